@@ -1,0 +1,40 @@
+"""noncoder reads non-coding DNA.
+
+    >>> import noncoder
+    >>> model = noncoder.create_model("deepsea", tasks=919)
+    >>> store = noncoder.open_store("yeast.zarr")
+    >>> predictor = noncoder.load("runs/yeast")
+
+The names below are imported at first use, so that `import noncoder` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noncoder.data.store import open_store
+    from noncoder.models.registry import create_model, list_models
+    from noncoder.predictor import load
+
+__version__ = version("noncoder")
+__all__ = ["__version__", "create_model", "list_models", "load", "open_store"]
+
+_HOMES = {
+    "create_model": "noncoder.models",
+    "list_models": "noncoder.models",
+    "load": "noncoder.predictor",
+    "open_store": "noncoder.data.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'noncoder' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,370 @@
+"""The dataset format: one zarr group that training, evaluation and exploration read.
+
+Layout of `NAME.zarr` (Zarr v3; every chunk carries a crc32c checksum):
+
+- `codes` uint8 (B,): every contig end to end, each base once.
+- `start` int64 (N,): where a window's first base lies in `codes`. A window belongs to the contig that holds its middle
+  base (start + window // 2); whatever of it lies outside that contig reads as N.
+- `labels` uint8 (N, ceil(T / 8)): one bit a task, the first task in the highest bit. `known`, of the same shape, exists
+  where some labels are unknown.
+- `split` uint8 (N,): 0 train, 1 valid, 2 test.
+- `contigs/offset`, `contigs/length` int64 (C,), `contigs/name` uint8: the names in UTF-8, joined by line feeds.
+- Attributes: what `StoreInfo` holds, the SHA-256 of every array, and a digest of all that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import zarr
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from noncoder.data.tasks import Task
+from noncoder.errors import StoreError, UnknownNameError
+from noncoder.sequence.encoding import N_CODE, reverse_complement
+from noncoder.sequence.genome import Interval
+
+FORMAT_VERSION = 1
+SPLITS = ("train", "valid", "test")
+
+Codes = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
+Indices = NDArray[np.integer[Any]] | Sequence[int]
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store says of itself.
+
+    Args:
+        window: The model's input, bp.
+        bin: The labelled centre of the window, bp.
+        tasks: The columns of the labels.
+        label_rule: How a label was decided, e.g. "overlap:0.5" or "summit".
+        genome: Name of the genome.
+        sources: Name and SHA-256 of each file that it was made from.
+        dropped: What was left out: "what", "count" and "why".
+        version: The package version that wrote it.
+    """
+
+    window: int
+    bin: int
+    tasks: tuple[Task, ...]
+    label_rule: str = ""
+    genome: str = ""
+    sources: tuple[Mapping[str, str], ...] = ()
+    dropped: tuple[Mapping[str, Any], ...] = ()
+    version: str = ""
+    format_version: int = field(default=FORMAT_VERSION)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return values | {
+            "tasks": [task.to_dict() for task in self.tasks],
+            "sources": [dict(source) for source in self.sources],
+            "dropped": [dict(drop) for drop in self.dropped],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StoreInfo:
+        """The inverse of `to_dict`; keys that it does not know are ignored."""
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+        return cls(
+            **known
+            | {
+                "tasks": tuple(Task(**task) for task in values["tasks"]),
+                "sources": tuple(values.get("sources", ())),
+                "dropped": tuple(values.get("dropped", ())),
+            }
+        )
+
+
+class Store:
+    """A dataset on disk, read at random in memory.
+
+    The arrays are read, and their checksums compared, at first use; then they stay in memory: one byte a base, one
+    bit a label. Use `open_store`.
+    """
+
+    def __init__(self, path: Path, group: zarr.Group, info: StoreInfo, digest: str) -> None:
+        self.path, self.info, self.digest = path, info, digest
+        self._group = group
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, {len(self):,} windows of {self.window} bp, {len(self.tasks)} tasks)"
+
+    def __len__(self) -> int:
+        return int(self._array("start").shape[0])
+
+    @property
+    def window(self) -> int:
+        """The width of a window, bp."""
+        return self.info.window
+
+    @property
+    def bin(self) -> int:
+        """The width of the labelled centre, bp."""
+        return self.info.bin
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The columns of the labels."""
+        return self.info.tasks
+
+    @property
+    def n_bases(self) -> int:
+        """How many bases are stored."""
+        return int(self._array("codes").shape[0])
+
+    @cached_property
+    def start(self) -> NDArray[np.int64]:
+        """Where each window's first base lies in `codes`, (N,)."""
+        return cast(NDArray[np.int64], self._read("start"))
+
+    @cached_property
+    def split(self) -> NDArray[np.uint8]:
+        """The split of each window, (N,): 0 train, 1 valid, 2 test."""
+        return self._read("split")
+
+    @cached_property
+    def packed_labels(self) -> NDArray[np.uint8]:
+        """One bit a task, (N, ceil(T / 8)), the first task in the highest bit."""
+        return self._read("labels")
+
+    @cached_property
+    def packed_known(self) -> NDArray[np.uint8] | None:
+        """Like `packed_labels`, 1 where the label is known; None where all are."""
+        return self._read("known") if "known" in self._group else None
+
+    @cached_property
+    def contigs(self) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+        """Names, offsets in `codes` and lengths of the contigs."""
+        names = bytes(self._read("contigs/name")).decode().split("\n")
+        return tuple(names), cast(Any, self._read("contigs/offset")), cast(Any, self._read("contigs/length"))
+
+    def indices(self, split: str | None = None) -> NDArray[np.int64]:
+        """The windows of a split, in genome order; of all splits for None.
+
+        Raises:
+            UnknownNameError: There is no such split.
+        """
+        if split is None:
+            return np.arange(len(self), dtype=np.int64)
+        if split not in SPLITS:
+            raise UnknownNameError("split", split, SPLITS)
+        return np.flatnonzero(self.split == SPLITS.index(split)).astype(np.int64)
+
+    def read(self, indices: Indices) -> tuple[Codes, Labels]:
+        """Codes (n, L) and labels (n, T), both uint8, of n windows, forward strand.
+
+        An unknown label reads as 0; `read_known` tells which are known.
+        """
+        return self.read_codes(indices), self.read_labels(indices)
+
+    def read_codes(self, indices: Indices, reverse: NDArray[np.bool_] | None = None) -> Codes:
+        """Codes (n, L) of n windows.
+
+        Args:
+            indices: Which windows, (n,).
+            reverse: Where true, (n,), the window is read from the reverse strand.
+        """
+        codes = self._windows[self._rows[np.asarray(indices)]]
+        if reverse is not None and reverse.any():
+            codes[reverse] = reverse_complement(codes[reverse])
+        return codes
+
+    def read_labels(self, indices: Indices) -> Labels:
+        """Labels (n, T) of n windows, 0 or 1."""
+        return np.unpackbits(self.packed_labels[np.asarray(indices)], axis=1, count=len(self.tasks))
+
+    def read_known(self, indices: Indices) -> NDArray[np.bool_] | None:
+        """Which labels are known, (n, T); None where all of the store are."""
+        if self.packed_known is None:
+            return None
+        return np.unpackbits(self.packed_known[np.asarray(indices)], axis=1, count=len(self.tasks)).astype(bool)
+
+    def bins(self, indices: Indices) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+        """The contig names and the 0-based starts of the labelled bins of n windows; a bin is `bin` bp wide."""
+        names, offsets, _ = self.contigs
+        indices = np.asarray(indices)
+        contig = self._contig[indices]
+        flank = (self.window - self.bin) // 2
+        return np.array(names)[contig], self.start[indices] + flank - offsets[contig]
+
+    def intervals(self, indices: Indices) -> list[Interval]:
+        """The labelled bins of n windows."""
+        chroms, starts = self.bins(indices)
+        return [Interval(str(c), int(s), int(s) + self.bin) for c, s in zip(chroms, starts, strict=True)]
+
+    def positives(self, split: str | None = None) -> NDArray[np.int64]:
+        """How many windows of a split are positive for each task, (T,)."""
+        return self._bit_counts(self.packed_labels, split)
+
+    def known_counts(self, split: str | None = None) -> NDArray[np.int64]:
+        """How many windows of a split have a known label for each task, (T,)."""
+        if self.packed_known is None:
+            return np.full(len(self.tasks), self.indices(split).size, dtype=np.int64)
+        return self._bit_counts(self.packed_known, split)
+
+    def summary(self) -> dict[str, Any]:
+        """What `noncoder data info` prints, as JSON values."""
+        splits = {
+            name: {"windows": int(self.indices(name).size), "positives": int(self.positives(name).sum())}
+            for name in SPLITS
+        }
+        groups: dict[str, int] = {}
+        for task in self.tasks:
+            groups[task.group or "none"] = groups.get(task.group or "none", 0) + 1
+        return {
+            "path": str(self.path),
+            "windows": len(self),
+            "tasks": len(self.tasks),
+            "bases": self.n_bases,
+            "positives": sum(split["positives"] for split in splits.values()),
+            "splits": splits,
+            "window": self.window,
+            "bin": self.bin,
+            "label_rule": self.info.label_rule,
+            "genome": self.info.genome,
+            "groups": groups,
+            "unknown_labels": self.packed_known is not None,
+            "contigs": len(self.contigs[0]),
+            "bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+            "raw_bytes": len(self) * (self.window * 4 + len(self.tasks)),
+            "sources": len(self.info.sources),
+            "dropped": [dict(drop) for drop in self.info.dropped],
+            "digest": self.digest,
+            "version": self.info.version,
+        }
+
+    def check(self) -> None:
+        """Reads everything and compares it with the digests that were taken when it was written.
+
+        Raises:
+            StoreError: An array's content is not what was written, or a window lies in no contig.
+        """
+        for name, recorded in dict(cast(Any, self._group.attrs["arrays"])).items():
+            content = hashlib.sha256(np.ascontiguousarray(self._read(name)).data).hexdigest()
+            if content != recorded["sha256"]:
+                raise _damaged(self.path, f"the content of {name} is not what was written")
+        if self.start.size and not (0 <= self._centre.min() and self._centre.max() < self.n_bases):
+            raise _damaged(self.path, "a window's middle lies outside of every contig")
+        if self.split.size and self.split.max() >= len(SPLITS):
+            raise _damaged(self.path, f"a window is in split {self.split.max()}")
+
+    @cached_property
+    def _centre(self) -> NDArray[np.int64]:
+        return self.start + self.window // 2
+
+    @cached_property
+    def _contig(self) -> NDArray[np.int64]:
+        return np.searchsorted(self.contigs[1], self._centre, side="right") - 1
+
+    @cached_property
+    def _pad(self) -> int:
+        """The most bases by which a window reaches past its contig."""
+        if not self.start.size:
+            return 0
+        _, offsets, lengths = self.contigs
+        before = offsets[self._contig] - self.start
+        after = self.start + self.window - (offsets + lengths)[self._contig]
+        return max(0, int(before.max()), int(after.max()))
+
+    @cached_property
+    def _windows(self) -> NDArray[np.uint8]:
+        # With N between the contigs, wide enough for every window, a window is one plain slice.
+        _, offsets, lengths = self.contigs
+        padded = np.full(self.n_bases + (len(offsets) + 1) * self._pad, N_CODE, dtype=np.uint8)
+        stored = self._array("codes")
+        for i, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
+            at = offset + (i + 1) * self._pad
+            padded[at : at + length] = self._guard(lambda o=offset, n=length: stored[o : o + n], "codes")
+        if padded.size < self.window:
+            padded = np.pad(padded, (0, self.window - padded.size), constant_values=N_CODE)
+        return cast(NDArray[np.uint8], sliding_window_view(padded, self.window))
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        return self.start + (self._contig + 1) * self._pad
+
+    def _bit_counts(self, packed: NDArray[np.uint8], split: str | None, block: int = 1 << 16) -> NDArray[np.int64]:
+        indices = self.indices(split)
+        counts = np.zeros(len(self.tasks), dtype=np.int64)
+        for at in range(0, indices.size, block):
+            rows = packed[indices[at : at + block]]
+            counts += np.unpackbits(rows, axis=1, count=len(self.tasks)).sum(axis=0, dtype=np.int64)
+        return counts
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        return cast("zarr.Array[Any]", self._group[name])
+
+    def _read(self, name: str) -> NDArray[np.uint8]:
+        return cast(NDArray[np.uint8], self._guard(lambda: self._array(name)[...], name))
+
+    def _guard(self, read: Any, name: str) -> Any:
+        try:
+            return read()
+        except (ValueError, RuntimeError, OSError, KeyError) as error:
+            raise _damaged(self.path, f"{name} cannot be read: {error}") from error
+
+
+def open_store(path: str | Path) -> Store:
+    """Opens a dataset.
+
+    Raises:
+        StoreError: It is missing, no store, of a later format, cut off or damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"{path} does not exist", expected="a store", mend="make one with `noncoder data build`")
+    try:
+        group = zarr.open_group(str(path), mode="r", zarr_format=3)
+        attributes = json.loads(json.dumps(group.attrs.asdict()))
+    except Exception as error:  # zarr raises a different class for each way in which a group can be broken
+        raise _damaged(path, f"it is no readable zarr group ({type(error).__name__})") from error
+    if "noncoder" not in attributes:
+        raise StoreError(f"{path} is a zarr group, but no noncoder store", mend="make one with `noncoder data build`")
+    if attributes["noncoder"].get("format_version", 0) > FORMAT_VERSION:
+        raise StoreError(
+            f"{path} has format {attributes['noncoder']['format_version']}", expected=f"at most {FORMAT_VERSION}",
+            mend="install a newer noncoder",
+        )  # fmt: skip
+    if attributes.get("digest") != attributes_digest(attributes):
+        raise _damaged(path, "its attributes are not what was written")
+    info = StoreInfo.from_dict(attributes["noncoder"])
+    _check_arrays(path, group, attributes["arrays"])
+    return Store(path, group, info, attributes["digest"])
+
+
+def attributes_digest(attributes: Mapping[str, Any]) -> str:
+    """SHA-256 over all attributes but the digest itself; the attributes hold the digests of the arrays."""
+    content = {key: value for key, value in attributes.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_arrays(path: Path, group: zarr.Group, arrays: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, recorded in arrays.items():
+        described = path / name / "zarr.json"
+        if not described.is_file() or hashlib.sha256(described.read_bytes()).hexdigest() != recorded["description"]:
+            raise _damaged(path, f"the description of {name} is missing or changed")
+        array = cast("zarr.Array[Any]", group[name])
+        # zarr reads a missing chunk as its fill value, without a word.
+        if array.nchunks_initialized != array.nchunks:
+            raise _damaged(path, f"{name} has {array.nchunks_initialized} of its {array.nchunks} chunks")
+
+
+def _damaged(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"{path} is damaged: {why}",
+        expected="a store as noncoder wrote it",
+        mend="build it again, or copy it again from where it is whole",
+    )

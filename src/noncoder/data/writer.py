@@ -1,0 +1,185 @@
+"""Writing a store: streamed, under a temporary name until it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from noncoder.data.store import SPLITS, StoreInfo, attributes_digest
+from noncoder.errors import InputError
+
+# Large enough that a human genome makes hundreds of files, not hundreds of thousands.
+_CHUNK_BYTES = 1 << 23
+
+
+class StoreWriter:
+    """Writes a store window by window; memory holds one chunk an array.
+
+    Use it as a context manager, then call `finish`: leaving it in any other way removes what was written.
+
+    Args:
+        path: Where the store will be.
+        n_tasks: How many columns the labels have.
+        force: Replace a store that is there.
+
+    Raises:
+        InputError: The path is taken and `force` is false, or its folder cannot be written.
+    """
+
+    def __init__(self, path: str | Path, n_tasks: int, force: bool = False) -> None:
+        self.path, self.n_tasks, self.force = Path(path), n_tasks, force
+        if self.path.exists() and not force:
+            raise InputError(f"{self.path} is there already", mend="give another name, or --force to replace it")
+        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        self._contigs: list[tuple[str, int, int]] = []
+        self._columns: dict[str, _Column] = {}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._group = zarr.open_group(str(self._partial), mode="w", zarr_format=3)
+        except OSError as error:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            raise unwritable(self.path, error) from error
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise unwritable(self.path, error) from error
+
+    def add_contig(self, name: str, codes: NDArray[np.uint8]) -> int:
+        """Appends a contig's codes (length,) and returns its offset among all codes."""
+        offset = self._contigs[-1][1] + self._contigs[-1][2] if self._contigs else 0
+        self._contigs.append((name, offset, codes.size))
+        self._column("codes", np.uint8, ()).append(codes)
+        return offset
+
+    def add_windows(
+        self,
+        start: NDArray[np.int64],
+        labels: NDArray[np.uint8],
+        split: NDArray[np.uint8],
+        known: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Appends n windows.
+
+        Args:
+            start: Where each first base lies among all codes, (n,).
+            labels: Bit-packed, (n, ceil(T / 8)).
+            split: 0 train, 1 valid, 2 test, (n,).
+            known: Bit-packed as the labels; give it always or never.
+        """
+        if start.size == 0:
+            return
+        width = (-(-self.n_tasks // 8),)
+        self._column("start", np.int64, ()).append(start)
+        self._column("labels", np.uint8, width).append(labels)
+        self._column("split", np.uint8, ()).append(split)
+        if known is not None:
+            self._column("known", np.uint8, width).append(known)
+
+    def finish(self, info: StoreInfo) -> str:
+        """Completes the store, gives it its name and returns its digest.
+
+        Raises:
+            InputError: No window was added.
+        """
+        if "start" not in self._columns:
+            raise InputError("no window is left to store", expected="at least one", mend="see what was dropped and why")
+        names = "\n".join(name for name, _, _ in self._contigs).encode()
+        self._column("contigs/name", np.uint8, ()).append(np.frombuffer(names, dtype=np.uint8))
+        for column, at in (("contigs/offset", 1), ("contigs/length", 2)):
+            values = np.array([contig[at] for contig in self._contigs], dtype=np.int64)
+            self._column(column, np.int64, ()).append(values)
+        arrays = {
+            name: {"sha256": column.finish(), "description": _file_digest(self._partial / name / "zarr.json")}
+            for name, column in self._columns.items()
+        }
+        attributes: dict[str, Any] = {"noncoder": info.to_dict(), "splits": list(SPLITS), "arrays": arrays}
+        attributes["digest"] = attributes_digest(attributes)
+        self._group.attrs.update(attributes)
+        if self.path.exists():
+            aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.replaced")
+            self.path.rename(aside)
+            self._partial.rename(self.path)
+            _remove(aside)
+        else:
+            self._partial.rename(self.path)
+        return str(attributes["digest"])
+
+    def _column(self, name: str, dtype: type[np.generic], width: tuple[int, ...]) -> _Column:
+        if name not in self._columns:
+            self._columns[name] = _Column(self._group, name, dtype, width)
+        return self._columns[name]
+
+
+class _Column:
+    """One growing array, written in whole chunks."""
+
+    def __init__(self, group: zarr.Group, name: str, dtype: type[np.generic], width: tuple[int, ...]) -> None:
+        row_bytes = np.dtype(dtype).itemsize * int(np.prod(width, dtype=np.int64))
+        self.rows = max(1, _CHUNK_BYTES // row_bytes)
+        self.array = group.create_array(
+            name,
+            shape=(0, *width),
+            chunks=(self.rows, *width),
+            dtype=np.dtype(dtype),
+            fill_value=0,
+            # Bit by bit, four letters are two planes of noise and six of zeros: 2 bits a base.
+            compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
+            config={"write_empty_chunks": True},
+        )
+        self.pending: list[NDArray[Any]] = []
+        self.n_pending = 0
+        self.sha256 = hashlib.sha256()
+
+    def append(self, values: NDArray[Any]) -> None:
+        values = np.array(values, dtype=self.array.dtype, order="C")
+        self.sha256.update(values.data)
+        self.pending.append(values)
+        self.n_pending += len(values)
+        if self.n_pending >= self.rows:
+            self._write(self.n_pending - self.n_pending % self.rows)
+
+    def finish(self) -> str:
+        self._write(self.n_pending)
+        return self.sha256.hexdigest()
+
+    def _write(self, count: int) -> None:
+        if count == 0:
+            return
+        values = np.concatenate(self.pending)
+        at = self.array.shape[0]
+        self.array.resize((at + count, *self.array.shape[1:]))
+        self.array[at : at + count] = values[:count]
+        self.pending = [values[count:].copy()]
+        self.n_pending = len(values) - count
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """The message for a file or folder that the system would not let us write."""
+    return InputError(
+        f"cannot write {path}: {error.strerror or error}",
+        expected="a folder that can be written, with room left",
+        mend="free some space or choose another place; nothing half-written was left",
+    )
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()

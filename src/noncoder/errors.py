@@ -1,0 +1,73 @@
+"""Errors that a user can mend: what was found, what was expected, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NoncoderError(Exception):
+    """A user's mistake, told in one message; the command line ends with exit code 2 on it.
+
+    Args:
+        found: What was found, with the file, record or key it was found in.
+        expected: What would have been right.
+        mend: What the user can do.
+    """
+
+    def __init__(self, found: str, expected: str = "", mend: str = "") -> None:
+        self.found, self.expected, self.mend = found, expected, mend
+        lines = [found]
+        if expected:
+            lines.append(f"expected: {expected}")
+        if mend:
+            lines.append(f"mend: {mend}")
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[type[NoncoderError], tuple[str, str, str]]:
+        return type(self), (self.found, self.expected, self.mend)
+
+
+class SequenceError(NoncoderError):
+    """Text that is no DNA, or a region that a genome does not have."""
+
+
+class InputError(NoncoderError):
+    """A peak file, table or argument that cannot be used as it is."""
+
+
+class StoreError(NoncoderError):
+    """A dataset that is missing, damaged or not of this format."""
+
+
+class ConfigError(NoncoderError):
+    """A recipe with a wrong key or value."""
+
+
+class UnknownNameError(NoncoderError):
+    """A name that is not among the known ones; the message offers the nearest.
+
+    Args:
+        kind: What the name should have named, e.g. "model".
+        name: The name as given.
+        known: The names there are.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"no {kind} is called {name!r}", expected=_among(self.known), mend=did_you_mean(name, self.known))
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:  # type: ignore[override]
+        return type(self), (self.kind, self.name, self.known)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "did you mean 'x'?" for the nearest known name, or an empty string where none is near."""
+    folded = {option.casefold(): option for option in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return f"did you mean {folded[near[0]]!r}?" if near else ""
+
+
+def _among(known: list[str], most: int = 12) -> str:
+    shown = ", ".join(known[:most])
+    return f"one of {shown}" + (f" and {len(known) - most} more" if len(known) > most else "")

@@ -1,0 +1,1 @@
+"""DNA as text, codes and intervals; needs NumPy only."""

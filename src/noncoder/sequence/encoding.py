@@ -1,0 +1,109 @@
+"""DNA text to codes and one-hot arrays, and back.
+
+Codes are uint8: A, C, G, T, N = 0, 1, 2, 3, 4. One-hot arrays have the channels A, C, G, T; an N is four zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from noncoder.errors import SequenceError
+
+BASES = "ACGTN"
+N_CODE = 4
+
+_INVALID = 255
+_COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
+_ONE_HOT = np.vstack([np.eye(4, dtype=np.uint8), np.zeros((1, 4), dtype=np.uint8)])
+
+
+def _code_table() -> NDArray[np.uint8]:
+    table = np.full(256, _INVALID, dtype=np.uint8)
+    # IUPAC's letters for "one of several bases" tell less than a base, so they read as N; U is RNA's T.
+    for letters, code in (("Aa", 0), ("Cc", 1), ("Gg", 2), ("TtUu", 3), ("NnRrYySsWwKkMmBbDdHhVv", N_CODE)):
+        table[np.frombuffer(letters.encode(), dtype=np.uint8)] = code
+    return table
+
+
+_CODES = _code_table()
+_LETTERS = np.frombuffer(BASES.encode(), dtype=np.uint8)
+
+
+def encode(text: str | bytes, name: str = "sequence") -> NDArray[np.uint8]:
+    """Turns DNA text into codes.
+
+    Lower case is read as upper case, U as T, and every IUPAC letter for several bases as N.
+
+    Args:
+        text: The sequence, L letters.
+        name: The record's name, for the error message.
+
+    Returns:
+        Codes, uint8 (L,).
+
+    Raises:
+        SequenceError: A character is no base; names the record and the 1-based position.
+    """
+    # An unencodable character becomes one "?", so that positions stay those of the text.
+    raw = text.encode("ascii", errors="replace") if isinstance(text, str) else text
+    codes = _CODES[np.frombuffer(raw, dtype=np.uint8)]
+    wrong = np.flatnonzero(codes == _INVALID)
+    if wrong.size:
+        at = int(wrong[0])
+        found = text[at] if isinstance(text, str) else chr(text[at])
+        more = f" (and {wrong.size - 1} more)" if wrong.size > 1 else ""
+        raise SequenceError(
+            f"{name}: {found!r} at position {at + 1} is no base{more}",
+            expected="A, C, G, T, U, N or an IUPAC ambiguity letter, in either case",
+            mend="remove gaps, spaces and stop marks from the sequence",
+        )
+    return codes
+
+
+def encode_batch(sequences: Sequence[str]) -> NDArray[np.uint8]:
+    """Turns N sequences of one length into codes, uint8 (N, L).
+
+    Raises:
+        SequenceError: The lengths differ, or a character is no base.
+    """
+    rows = [encode(text, name=f"sequence {i + 1}") for i, text in enumerate(sequences)]
+    if not rows:
+        raise SequenceError("no sequence was given", expected="at least one")
+    lengths = {row.size for row in rows}
+    if len(lengths) > 1:
+        raise SequenceError(
+            f"sequences of {len(lengths)} lengths, {min(lengths)} to {max(lengths)} bp", expected="one length for all"
+        )
+    return np.stack(rows)
+
+
+def decode(codes: NDArray[np.uint8]) -> str:
+    """Turns codes (L,) into upper-case text of A, C, G, T and N."""
+    return bytes(_LETTERS[codes]).decode("ascii")
+
+
+def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns the other strand, read 5' to 3', of codes (..., L)."""
+    return _COMPLEMENT[codes[..., ::-1]]
+
+
+def one_hot(codes: NDArray[np.uint8], dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
+    """Turns codes (..., L) into one-hot (..., 4, L); N becomes four zeros."""
+    return np.ascontiguousarray(np.swapaxes(_ONE_HOT.astype(dtype)[codes], -1, -2))
+
+
+def from_one_hot(x: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Turns one-hot (..., 4, L) back into codes (..., L); four zeros become N.
+
+    Raises:
+        SequenceError: A column is neither one-hot nor all zero.
+    """
+    total = x.sum(axis=-2)
+    if not (np.isin(x, (0, 1)).all() and np.isin(total, (0, 1)).all()):
+        raise SequenceError("a column of the array is neither one-hot nor all zero", expected="0 and 1, at most one 1")
+    codes = x.argmax(axis=-2).astype(np.uint8)
+    codes[total == 0] = N_CODE
+    return codes
