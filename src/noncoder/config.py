@@ -71,8 +71,8 @@ class BuildConfig(Section):
     overlaps (DeepSEA's rule, with TF); `all`, every bin of every chromosome that has a peak."""
     exclude: tuple[Path, ...] = ()
     """BED files of regions; a bin that overlaps one is left out."""
-    min_positives: int = Field(1, ge=1)
-    """A task with fewer peaks that label a bin is left out."""
+    min_positives: int = Field(0, ge=0)
+    """A task with fewer peaks that label a bin is left out; at 0 all are kept, and a file without peaks is an error."""
     valid: tuple[str, ...] = ()
     """Validation split: chromosomes, or regions as chrom:start-end (1-based, closed)."""
     test: tuple[str, ...] = ()

@@ -170,14 +170,24 @@ class Store:
         """
         return self.read_codes(indices), self.read_labels(indices)
 
-    def read_codes(self, indices: Indices, reverse: NDArray[np.bool_] | None = None) -> Codes:
+    def read_codes(
+        self,
+        indices: Indices,
+        reverse: NDArray[np.bool_] | None = None,
+        shift: NDArray[np.int64] | None = None,
+    ) -> Codes:
         """Codes (n, L) of n windows.
 
         Args:
             indices: Which windows, (n,).
             reverse: Where true, (n,), the window is read from the reverse strand.
+            shift: By how many bp, (n,), each window is moved to the right; a move that would reach further past the
+                contig's end than any window of the store does is cut short.
         """
-        codes = self._windows[self._rows[np.asarray(indices)]]
+        rows = self._rows[np.asarray(indices)]
+        if shift is not None:
+            rows = np.clip(rows + shift, self._first_row[np.asarray(indices)], self._last_row[np.asarray(indices)])
+        codes = self._windows[rows]
         if reverse is not None and reverse.any():
             codes[reverse] = reverse_complement(codes[reverse])
         return codes
@@ -295,6 +305,15 @@ class Store:
     @cached_property
     def _rows(self) -> NDArray[np.int64]:
         return self.start + (self._contig + 1) * self._pad
+
+    @cached_property
+    def _first_row(self) -> NDArray[np.int64]:
+        return self.contigs[1][self._contig] + self._contig * self._pad
+
+    @cached_property
+    def _last_row(self) -> NDArray[np.int64]:
+        length = self.contigs[2][self._contig]
+        return np.maximum(self._first_row + length + 2 * self._pad - self.window, self._rows)
 
     def _bit_counts(self, packed: NDArray[np.uint8], split: str | None, block: int = 1 << 16) -> NDArray[np.int64]:
         indices = self.indices(split)

@@ -1,0 +1,204 @@
+"""Peak files: BED, narrowPeak and broadPeak, plain or gzipped, and the sheets that list them."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import io
+import os
+import re
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from noncoder.data.tasks import Task, check_names
+from noncoder.errors import InputError
+
+_COMMENT = re.compile(rb"^(?:#|track\b|browser\b|\s*$).*\n?", re.MULTILINE)
+_HEADER = re.compile(rb"^[^\t\n]*\t\s*[A-Za-z_]\w*\s*\t\s*[A-Za-z_]\w*")
+# Shared by fewer files than this, an ending of a file's name tells the files apart.
+_SHARED_BY = 0.9
+_NARROW_PEAK_COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The intervals of one peak file, 0-based and half-open, in the file's order.
+
+    Args:
+        path: The file.
+        chroms: Its chromosome names.
+        chrom: Which of them each peak lies on, (n,).
+        start: (n,).
+        end: (n,).
+        summit: The peak's highest base, else its midpoint, (n,).
+    """
+
+    path: Path
+    chroms: tuple[str, ...]
+    chrom: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    summit: NDArray[np.int64]
+
+
+def read_bed(path: str | Path) -> Peaks:
+    """Reads a peak file; comments, track lines and a header line are passed over.
+
+    The summit is the tenth column of a narrowPeak file (an offset from the start) where it is not -1, else the
+    midpoint, the right one of two.
+
+    Raises:
+        InputError: The file is missing, binary or cut off, or a line is no interval; names file and line.
+    """
+    path = Path(path)
+    raw = read_bytes(path)
+    if b"\0" in raw[: 1 << 16]:
+        raise InputError(
+            f"{path} is binary", expected="text: BED, narrowPeak or broadPeak, plain or gzipped",
+            mend="convert it first, for instance bigBedToBed for a bigBed file",
+        )  # fmt: skip
+    text = _HEADER.sub(b"#", _COMMENT.sub(b"", raw), count=1)
+    text = _COMMENT.sub(b"", text) if text.startswith(b"#") else text
+    if not text.strip():
+        none = np.zeros(0, dtype=np.int64)
+        return Peaks(path, (), none.astype(np.int32), none, none, none)
+    if b"\t" not in text.split(b"\n", 1)[0]:
+        text = re.sub(rb"[ ]+", b"\t", text)
+    try:
+        table = pl.read_csv(
+            io.BytesIO(text), separator="\t", has_header=False, infer_schema=False, quote_char=None,
+            truncate_ragged_lines=True,
+        )  # fmt: skip
+        start, end = (table.to_series(i).str.strip_chars().cast(pl.Int64) for i in (1, 2))
+        chrom = table.to_series(0).cast(pl.Categorical)
+        if start.has_nulls() or end.has_nulls() or chrom.has_nulls() or ((start < 0) | (end <= start)).any():
+            raise _first_bad_line(path, raw)
+        summit = (start + end) // 2
+        if table.width == _NARROW_PEAK_COLUMNS:
+            offset = table.to_series(9).str.strip_chars().cast(pl.Int64, strict=False).fill_null(-1)
+            inside = (offset >= 0) & (start + offset < end)
+            summit = (start + offset).zip_with(inside, summit)
+    except pl.exceptions.PolarsError as error:
+        raise _first_bad_line(path, raw) from error
+    names = chrom.unique(maintain_order=True).cast(pl.String).to_list()
+    codes = chrom.cast(pl.String).replace_strict(names, list(range(len(names))), return_dtype=pl.Int32)
+    return Peaks(path, tuple(names), codes.to_numpy(), start.to_numpy(), end.to_numpy(), summit.to_numpy())
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content, unpacked where it is gzipped.
+
+    Raises:
+        InputError: It is missing, a folder, or a gzip file that is cut off.
+    """
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}", expected="a readable file") from error
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path} is cut off or damaged: {error}", mend="download it again") from error
+
+
+def _first_bad_line(path: Path, raw: bytes) -> InputError:
+    """Finds, line by line, what the fast reader stumbled over."""
+    for number, line in enumerate(raw.decode("utf-8", errors="replace").splitlines(), start=1):
+        fields = line.split("\t") if "\t" in line else line.split()
+        if re.match(r"#|track\b|browser\b|\s*$", line) or (number == 1 and _HEADER.match(line.encode())):
+            continue
+        where = f"{path}, line {number}: {line[:80]!r}"
+        if len(fields) < 3:
+            return InputError(f"{where} has {len(fields)} columns", expected="at least chrom, start, end, with tabs")
+        try:
+            start, end = int(fields[1]), int(fields[2])
+        except ValueError:
+            return InputError(f"{where}: start or end is no whole number", expected="chrom, start, end, with tabs")
+        if start < 0:
+            return InputError(f"{where} starts before the chromosome", expected="a 0-based start of 0 or more")
+        if end <= start:
+            return InputError(
+                f"{where} ends before it starts", expected="an end greater than the start (0-based, half-open)",
+                mend="a single base at 0-based position p is p, p+1",
+            )  # fmt: skip
+    return InputError(f"{path} is no peak file", expected="BED, narrowPeak or broadPeak")
+
+
+def find_peak_files(patterns: Sequence[str]) -> tuple[list[Path], list[Task]]:
+    """Expands patterns to peak files, sorted, and names a task after each.
+
+    Raises:
+        InputError: A pattern matches no file, or two files give one name.
+    """
+    paths: list[Path] = []
+    for pattern in patterns:
+        matched = sorted(Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207 - may be absolute
+        if not matched:
+            raise InputError(
+                f"no file matches {pattern!r}", expected="peak files",
+                mend=f"the folder looked from is {os.path.relpath(Path.cwd())!r}; quote a pattern with *",
+            )  # fmt: skip
+        paths += matched
+    names = task_names(paths)
+    check_names(names)
+    return paths, [Task(name) for name in names]
+
+
+def task_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each file: its own without the endings of its format and without an ending that nearly all share."""
+    stems = [re.sub(r"(\.(bed|narrowPeak|broadPeak|txt|tsv|gz|bgz))+$", "", path.name) for path in paths]
+    endings = Counter(match[0] for stem in stems if (match := re.search(r"[._-][^._-]+$", stem)))
+    if len(stems) < 2 or not endings:
+        return stems
+    ending, count = endings.most_common(1)[0]
+    return [stem.removesuffix(ending) for stem in stems] if count >= _SHARED_BY * len(stems) else stems
+
+
+def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
+    """Reads a sheet of peak files; paths are relative to the sheet's folder.
+
+    Raises:
+        InputError: A column is missing or unknown, a file is missing, or a name stands twice.
+    """
+    table = pl.read_csv(io.BytesIO(read_bytes(path)), separator="\t", infer_schema=False, comment_prefix="#")
+    known = ("path", "name", "group", "cell", "assay", "treatment")
+    unknown = [column for column in table.columns if column not in known]
+    if unknown or not {"path", "name"} <= set(table.columns):
+        raise InputError(
+            f"{path} has the columns {', '.join(table.columns)}",
+            expected="path and name, and any of group, cell, assay, treatment; separated by tabs",
+        )
+    rows = table.fill_null("").to_dicts()
+    check_names([row["name"] for row in rows])
+    paths = [path.parent / row.pop("path") for row in rows]
+    return paths, [Task(**row) for row in rows]
+
+
+def read_aliases(path: Path) -> dict[str, str]:
+    """Reads a table of chromosome aliases: the peaks' name, a tab, the genome's name.
+
+    Raises:
+        InputError: A line has not two columns.
+    """
+    aliases: dict[str, str] = {}
+    for number, line in enumerate(read_bytes(path).decode("utf-8", errors="replace").splitlines(), start=1):
+        fields = line.split("\t") if "\t" in line else line.split()
+        if not fields or line.startswith("#"):
+            continue
+        if len(fields) != 2:
+            raise InputError(f"{path}, line {number}: {line[:80]!r}", expected="the peaks' name, a tab, the genome's")
+        aliases[fields[0].strip()] = fields[1].strip()
+    return aliases
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

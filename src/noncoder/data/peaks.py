@@ -1,0 +1,377 @@
+"""From a genome and peak files to a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from noncoder.config import BuildConfig
+from noncoder.data.bed import Peaks, find_peak_files, read_aliases, read_bed, read_task_sheet, sha256
+from noncoder.data.store import Store, StoreInfo, open_store
+from noncoder.data.tasks import Task
+from noncoder.data.writer import StoreWriter
+from noncoder.errors import InputError
+from noncoder.sequence.genome import Genome, Interval, head, match_names
+
+_TRAIN, _VALID, _TEST = 0, 1, 2
+# Bins that are dense in memory at once; at 919 tasks 60 MB.
+_BLOCK = 1 << 16
+
+Bins = NDArray[np.int64]
+
+
+def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> Store:
+    """Labels the bins of a genome by peaks and writes them as a store.
+
+    Memory holds the peaks, the positive (bin, task) pairs and one contig.
+
+    Args:
+        config: Sources and rules.
+        path: Where the store will be.
+        force: Replace a store that is there.
+
+    Returns:
+        The store; its `info.dropped` says what was left out and why.
+
+    Raises:
+        InputError: A source cannot be used: missing, empty, binary, of another genome, named twice.
+        SequenceError: The FASTA cannot be read.
+    """
+    paths, tasks = read_task_sheet(config.tasks) if config.tasks else find_peak_files(config.peaks)
+    with Genome(config.genome) as genome:
+        peaks = [_read_peaks(p, config) for p in tqdm(paths, "reading peaks", unit="file", delay=2, disable=None)]
+        placing = _Placing(config, genome.lengths, read_aliases(config.aliases) if config.aliases else {})
+        placed = placing.place(peaks)
+        labelled = _label(config, placed, genome.lengths, placing.excluded())
+        kept_tasks = placing.select_tasks(tasks, labelled)
+        splits = placing.splits()
+        with StoreWriter(path, len(kept_tasks), force) as writer:
+            _write(writer, genome, config, labelled, kept_tasks, splits, placing)
+            sources = [config.genome, *paths, *([config.tasks] if config.tasks else []), *config.exclude]
+            writer.finish(
+                StoreInfo(
+                    window=config.window,
+                    bin=config.bin,
+                    tasks=tuple(tasks[i] for i in kept_tasks),
+                    label_rule=config.label,
+                    genome=config.genome.name.split(".fa")[0],
+                    sources=tuple({"name": p.name, "sha256": sha256(p)} for p in sources),
+                    dropped=tuple(placing.dropped),
+                    version=version("noncoder"),
+                )
+            )
+    return open_store(path)
+
+
+def _read_peaks(path: Path, config: BuildConfig) -> Peaks:
+    peaks = read_bed(path)
+    # Who sets a minimum asks for small tasks to be left out, the empty ones too; else an empty file is a mistake.
+    if not peaks.chrom.size and not config.min_positives:
+        raise InputError(
+            f"{path} is empty: it holds no peak",
+            expected="a line a peak: chrom, start, end",
+            mend="remove it, or give --min-positives 1 to leave out the tasks that have no peak",
+        )
+    return peaks
+
+
+@dataclass
+class _Contig:
+    """What the peaks say about one contig.
+
+    `tasks` and `bins` are the positive pairs, sorted by task; `touched` are the bins that a peak of the group that
+    decides what is kept overlaps.
+    """
+
+    n_bins: int
+    tasks: NDArray[np.int32]
+    bins: NDArray[np.int32]
+    n_labelling: NDArray[np.int64]
+    excluded: NDArray[np.bool_]
+    any_bins: dict[int, Bins] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _OnContig:
+    """The peaks of one task on one contig, (n,) each."""
+
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    summit: NDArray[np.int64]
+
+
+class _Placing:
+    """Finds the genome's names for those of peaks, regions and splits, and notes what finds no place."""
+
+    def __init__(self, config: BuildConfig, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> None:
+        self.config, self.lengths, self.aliases = config, lengths, aliases
+        self.dropped: list[dict[str, Any]] = []
+
+    def drop(self, what: str, count: int, why: str) -> None:
+        if count:
+            self.dropped.append({"what": what, "count": int(count), "why": why})
+
+    def place(self, peaks: Sequence[Peaks]) -> list[dict[str, _OnContig]]:
+        """The peaks of each task by contig."""
+        names = list(dict.fromkeys(name for one in peaks for name in one.chroms))
+        found = match_names(names, list(self.lengths), self.aliases)
+        if not found:
+            raise InputError(
+                f"the peaks and {self.config.genome.name} share no chromosome name: the peaks have {head(names)}; "
+                f"the genome has {head(self.lengths)}",
+                expected="names that differ by 'chr', the mitochondrion's name or Roman numerals at most",
+                mend="give --aliases, a table of the peaks' name, a tab, the genome's name",
+            )
+        lost, outside, placed = 0, 0, []
+        for one in peaks:
+            by_contig: dict[str, _OnContig] = {}
+            for i, name in enumerate(one.chroms):
+                at = np.flatnonzero(one.chrom == i)
+                if name not in found:
+                    lost += at.size
+                    continue
+                contig = found[name]
+                inside = one.end[at] <= self.lengths[contig]
+                if not inside.all() and self.config.outside == "error":
+                    raise self._outside(one, int(at[~inside][0]), contig)
+                outside += int((~inside).sum())
+                at = at[inside]
+                if contig in by_contig:  # two names of one contig, such as chr1 and 1
+                    before = by_contig[contig]
+                    by_contig[contig] = _OnContig(
+                        *(np.concatenate([getattr(before, f), getattr(one, f)[at]]) for f in ("start", "end", "summit"))
+                    )
+                elif at.size:
+                    by_contig[contig] = _OnContig(one.start[at], one.end[at], one.summit[at])
+            placed.append(by_contig)
+        self.drop("peaks", lost, f"on {head([n for n in names if n not in found])}, which the genome lacks")
+        self.drop("peaks", outside, "reach past the end of their chromosome")
+        return placed
+
+    def _outside(self, peaks: Peaks, i: int, contig: str) -> InputError:
+        return InputError(
+            f"{peaks.path}: the peak {peaks.chroms[peaks.chrom[i]]}:{peaks.start[i]}-{peaks.end[i]} lies outside its "
+            f"chromosome; {contig} has {self.lengths[contig]:,} bp in {self.config.genome.name}",
+            expected="peaks within the genome's chromosomes",
+            mend="check that peaks and genome are of one build, or give --outside drop to leave such peaks out",
+        )
+
+    def excluded(self) -> dict[str, NDArray[np.bool_]]:
+        """The bins of each contig that an excluded region overlaps."""
+        masks = {name: np.zeros(length // self.config.bin, dtype=bool) for name, length in self.lengths.items()}
+        for path in self.config.exclude:
+            regions = read_bed(path)
+            found = match_names(regions.chroms, list(self.lengths), self.aliases)
+            for i, name in enumerate(regions.chroms):
+                if name in found:
+                    at = regions.chrom == i
+                    masks[found[name]][_overlapped(regions.start[at], regions.end[at], self.config.bin, masks[found[name]].size)] = True  # noqa: E501  # fmt: skip
+        return masks
+
+    def select_tasks(self, tasks: Sequence[Task], contigs: Mapping[str, _Contig]) -> list[int]:
+        """The tasks with enough peaks that label a bin."""
+        counts = np.sum([contig.n_labelling for contig in contigs.values()], axis=0)
+        few = [i for i in range(len(tasks)) if counts[i] < self.config.min_positives]
+        self.drop(
+            "tasks", len(few),
+            f"fewer than {self.config.min_positives} peaks that label a bin: {head(tasks[i].name for i in few)}",
+        )  # fmt: skip
+        kept = [i for i in range(len(tasks)) if counts[i] >= self.config.min_positives]
+        if not kept:
+            raise InputError(
+                f"no task has {self.config.min_positives} peaks that label a bin; the most is {counts.max()}",
+                mend="lower --min-positives, or check --label and --bin",
+            )
+        return kept
+
+    def splits(self) -> dict[str, list[tuple[int, Interval]]]:
+        """Validation and test regions by contig."""
+        regions: dict[str, list[tuple[int, Interval]]] = {}
+        for split, texts in ((_VALID, self.config.valid), (_TEST, self.config.test)):
+            for text in texts:
+                name = text if ":" not in text or text in self.lengths else Interval.parse(text).chrom
+                found = match_names([name], list(self.lengths), self.aliases).get(name)
+                if found is None:
+                    raise InputError(
+                        f"the {'valid' if split == _VALID else 'test'} split names {name!r}",
+                        expected=f"a contig of the genome: {head(self.lengths)}",
+                    )
+                whole = Interval(found, 0, self.lengths[found])
+                part = whole if name == text else Interval.parse(text)
+                regions.setdefault(found, []).append((split, Interval(found, part.start, part.end)))
+        return regions
+
+
+def _label(
+    config: BuildConfig,
+    placed: Sequence[Mapping[str, _OnContig]],
+    lengths: Mapping[str, int],
+    excluded: Mapping[str, NDArray[np.bool_]],
+) -> dict[str, _Contig]:
+    """The positive bins of every task on every contig that has a peak."""
+    contigs: dict[str, _Contig] = {}
+    touching = config.keep.startswith("group:")
+    for name in (name for name in lengths if any(name in by_contig for by_contig in placed)):
+        n_bins = lengths[name] // config.bin
+        tasks, bins, n_labelling, any_bins = [], [], np.zeros(len(placed), dtype=np.int64), {}
+        for task, by_contig in enumerate(placed):
+            if name not in by_contig:
+                continue
+            peaks = by_contig[name]
+            positive = positive_bins(peaks.start, peaks.end, peaks.summit, config.bin, n_bins, config.label)
+            positive = positive[~excluded[name][positive]]
+            n_labelling[task] = _count_labelling(peaks, positive, config)
+            tasks.append(np.full(positive.size, task, dtype=np.int32))
+            bins.append(positive.astype(np.int32))
+            if touching:
+                any_bins[task] = _overlapped(peaks.start, peaks.end, config.bin, n_bins)
+        contigs[name] = _Contig(
+            n_bins, np.concatenate(tasks), np.concatenate(bins), n_labelling, excluded[name], any_bins
+        )
+    return contigs
+
+
+def positive_bins(
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    summit: NDArray[np.int64],
+    bin: int,
+    n_bins: int,
+    rule: str,
+) -> Bins:
+    """Which of the bins that tile a contig are positive for one task's peaks.
+
+    Args:
+        start: First bases of the peaks, 0-based, (n,).
+        end: One past their last bases, (n,).
+        summit: Their summits, (n,).
+        bin: Width of a bin, bp.
+        n_bins: How many whole bins the contig has.
+        rule: "summit", or "overlap:F": peaks cover strictly more than that share of the bin, together.
+
+    Returns:
+        Bin numbers, ascending.
+    """
+    if rule == "summit":
+        bins = np.unique(summit // bin)
+        return bins[bins < n_bins]
+    start, end = _merged(start, end)
+    first, last = start // bin, (end - 1) // bin
+    spanned = last - first + 1
+    # One entry for each bin that each merged peak reaches.
+    peak = np.repeat(np.arange(start.size), spanned)
+    bins = np.arange(spanned.sum()) - np.repeat(np.cumsum(spanned) - spanned, spanned) + first[peak]
+    covered = np.minimum(end[peak], (bins + 1) * bin) - np.maximum(start[peak], bins * bin)
+    unique, inverse = np.unique(bins, return_inverse=True)
+    total = np.bincount(inverse, weights=covered, minlength=unique.size)
+    return unique[(total > float(rule.partition(":")[2]) * bin) & (unique < n_bins)]
+
+
+def _merged(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Joins peaks that overlap or touch, so that no base counts twice."""
+    order = np.argsort(start, kind="stable")
+    start, reach = start[order], np.maximum.accumulate(end[order])
+    opens = np.concatenate([[True], start[1:] > reach[:-1]])
+    closes = np.concatenate([opens[1:], [True]])
+    return start[opens], reach[closes]
+
+
+def _overlapped(start: NDArray[np.int64], end: NDArray[np.int64], bin: int, n_bins: int) -> Bins:
+    """The bins of which an interval has at least one base."""
+    edges = np.zeros(n_bins + 1, dtype=np.int64)
+    np.add.at(edges, np.minimum(start // bin, n_bins), 1)
+    np.add.at(edges, np.minimum((end - 1) // bin + 1, n_bins), -1)
+    return np.flatnonzero(np.cumsum(edges)[:n_bins] > 0)
+
+
+def _count_labelling(peaks: _OnContig, positive: Bins, config: BuildConfig) -> int:
+    """How many peaks have a part, or with the rule `summit` their summit, in a positive bin."""
+    if config.label == "summit":
+        return int(np.isin(peaks.summit // config.bin, positive).sum())
+    first, last = peaks.start // config.bin, (peaks.end - 1) // config.bin
+    return int((np.searchsorted(positive, first) < np.searchsorted(positive, last, side="right")).sum())
+
+
+def _write(
+    writer: StoreWriter,
+    genome: Genome,
+    config: BuildConfig,
+    contigs: Mapping[str, _Contig],
+    kept_tasks: Sequence[int],
+    splits: Mapping[str, Sequence[tuple[int, Interval]]],
+    placing: _Placing,
+) -> None:
+    column = np.full(max(contig.n_labelling.size for contig in contigs.values()), -1)
+    column[list(kept_tasks)] = np.arange(len(kept_tasks))
+    group = _group_tasks(config, genome, placing, kept_tasks)
+    n_excluded = n_unlabelled = 0
+    for name, contig in tqdm(contigs.items(), "labelling bins", unit="contig", delay=2, disable=None):
+        kept = _kept_bins(config, contig, column, group)
+        n_excluded += int(contig.excluded.sum())
+        n_unlabelled += int((~contig.excluded).sum()) - int(kept.sum())
+        if not kept.any():
+            continue
+        offset = writer.add_contig(name, genome.contig(name))
+        split = _split_of_bins(contig.n_bins, config.bin, splits.get(name, ()))
+        columns, order = column[contig.tasks], np.argsort(contig.bins, kind="stable")
+        order = order[columns[order] >= 0]
+        bins, columns = contig.bins[order], columns[order]
+        for at in range(0, contig.n_bins, _BLOCK):
+            stop = min(at + _BLOCK, contig.n_bins)
+            low, high = np.searchsorted(bins, (at, stop))
+            labels = np.zeros((stop - at, len(kept_tasks)), dtype=np.uint8)
+            labels[bins[low:high] - at, columns[low:high]] = 1
+            rows = np.flatnonzero(kept[at:stop])
+            start = offset + (rows + at) * config.bin - (config.window - config.bin) // 2
+            writer.add_windows(start, np.packbits(labels[rows], axis=1), split[at:stop][rows])
+    silent = [name for name in genome.lengths if name not in contigs]
+    placing.drop("contigs", len(silent), f"no peak lies on them: {head(silent)}")
+    tails = sum(genome.lengths[name] % config.bin > 0 for name in contigs)
+    placing.drop("bins", tails, "the last of a contig, narrower than a bin")
+    placing.drop("bins", n_excluded, "overlap an excluded region")
+    placing.drop("bins", n_unlabelled, f"not kept by --keep {config.keep}")
+
+
+def _group_tasks(config: BuildConfig, genome: Genome, placing: _Placing, kept_tasks: Sequence[int]) -> set[int]:
+    if not config.keep.startswith("group:"):
+        return set()
+    group = config.keep.partition(":")[2]
+    _, tasks = read_task_sheet(config.tasks) if config.tasks else find_peak_files(config.peaks)
+    members = {i for i in kept_tasks if tasks[i].group == group}
+    if not members:
+        groups = sorted({task.group for task in tasks if task.group})
+        raise InputError(
+            f"--keep {config.keep}: no task is of the group {group!r}",
+            expected=f"one of {', '.join(groups)}" if groups else "a task sheet (--tasks) with a column group",
+        )
+    return members
+
+
+def _kept_bins(
+    config: BuildConfig, contig: _Contig, column: NDArray[np.int64], group: set[int]
+) -> NDArray[np.bool_]:
+    kept = np.zeros(contig.n_bins, dtype=bool)
+    if config.keep == "all":
+        kept[:] = True
+    elif config.keep == "labelled":
+        kept[contig.bins[column[contig.tasks] >= 0]] = True
+    else:
+        for task in group & contig.any_bins.keys():
+            kept[contig.any_bins[task]] = True
+    return kept & ~contig.excluded
+
+
+def _split_of_bins(n_bins: int, bin: int, regions: Sequence[tuple[int, Interval]]) -> NDArray[np.uint8]:
+    """A bin is in the split of the region that holds its middle base; test wins over validation."""
+    split = np.full(n_bins, _TRAIN, dtype=np.uint8)
+    middle = np.arange(n_bins) * bin + bin // 2
+    for which, region in sorted(regions, key=lambda one: one[0]):
+        split[(middle >= region.start) & (middle < region.end)] = which
+    return split

@@ -1,0 +1,213 @@
+"""A trained model with its tasks and window: one folder, from which evaluation, interpretation and variants read.
+
+`weights.safetensors` holds the weights, `model.json` all else. No pickle is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from noncoder.data.loading import one_hot, reverse_strand
+from noncoder.data.store import Store
+from noncoder.data.tasks import Task
+from noncoder.errors import InputError, NoncoderError
+from noncoder.models import SequenceModel, create_model
+from noncoder.sequence.encoding import encode_batch
+
+Strands = Literal["both", "forward", "reverse"]
+Sequences = Sequence[str] | NDArray[np.uint8]
+
+_WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
+
+
+class PredictorError(NoncoderError):
+    """A predictor's folder that is missing, damaged or of another model."""
+
+
+@dataclass
+class Predictor:
+    """A trained model.
+
+    Args:
+        model: Its network.
+        tasks: What its columns stand for, T.
+        bin: The centre that the labels were about, bp.
+        info: What it was trained on and how, as plain JSON values: "store_digest", "training", …
+    """
+
+    model: SequenceModel
+    tasks: tuple[Task, ...]
+    bin: int
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def window(self) -> int:
+        """How many bp the model reads, L."""
+        return self.model.window
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return next(self.model.parameters()).device
+
+    def to(self, device: str | torch.device) -> Predictor:
+        """Moves the model to a device."""
+        self.model.to(device)
+        return self
+
+    def predict(self, sequences: Sequences, strands: Strands = "both", batch_size: int = 256) -> NDArray[np.float32]:
+        """Probabilities (n, T) of sequences.
+
+        Args:
+            sequences: n texts of L bp, or codes (n, L).
+            strands: "both" averages the probabilities of the two strands.
+            batch_size: Windows a forward pass.
+
+        Raises:
+            SequenceError: A character is no base.
+            InputError: The sequences are not L bp long.
+        """
+        logits = self.predict_logits(sequences, strands, batch_size)
+        return torch.sigmoid(torch.from_numpy(logits)).numpy()
+
+    def predict_logits(
+        self, sequences: Sequences, strands: Strands = "both", batch_size: int = 256
+    ) -> NDArray[np.float32]:
+        """Logits (n, T) of sequences; for "both" strands the logit of the mean probability.
+
+        Ranks, as AUROC needs them, are those of the probabilities, without the ties of float32 probabilities near 1.
+
+        Args:
+            sequences: n texts of L bp, or codes (n, L).
+            strands: Which strands are read.
+            batch_size: Windows a forward pass.
+
+        Raises:
+            SequenceError: A character is no base.
+            InputError: The sequences are not L bp long.
+        """
+        codes = sequences if isinstance(sequences, np.ndarray) else encode_batch(sequences)
+        if codes.ndim != 2 or codes.shape[1] != self.window or codes.dtype != np.uint8:
+            raise InputError(
+                f"sequences of shape {codes.shape} and type {codes.dtype}",
+                expected=f"texts of {self.window} bp, or uint8 codes (n, {self.window})",
+                mend="crop or pad the sequences around their middle",
+            )
+        blocks = (codes[at : at + batch_size] for at in range(0, len(codes), batch_size))
+        return self._run(blocks, len(codes), strands)
+
+    def predict_store(
+        self, store: Store, indices: NDArray[np.int64], strands: Strands = "both", batch_size: int = 256
+    ) -> NDArray[np.float32]:
+        """Logits (n, T) of windows of a store, as `predict_logits`.
+
+        Raises:
+            InputError: The store's windows have another width.
+        """
+        if store.window != self.window:
+            raise InputError(f"{store.path} has windows of {store.window} bp", expected=f"{self.window} bp")
+        blocks = (store.read_codes(indices[at : at + batch_size]) for at in range(0, len(indices), batch_size))
+        return self._run(blocks, len(indices), strands)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the folder; each file is complete or absent."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        description = {
+            "model": self.model.name,
+            "parameters": self.model.config.model_dump(mode="json"),
+            "window": self.window,
+            "bin": self.bin,
+            "tasks": [task.to_dict() for task in self.tasks],
+            "version": version("noncoder"),
+            "info": self.info,
+        }
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        save_file(weights, folder / f".{_WEIGHTS}")
+        (folder / f".{_DESCRIPTION}").write_text(json.dumps(description, indent=1))
+        for name in (_WEIGHTS, _DESCRIPTION):
+            (folder / f".{name}").replace(folder / name)
+
+    def _run(self, blocks: Iterator[NDArray[np.uint8]], n: int, strands: Strands) -> NDArray[np.float32]:
+        logits = np.empty((n, len(self.tasks)), dtype=np.float32)
+        training = self.model.training
+        self.model.eval()
+        try:
+            with torch.inference_mode(), tqdm(total=n, desc="predicting", unit="windows", delay=2, disable=None) as bar:
+                at = 0
+                for block in blocks:
+                    part = strand_logits(self.model, torch.from_numpy(block).to(self.device), strands)
+                    logits[at : at + len(block)] = part.float().cpu().numpy()
+                    at += len(block)
+                    bar.update(len(block))
+        finally:
+            self.model.train(training)
+        return logits
+
+
+def strand_logits(model: SequenceModel, codes: Tensor, strands: Strands) -> Tensor:
+    """Logits (n, T) of codes (n, L) read from one strand, or the logit of the two strands' mean probability."""
+    if strands == "forward":
+        return model(one_hot(codes))  # type: ignore[no-any-return]
+    if strands == "reverse":
+        return model(one_hot(reverse_strand(codes)))  # type: ignore[no-any-return]
+    forward, reverse = model(one_hot(codes)), model(one_hot(reverse_strand(codes)))
+    # log(p1 + p2) - log(q1 + q2), in logarithms throughout: a sum of probabilities near 1 would tie.
+    yes = torch.logaddexp(F.logsigmoid(forward), F.logsigmoid(reverse))
+    no = torch.logaddexp(F.logsigmoid(-forward), F.logsigmoid(-reverse))
+    return yes - no
+
+
+def load(path: str | Path) -> Predictor:
+    """Loads a predictor from its folder, or from the folder of a run that has one.
+
+    Raises:
+        PredictorError: There is none, it is damaged, or its weights are not of its model.
+    """
+    folder = Path(path)
+    if not (folder / _DESCRIPTION).is_file() and (folder / "predictor").is_dir():
+        folder = folder / "predictor"
+    if not (folder / _DESCRIPTION).is_file():
+        raise PredictorError(
+            f"{path} holds no predictor", expected=f"{_DESCRIPTION} and {_WEIGHTS}", mend="train one: `noncoder train`"
+        )
+    try:
+        description: Mapping[str, Any] = json.loads((folder / _DESCRIPTION).read_text())
+        tasks = tuple(Task(**task) for task in description["tasks"])
+        model = create_model(
+            description["model"], len(tasks), description["window"], parameters=description["parameters"]
+        )
+        weights = load_file(folder / _WEIGHTS)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise PredictorError(
+            f"the predictor in {folder} is damaged: {error}", mend="train it again, or copy it again"
+        ) from error
+    _fit(model, weights, folder)
+    model.eval()
+    return Predictor(model, tasks, description["bin"], dict(description.get("info", {})))
+
+
+def _fit(model: SequenceModel, weights: Mapping[str, Tensor], folder: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in [*expected, *found]:
+        if expected.get(name) != found.get(name):
+            raise PredictorError(
+                f"{folder / _WEIGHTS}: {name} is {found.get(name, 'missing')}",
+                expected=f"{expected.get(name, 'no such tensor')} in the model {model.name!r}",
+            )
+    model.load_state_dict(dict(weights))
