@@ -85,7 +85,9 @@ class BuildConfig(Section):
         if bool(self.peaks) == bool(self.tasks):
             raise ValueError("give either peaks (files) or tasks (a sheet that names them)")
         if self.bin > self.window or (self.window - self.bin) % 2:
-            raise ValueError(f"window {self.window} and bin {self.bin}: the window should be wider by an even number of bp")
+            raise ValueError(
+                f"window {self.window} and bin {self.bin}: the window should be wider by an even number of bp"
+            )
         return self
 
 
@@ -194,8 +196,8 @@ class TrainConfig(Section):
     """Validations a pass."""
     patience: int = Field(5, ge=1)
     """Validations without a better average precision after which training stops."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Arithmetic of the forward and backward passes."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """Arithmetic of the forward and backward passes; `auto` is bfloat16 where the device computes in it."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train."""
     compile: bool = False

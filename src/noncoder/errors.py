@@ -55,7 +55,9 @@ class UnknownNameError(NoncoderError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        super().__init__(f"no {kind} is called {name!r}", expected=_among(self.known), mend=did_you_mean(name, self.known))
+        super().__init__(
+            f"no {kind} is called {name!r}", expected=_among(self.known), mend=did_you_mean(name, self.known)
+        )
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:  # type: ignore[override]
         return type(self), (self.kind, self.name, self.known)

@@ -354,9 +354,7 @@ def _group_tasks(config: BuildConfig, genome: Genome, placing: _Placing, kept_ta
     return members
 
 
-def _kept_bins(
-    config: BuildConfig, contig: _Contig, column: NDArray[np.int64], group: set[int]
-) -> NDArray[np.bool_]:
+def _kept_bins(config: BuildConfig, contig: _Contig, column: NDArray[np.int64], group: set[int]) -> NDArray[np.bool_]:
     kept = np.zeros(contig.n_bins, dtype=bool)
     if config.keep == "all":
         kept[:] = True

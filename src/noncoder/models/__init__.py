@@ -1,7 +1,7 @@
 """The models, by name.
 
-    >>> from noncoder.models import create_model, list_models
-    >>> model = create_model("deepsea", tasks=919)
+>>> from noncoder.models import create_model, list_models
+>>> model = create_model("deepsea", tasks=919)
 """
 
 from importlib import import_module

@@ -204,9 +204,7 @@ def _unpack(path: Path, scratch: Path) -> Path:
     return plain
 
 
-def match_names(
-    wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def match_names(wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str, str] | None = None) -> dict[str, str]:
     """Finds each chromosome name among a genome's own names.
 
     Tried in this order: the alias table, the name itself, with "chr" added or taken away, the mitochondrion's names,

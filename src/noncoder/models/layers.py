@@ -1,0 +1,79 @@
+"""Blocks that models are put together from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def as_image(x: Tensor) -> Tensor:
+    """(N, C, L) -> (N, C, 1, L) with the channels innermost in memory.
+
+    PyTorch has a channels-last layout for images only, and convolutions run about twice as fast in it on a CPU.
+    """
+    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def convolution(channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
+    """A convolution along the sequence of (N, C, 1, L), same length, without bias: a batch norm follows it."""
+    padding = dilation * (kernel // 2)
+    return nn.Conv2d(channels_in, channels_out, (1, kernel), padding=(0, padding), dilation=(1, dilation), bias=False)
+
+
+class ResidualBlock(nn.Module):
+    """Norm, GELU, dilated convolution, added to the input (pre-activation, He et al. 2016, arXiv:1603.05027).
+
+    Args:
+        channels: C of (N, C, 1, L).
+        kernel: Width of the convolution, odd.
+        dilation: Distance between its taps.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.activation = nn.GELU()
+        self.convolution = convolution(channels, channels, kernel, dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 1, L) -> (N, C, 1, L)."""
+        y: Tensor = self.convolution(self.activation(self.norm(x)))
+        return x + y
+
+
+class AttentionPool(nn.Module):
+    """Weighted means over positions, one a head; the weights depend on content and on distance from the centre.
+
+    The label concerns the centre of the window, so each head learns how far out it looks: a smooth function of the
+    distance in bp, made of Gaussian bumps, the same on both sides.
+
+    Args:
+        channels: C of (N, L, C).
+        heads: H.
+        step: Distance between neighbouring positions, bp.
+        reach: Farther positions count as this far, bp.
+    """
+
+    centres: Tensor
+
+    def __init__(self, channels: int, heads: int, step: float, reach: float = 500.0, bumps: int = 16) -> None:
+        super().__init__()
+        self.step = step
+        self.query = nn.Linear(channels, heads, bias=False)
+        nn.init.zeros_(self.query.weight)
+        self.register_buffer("centres", torch.linspace(0, reach, bumps), persistent=False)
+        # At first a head looks at about 150 bp to either side and evenly at what is there.
+        self.distance = nn.Parameter((-((self.centres / 150) ** 2)).clamp(min=-4).repeat(heads, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, L, C) -> (N, H * C)."""
+        scores = self.query(x).float() + self._distance_scores(x.shape[1])
+        weights = scores.softmax(dim=1).to(x.dtype)
+        return torch.bmm(weights.transpose(1, 2), x).flatten(1)
+
+    def _distance_scores(self, length: int) -> Tensor:
+        positions = torch.arange(length, device=self.centres.device)
+        distance = ((positions - (length - 1) / 2).abs() * self.step).clamp(max=float(self.centres[-1]))
+        width = self.centres[1] - self.centres[0]
+        bumps = torch.exp(-0.5 * ((distance[:, None] - self.centres) / width) ** 2)
+        return (bumps / bumps.sum(dim=1, keepdim=True)) @ self.distance.T

@@ -1,0 +1,176 @@
+"""What training writes down and shows: CSV logs, a progress bar, a line a validation."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from tqdm import tqdm
+
+from noncoder.train.module import TrainingModule
+
+LOG_COLUMNS = ("step", "epoch", "windows", "seconds", "loss", "learning_rate", "windows_per_second")
+VALID_COLUMNS = ("step", "epoch", "windows", "seconds", "loss", "auroc", "average_precision", "tasks")
+
+
+class CsvLog:
+    """A CSV file that grows by rows and forgets the rows after the step from which a run is resumed."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = path, columns
+
+    def start(self, step: int) -> None:
+        """Keeps the rows up to a step; writes the header where there is no file."""
+        rows = [row for row in self.read() if int(row["step"]) <= step] if step and self.path.exists() else []
+        self._write("w", rows)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Appends a row."""
+        self._write("a", [row])
+
+    def read(self) -> list[dict[str, str]]:
+        """All rows."""
+        with self.path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _write(self, mode: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        with self.path.open(mode, newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            if mode == "w":
+                writer.writeheader()
+            writer.writerows({c: _short(row[c]) for c in self.columns} for row in rows)
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+class TrainingLog(pl.Callback):
+    """Counts windows and seconds, across resumptions, and writes both logs.
+
+    Args:
+        folder: Where log.csv and valid.csv lie.
+        windows: Windows of the training split.
+        batch_size: Windows a batch.
+        every: Batches between two rows of log.csv.
+    """
+
+    def __init__(self, folder: Path, windows: int, batch_size: int, every: int) -> None:
+        self.log_file = CsvLog(folder / "log.csv", LOG_COLUMNS)
+        self.valid_file = CsvLog(folder / "valid.csv", VALID_COLUMNS)
+        self.n_windows, self.batch_size, self.every = windows, batch_size, every
+        self.batches = self.windows = 0
+        self.seconds = 0.0
+        self.validating = 0.0
+        self._loss: list[torch.Tensor] = []
+        self._bar: tqdm[Any] | None = None
+        self._last: tuple[int, float] = (0, 0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on counting from."""
+        loss = [float(loss) for loss in self._loss]
+        return {"batches": self.batches, "windows": self.windows, "seconds": self._now(), "loss": loss,
+                "validating": self.validating, "last": list(self._last)}  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self.batches, self.windows, self.seconds = state["batches"], state["windows"], state["seconds"]
+        self._loss = [torch.tensor(loss) for loss in state["loss"]]
+        self.validating, self._last = state["validating"], (state["last"][0], state["last"][1])
+
+    def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        """Opens the logs and the bar."""
+        self._began = time.perf_counter()
+        for file in (self.log_file, self.valid_file):
+            file.start(trainer.global_step)
+        total = min(int(trainer.max_steps) * trainer.accumulate_grad_batches * self.batch_size, 1 << 62)
+        epochs = -(-total // self.n_windows)
+        # The last batch of a pass is smaller, so the sum of the batches overstates the windows.
+        total = min(total, epochs * self.n_windows)
+        self._bar = tqdm(total=total, initial=self.windows, desc="training", unit="windows", disable=None)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts, and writes a row now and then."""
+        self.batches, self.windows = self.batches + 1, self.windows + len(batch.codes)
+        self._loss.append(outputs["loss"].detach())
+        if self._bar is not None:
+            self._bar.update(len(batch.codes))
+        if self.batches % self.every == 0:
+            self._row(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Marks the time: validation is not training throughput."""
+        self._validation_began = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Writes and says what validation found."""
+        if trainer.sanity_checking or not isinstance(module, TrainingModule):
+            return
+        self.validating += time.perf_counter() - self._validation_began
+        row = self._position(trainer) | module.validation
+        self.valid_file.add(row)
+        line = (
+            f"pass {row['epoch']:.2f}  step {row['step']}  valid loss {row['loss']:.4f}  AUROC {row['auroc']:.4f}  "
+            f"AP {row['average_precision']:.4f}  ({row['tasks']} tasks)  {self._speed():,.0f} windows/s"
+        )
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"AUROC {row['auroc']:.3f}, AP {row['average_precision']:.3f}")
+        tqdm.write(line, file=sys.stderr)
+
+    def on_train_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        """Closes the bar."""
+        if self._loss:
+            self._row(trainer)
+        self.seconds = self._now()
+        del self._began
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        """Closes the bar."""
+        self._close()
+
+    def speed(self) -> float:
+        """Training windows a second, validation apart."""
+        return self._speed()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _now(self) -> float:
+        return self.seconds + (time.perf_counter() - self._began if hasattr(self, "_began") else 0.0)
+
+    def _speed(self) -> float:
+        return self.windows / max(1e-9, self._now() - self.validating)
+
+    def _position(self, trainer: pl.Trainer) -> dict[str, Any]:
+        return {
+            "step": trainer.global_step,
+            "epoch": self.windows / self.n_windows,
+            "windows": self.windows,
+            "seconds": self._now(),
+        }
+
+    def _row(self, trainer: pl.Trainer) -> None:
+        windows, seconds = self._last
+        now = self._now() - self.validating
+        loss = float(torch.stack(self._loss).mean())
+        row = self._position(trainer) | {
+            "loss": loss,
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "windows_per_second": (self.windows - windows) / max(1e-9, now - seconds),
+        }
+        self.log_file.add(row)
+        self._loss.clear()
+        self._last = (self.windows, now)
+        if self._bar is not None:
+            self._bar.set_description(f"training, loss {loss:.4f}", refresh=False)
