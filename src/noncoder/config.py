@@ -64,8 +64,8 @@ class BuildConfig(Section):
     bin: int = Field(200, ge=1)
     """Width of the labelled centre, bp; bins tile each chromosome from its first base."""
     label: LabelRule = "overlap:0.5"
-    """When a bin is positive: `overlap:0.5`, strictly more than half of it lies in peaks (DeepSEA's rule); `summit`, a
-    peak's summit (else its midpoint) lies in it."""
+    """When a bin is positive: `overlap:0.5`, strictly more than half of it lies in peaks (DeepSEA's rule); `summit`,
+    a peak's summit (else its midpoint) lies in it."""
     keep: KeepRule = "labelled"
     """Which bins are kept: `labelled`, those positive for a task; `group:NAME`, those that a peak of a task of that group
     overlaps (DeepSEA's rule, with TF); `all`, every bin of every chromosome that has a peak."""
@@ -350,8 +350,8 @@ def _tuples(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, An
 
 
 def _takes_several(section: type[BaseModel], key: str) -> bool:
-    annotation = section.model_fields[key].annotation
-    return getattr(annotation, "__origin__", None) is tuple and getattr(annotation, "__args__", ())[-1] is Ellipsis
+    annotation: Any = section.model_fields[key].annotation
+    return getattr(annotation, "__origin__", None) is tuple and annotation.__args__[-1] is Ellipsis
 
 
 def write_recipe(config: RunConfig) -> str:

@@ -32,7 +32,7 @@ class Ranking(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """ROC and precision-recall curves at the same number of points for each task, (T, P) float32; NaN where undefined."""
+    """ROC and precision-recall curves at P points for each task, (T, P) float32; NaN where undefined."""
 
     roc_fpr: NDArray[np.float32]
     roc_tpr: NDArray[np.float32]

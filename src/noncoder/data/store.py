@@ -187,7 +187,7 @@ class Store:
         rows = self._rows[np.asarray(indices)]
         if shift is not None:
             rows = np.clip(rows + shift, self._first_row[np.asarray(indices)], self._last_row[np.asarray(indices)])
-        codes = self._windows[rows]
+        codes: Codes = self._windows[rows]
         if reverse is not None and reverse.any():
             codes[reverse] = reverse_complement(codes[reverse])
         return codes
@@ -266,7 +266,7 @@ class Store:
             content = hashlib.sha256(np.ascontiguousarray(self._read(name)).data).hexdigest()
             if content != recorded["sha256"]:
                 raise _damaged(self.path, f"the content of {name} is not what was written")
-        if self.start.size and not (0 <= self._centre.min() and self._centre.max() < self.n_bases):
+        if self.start.size and not (self._centre.min() >= 0 and self._centre.max() < self.n_bases):
             raise _damaged(self.path, "a window's middle lies outside of every contig")
         if self.split.size and self.split.max() >= len(SPLITS):
             raise _damaged(self.path, f"a window is in split {self.split.max()}")
@@ -313,7 +313,8 @@ class Store:
     @cached_property
     def _last_row(self) -> NDArray[np.int64]:
         length = self.contigs[2][self._contig]
-        return np.maximum(self._first_row + length + 2 * self._pad - self.window, self._rows)
+        last: NDArray[np.int64] = np.maximum(self._first_row + length + 2 * self._pad - self.window, self._rows)
+        return last
 
     def _bit_counts(self, packed: NDArray[np.uint8], split: str | None, block: int = 1 << 16) -> NDArray[np.int64]:
         indices = self.indices(split)

@@ -1,4 +1,7 @@
-"""The models by name. A new one is a file in this folder and one decorator; the test suite of all models is then its own."""
+"""The models by name.
+
+A new one is a file in this folder and one decorator; the test suite of all models is then its own.
+"""
 
 from __future__ import annotations
 

@@ -82,12 +82,13 @@ def encode_batch(sequences: Sequence[str]) -> NDArray[np.uint8]:
 
 def decode(codes: NDArray[np.uint8]) -> str:
     """Turns codes (L,) into upper-case text of A, C, G, T and N."""
-    return bytes(_LETTERS[codes]).decode("ascii")
+    return _LETTERS[codes].tobytes().decode("ascii")
 
 
 def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Returns the other strand, read 5' to 3', of codes (..., L)."""
-    return _COMPLEMENT[codes[..., ::-1]]
+    other: NDArray[np.uint8] = _COMPLEMENT[codes[..., ::-1]]
+    return other
 
 
 def one_hot(codes: NDArray[np.uint8], dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
@@ -104,6 +105,6 @@ def from_one_hot(x: NDArray[np.generic]) -> NDArray[np.uint8]:
     total = x.sum(axis=-2)
     if not (np.isin(x, (0, 1)).all() and np.isin(total, (0, 1)).all()):
         raise SequenceError("a column of the array is neither one-hot nor all zero", expected="0 and 1, at most one 1")
-    codes = x.argmax(axis=-2).astype(np.uint8)
+    codes: NDArray[np.uint8] = x.argmax(axis=-2).astype(np.uint8)
     codes[total == 0] = N_CODE
     return codes

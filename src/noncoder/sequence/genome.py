@@ -132,6 +132,11 @@ class Genome:
         """The codes of a whole contig, (length,)."""
         return self.fetch(Interval(name, 0, self._length(name)))
 
+    def text(self, name: str) -> str:
+        """The letters of a whole contig, as they stand in the file."""
+        self._length(name)
+        return str(self._fasta.fetch(name))
+
     def fetch(self, interval: Interval) -> NDArray[np.uint8]:
         """The codes of an interval, (end - start,); past the contig's end they are N.
 
@@ -184,7 +189,7 @@ def _open_fasta(path: Path, scratch: Path) -> pysam.FastaFile:
         return pysam.FastaFile(
             str(path), filepath_index=str(index), filepath_index_compressed=str(blocks) if blocks.exists() else None
         )
-    except (OSError, ValueError, pysam.SamtoolsError) as error:
+    except (OSError, ValueError, pysam.utils.SamtoolsError) as error:
         raise SequenceError(
             f"{path.name} cannot be indexed: {str(error).strip()}",
             expected="a FASTA whose records have lines of one length each",

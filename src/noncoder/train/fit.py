@@ -110,13 +110,15 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
         _quieten()
         trainer = _trainer(config, folder, steps, interval, log)
         checkpoint = str(folder.last) if resume else None
-        trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True if resume else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True if resume else None)
+        except SystemExit:
+            # Lightning turns Ctrl-C into an exit of its own.
+            raise KeyboardInterrupt from None
     best = _load_best(folder, model)
     summary = _summary(config, store, model, trainer, log, best, started)
     Predictor(model, store.tasks, store.bin, {"store_digest": store.digest, "training": summary}).save(folder.predictor)
-    _write_json(folder.summary, summary)
+    write_json(folder.summary, summary)
     return summary
 
 
@@ -129,16 +131,9 @@ def _claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> b
     try:
         folder.train.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"cannot write {folder.path}: {error.strerror}", expected="a folder that can be written"
-        ) from error
+        raise InputError(f"cannot write {folder.path}: {error.strerror}", mend="choose another run=") from error
     claim = folder.train / "claim.json"
-    mine = {
-        "seed": config.seed,
-        "model": config.model.model_dump(mode="json"),
-        "train": config.train.model_dump(mode="json", exclude={"device"}),
-        "store": store.digest,
-    }
+    mine = _claim_of(config, store)
     if folder.last.exists() and claim.exists():
         theirs = json.loads(claim.read_text())
         if theirs != mine:
@@ -148,9 +143,37 @@ def _claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> b
                 mend="give the old values, another run=, or --force to train anew",
             )
         return True
-    _write_json(claim, mine)
+    write_json(claim, mine)
     folder.recipe.write_text(write_recipe(config))
     return False
+
+
+def is_trained(config: RunConfig, store: Store) -> bool:
+    """Whether the run's folder holds a finished training of this recipe.
+
+    Raises:
+        ConfigError: It holds a finished training of another recipe.
+    """
+    folder = RunFolder(config.run)
+    if not folder.summary.exists():
+        return False
+    changed = _differences(json.loads((folder.train / "claim.json").read_text()), _claim_of(config, store))
+    if changed:
+        raise ConfigError(
+            f"{folder.path} holds a finished training of another recipe: {', '.join(changed)}",
+            mend="give another run=, or --force to train anew",
+        )
+    return True
+
+
+def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:
+    """All that decides what a training comes to."""
+    return {
+        "seed": config.seed,
+        "model": config.model.model_dump(mode="json"),
+        "train": config.train.model_dump(mode="json", exclude={"device"}),
+        "store": store.digest,
+    }
 
 
 def _differences(old: Any, new: Any, key: str = "") -> list[str]:
@@ -243,9 +266,8 @@ def _quieten() -> None:
 def _load_best(folder: RunFolder, model: SequenceModel) -> dict[str, Any]:
     checkpoint = torch.load(folder.best, map_location="cpu", weights_only=True)
     prefix = "model."
-    model.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-    )
+    weights = checkpoint["state_dict"].items()
+    model.load_state_dict({k.removeprefix(prefix): v for k, v in weights if k.startswith(prefix)})
     model.cpu().eval()
     return {"step": int(checkpoint["global_step"])}
 
@@ -272,9 +294,7 @@ def _summary(
         "windows_per_second": round(log.windows / max(1e-9, log.seconds - log.validating), 1),
         "best": best,
         "stopped": "all steps done" if finished else f"no better validation in {config.train.patience}",
-        "device": torch.cuda.get_device_name()
-        if trainer.strategy.root_device.type == "cuda"
-        else platform.processor() or "cpu",
+        "device": _device_name(trainer.strategy.root_device),
         "threads": torch.get_num_threads(),
         "precision": str(trainer.precision),
         "seed": config.seed,
@@ -284,6 +304,12 @@ def _summary(
         "git": _git_commit(),
         "started": started.isoformat(timespec="seconds"),
     }
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return str(torch.cpu.get_capabilities().get("cpu_name", "")) or platform.machine()
 
 
 def _versions() -> dict[str, str]:
@@ -306,7 +332,8 @@ def _git_commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _write_json(path: Path, values: Any) -> None:
+def write_json(path: Path, values: Any) -> None:
+    """Writes a JSON file that is complete or absent."""
     partial = path.with_name(f".{path.name}")
     partial.write_text(json.dumps(values, indent=1))
     partial.replace(path)

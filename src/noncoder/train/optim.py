@@ -12,11 +12,13 @@ from noncoder.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; weight matrices and kernels decay, biases, norms and other vectors do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """AdamW; the matrices and kernels named `weight` decay, biases, norms and other parameters do not."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decayed = [p for name, p in named if name.endswith("weight") and p.ndim > 1]
+    others = [p for name, p in named if not (name.endswith("weight") and p.ndim > 1)]
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
 

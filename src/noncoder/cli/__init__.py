@@ -1,0 +1,67 @@
+"""The command line: thin verbs over the package, with imports where they are needed.
+
+A user's mistake ends with exit code 2 and one message; so does Ctrl-C. Anything else is a fault of ours and shows its
+traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import NoReturn
+
+import click
+
+from noncoder.cli.data import data, explore
+from noncoder.cli.runs import evaluate, models, predict, report, run, train
+from noncoder.errors import NoncoderError
+
+# What the system says when it will not write; the rest of OSError would be a fault of ours.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="noncoder")
+def app() -> None:
+    r"""Reads non-coding DNA: from peaks and a genome to a trained, measured and explained classifier.
+
+    \b
+    The whole road:   noncoder run recipes/demo.yaml
+    Step by step:     noncoder data build … yeast.zarr
+                      noncoder train recipes/yeast.yaml data.store=yeast.zarr run=runs/yeast
+                      noncoder evaluate runs/yeast --split test
+    """
+
+
+for _verb in (run, data, explore, models, train, evaluate, predict, report):
+    app.add_command(_verb)
+
+
+def main() -> NoReturn:
+    """Runs the command line and turns errors into messages and exit codes."""
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted\nnothing half-written was left; the same command starts again, a training where it stopped")
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except NoncoderError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone: no message, no traceback
+        sys.exit(0)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _fail(
+            f"cannot write {error.filename or 'the output'}: {error.strerror}\nmend: free some space or choose another place"
+        )
+
+
+def _fail(message: str) -> NoReturn:
+    print("noncoder: " + message.replace("\n", "\n  "), file=sys.stderr)
+    sys.exit(2)

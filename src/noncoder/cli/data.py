@@ -1,0 +1,153 @@
+"""Verbs on datasets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from noncoder.cli.options import as_json, emit, force, section_from, section_options
+from noncoder.config import BuildConfig, PackConfig, SimulateConfig
+
+_STORE = click.argument("store", type=click.Path(path_type=Path))
+_OUT = click.argument("out", type=click.Path(path_type=Path))
+
+
+@click.group()
+def data() -> None:
+    """Make and look at datasets."""
+
+
+@data.command()
+@_OUT
+@section_options(BuildConfig)
+@force
+@as_json
+def build(out: Path, force: bool, as_json: bool, **given: Any) -> None:
+    r"""Make a store OUT from a genome and peak files.
+
+    \b
+    Example:
+      noncoder data build --genome yeast.fa.gz --peaks 'peaks/*.bed' --label summit --keep all \\
+                          --min-positives 100 --valid VII,IX --test IV,XI yeast.zarr
+    """
+    from noncoder.data.peaks import build_store
+
+    config = section_from(BuildConfig, given)
+    _show(build_store(config, out, force).summary(), as_json)
+
+
+@data.command()
+@_OUT
+@section_options(PackConfig)
+@force
+@as_json
+def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
+    r"""Make a store OUT from a table of sequences with labels.
+
+    \b
+    Example:
+      noncoder data pack --table sequences.csv --split-column split mine.zarr
+    """
+    from noncoder.data.table import pack_table
+
+    config = section_from(PackConfig, given)
+    _show(pack_table(config, out, force).summary(), as_json)
+
+
+@data.command()
+@_OUT
+@section_options(SimulateConfig)
+@force
+@as_json
+def simulate(out: Path, force: bool, as_json: bool, **given: Any) -> None:
+    r"""Make a store OUT from a genome with planted motifs; what was planted where is kept beside it.
+
+    \b
+    Example:
+      noncoder data simulate --windows 6000 --tasks 16 --seed 0 demo.zarr
+    """
+    from noncoder.data.simulate import simulate_store
+
+    config = section_from(SimulateConfig, given)
+    _show(simulate_store(config, out, force).summary(), as_json)
+
+
+@data.command()
+@_STORE
+@as_json
+def info(store: Path, as_json: bool) -> None:
+    r"""Say what a STORE holds.
+
+    \b
+    Example:
+      noncoder data info yeast.zarr --json
+    """
+    from noncoder.data.store import open_store
+
+    _show(open_store(store).summary(), as_json)
+
+
+@data.command()
+@_STORE
+def check(store: Path) -> None:
+    r"""Read all of a STORE and compare it with the digests taken when it was written.
+
+    \b
+    Example:
+      noncoder data check yeast.zarr
+    """
+    from noncoder.data.store import open_store
+
+    opened = open_store(store)
+    opened.check()
+    click.echo(f"{store} is whole: {len(opened):,} windows, digest {opened.digest[:12]}")
+
+
+@click.command()
+@_STORE
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with the figures.")
+@force
+@as_json
+def explore(store: Path, html: Path | None, force: bool, as_json: bool) -> None:
+    r"""Show the statistics of a STORE: positives, imbalance, bases, splits.
+
+    \b
+    Example:
+      noncoder explore yeast.zarr --html yeast.html
+    """
+    from noncoder.data.explore import explore as statistics
+    from noncoder.data.explore import explore_text
+    from noncoder.data.store import open_store
+    from noncoder.errors import InputError
+
+    if html is not None and html.exists() and not force:
+        raise InputError(f"{html} is there already", mend="give another name, or --force to replace it")
+    found = statistics(open_store(store))
+    if html is not None:
+        from noncoder.report import write_exploration
+
+        write_exploration(found, html, title=store.stem)
+    emit(found, explore_text(found), as_json)
+
+
+def _show(summary: dict[str, Any], machine: bool) -> None:
+    if machine:
+        click.echo(json.dumps(summary, indent=1))
+        return
+    splits = ", ".join(f"{name} {part['windows']:,}" for name, part in summary["splits"].items())
+    share = summary["positives"] / max(1, summary["windows"] * summary["tasks"])
+    lines = [
+        f"{summary['path']}  {summary['bytes'] / 1e6:,.1f} MB, "
+        f"{summary['raw_bytes'] / max(1, summary['bytes']):,.0f} times smaller than one-hot bytes",
+        f"  windows    {summary['windows']:,} of {summary['window']} bp, labelled centre {summary['bin']} bp",
+        f"  splits     {splits}",
+        f"  tasks      {summary['tasks']:,}; {summary['positives']:,} positive labels ({share:.2%})",
+        f"  genome     {summary['genome'] or '-'}, {summary['contigs']:,} contigs, {summary['bases']:,} bases",
+        f"  labels     {summary['label_rule']}" + (", some unknown" if summary["unknown_labels"] else ""),
+        *(f"  left out   {drop['count']:,} {drop['what']}: {drop['why']}" for drop in summary["dropped"]),
+        f"  digest     {summary['digest'][:12]}",
+    ]
+    click.echo("\n".join(lines))

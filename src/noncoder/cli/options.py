@@ -1,0 +1,98 @@
+"""Command-line options made from the sections of a recipe, so that help, YAML and validation are one text."""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from noncoder.config import Section, validate
+
+# A comma parts the items of a list, but not the digits of a region such as chr7:1,001-2,000.
+_LISTED = re.compile(r"[^,:]+:[\d,]*\d-[\d,]*\d(?=,|$)|[^,]+")
+
+F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound=Section)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
+force = click.option("--force", is_flag=True, help="Replace what is there.")
+
+
+def section_options(section: type[Section], short: Mapping[str, str] | None = None) -> Callable[[F], F]:
+    """One option for each field of a section, with the field's docstring as help.
+
+    Args:
+        section: The section.
+        short: Another option name for a field.
+    """
+
+    def add(function: F) -> F:
+        for name, field in reversed(section.model_fields.items()):
+            flag = (short or {}).get(name, "--" + name.replace("_", "-"))
+            several = _is_several(field.annotation)
+            pair = getattr(field.annotation, "__origin__", None) is tuple and not several
+            shown = (
+                "" if field.is_required() or field.default in (None, ()) else f"  [default: {_shown(field.default)}]"
+            )
+            function = click.option(
+                flag,
+                name,
+                multiple=several,
+                nargs=2 if pair else 1,
+                metavar=_metavar(field.annotation),
+                required=field.is_required(),
+                help=" ".join((field.description or "").split()).replace("`", "") + shown,
+            )(function)
+        return function
+
+    return add
+
+
+def section_from(section: type[S], given: Mapping[str, Any]) -> S:
+    """The section with the options that were given; defaults for the rest.
+
+    Raises:
+        ConfigError: A value is wrong.
+    """
+    values: dict[str, Any] = {}
+    for name, field in section.model_fields.items():
+        value = given.get(name)
+        if value is None or value == ():
+            continue
+        if _is_several(field.annotation) and not _holds(field.annotation, Path) and name != "peaks":
+            value = [part for item in value for part in _LISTED.findall(item)]
+        values[name] = value
+    return validate(section, values, origin="the options")
+
+
+def emit(values: Mapping[str, Any], text: str, machine: bool) -> None:
+    """Prints a result: JSON for a machine, else text."""
+    click.echo(json.dumps(values, indent=1) if machine else text)
+
+
+def _is_several(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is tuple and annotation.__args__[-1] is Ellipsis
+
+
+def _holds(annotation: Any, kind: type) -> bool:
+    return kind in getattr(annotation, "__args__", (annotation,))
+
+
+def _metavar(annotation: Any) -> str:
+    if getattr(annotation, "__origin__", None) is typing.Literal:
+        return "[" + "|".join(annotation.__args__) + "]"
+    kinds = annotation.__args__ if isinstance(annotation, types.UnionType) or hasattr(annotation, "__args__") else ()
+    for kind, word in ((Path, "PATH"), (bool, "BOOL"), (int, "N"), (float, "X")):
+        if kind in (annotation, *kinds):
+            return word
+    return "TEXT"
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,195 @@
+"""Verbs on recipes, runs and models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from noncoder.cli.options import as_json, emit, force
+
+_RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+_OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+_RUN = click.argument("run", type=click.Path(path_type=Path))
+
+
+@click.command()
+@_RECIPE
+@_OVERRIDES
+@force
+@as_json
+def run(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
+    r"""Walk the whole road of a RECIPE: data, exploration, training, evaluation, report.
+
+    Stages that are finished are skipped, an interrupted one is taken up again.
+
+    \b
+    Example:
+      noncoder run recipes/yeast.yaml train.epochs=3 run=runs/quick
+    """
+    from noncoder.config import read_recipe
+    from noncoder.pipeline import run_recipe
+
+    result = run_recipe(read_recipe(recipe, overrides), force)
+    emit(result, f"report: {result['report']}", as_json)
+
+
+@click.command()
+@_RECIPE
+@_OVERRIDES
+@force
+@as_json
+def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
+    r"""Train the model of a RECIPE; an interrupted training goes on with the same command.
+
+    \b
+    Example:
+      noncoder train recipes/yeast.yaml data.store=yeast.zarr run=runs/yeast
+    """
+    from noncoder.config import read_recipe
+    from noncoder.train import train as fit
+
+    summary = fit(read_recipe(recipe, overrides), force)
+    best = summary["best"]
+    text = (
+        f"trained {summary['model']} ({summary['n_parameters']:,} parameters) for {summary['epochs']:.1f} passes in "
+        f"{summary['seconds']:,.0f} s; best validation at step {best['step']}: "
+        f"AUROC {best['auroc']:.4f}, average precision {best['average_precision']:.4f}"
+    )
+    emit(summary, text, as_json)
+
+
+@click.command()
+@_RUN
+@click.option("--split", "splits", multiple=True, help="Which split, train, valid or test; may stand several times.")
+@click.option("--store", type=click.Path(path_type=Path), help="Another store than the run's own.")
+@click.option("--strands", type=click.Choice(["both", "forward", "reverse"]), help="both averages the probabilities.")
+@force
+@as_json
+def evaluate(
+    run: Path, splits: tuple[str, ...], store: Path | None, strands: str | None, force: bool, as_json: bool
+) -> None:
+    r"""Measure the trained model of a RUN on a split.
+
+    \b
+    Example:
+      noncoder evaluate runs/yeast --split test --json
+    """
+    from noncoder.pipeline import evaluate_run
+
+    summaries = evaluate_run(run, splits, store, strands, force)
+    single = summaries[0] if len(summaries) == 1 else {summary["split"]: summary for summary in summaries}
+    emit(single, "\n".join(map(_evaluation_text, summaries)), as_json)
+
+
+@click.command()
+@_RUN
+@click.argument("fasta", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .tsv, .csv or .parquet file.")
+@click.option("--strands", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True)
+@force
+def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool) -> None:
+    r"""Predict the probability of every task for each record of a FASTA file.
+
+    \b
+    Example:
+      noncoder predict runs/yeast windows.fa --out probabilities.tsv
+    """
+    from noncoder.pipeline import predict_fasta
+
+    n = predict_fasta(run, fasta, out, strands, force)
+    click.echo(f"{out}: {n:,} records")
+
+
+@click.command()
+@_RUN
+@click.option("--out", type=click.Path(path_type=Path), help="Another place than RUN/report.html.")
+@click.option("--task", "tasks", multiple=True, help="A task whose curves are shown first; may stand several times.")
+@force
+def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool) -> None:
+    r"""Write the report of a RUN, one HTML file, from what the run's folder holds.
+
+    \b
+    Example:
+      noncoder report runs/yeast --task Reb1 --task Abf1
+    """
+    from noncoder.errors import InputError
+    from noncoder.report import write_report
+
+    if out is not None and out.exists() and not force:
+        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+    click.echo(f"report: {write_report(run, out, tasks)}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--tasks", default=919, show_default=True, help="How many tasks.")
+@click.option("--window", default=1000, show_default=True, help="How many bp.")
+@as_json
+def models(name: str | None, tasks: int, window: int, as_json: bool) -> None:
+    r"""List the models, or show one NAME with its settings.
+
+    \b
+    Example:
+      noncoder models deepsea
+    """
+    from noncoder.models import list_models
+
+    rows = [_model_row(model, tasks, window) for model in ([name] if name else list_models())]
+    if name:
+        emit(rows[0], _model_text(rows[0]), as_json)
+        return
+    width = max(len(row["name"]) for row in rows)
+    text = "\n".join(
+        f"{row['name']:{width}}  {row['n_parameters']:>11,}  {row['about']} ({row['source']})" for row in rows
+    )
+    emit({"models": rows}, f"parameters for {tasks} tasks and {window} bp\n{text}", as_json)
+
+
+def _model_row(name: str, tasks: int, window: int) -> dict[str, Any]:
+    import torch
+
+    from noncoder.models import count_parameters, create_model, model_entry
+
+    entry = model_entry(name)
+    with torch.device("meta"):
+        n_parameters = count_parameters(create_model(name, tasks, window))
+    settings = {
+        key: {"default": field.default, "about": " ".join((field.description or "").split())}
+        for key, field in entry.config.model_fields.items()
+    }
+    return {"name": name, "n_parameters": n_parameters, "about": entry.about, "source": entry.source,
+            "tasks": tasks, "window": window, "settings": settings}  # fmt: skip
+
+
+def _model_text(row: dict[str, Any]) -> str:
+    settings = [f"  {key}={json.dumps(one['default'])}  {one['about']}" for key, one in row["settings"].items()]
+    head = f"{row['name']}: {row['about']}\nsource: {row['source']}"
+    size = f"{row['n_parameters']:,} parameters for {row['tasks']} tasks and {row['window']} bp"
+    return "\n".join([head, size, "settings (model.parameters in a recipe):", *settings])
+
+
+def _evaluation_text(summary: dict[str, Any]) -> str:
+    def line(label: str, values: dict[str, Any], tasks: int) -> str:
+        shown = [
+            f"{values[key]:.4f}" if values[key] is not None else "   -  " for key in ("auroc", "average_precision")
+        ]
+        return f"  {label:34} {shown[0]}   {shown[1]}   {tasks:,}"
+
+    few = summary["min_positives"]
+    out = summary["tasks"] - summary["scored"]
+    return "\n".join(
+        [
+            f"{summary['split']}: {summary['windows']:,} windows, strands: {summary['strands']}",
+            f"  {'':34} AUROC    AP       tasks",
+            line("mean", summary["mean"], summary["scored"]),
+            line(f"mean, at least {few} positives", summary["mean_min_positives"], summary["tasks_with_min_positives"]),
+            line("median", summary["median"], summary["scored"]),
+            line("weighted by training positives", summary["weighted"], summary["scored"]),
+            *(line(f"group {name}", group, group["scored"]) for name, group in summary["groups"].items()),
+            f"  left out, no positive or no negative: {out}",
+            f"  average precision of chance (share of positives): {summary['prevalence']:.4f}",
+        ]
+    )
