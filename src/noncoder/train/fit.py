@@ -27,6 +27,7 @@ from noncoder.data.store import Store, open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.models import SequenceModel, count_parameters, create_model, set_prior_bias
 from noncoder.predictor import Predictor
+from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.log import TrainingLog
 from noncoder.train.module import TrainingModule
 
@@ -200,8 +201,8 @@ def _trainer(config: RunConfig, folder: RunFolder, steps: int, interval: int, lo
         log,
         EarlyStopping("score", mode="max", patience=settings.patience),
         ModelCheckpoint(folder.train, "best", monitor="score", mode="max", enable_version_counter=False),
-        ModelCheckpoint(folder.train, "last", save_top_k=1, monitor=None, enable_version_counter=False,
-                        every_n_train_steps=max(1, steps // 20)),
+        # After all others, whose states it saves.
+        LastCheckpoint(folder.last, max(1, steps // 20), interval * settings.accumulate),
     ]  # fmt: skip
     if settings.average:
         callbacks.insert(0, EMAWeightAveraging(decay=settings.average))

@@ -20,14 +20,14 @@ VALID_COLUMNS = ("step", "epoch", "windows", "seconds", "loss", "auroc", "averag
 
 
 class CsvLog:
-    """A CSV file that grows by rows and forgets the rows after the step from which a run is resumed."""
+    """A CSV file that grows by rows and forgets the rows after the window from which a run is resumed."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path, self.columns = path, columns
 
-    def start(self, step: int) -> None:
-        """Keeps the rows up to a step; writes the header where there is no file."""
-        rows = [row for row in self.read() if int(row["step"]) <= step] if step and self.path.exists() else []
+    def start(self, windows: int) -> None:
+        """Keeps the rows up to a number of windows; writes the header where there is no file."""
+        rows = [row for row in self.read() if int(row["windows"]) <= windows] if self.path.exists() else []
         self._write("w", rows)
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ class TrainingLog(pl.Callback):
         """Opens the logs and the bar."""
         self._began = time.perf_counter()
         for file in (self.log_file, self.valid_file):
-            file.start(trainer.global_step)
+            file.start(self.windows)
         total = min(int(trainer.max_steps) * trainer.accumulate_grad_batches * self.batch_size, 1 << 62)
         epochs = -(-total // self.n_windows)
         # The last batch of a pass is smaller, so the sum of the batches overstates the windows.

@@ -1,0 +1,5 @@
+"""`python -m noncoder` is `noncoder`."""
+
+from noncoder.cli import main
+
+main()

@@ -1,0 +1,172 @@
+"""One suite for every model: registering a model is what gives it these tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from noncoder.config import Section
+from noncoder.errors import ConfigError, InputError, UnknownNameError
+from noncoder.models import (
+    SequenceModel,
+    count_parameters,
+    create_model,
+    list_models,
+    model_entry,
+    register,
+    set_prior_bias,
+)
+
+TASKS, WINDOW = 7, 240
+
+
+def one_hot_dna(n: int, window: int = WINDOW, seed: int = 0) -> torch.Tensor:
+    codes = np.random.default_rng(seed).integers(0, 4, (n, window))
+    return torch.from_numpy(np.eye(4, dtype=np.float32)[codes].transpose(0, 2, 1).copy())
+
+
+@pytest.fixture(params=list_models())
+def model(request: pytest.FixtureRequest) -> SequenceModel:
+    torch.manual_seed(0)
+    return create_model(request.param, TASKS, WINDOW)
+
+
+def test_logits_have_the_shape_of_windows_by_tasks(model: SequenceModel) -> None:
+    logits = model.eval()(one_hot_dna(3))
+    assert logits.shape == (3, TASKS)
+    assert logits.dtype == torch.float32
+
+
+def test_head_of_features_is_the_model(model: SequenceModel) -> None:
+    x = one_hot_dna(2)
+    model.eval()
+    torch.testing.assert_close(model.head(model.features(x)), model(x))
+
+
+def test_every_parameter_receives_a_gradient(model: SequenceModel) -> None:
+    model.train()
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        model(one_hot_dna(8)), torch.randint(0, 2, (8, TASKS)).float()
+    )
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_a_gradient_reaches_the_sequence(model: SequenceModel) -> None:
+    x = one_hot_dna(2).requires_grad_()
+    model.eval()(x).sum().backward()
+    assert x.grad is not None
+    assert (x.grad.abs().sum(dim=(1, 2)) > 0).all()
+
+
+def test_logits_do_not_depend_on_the_batch(model: SequenceModel) -> None:
+    x = one_hot_dna(6)
+    model.eval()
+    with torch.no_grad():
+        together = model(x)
+        alone = torch.cat([model(x[i : i + 1]) for i in range(6)])
+        shuffled = model(x.flip(0)).flip(0)
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(shuffled, together, atol=1e-5, rtol=1e-5)
+
+
+def test_a_window_of_n_gives_finite_logits(model: SequenceModel) -> None:
+    assert torch.isfinite(model.eval()(torch.zeros(2, 4, WINDOW))).all()
+
+
+def test_a_tiny_batch_can_be_learned_by_heart(model: SequenceModel) -> None:
+    x, y = one_hot_dna(6), torch.randint(0, 2, (6, TASKS), generator=torch.manual_seed(1)).float()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    model.train()
+    losses = []
+    for _ in range(30):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-3:]) < 0.7 * losses[0]
+
+
+def test_prior_bias_is_the_logit_of_the_share_of_positives(model: SequenceModel) -> None:
+    share = torch.linspace(0, 0.9, TASKS)
+    set_prior_bias(model, share)
+    torch.testing.assert_close(torch.sigmoid(model.output.bias), share.clamp(min=1e-6))
+
+
+def test_a_window_that_is_too_short_is_told() -> None:
+    for name in list_models():
+        with pytest.raises(InputError, match="too short"):
+            create_model(name, TASKS, 4)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_setting_is_explained_and_a_wrong_one_is_told(name: str) -> None:
+    entry = model_entry(name)
+    assert entry.source
+    assert entry.about
+    for key, field in entry.config.model_fields.items():
+        assert field.description, key
+    key = next(iter(entry.config.model_fields))
+    with pytest.raises(ConfigError, match=f"did you mean '{key}'"):
+        create_model(name, TASKS, WINDOW, {key[:-1]: 1})
+
+
+def test_an_unknown_model_name_offers_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'deepsea'"):
+        create_model("DeepSee", TASKS)
+
+
+def test_no_tasks_is_an_error() -> None:
+    with pytest.raises(InputError, match="0 tasks"):
+        create_model("compact", 0)
+
+
+def test_two_models_cannot_share_a_name() -> None:
+    with pytest.raises(ValueError, match="deepsea"):
+        register("deepsea", Section, about="", source="")(SequenceModel)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "expected"),
+    [
+        ("deepsea", {}, 52_843_119),  # the published weights (FC 925)
+        ("deepsea", {"hidden": 919}, 52_532_319),  # the released training code
+        ("compact", {}, 1_280_023),
+    ],
+)
+def test_parameter_counts_for_919_tasks_of_1000_bp(name: str, parameters: dict[str, int], expected: int) -> None:
+    with torch.device("meta"):
+        assert count_parameters(create_model(name, 919, 1000, parameters)) == expected
+
+
+def test_deepsea_begins_as_its_formula_says() -> None:
+    """The first layers re-computed with NumPy: convolution, threshold with its floor of 1e-6, pooling by four."""
+    torch.manual_seed(0)
+    model = create_model("deepsea", 3, 200).eval()
+    x = one_hot_dna(1, 200)
+    weight, bias = (p.detach().double().numpy() for p in model.convolutions[0].parameters())  # type: ignore[index,union-attr]
+    columns = np.lib.stride_tricks.sliding_window_view(x[0].double().numpy(), 8, axis=1)
+    expected = np.einsum("ock,cpk->op", weight, columns) + bias[:, None]
+    expected = np.where(expected > 0, expected, 1e-6)
+    expected = expected[:, : expected.shape[1] // 4 * 4].reshape(320, -1, 4).max(axis=2)
+    computed = model.convolutions[:3](x)[0].detach().numpy()  # type: ignore[index,operator]
+    np.testing.assert_allclose(computed, expected, atol=1e-5)
+
+
+def test_compact_looks_at_both_sides_of_the_centre_alike() -> None:
+    """The score of a position depends on its distance from the centre only, whichever the length."""
+    torch.manual_seed(0)
+    model = create_model("compact", 2, WINDOW)
+    torch.nn.init.normal_(model.attention.distance)  # type: ignore[union-attr,arg-type]
+    scores = model.attention._distance_scores(30)  # type: ignore[union-attr,operator]
+    torch.testing.assert_close(scores, scores.flip(0))
+
+
+@pytest.mark.parametrize("key", ["stem_kernel", "kernel"])
+def test_compact_refuses_a_kernel_of_even_width(key: str) -> None:
+    with pytest.raises(InputError, match="even"):
+        create_model("compact", 2, WINDOW, {key: 4})

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import noncoder
+from noncoder.config import RunConfig, SimulateConfig, read_recipe, validate
+from noncoder.data.simulate import simulate_store
+from noncoder.errors import ConfigError, InputError, StoreError
+from noncoder.metrics import rank
+from noncoder.train import RunFolder, train
+from noncoder.train.fit import choose_precision, is_trained, read_run
+
+TINY = {"channels": 8, "dilations": [1], "heads": 2}
+
+
+@pytest.fixture(scope="module")
+def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "sim.zarr"
+    simulate_store(SimulateConfig(windows=300, tasks=3, window=200, bin=100, chromosomes=5), path)
+    return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, store_path: Path) -> Callable[..., RunConfig]:
+    def make(run: str = "run", **settings: Any) -> RunConfig:
+        values = {
+            "run": tmp_path / run,
+            "data": {"store": store_path},
+            "model": {"parameters": TINY},
+            "train": {"epochs": 2, "batch_size": 16, "precision": "32-true"} | settings,
+        }
+        return validate(RunConfig, values, origin="test")
+
+    return make
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_leaves_a_predictor_logs_and_a_summary(recipe: Callable[..., RunConfig], store_path: Path) -> None:
+    config = recipe(validations=2)
+    summary = train(config)
+    folder = RunFolder(config.run)
+    assert json.loads(folder.summary.read_text()) == summary
+    store, predictor = noncoder.open_store(store_path), noncoder.load(config.run)
+    batches = -(-store.indices("train").size // 16)
+    assert summary["steps"] == 2 * batches
+    assert summary["epochs"] == pytest.approx(2)
+    assert predictor.info["store_digest"] == store.digest
+    assert predictor.tasks == store.tasks
+    logged, valid = rows(folder.train / "log.csv"), rows(folder.train / "valid.csv")
+    assert int(logged[-1]["windows"]) == 2 * store.indices("train").size
+    assert [int(row["step"]) for row in valid] == [batches // 2, batches, batches + batches // 2, 2 * batches]
+    assert all(float(row["loss"]) > 0 for row in logged)
+    assert read_run(config.run) == config
+
+
+def test_the_kept_weights_are_those_of_the_best_validation(recipe: Callable[..., RunConfig], store_path: Path) -> None:
+    config = recipe(learning_rate=0.01, validations=2)
+    summary = train(config)
+    valid = rows(RunFolder(config.run).train / "valid.csv")
+    assert summary["best"]["average_precision"] == max(float(row["average_precision"]) for row in valid)
+    store = noncoder.open_store(store_path)
+    indices = store.indices("valid")
+    logits = noncoder.load(config.run).predict_store(store, indices, "forward")
+    measured = rank(logits, store.read_labels(indices))
+    assert np.nanmean(measured.average_precision) == pytest.approx(summary["best"]["average_precision"], abs=1e-5)
+    assert np.nanmean(measured.auroc) == pytest.approx(summary["best"]["auroc"], abs=1e-5)
+
+
+def test_training_learns(recipe: Callable[..., RunConfig]) -> None:
+    config = recipe(epochs=12, learning_rate=0.01, patience=12)
+    train(config)
+    losses = [float(row["loss"]) for row in rows(RunFolder(config.run).train / "log.csv")]
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+
+
+def test_the_same_seed_gives_the_same_weights(recipe: Callable[..., RunConfig]) -> None:
+    first, second = recipe("a", shift=4), recipe("b", shift=4)
+    train(first)
+    train(second)
+    a, b = (load_file(RunFolder(c.run).predictor / "weights.safetensors") for c in (first, second))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_averaged_weights_are_those_validated_and_kept(recipe: Callable[..., RunConfig], store_path: Path) -> None:
+    config = recipe(average=0.9, learning_rate=0.01)
+    summary = train(config)
+    store = noncoder.open_store(store_path)
+    logits = noncoder.load(config.run).predict_store(store, store.indices("valid"), "forward")
+    measured = rank(logits, store.read_labels(store.indices("valid")))
+    assert np.nanmean(measured.average_precision) == pytest.approx(summary["best"]["average_precision"], abs=1e-5)
+
+
+def test_the_last_bias_starts_at_the_share_of_positives(recipe: Callable[..., RunConfig], store_path: Path) -> None:
+    config = recipe(learning_rate=1e-9, epochs=1)
+    train(config)
+    store, predictor = noncoder.open_store(store_path), noncoder.load(config.run)
+    share = store.positives("train") / store.indices("train").size
+    np.testing.assert_allclose(torch.sigmoid(predictor.model.output.bias).detach().numpy(), share, rtol=1e-4)
+
+
+def test_accumulated_batches_count_as_one_step(recipe: Callable[..., RunConfig], store_path: Path) -> None:
+    summary = train(recipe(epochs=1, accumulate=3))
+    batches = -(-noncoder.open_store(store_path).indices("train").size // 16)
+    assert summary["steps"] == -(-batches // 3)
+
+
+def test_early_stopping_says_why(recipe: Callable[..., RunConfig]) -> None:
+    summary = train(recipe(epochs=30, patience=1, learning_rate=1e-9))
+    assert summary["stopped"] == "no better validation in 1"
+    assert summary["epochs"] < 30
+
+
+def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
+    recipe: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"epochs": 3, "shift": 3, "accumulate": 2, "average": 0.8, "validations": 0.7}
+    whole, broken = recipe("whole", **settings), recipe("broken", **settings)
+    train(whole)
+    path = tmp_path / "broken.yaml"
+    from noncoder.config import write_recipe
+
+    path.write_text(write_recipe(broken))
+    command = [sys.executable, "-m", "noncoder", "train", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    last = RunFolder(broken.run).last
+    while process.poll() is None and not last.exists():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    a, b = (load_file(RunFolder(c.run).predictor / "weights.safetensors") for c in (whole, broken))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    logs = [rows(RunFolder(c.run).train / "log.csv") for c in (whole, broken)]
+    assert [(r["windows"], r["loss"]) for r in logs[0]] == [(r["windows"], r["loss"]) for r in logs[1]]
+
+
+def test_ctrl_c_ends_with_one_message_and_the_training_goes_on(recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
+    from noncoder.config import write_recipe
+
+    config = recipe(epochs=200, patience=1000)
+    path = tmp_path / "r.yaml"
+    path.write_text(write_recipe(config))
+    command = [sys.executable, "-m", "noncoder", "train", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while process.poll() is None and not RunFolder(config.run).last.exists():
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert RunFolder(config.run).last.exists()
+    assert not RunFolder(config.run).summary.exists()
+
+
+def test_a_finished_training_is_not_overwritten(recipe: Callable[..., RunConfig]) -> None:
+    config = recipe(epochs=1)
+    first = train(config)
+    with pytest.raises(InputError, match="--force"):
+        train(config)
+    assert train(config, force=True)["started"] >= first["started"]
+
+
+def test_a_changed_recipe_names_what_changed(recipe: Callable[..., RunConfig], store_path: Path) -> None:
+    train(recipe(epochs=1))
+    changed = recipe(epochs=2)
+    with pytest.raises(ConfigError, match=r"train.epochs was 1.0, is 2.0"):
+        is_trained(changed, noncoder.open_store(store_path))
+    RunFolder(changed.run).summary.unlink()  # as if it had been interrupted
+    with pytest.raises(ConfigError, match=r"train.epochs was 1.0, is 2.0"):
+        train(changed)
+
+
+def test_a_missing_store_or_split_is_told(recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
+    config = recipe().model_copy(update={"data": recipe().data.model_copy(update={"store": tmp_path / "no.zarr"})})
+    with pytest.raises(StoreError, match="does not exist"):
+        train(config)
+
+
+def test_a_gpu_that_is_not_there_is_told(recipe: Callable[..., RunConfig]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is there")
+    with pytest.raises(ConfigError, match="no GPU"):
+        train(recipe(device="gpu"))
+
+
+def test_precision_is_taken_as_given_or_chosen() -> None:
+    settings = RunConfig(run=Path("x")).train
+    assert choose_precision(settings.model_copy(update={"precision": "16-mixed"}), "cpu") == "16-mixed"
+    assert choose_precision(settings, "cpu") in ("bf16-mixed", "32-true")
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no run"):
+        read_run(tmp_path)
+
+
+def test_the_written_recipe_is_the_recipe(recipe: Callable[..., RunConfig]) -> None:
+    config = recipe(epochs=0.2)
+    train(config)
+    assert read_recipe(RunFolder(config.run).recipe) == config
