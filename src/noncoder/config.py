@@ -5,7 +5,7 @@ A field's docstring is also its help on the command line and its comment in a wr
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -67,8 +67,8 @@ class BuildConfig(Section):
     """When a bin is positive: `overlap:0.5`, strictly more than half of it lies in peaks (DeepSEA's rule); `summit`,
     a peak's summit (else its midpoint) lies in it."""
     keep: KeepRule = "labelled"
-    """Which bins are kept: `labelled`, those positive for a task; `group:NAME`, those that a peak of a task of that group
-    overlaps (DeepSEA's rule, with TF); `all`, every bin of every chromosome that has a peak."""
+    """Which bins are kept: `labelled`, those positive for a task; `group:NAME`, those that a peak of a task of that
+    group overlaps (DeepSEA's rule, with TF); `all`, every bin of every chromosome that has a peak."""
     exclude: tuple[Path, ...] = ()
     """BED files of regions; a bin that overlaps one is left out."""
     min_positives: int = Field(0, ge=0)
@@ -134,10 +134,10 @@ class SimulateConfig(Section):
     decoys: float = Field(0.5, ge=0)
     """Single motifs planted a bin besides those of the rules: the parts of a rule without the whole."""
     label_noise: float = Field(0.01, ge=0, lt=0.5)
-    """Share of each task's labels that are flipped."""
+    """Share of each task's positives that are turned negative, with as many negatives turned positive."""
     gc: tuple[float, float] = (0.35, 0.50)
     """Lowest and highest GC content; it drifts between them along each chromosome."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """The same seed makes the same genome."""
 
 
@@ -233,7 +233,7 @@ class RunConfig(Section):
 
     run: Path
     """The run's folder."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     """Seeds the initial weights, the order of the windows, the strands and the dropout."""
     data: DataConfig = DataConfig()
     """The dataset."""
@@ -345,6 +345,9 @@ def _tuples(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, An
             value = _tuples(inner, value or {})
         elif str(key) in section.model_fields and _takes_several(section, str(key)) and isinstance(value, str | int):
             value = [str(value)]
+        elif str(key) in section.model_fields and _takes_several(section, str(key)) and isinstance(value, list):
+            # YAML reads the chromosome 7 as a number.
+            value = [str(one) if type(one) is int else one for one in value]
         result[key] = value
     return result
 
@@ -359,6 +362,21 @@ def write_recipe(config: RunConfig) -> str:
     return "\n".join(_lines(config, 0)) + "\n"
 
 
+class _Quoting(yaml.SafeDumper):
+    """Writes every text in double quotes, in which YAML can say any character on one line."""
+
+
+_Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
 def _lines(section: Section, depth: int) -> list[str]:
     indent, lines = "  " * depth, []
     for name, about in type(section).model_fields.items():
@@ -367,6 +385,8 @@ def _lines(section: Section, depth: int) -> list[str]:
         if isinstance(value, Section):
             lines += [f"{indent}{name}:", *_lines(value, depth + 1)]
         else:
-            plain = json.loads(section.model_dump_json(include={name}))[name]
-            lines.append(f"{indent}{name}: {json.dumps(plain)}")
+            text = yaml.dump(
+                _plain(value), Dumper=_Quoting, default_flow_style=True, allow_unicode=True, width=math.inf
+            )
+            lines.append(f"{indent}{name}: {text.removesuffix('...' + chr(10)).strip()}")
     return lines

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from noncoder.config import SimulateConfig
-from noncoder.data import simulate
+from noncoder.data import planting, simulate
 from noncoder.data.simulate import (
     MAX_GAP,
     MOTIF_IDS,
@@ -266,7 +266,7 @@ class TestNoise:
     def test_keeps_the_prevalence(self, positives: int, n: int, noise: float, seed: int) -> None:
         labels = np.arange(n)[:, None] < positives
         flipped = labels.copy()
-        simulate._flip(flipped, noise, np.random.default_rng(seed))
+        planting.flip_labels(flipped, noise, np.random.default_rng(seed))
         assert flipped.sum() == labels.sum()
 
 
@@ -282,7 +282,7 @@ class TestSeed:
         assert not read_truth(one.path).equals(read_truth(two.path))
 
     def test_blocks_do_not_show(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(simulate, "_BLOCK", 7)
+        monkeypatch.setattr(planting, "_BLOCK", 7)
         config = CONFIG.model_copy(update={"windows": 300})
         store = simulate_store(config, tmp_path / "blocks.zarr")
         truth = read_truth(store.path)
@@ -307,11 +307,11 @@ class TestAnyConfig:
         config = SimulateConfig(
             windows=windows, tasks=tasks, bin=bin, window=bin + 100, chromosomes=4, positive_rate=rate, decoys=decoys
         )
-        design = simulate._Design(config, list_rules(tasks), list(motifs.values()))
+        design = planting.Design(config, list_rules(tasks), list(motifs.values()))
         rng = np.random.default_rng(seed)
-        codes = simulate._genome(design, rng)
+        codes = planting.draw_genome(design, rng)
         try:
-            sites, labels = simulate._plant(codes, design, rng)
+            sites, labels = planting.plant(codes, design, rng)
         except ConfigError as error:
             assert "no room" in str(error)  # noqa: PT017
             return
