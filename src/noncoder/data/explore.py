@@ -109,9 +109,7 @@ def _tally(store: Store) -> _Tally:
     return tally
 
 
-def _add(
-    tally: _Tally, split: int, labels: NDArray[np.uint8], known: NDArray[np.uint8] | None, contig: Counts
-) -> None:
+def _add(tally: _Tally, split: int, labels: NDArray[np.uint8], known: NDArray[np.uint8] | None, contig: Counts) -> None:
     n_tasks = tally.positives.shape[1]
     tally.known[split] += len(labels) if known is None else _unpack(known, n_tasks).sum(axis=0, dtype=np.int64)
     bits = _unpack(labels if known is None else labels & known, n_tasks)
@@ -181,18 +179,16 @@ def _group_totals(groups: Sequence[str], positives: Counts, known: Counts) -> di
 def _frequency_histogram(frequency: Mapping[str, Sequence[float | None]]) -> dict[str, Any]:
     """Tasks by their share of positives, on a logarithmic grid; tasks without a positive are counted apart."""
     above = [share for share in frequency["all"] if share]
-    lowest = np.floor(np.log10(min(above)) * _STEPS_PER_DECADE) if above else 0
+    lowest = min(-1, np.floor(np.log10(min(above, default=1)) * _STEPS_PER_DECADE))
     edges = 10.0 ** (np.arange(lowest, 1) / _STEPS_PER_DECADE)
     return {
         "edges": edges.tolist(),
         # A split's rarest task may be rarer than any is over all splits: it falls into the first bar.
         "counts": {
             split: np.histogram(np.clip([share for share in shares if share], edges[0], 1), edges)[0].tolist()
-            if len(edges) > 1
-            else []
             for split, shares in frequency.items()
         },
-        "zero": {split: sum(not share for share in shares) for split, shares in frequency.items()},
+        "zero": {split: sum(share == 0 for share in shares) for split, shares in frequency.items()},
     }
 
 
@@ -224,7 +220,7 @@ def _bases(store: Store) -> dict[str, Any]:
 def _code_blocks(store: Store) -> Iterator[NDArray[np.uint8]]:
     # Windows overlap, so the bases are counted where each is stored once.
     try:
-        stored = cast("zarr.Array[Any]", zarr.open_array(str(store.path / "codes"), mode="r"))
+        stored = zarr.open_array(str(store.path / "codes"), mode="r")
         for at in range(0, stored.shape[0], stored.chunks[0]):
             yield cast(NDArray[np.uint8], stored[at : at + stored.chunks[0]])
     except (ValueError, RuntimeError, OSError, KeyError) as error:
@@ -299,14 +295,12 @@ def explore_text(stats: Mapping[str, Any]) -> str:
     if shares:
         low, middle, high = (_percent(float(share)) for share in np.quantile(shares, [0, 0.5, 1]))
         lines.append(f"tasks: median {middle} positive ({low} to {high}), {stats['under_5_percent']['all']} under 5%")
-    lines += [f"no positive in {split}: {_some(stats['no_positive'][split])}" for split in SPLITS if _lacking(stats, split)]
+    for split, lacking in stats["no_positive"].items():
+        if lacking and split != "all" and stats["splits"][split]["windows"]:
+            lines.append(f"no positive in {split}: {_some(lacking)}")
     if stats["unknown"]:
         lines.append(f"unknown labels: {stats['unknown']['labels']:,} ({_percent(stats['unknown']['share'])})")
     return "\n".join(lines)
-
-
-def _lacking(stats: Mapping[str, Any], split: str) -> bool:
-    return bool(stats["no_positive"][split]) and stats["splits"][split]["windows"] > 0
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

@@ -1,0 +1,171 @@
+"""The statistics of a store, against the plainest way to count them."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from noncoder.data import explore as module
+from noncoder.data.explore import explore, explore_text
+from noncoder.data.store import SPLITS, Store, StoreInfo, open_store
+from noncoder.data.tasks import Task
+from noncoder.data.writer import StoreWriter
+from noncoder.errors import StoreError
+
+Bits = NDArray[np.bool_]
+
+
+def write(
+    folder: Path, labels: Bits, split: NDArray[np.uint8], known: Bits | None = None, contigs: int = 3, seed: int = 0
+) -> Store:
+    """A store whose windows lie evenly on contigs of 500 random bases."""
+    rng = np.random.default_rng(seed)
+    n_windows, n_tasks = labels.shape
+    tasks = tuple(Task(f"t{i}", group=("TF", "DNase", "")[i % 3]) for i in range(n_tasks))
+    with StoreWriter(folder / "data.zarr", n_tasks) as writer:
+        for i in range(contigs):
+            writer.add_contig(f"chr{i}", rng.integers(0, 5, 500).astype(np.uint8))
+        start = np.sort(rng.integers(-20, contigs * 500 - 21, n_windows)).astype(np.int64)
+        # A writer that leaves a bit where a label is unknown must not change a count.
+        packed = None if known is None else np.packbits(known, axis=1)
+        writer.add_windows(start, np.packbits(labels, axis=1), split, packed)
+        writer.finish(StoreInfo(window=40, bin=20, tasks=tasks, label_rule="summit", genome="toy"))
+    return open_store(folder / "data.zarr")
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> tuple[Bits, NDArray[np.uint8], Bits | None]:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_windows, n_tasks = draw(st.integers(1, 40)), draw(st.integers(1, 19))
+    labels = rng.random((n_windows, n_tasks)) < draw(st.sampled_from([0.0, 0.05, 0.4, 1.0]))
+    known = rng.random((n_windows, n_tasks)) < draw(st.sampled_from([0.0, 0.6, 1.0]))
+    return labels, rng.integers(0, 3, n_windows).astype(np.uint8), draw(st.sampled_from([None, known]))
+
+
+def naive(labels: Bits, known: Bits | None, rows: Bits) -> dict[str, Any]:
+    known = np.ones_like(labels) if known is None else known
+    hits = (labels & known)[rows]
+    return {
+        "positives": hits.sum(axis=0).tolist(),
+        "known": known[rows].sum(axis=0).tolist(),
+        "all_negative": int((~hits.any(axis=1)).sum()),
+        "per_window": hits.sum(axis=1),
+    }
+
+
+class TestCounts:
+    @settings(max_examples=12, deadline=None)
+    @given(dataset=datasets(), block=st.integers(1, 50))
+    def test_equal_those_of_unpacked_labels_whatever_the_block(
+        self, dataset: tuple[Bits, NDArray[np.uint8], Bits | None], block: int
+    ) -> None:
+        labels, split, known = dataset
+        with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_BLOCK", block)
+            stats = explore(write(Path(temporary), labels, split, known))
+        for name in ("all", *SPLITS):
+            rows = np.ones(len(labels), dtype=bool) if name == "all" else split == SPLITS.index(name)
+            expected = naive(labels, known, rows)
+            assert stats["positives"][name] == expected["positives"]
+            assert stats["known"][name] == expected["known"]
+            total = stats["splits"][name]
+            assert (total["windows"], total["all_negative"]) == (int(rows.sum()), expected["all_negative"])
+            assert total["positives"] + total["negatives"] == total["labels"] == sum(expected["known"])
+            histogram = stats["labels_per_window"][name]["windows"]
+            assert sum(histogram) == rows.sum()
+            assert histogram == np.bincount(expected["per_window"], minlength=1).tolist()
+            for share, hits, seen in zip(
+                stats["frequency"][name], expected["positives"], expected["known"], strict=True
+            ):
+                assert share == (hits / seen if seen else None)
+            in_order = np.array(expected["positives"])[stats["order"][name]]
+            assert (np.diff(in_order) <= 0).all()
+            assert stats["no_positive"][name] == [f"t{i}" for i, hits in enumerate(expected["positives"]) if not hits]
+            # Every task is in a bar, has no positive, or has no known label.
+            bars, zero = stats["frequency_histogram"]["counts"][name], stats["frequency_histogram"]["zero"][name]
+            assert sum(bars) + zero + stats["frequency"][name].count(None) == labels.shape[1]
+        json.dumps(stats, allow_nan=False)
+
+    def test_groups_and_chromosomes_add_up(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(1)
+        labels, split = rng.random((60, 7)) < 0.3, rng.integers(0, 3, 60).astype(np.uint8)
+        store = write(tmp_path, labels, split)
+        stats = explore(store)
+        assert {name: row["tasks"] for name, row in stats["groups"].items()} == {"TF": 3, "DNase": 2, "none": 2}
+        assert stats["groups"]["DNase"]["positives"] == labels[:, [1, 4]].sum()
+        names, _ = store.bins(np.arange(60))
+        for row in stats["chromosomes"]:
+            here = names == row["name"]
+            assert (row["windows"], row["positives"]) == (here.sum(), labels[here].sum())
+            assert row["splits"] == {name: int((here & (split == i)).sum()) for i, name in enumerate(SPLITS)}
+        assert sum(row["windows"] for row in stats["chromosomes"]) == 60
+
+    def test_lists_only_the_chromosomes_with_most_windows(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "_MOST_CHROMOSOMES", 2)
+        stats = explore(write(tmp_path, np.ones((50, 1), dtype=bool), np.zeros(50, dtype=np.uint8), contigs=5))
+        listed, other = stats["chromosomes"], stats["other_chromosomes"]
+        assert len(listed) == 2
+        assert other["contigs"] == 3
+        assert sum(row["windows"] for row in listed) + other["windows"] == 50
+        assert other["windows"] / 3 <= min(row["windows"] for row in listed)
+
+    def test_bases_count_each_stored_base_once(self, tmp_path: Path) -> None:
+        store = write(tmp_path, np.zeros((30, 1), dtype=bool), np.zeros(30, dtype=np.uint8), seed=4)
+        rng = np.random.default_rng(4)
+        codes = np.concatenate([rng.integers(0, 5, 500) for _ in range(3)])
+        bases = explore(store)["bases"]
+        assert list(bases["counts"].values()) == np.bincount(codes, minlength=5).tolist()
+        assert sum(bases["shares"].values()) == pytest.approx(1)
+        assert bases["gc"] == pytest.approx(np.isin(codes, [1, 2]).sum() / (codes < 4).sum())
+
+    def test_under_5_percent_and_ratio(self, tmp_path: Path) -> None:
+        labels = np.zeros((100, 3), dtype=bool)
+        labels[:4, 0] = labels[:5, 1] = labels[:50, 2] = True
+        stats = explore(write(tmp_path, labels, np.zeros(100, dtype=np.uint8)))
+        assert stats["under_5_percent"]["all"] == 1
+        assert stats["splits"]["all"]["positives_per_negative"] == pytest.approx(59 / 241)
+        assert stats["labels_per_window"]["all"] == {"windows": [50, 45, 1, 4], "mean": 0.59, "median": 0, "most": 3}
+
+    def test_unknown_labels_are_told(self, tmp_path: Path) -> None:
+        known = np.ones((8, 2), dtype=bool)
+        known[:3, 1] = False
+        stats = explore(write(tmp_path, np.zeros((8, 2), dtype=bool), np.zeros(8, dtype=np.uint8), known))
+        assert stats["unknown"] == {
+            "labels": 3, "share": 3 / 16, "splits": {"train": 3, "valid": 0, "test": 0}, "tasks": 1,
+        }  # fmt: skip
+
+
+class TestText:
+    def test_says_the_figures(self, tmp_path: Path) -> None:
+        labels = np.zeros((40, 9), dtype=bool)
+        labels[:10, 0] = True
+        text = explore_text(explore(write(tmp_path, labels, np.repeat([0, 2], 20).astype(np.uint8))))
+        assert "40 windows of 40 bp, 9 tasks" in text
+        assert "train            20            10      5.56%        50.0%" in text
+        assert "no positive in train: 8 tasks (t1, t2, t3, t4, t5 and 3 more)" in text
+        assert "no positive in valid" not in text
+        assert "unknown" not in text
+
+    def test_is_short(self, tmp_path: Path) -> None:
+        known = np.eye(5, dtype=bool)
+        text = explore_text(explore(write(tmp_path, known, np.arange(5).astype(np.uint8) % 3, known)))
+        assert len(text.splitlines()) <= 12
+        assert "unknown labels: 20 (80.0%)" in text
+
+
+def test_a_store_with_damaged_codes_is_a_clear_error(tmp_path: Path) -> None:
+    store = write(tmp_path, np.ones((5, 1), dtype=bool), np.zeros(5, dtype=np.uint8))
+    chunk = next(path for path in (store.path / "codes").rglob("*") if path.is_file() and path.name != "zarr.json")
+    content = bytearray(chunk.read_bytes())
+    content[-1] ^= 0xFF
+    chunk.write_bytes(content)
+    with pytest.raises(StoreError, match="codes cannot be read"):
+        explore(store)

@@ -1,0 +1,343 @@
+"""What a user sees: the verbs, and one message with exit code 2 for every mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import pytest
+
+from noncoder.cli import app, main
+from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
+
+LENGTHS = {"I": 6_000, "II": 5_000, "III": 4_000}
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def noncoder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["noncoder", *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        printed = capsys.readouterr()
+        return Result(int(done.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A genome and the peaks of three proteins."""
+    write_fasta(tmp_path / "genome.fa", random_genome(LENGTHS))
+    (tmp_path / "peaks").mkdir()
+    for i, name in enumerate(("Reb1", "Abf1", "Rap1")):
+        peaks = [(f"chr{c}", at, at + 1) for c in (1, 2, 3) for at in range(100 + 50 * i, 3_900, 300 + 100 * i)]
+        write_peaks(tmp_path / "peaks" / f"{name}.bed", peaks)
+    return tmp_path
+
+
+BUILD = ("data", "build", "--genome", "genome.fa", "--peaks", "peaks/*.bed", "--label", "summit",
+         "--valid", "II", "--test", "III", "small.zarr")  # fmt: skip
+
+
+def assert_one_message(result: Result, *words: str) -> None:
+    assert result.code == 2, result
+    assert "Traceback" not in result.err
+    assert result.err.count("noncoder: ") == 1
+    assert result.out == ""
+    for word in words:
+        assert word in result.err, result.err
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+class TestData:
+    def test_build_info_check(self, noncoder: Run, sources: Path) -> None:
+        built = noncoder(*BUILD)
+        assert built.code == 0, built.err
+        assert "3; " in built.out
+        summary = json.loads(noncoder("data", "info", "small.zarr", "--json").out)
+        assert summary["tasks"] == 3
+        assert summary["bases"] == 15_000
+        assert {name: part["windows"] > 0 for name, part in summary["splits"].items()} == dict.fromkeys(
+            ("train", "valid", "test"), True
+        )
+        assert "is whole" in noncoder("data", "check", "small.zarr").out
+
+    def test_what_was_dropped_is_said(self, noncoder: Run, sources: Path) -> None:
+        write_peaks(sources / "peaks" / "Few.bed", [("chr1", 5, 6), ("chrMars", 5, 6)])
+        result = noncoder(*BUILD, "--min-positives", 3)
+        assert "1 tasks: fewer than 3 peaks that label a bin: Few" in result.out
+        assert "1 peaks: on chrMars, which the genome lacks" in result.out
+
+    def test_nothing_is_overwritten_without_force(self, noncoder: Run, sources: Path) -> None:
+        noncoder(*BUILD)
+        before = json.loads(noncoder("data", "info", "small.zarr", "--json").out)["digest"]
+        assert_one_message(noncoder(*BUILD, "--window", 400), "small.zarr is there already", "--force")
+        assert json.loads(noncoder("data", "info", "small.zarr", "--json").out)["digest"] == before
+        assert noncoder(*BUILD, "--window", 400, "--force").code == 0
+        assert json.loads(noncoder("data", "info", "small.zarr", "--json").out)["window"] == 400
+
+    def test_pack_a_table(self, noncoder: Run, tmp_path: Path) -> None:
+        rows = [f"{random_dna(60, i)},{i % 2},{'' if i == 3 else (i // 2) % 2},{split}"
+                for i, split in enumerate(["train"] * 6 + ["val", "test"])]  # fmt: skip
+        (tmp_path / "t.csv").write_text("sequence,a,b,split\n" + "\n".join(rows) + "\n")
+        packed = noncoder("data", "pack", "--table", "t.csv", "--split-column", "split", "t.zarr", "--json")
+        assert packed.code == 0, packed.err
+        summary = json.loads(packed.out)
+        assert (summary["windows"], summary["tasks"], summary["unknown_labels"]) == (8, 2, True)
+        assert [part["windows"] for part in summary["splits"].values()] == [6, 1, 1]
+
+    def test_explore(self, noncoder: Run, sources: Path) -> None:
+        noncoder(*BUILD)
+        assert json.loads(noncoder("explore", "small.zarr", "--json").out)
+        shown = noncoder("explore", "small.zarr", "--html", "page.html")
+        assert shown.code == 0, shown.err
+        assert "<html" in (sources / "page.html").read_text()
+        assert_one_message(noncoder("explore", "small.zarr", "--html", "page.html"), "page.html is there already")
+
+
+class TestMistakes:
+    """Each ends with exit code 2 and one message, and leaves nothing half-written."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_new(self, sources: Path) -> object:
+        yield
+        assert not [name for name in left(sources) if "partial" in name or name == "small.zarr"]
+
+    def test_no_shared_chromosome_name(self, noncoder: Run, sources: Path) -> None:
+        write_fasta(sources / "genome.fa", random_genome({"NC_001": 6_000, "NC_002": 5_000}))
+        assert_one_message(noncoder(*BUILD), "chr1, chr2, chr3", "NC_001, NC_002", "--aliases")
+
+    def test_peak_outside_its_chromosome(self, noncoder: Run, sources: Path) -> None:
+        write_peaks(sources / "peaks" / "Far.bed", [("chr1", 5, 6), ("chr1", 6_000, 6_001)])
+        assert_one_message(noncoder(*BUILD), "Far.bed", "chr1:6000-6001", "6,000 bp", "--outside drop")
+
+    def test_end_before_start(self, noncoder: Run, sources: Path) -> None:
+        write_peaks(sources / "peaks" / "Bad.bed", [("chr1", 5, 6), ("chr1", 90, 80)])
+        assert_one_message(noncoder(*BUILD), "Bad.bed, line 2", "ends before it starts")
+
+    def test_empty_peak_file(self, noncoder: Run, sources: Path) -> None:
+        (sources / "peaks" / "Empty.bed").touch()
+        assert_one_message(noncoder(*BUILD), "Empty.bed is empty", "--min-positives 1")
+
+    def test_binary_peak_file(self, noncoder: Run, sources: Path) -> None:
+        (sources / "peaks" / "Binary.bed").write_bytes(bytes(range(256)) * 4)
+        assert_one_message(noncoder(*BUILD), "Binary.bed is binary", "bigBedToBed")
+
+    def test_task_named_twice(self, noncoder: Run, sources: Path) -> None:
+        shutil.copy(sources / "peaks" / "Reb1.bed", sources / "peaks" / "Reb1.narrowPeak")
+        result = noncoder(*[a if a != "peaks/*.bed" else "peaks/*" for a in BUILD])
+        assert_one_message(result, "'Reb1' is named twice", "task sheet")
+
+    def test_pattern_that_matches_nothing(self, noncoder: Run) -> None:
+        assert_one_message(noncoder(*[a if a != "peaks/*.bed" else "peak/*.bed" for a in BUILD]), "no file matches")
+
+    def test_wrong_option_value(self, noncoder: Run) -> None:
+        assert_one_message(noncoder(*BUILD, "--label", "sumit"), "summit", "overlap:0.5", "'sumit'")
+
+    def test_missing_option(self, noncoder: Run) -> None:
+        result = noncoder("data", "build", "small.zarr")
+        assert result.code == 2
+        assert "--genome" in result.err
+
+    def test_split_that_is_no_chromosome(self, noncoder: Run) -> None:
+        assert_one_message(noncoder(*BUILD, "--test", "XX"), "'XX'", "I, II, III")
+
+    def test_unwritable_folder(self, noncoder: Run, sources: Path) -> None:
+        (sources / "file").touch()  # a file where a folder is needed fails for root, too
+        result = noncoder(*BUILD[:-1], "file/small.zarr")
+        assert_one_message(result, "cannot write", "file/small.zarr")
+
+    def test_full_disk(self, sources: Path) -> None:
+        """A limit on the size of files stands in for a full disk: the system refuses to write on."""
+
+        def limit() -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+
+        done = subprocess.run(
+            [sys.executable, "-m", "noncoder", *BUILD], cwd=sources, capture_output=True, text=True, preexec_fn=limit
+        )
+        assert_one_message(Result(done.returncode, done.stdout, done.stderr), "cannot write", "free some space")
+
+    def test_ctrl_c(self, sources: Path) -> None:
+        peaks = [("chr1", at, at + 1) for at in range(0, 5_900)] * 40
+        for i in range(30):
+            write_peaks(sources / "peaks" / f"Many{i}.bed", peaks)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "noncoder", *BUILD], cwd=sources, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        time.sleep(0.8)
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert_one_message(Result(process.returncode, out, err), "interrupted")
+
+    def test_misspelled_recipe_key(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text("run: runs/x\ntrain:\n  epoch: 3\n")
+        assert_one_message(noncoder("run", "r.yaml"), "train.epoch", "did you mean 'epochs'")
+        assert_one_message(noncoder("train", "r.yaml"), "train.epoch", "did you mean 'epochs'")
+        (sources / "r.yaml").write_text("run: runs/x\n")
+        assert_one_message(noncoder("run", "r.yaml", "train.epoch=3"), "did you mean 'epochs'")
+        assert_one_message(noncoder("run", "r.yml"), "does not exist", "did you mean 'r.yaml'")
+        assert "runs" not in left(sources)
+
+    def test_recipe_without_data(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text("run: runs/x\n")
+        assert_one_message(noncoder("run", "r.yaml"), "data.zarr does not exist", "data.build")
+
+    def test_unknown_model(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text("run: runs/x\nmodel: {name: deepsee}\ndata: {simulate: {windows: 60, tasks: 2}}\n")
+        assert_one_message(noncoder("models", "deepsee"), "did you mean 'deepsea'")
+        assert_one_message(noncoder("run", "r.yaml"), "did you mean 'deepsea'")
+
+    def test_store_that_is_none(self, noncoder: Run, sources: Path) -> None:
+        assert_one_message(noncoder("data", "info", "no.zarr"), "no.zarr does not exist")
+        assert_one_message(noncoder("data", "info", "peaks"), "peaks is damaged")
+
+    def test_run_that_is_none(self, noncoder: Run) -> None:
+        for verb in ("evaluate", "report"):
+            assert_one_message(noncoder(verb, "runs/none"), "runs/none")
+
+
+@pytest.mark.parametrize("name", ["codes/c/0", "labels/c/0/0", "start/c/0", "zarr.json", "labels/zarr.json"])
+@pytest.mark.parametrize("how", ["flipped", "cut"])
+def test_a_damaged_store(noncoder: Run, sources: Path, name: str, how: str) -> None:
+    noncoder(*BUILD)
+    file = sources / "small.zarr" / name
+    content = bytearray(file.read_bytes())
+    if how == "flipped":
+        content[len(content) // 2] ^= 0x10
+    file.write_bytes(content if how == "flipped" else content[: len(content) // 2])
+    assert_one_message(noncoder("data", "check", "small.zarr"), "small.zarr is damaged")
+
+
+class TestRoad:
+    """The whole road on a small genome, one verb after another."""
+
+    RECIPE = """
+run: runs/small
+data:
+  build: {genome: genome.fa, peaks: "peaks/*.bed", label: summit, keep: all, window: 400, valid: II, test: III}
+model: {parameters: {channels: 8, dilations: [1]}}
+train: {epochs: 1, batch_size: 8}
+evaluate: {splits: [test], min_positives: 3}
+"""
+
+    def test_run_is_resumable_a_stage_at_a_time(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        first = noncoder("run", "r.yaml")
+        assert first.code == 0, first.err
+        assert first.out.strip() == "report: runs/small/report.html"
+        assert "trained" not in first.err or "skipped" not in first.err
+        weights = (sources / "runs/small/predictor/weights.safetensors").read_bytes()
+        second = noncoder("run", "r.yaml", "--json")
+        assert second.err.count("skipped") == 2
+        assert "there before" in second.err
+        assert json.loads(second.out)["evaluate"]["test"]["split"] == "test"
+        assert (sources / "runs/small/predictor/weights.safetensors").read_bytes() == weights
+        shutil.rmtree(sources / "runs/small/evaluate")
+        third = noncoder("run", "r.yaml")
+        assert third.err.count("skipped") == 2
+        assert (sources / "runs/small/evaluate/test/summary.json").exists()
+
+        changed = noncoder("run", "r.yaml", "train.epochs=2")
+        assert_one_message(Result(changed.code, changed.out, changed.err), "train.epochs was 1.0, is 2.0")
+        other_data = noncoder("run", "r.yaml", "data.build.window=600")
+        assert_one_message(other_data, "another data section", "--force")
+        assert noncoder("run", "r.yaml", "train.epochs=2", "data.build.window=600", "--force").code == 0
+        assert json.loads(noncoder("data", "info", "runs/small/data.zarr", "--json").out)["window"] == 600
+
+    def test_the_verbs_one_by_one(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        assert noncoder(*BUILD, "--window", 400, "--keep", "all").code == 0
+        trained = noncoder("train", "r.yaml", "data.store=small.zarr", "run=runs/other", "--json")
+        assert trained.code == 0, trained.err
+        assert json.loads(trained.out)["model"] == "compact"
+        measured = noncoder("evaluate", "runs/other", "--split", "test", "--json")
+        summary = json.loads(measured.out)
+        assert summary["tasks"] == 3
+        assert set(summary) >= {"mean", "groups", "weighted", "scored", "undefined"}
+        table = pl.read_parquet(sources / "runs/other/evaluate/test/tasks.parquet")
+        assert table["task"].to_list() == ["Abf1", "Rap1", "Reb1"]
+        both = noncoder("evaluate", "runs/other", "--split", "valid", "--split", "test")
+        assert "valid:" in both.out
+        assert "test:" in both.out
+        assert_one_message(noncoder("evaluate", "runs/other", "--split", "tests"), "did you mean 'test'")
+        assert noncoder("report", "runs/other").code == 0
+        assert "Reb1" in (sources / "runs/other/report.html").read_text()
+
+        write_fasta(sources / "windows.fa", {"a": random_dna(400, 1), "b": random_dna(400, 2)})
+        assert noncoder("predict", "runs/other", "windows.fa", "--out", "p.tsv").code == 0
+        probabilities = pl.read_csv(sources / "p.tsv", separator="\t")
+        assert probabilities.columns == ["record", "Abf1", "Rap1", "Reb1"]
+        assert probabilities["record"].to_list() == ["a", "b"]
+        write_fasta(sources / "short.fa", {"a": random_dna(400, 1), "b": random_dna(399, 2)})
+        assert_one_message(noncoder("predict", "runs/other", "short.fa", "--out", "q.tsv"), "'b' has 399 bp", "400 bp")
+
+    def test_a_half_finished_training_goes_on(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        noncoder("run", "r.yaml")
+        (sources / "runs/small/train/summary.json").unlink()
+        again = noncoder("run", "r.yaml")
+        assert again.code == 0, again.err
+        assert "there before, used" in again.err
+
+
+def test_help_of_every_verb_has_an_example() -> None:
+    import click
+
+    def verbs(group: click.Group) -> list[click.Command]:
+        return [
+            verb
+            for command in group.commands.values()
+            for verb in (verbs(command) if isinstance(command, click.Group) else [command])
+        ]
+
+    assert len(verbs(app)) >= 12
+    for verb in verbs(app):
+        assert "Example:" in (verb.help or ""), verb.name
+        assert "noncoder " in (verb.help or ""), verb.name
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; sys.argv = ['noncoder', '--help']\nfrom noncoder.cli import main\ntry: main()\n"
+    code += "except SystemExit: print([m for m in ('torch', 'lightning', 'zarr', 'polars', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]"), done.stdout
+
+
+def test_models_are_listed_and_shown(noncoder: Run) -> None:
+    listed = noncoder("models")
+    assert "52,843,119" in listed.out
+    assert "channels=128" in noncoder("models", "compact").out
+    assert json.loads(noncoder("models", "deepsea", "--json").out)["n_parameters"] == 52_843_119
+
+
+def test_version(noncoder: Run) -> None:
+    assert "0.1.0" in noncoder("--version").out

@@ -1,0 +1,190 @@
+"""Figures hold the data they were given, and their SVG can stand beside others in one page."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+from numpy.typing import NDArray
+
+from noncoder import plots
+
+RNG = np.random.default_rng(0)
+COUNTS = RNG.integers(0, 500, 30)
+GROUPS = ["DNase"] * 10 + ["TF"] * 15 + [""] * 5
+SCORES = np.where(np.arange(30) == 3, np.nan, RNG.uniform(0.5, 1, 30))
+LINE = np.linspace(0, 1, 50)
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "positives": lambda: plots.plot_positives({"train": COUNTS, "valid": COUNTS // 10}, GROUPS),
+    "balance": lambda: plots.plot_balance(COUNTS, 1000 - COUNTS),
+    "frequency": lambda: plots.plot_frequency([0.001, 0.01, 0.1, 1], [3, 5, 0]),
+    "labels": lambda: plots.plot_labels([50, 10, 4, 1]),
+    "bases": lambda: plots.plot_bases({"A": 0.3, "C": 0.2, "G": 0.2, "T": 0.3, "N": 0.0}),
+    "chromosomes": lambda: plots.plot_chromosomes(["I", "II"], {"train": [5, 0], "valid": [0, 0], "test": [0, 7]}),
+    "training": lambda: plots.plot_training(
+        (np.arange(50), 1 / (1 + LINE)), [10, 40], {"loss": [0.9, 0.7], "auroc": [0.7, 0.8]}, "step", 1
+    ),
+    "throughput": lambda: plots.plot_throughput(LINE, 500 + LINE, "hours"),
+    "roc": lambda: plots.plot_roc({"CTCF": (LINE, np.sqrt(LINE))}),
+    "precision_recall": lambda: plots.plot_precision_recall({"CTCF": (LINE, 1 - LINE)}, {"CTCF": 0.1}),
+    "distribution": lambda: plots.plot_distribution({"AUROC": SCORES, "average precision": SCORES / 2}, GROUPS),
+    "auroc_by_positives": lambda: plots.plot_auroc_by_positives(COUNTS, SCORES, GROUPS),
+}
+
+
+def bars(figure: Figure) -> NDArray[Any]:
+    return np.array([bar.get_height() for box in figure.axes[0].containers for bar in cast(BarContainer, box)])
+
+
+@pytest.mark.parametrize("name", FIGURES)
+class TestEveryFigure:
+    def test_can_be_saved(self, name: str, tmp_path: Path) -> None:
+        plots.save_figure(FIGURES[name](), tmp_path / "figure.png")
+        assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_is_well_formed_svg_with_ids_of_its_own(self, name: str) -> None:
+        svg = plots.figure_svg(FIGURES[name](), "here", 'a "label" & more')
+        root = ET.fromstring(svg)
+        assert root.attrib["aria-label"] == 'a "label" & more'
+        assert "width" not in root.attrib
+        ids = re.findall(r' id="([^"]+)"', svg)
+        assert len(ids) == len(set(ids))
+        assert all(one.startswith("here-") for one in ids)
+        assert set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', svg)) == set(ids)
+        assert set(re.findall(r'class="([^"]+)"', svg)) <= set(re.findall(r"\.(here-s\d+)\{", svg))
+        assert "http" not in svg
+
+    def test_is_the_same_text_each_time(self, name: str) -> None:
+        assert plots.figure_svg(FIGURES[name]()) == plots.figure_svg(FIGURES[name]())
+
+    def test_leaves_the_settings_of_others_alone(self, name: str) -> None:
+        before = dict(mpl.rcParams)
+        plots.figure_svg(FIGURES[name]())
+        assert dict(mpl.rcParams) == before
+
+
+def test_different_figures_have_different_ids() -> None:
+    ids = [set(re.findall(r' id="([^"]+)"', plots.figure_svg(make()))) for make in FIGURES.values()]
+    assert sum(map(len, ids)) == len(set().union(*ids)) > 0
+
+
+def test_positives_of_many_tasks_are_one_outline_a_group() -> None:
+    counts = RNG.integers(0, 9, 300)
+    figure = plots.plot_positives({"train": counts, "valid": counts}, [f"g{i % 3}" for i in range(300)])
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["train", "valid"]
+    steps = [patch for patch in figure.axes[0].patches if isinstance(patch, StepPatch)]
+    assert len(steps) == 3
+    assert np.nansum([patch.get_data()[0] for patch in steps], axis=0).tolist() == counts.tolist()
+
+
+def test_positives_of_few_tasks_are_bars_with_names() -> None:
+    figure = plots.plot_positives({"train": [4, 0, 7]}, ["a", "b", "a"], ["one", "two", "three"])
+    heights = bars(figure).reshape(2, 3)
+    assert np.nansum(heights, axis=0).tolist() == [4, 0, 7]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["one", "two", "three"]
+
+
+def test_balance_is_sorted_by_positives() -> None:
+    axes = FIGURES["balance"]().axes[0]
+    negative, positive = (np.asarray(line.get_ydata()) for line in axes.lines)
+    assert axes.get_yscale() == "log"
+    assert positive[~np.isnan(positive)].tolist() == sorted(COUNTS[COUNTS > 0], reverse=True)
+    assert np.nan_to_num(positive + negative)[: (COUNTS > 0).sum()].tolist() == [1000] * int((COUNTS > 0).sum())
+
+
+def test_logarithmic_axes_say_plain_numbers() -> None:
+    for figure in (plots.plot_balance([150, 180, 200], [900, 950, 800]), plots.plot_balance([1, 2], [10**6] * 2)):
+        svg = plots.figure_svg(figure)
+        assert "10^" not in svg
+        assert "×" not in svg
+        assert ">1k<" in re.sub(r"\s", "", svg)
+
+
+def test_frequency_keeps_the_rare_line_in_sight() -> None:
+    for edges in ([0.06, 0.08, 1], [0.0001, 0.001, 0.002]):
+        low, high = plots.plot_frequency(edges, [1, 1]).axes[0].get_xlim()
+        assert low < 0.05 < high
+
+
+def test_frequency_has_a_bar_an_interval() -> None:
+    assert bars(FIGURES["frequency"]()).tolist() == [3, 5, 0]
+
+
+@pytest.mark.parametrize("windows", [[7], [50, 10, 4, 1], [0, 0, 3], np.arange(1000, 0, -1).tolist()])
+def test_labels_count_every_window(windows: list[int]) -> None:
+    heights = bars(plots.plot_labels(windows, most_bars=20))
+    assert heights.sum() == sum(windows)
+    assert heights[0] == windows[0]
+    assert heights.size <= 22
+
+
+def test_chromosomes_are_stacked_by_split() -> None:
+    assert bars(FIGURES["chromosomes"]()).tolist() == [5, 0, 0, 0, 0, 7]
+
+
+def test_training_shows_the_validations_and_the_kept_weights() -> None:
+    figure = FIGURES["training"]()
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss", "AUROC"]
+    _, valid, kept = figure.axes[0].lines
+    assert np.asarray(valid.get_ydata()).tolist() == [0.9, 0.7]
+    assert (np.asarray(kept.get_xdata()).tolist(), np.asarray(kept.get_ydata()).tolist()) == ([40], [0.7])
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_training_that_has_just_begun_can_be_drawn(n: int) -> None:
+    figure = plots.plot_training((np.ones(n), np.ones(n)), np.ones(n), {"loss": np.full(n, np.nan)}, "step")
+    assert "step" in plots.figure_svg(figure)
+
+
+def test_long_curves_are_averaged_in_blocks() -> None:
+    x, y = plots._thin(np.arange(1001.0), np.append(np.ones(1000), np.nan))
+    assert 150 <= x.size <= 300
+    assert y.tolist() == [1.0] * y.size
+    assert x.mean() == pytest.approx(499.5)
+
+
+def test_undefined_tasks_are_left_out_of_the_dots() -> None:
+    for name in ("distribution", "auroc_by_positives"):
+        axes = FIGURES[name]().axes[0]
+        dots = np.concatenate([np.asarray(line.get_xdata()) for line in axes.lines if line.get_marker() == "o"])
+        expected = np.isfinite(SCORES) if name == "distribution" else np.isfinite(SCORES) & (COUNTS > 0)
+        assert dots.size == expected.sum()
+
+
+def test_the_median_is_marked() -> None:
+    axes = FIGURES["distribution"]().axes[0]
+    marks = [float(np.asarray(line.get_xdata())[0]) for line in axes.lines if line.get_marker() != "o"]
+    assert marks == pytest.approx([np.nanmedian(SCORES[:10]), np.median(SCORES[10:25]), np.median(SCORES[25:])])
+
+
+def test_groups_beyond_the_palette_share_grey() -> None:
+    coloured = plots._coloured([f"g{i % 9}" for i in range(90)], 90)
+    assert len(coloured) == 6
+    assert coloured["other"][1] == plots.GREY
+    assert sum(members.sum() for members, _ in coloured.values()) == 90
+
+
+@pytest.mark.parametrize("name", ["$x^2$", "_hidden", "<script>", "a & b", "x" * 90])
+def test_odd_names_are_shown_as_they_are(name: str) -> None:
+    svg = plots.figure_svg(plots.plot_roc({name: (LINE, LINE)}))
+    texts = ["".join(text.itertext()).strip() for text in ET.fromstring(svg).iter("text")]
+    shown = name.removeprefix("_") if len(name) <= 32 else name[:31] + "…"
+    assert shown in texts
+
+
+def test_numbers_that_are_text_are_not_rounded() -> None:
+    figure = plots.plot_throughput([0, 1], [1, 2], "0.123456 hours")
+    assert "0.123456 hours" in plots.figure_svg(figure)
+
+
+def test_a_thousand_dots_stay_small() -> None:
+    figure = plots.plot_auroc_by_positives(np.arange(1, 1001), np.linspace(0.5, 1, 1000))
+    assert len(plots.figure_svg(figure)) < 90_000
