@@ -15,6 +15,7 @@ from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
 from noncoder import plots
+from noncoder.plots import style
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.integers(0, 500, 30)
@@ -145,7 +146,7 @@ def test_training_that_has_just_begun_can_be_drawn(n: int) -> None:
 
 
 def test_long_curves_are_averaged_in_blocks() -> None:
-    x, y = plots._thin(np.arange(1001.0), np.append(np.ones(1000), np.nan))
+    x, y = style.thin(np.arange(1001.0), np.append(np.ones(1000), np.nan))
     assert 150 <= x.size <= 300
     assert y.tolist() == [1.0] * y.size
     assert x.mean() == pytest.approx(499.5)
@@ -166,7 +167,7 @@ def test_the_median_is_marked() -> None:
 
 
 def test_groups_beyond_the_palette_share_grey() -> None:
-    coloured = plots._coloured([f"g{i % 9}" for i in range(90)], 90)
+    coloured = style.coloured([f"g{i % 9}" for i in range(90)], 90)
     assert len(coloured) == 6
     assert coloured["other"][1] == plots.GREY
     assert sum(members.sum() for members, _ in coloured.values()) == 90

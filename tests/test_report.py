@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from noncoder.errors import InputError, UnknownNameError
-from noncoder.report import _points, write_exploration, write_report
+from noncoder.report import write_exploration, write_report
+from noncoder.report.sections import _points
 
 HOSTILE = '</script><script>alert("1")</script> & <b>'
 NAMES = ["Reb1", "Abf1", HOSTILE, "Silent", "Rap1", "$x_1$"]

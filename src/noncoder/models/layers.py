@@ -27,17 +27,19 @@ class ResidualBlock(nn.Module):
         channels: C of (N, C, 1, L).
         kernel: Width of the convolution, odd.
         dilation: Distance between its taps.
+        dropout: Share of whole channels that are left out; element by element would cost a quarter of a CPU's step.
     """
 
-    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+    def __init__(self, channels: int, kernel: int, dilation: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels)
         self.activation = nn.GELU()
         self.convolution = convolution(channels, channels, kernel, dilation)
+        self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, 1, L) -> (N, C, 1, L)."""
-        y: Tensor = self.convolution(self.activation(self.norm(x)))
+        y: Tensor = self.dropout(self.convolution(self.activation(self.norm(x))))
         return x + y
 
 

@@ -1,0 +1,30 @@
+"""Arrays to figures, in one restrained style; nothing here knows of stores or runs, or touches pyplot's state."""
+
+from noncoder.plots.data import plot_balance, plot_bases, plot_chromosomes, plot_frequency, plot_labels, plot_positives
+from noncoder.plots.results import (
+    plot_auroc_by_positives,
+    plot_distribution,
+    plot_precision_recall,
+    plot_roc,
+    plot_throughput,
+    plot_training,
+)
+from noncoder.plots.style import PALETTE, figure_svg, save_figure
+
+__all__ = [
+    "PALETTE",
+    "figure_svg",
+    "plot_auroc_by_positives",
+    "plot_balance",
+    "plot_bases",
+    "plot_chromosomes",
+    "plot_distribution",
+    "plot_frequency",
+    "plot_labels",
+    "plot_positives",
+    "plot_precision_recall",
+    "plot_roc",
+    "plot_throughput",
+    "plot_training",
+    "save_figure",
+]

@@ -1,0 +1,93 @@
+"""A run's folder to one HTML file that needs nothing else: no network, no other file, no program but a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader
+
+from noncoder.errors import InputError, UnknownNameError
+from noncoder.report.format import FILTERS
+from noncoder.report.read import read_json, read_splits, unreadable
+from noncoder.report.sections import data_section, split_section, training_section
+
+
+def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), title: str = "") -> Path:
+    """Writes a run's report as one HTML file; what the run lacks is said in the report.
+
+    Args:
+        run: The run's folder.
+        out: The file; by default report.html in the run's folder.
+        tasks: Tasks whose curves are drawn first; by default the best, the middle and the last by average precision.
+        title: The heading; by default the run's name.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There is no such folder, or one of its files cannot be read.
+        UnknownNameError: A task is in no evaluated split.
+    """
+    run = Path(run)
+    if not run.is_dir():
+        raise InputError(f"there is no run {run}", expected="a run's folder", mend="train first: noncoder train RECIPE")
+    splits = read_splits(run / "evaluate")
+    known = {name for split in splits if split.tasks is not None for name in split.tasks["task"]}
+    for name in tasks:
+        if known and name not in known:
+            raise UnknownNameError("task", name, known)
+    train = read_json(run / "train" / "summary.json")
+    try:
+        data = data_section(read_json(run / "explore.json"))
+    except (KeyError, TypeError) as error:
+        raise unreadable(run / "explore.json", f"{error} is not as this version writes it") from error
+    return _render(
+        out or run / "report.html",
+        title=title or run.resolve().name,
+        recipe=(run / "recipe.yaml").read_text() if (run / "recipe.yaml").is_file() else None,
+        whole=True,
+        data=data,
+        train=train,
+        training=training_section(run / "train", train),
+        splits=[split_section(split, tasks) for split in splits],
+    )
+
+
+def write_exploration(stats: Mapping[str, Any], out: Path, title: str = "") -> Path:
+    """Writes the statistics of a store as one HTML file.
+
+    Args:
+        stats: What `noncoder.data.explore.explore` returned.
+        out: The file.
+        title: The heading; by default the store's name.
+
+    Returns:
+        The file.
+    """
+    return _render(out, title=title or stats["store"]["name"], whole=False, data=data_section(stats))
+
+
+def _render(out: Path, **values: Any) -> Path:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=ChainableUndefined,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    environment.filters |= FILTERS
+    page = environment.get_template("page.html.j2").render(**values)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise InputError(f"cannot write {out}: {error.strerror}", mend="choose another place with --out") from error
+    return out

@@ -1,0 +1,74 @@
+"""Numbers as people read them; what is missing is a dash."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jinja2 import Undefined
+
+
+def _missing(value: Any) -> bool:
+    return value is None or isinstance(value, Undefined) or (isinstance(value, float) and math.isnan(value))
+
+
+def count(value: Any) -> str:
+    """A whole number with commas."""
+    return "–" if _missing(value) else f"{round(value):,}"
+
+
+def metric(value: Any) -> str:
+    """A score to three digits."""
+    return "–" if _missing(value) else f"{value:.3f}"
+
+
+def number(value: Any) -> str:
+    """A number to three digits."""
+    return "–" if _missing(value) else f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def percent(value: Any) -> str:
+    """A share as a percentage."""
+    if _missing(value):
+        return "–"
+    digits = 2 if abs(value) < 0.01 else 1 if abs(value) < 0.995 else 2
+    return "0%" if value == 0 else "< 0.01%" if abs(value) < 5e-5 else f"{value:.{digits}%}"
+
+
+def times(value: Any) -> str:
+    """A ratio."""
+    if _missing(value):
+        return "–"
+    return f"{value:,.0f}×" if value >= 10 else f"{value:.1f}×"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds as seconds, minutes or hours."""
+    if _missing(seconds):
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def large(value: Any) -> str:
+    """A large number in millions or billions."""
+    if _missing(value):
+        return "–"
+    for size, word in ((1e9, "billion"), (1e6, "million")):
+        if value >= size:
+            return f"{value / size:.3g} {word}"
+    return f"{value:,}"
+
+
+FILTERS = {
+    "count": count,
+    "metric": metric,
+    "number": number,
+    "percent": percent,
+    "times": times,
+    "duration": duration,
+    "large": large,
+}
+"""What the templates call these functions."""

@@ -1,0 +1,91 @@
+"""The files of a run's folder; each may be missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from noncoder.errors import InputError
+
+# The split that was kept for the end comes first.
+_SPLITS = ("test", "valid", "train")
+CURVES = ("roc_fpr", "roc_tpr", "pr_recall", "pr_precision")
+LOG = ("step", "seconds", "loss", "windows_per_second")
+VALID = ("step", "seconds", "loss", "auroc", "average_precision")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One evaluated split; whatever was not found is None."""
+
+    name: str
+    summary: dict[str, Any] | None
+    tasks: pl.DataFrame | None
+    curves: dict[str, NDArray[np.floating[Any]]] | None
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None where there is no file.
+
+    Raises:
+        InputError: The file is no JSON.
+    """
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise unreadable(path, error) from error
+    return values if isinstance(values, dict) else None
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """The columns as numbers, NaN where a cell holds none; without rows where there is no file."""
+    if not path.is_file() or not path.stat().st_size:
+        return {name: np.empty(0) for name in columns}
+    try:
+        # A run that was killed may have left half of a last line.
+        table = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
+        return {name: table[name].cast(pl.Float64, strict=False).to_numpy() for name in columns}
+    except pl.exceptions.PolarsError as error:
+        raise unreadable(path, error) from error
+
+
+def read_splits(folder: Path) -> list[Split]:
+    """The evaluated splits of a run, the test split first.
+
+    Raises:
+        InputError: A file of one cannot be read.
+    """
+    found = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    order = {name: i for i, name in enumerate(_SPLITS)}
+    return [_read_split(folder / name) for name in sorted(found, key=lambda name: (order.get(name, 9), name))]
+
+
+def _read_split(folder: Path) -> Split:
+    tasks, curves = None, None
+    try:
+        if (folder / "tasks.parquet").is_file():
+            tasks = pl.read_parquet(folder / "tasks.parquet").with_columns(
+                pl.col(pl.Float32, pl.Float64).fill_nan(None)
+            )
+        if (folder / "curves.npz").is_file():
+            with np.load(folder / "curves.npz", allow_pickle=False) as stored:
+                curves = {name: stored[name] for name in CURVES}
+    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
+        raise unreadable(folder, error) from error
+    if tasks is not None and curves is not None and any(len(curve) != tasks.height for curve in curves.values()):
+        raise unreadable(folder, "curves.npz has not one row a task of tasks.parquet")
+    return Split(folder.name, read_json(folder / "summary.json"), tasks, curves)
+
+
+def unreadable(path: Path, why: object) -> InputError:
+    """The message for a file that is not what it should be."""
+    return InputError(f"{path} cannot be read: {why}", mend="remove it and run the stage that makes it again")
