@@ -169,7 +169,7 @@ def test_the_median_is_marked() -> None:
 def test_groups_beyond_the_palette_share_grey() -> None:
     coloured = style.coloured([f"g{i % 9}" for i in range(90)], 90)
     assert len(coloured) == 6
-    assert coloured["other"][1] == plots.GREY
+    assert coloured["other"][1] == style.GREY
     assert sum(members.sum() for members, _ in coloured.values()) == 90
 
 

@@ -192,5 +192,6 @@ def _checked(
 def _float(logits: Any) -> NDArray[np.floating[Any]]:
     if hasattr(logits, "detach"):
         logits = logits.detach().cpu()
+        logits = logits.float() if str(logits.dtype) == "torch.bfloat16" else logits  # NumPy has no such type
     scores = np.asarray(logits)
     return scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)

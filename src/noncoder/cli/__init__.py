@@ -57,9 +57,8 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
-        _fail(
-            f"cannot write {error.filename or 'the output'}: {error.strerror}\nmend: free some space or choose another place"
-        )
+        where = error.filename or "the output"
+        _fail(f"cannot write {where}: {error.strerror}\nmend: free some space or choose another place")
 
 
 def _fail(message: str) -> NoReturn:

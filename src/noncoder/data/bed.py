@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import gzip
 import hashlib
 import io
-import os
 import re
 import zlib
 from collections import Counter
@@ -22,7 +22,8 @@ from noncoder.data.tasks import Task, check_names
 from noncoder.errors import InputError
 
 _COMMENT = re.compile(rb"^(?:#|track\b|browser\b|\s*$).*\n?", re.MULTILINE)
-_HEADER = re.compile(rb"^[^\t\n]*\t\s*[A-Za-z_]\w*\s*\t\s*[A-Za-z_]\w*")
+_HEADER = re.compile(rb"^(?:[^\t\n]*\t\s*[A-Za-z_]\w*\s*\t\s*[A-Za-z_]\w*|[^\s]+[ ]+[A-Za-z_]\w*[ ]+[A-Za-z_]\w*)")
+_WHOLE_NUMBER = re.compile(r"\s*-?[0-9]{1,18}\s*")
 # Shared by fewer files than this, an ending of a file's name tells the files apart.
 _SHARED_BY = 0.9
 _NARROW_PEAK_COLUMNS = 10
@@ -59,7 +60,7 @@ def read_bed(path: str | Path) -> Peaks:
         InputError: The file is missing, binary or cut off, or a line is no interval; names file and line.
     """
     path = Path(path)
-    raw = read_bytes(path)
+    raw = read_bytes(path).removeprefix(codecs.BOM_UTF8)
     if b"\0" in raw[: 1 << 16]:
         raise InputError(
             f"{path} is binary", expected="text: BED, narrowPeak or broadPeak, plain or gzipped",
@@ -71,12 +72,14 @@ def read_bed(path: str | Path) -> Peaks:
         none = np.zeros(0, dtype=np.int64)
         return Peaks(path, (), none.astype(np.int32), none, none, none)
     if b"\t" not in text.split(b"\n", 1)[0]:
-        text = re.sub(rb"[ ]+", b"\t", text)
+        text = re.sub(rb"[ ]+", b"\t", re.sub(rb"^[ ]+", b"", text, flags=re.MULTILINE))
     try:
         table = pl.read_csv(
             io.BytesIO(text), separator="\t", has_header=False, infer_schema=False, quote_char=None,
-            truncate_ragged_lines=True,
+            truncate_ragged_lines=True, encoding="utf8-lossy",
         )  # fmt: skip
+        if table.width < 3:
+            raise _first_bad_line(path, raw)
         start, end = (table.to_series(i).str.strip_chars().cast(pl.Int64) for i in (1, 2))
         chrom = table.to_series(0).cast(pl.Categorical)
         if start.has_nulls() or end.has_nulls() or chrom.has_nulls() or ((start < 0) | (end <= start)).any():
@@ -110,17 +113,26 @@ def read_bytes(path: Path) -> bytes:
 
 def _first_bad_line(path: Path, raw: bytes) -> InputError:
     """Finds, line by line, what the fast reader stumbled over."""
-    for number, line in enumerate(raw.decode("utf-8", errors="replace").splitlines(), start=1):
-        fields = line.split("\t") if "\t" in line else line.split()
-        if re.match(r"#|track\b|browser\b|\s*$", line) or (number == 1 and _HEADER.match(line.encode())):
+    first = tabs = True
+    for number, line in enumerate(raw.decode("utf-8", errors="replace").split("\n"), start=1):
+        if _COMMENT.match(line.encode()):
             continue
+        if first:
+            first, tabs = False, "\t" in line
+            if _HEADER.match(line.encode()):
+                continue
+        fields = line.split("\t") if tabs else line.split()
         where = f"{path}, line {number}: {line[:80]!r}"
         if len(fields) < 3:
-            return InputError(f"{where} has {len(fields)} columns", expected="at least chrom, start, end, with tabs")
-        try:
-            start, end = int(fields[1]), int(fields[2])
-        except ValueError:
+            return InputError(
+                f"{where} has {len(fields)} column{'s'[: len(fields) != 1]}",
+                expected="at least chrom, start and end, separated as in the first line, best by tabs",
+            )
+        if not fields[0].strip():
+            return InputError(f"{where} has no chromosome", expected="chrom, start, end, separated by tabs")
+        if not all(_WHOLE_NUMBER.fullmatch(field) for field in fields[1:3]):
             return InputError(f"{where}: start or end is no whole number", expected="chrom, start, end, with tabs")
+        start, end = int(fields[1]), int(fields[2])
         if start < 0:
             return InputError(f"{where} starts before the chromosome", expected="a 0-based start of 0 or more")
         if end <= start:
@@ -143,7 +155,7 @@ def find_peak_files(patterns: Sequence[str]) -> tuple[list[Path], list[Task]]:
         if not matched:
             raise InputError(
                 f"no file matches {pattern!r}", expected="peak files",
-                mend=f"the folder looked from is {os.path.relpath(Path.cwd())!r}; quote a pattern with *",
+                mend=f"the folder looked from is {Path.cwd()}; quote a pattern with *",
             )  # fmt: skip
         paths += matched
     names = task_names(paths)
@@ -158,7 +170,8 @@ def task_names(paths: Sequence[Path]) -> list[str]:
     if len(stems) < 2 or not endings:
         return stems
     ending, count = endings.most_common(1)[0]
-    return [stem.removesuffix(ending) for stem in stems] if count >= _SHARED_BY * len(stems) else stems
+    short = [stem.removesuffix(ending) for stem in stems]
+    return short if count >= _SHARED_BY * len(stems) and len(set(short)) == len(set(stems)) else stems
 
 
 def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
@@ -167,7 +180,13 @@ def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
     Raises:
         InputError: A column is missing or unknown, a file is missing, or a name stands twice.
     """
-    table = pl.read_csv(io.BytesIO(read_bytes(path)), separator="\t", infer_schema=False, comment_prefix="#")
+    try:
+        table = pl.read_csv(io.BytesIO(read_bytes(path)), separator="\t", infer_schema=False, comment_prefix="#")
+    except pl.exceptions.PolarsError as error:
+        raise InputError(
+            f"{path} is no task sheet: {str(error).splitlines()[0]}",
+            expected="a header and a row a task, UTF-8 text separated by tabs",
+        ) from error
     known = ("path", "name", "group", "cell", "assay", "treatment")
     unknown = [column for column in table.columns if column not in known]
     if unknown or not {"path", "name"} <= set(table.columns):
@@ -176,6 +195,8 @@ def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
             expected="path and name, and any of group, cell, assay, treatment; separated by tabs",
         )
     rows = table.fill_null("").to_dicts()
+    if not rows:
+        raise InputError(f"{path} lists no task", expected="a row a task under the header")
     check_names([row["name"] for row in rows])
     paths = [path.parent / row.pop("path") for row in rows]
     return paths, [Task(**row) for row in rows]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,10 @@ class _Placing:
     def place(self, peaks: Sequence[Peaks]) -> list[dict[str, _OnContig]]:
         """The peaks of each task by contig."""
         names = list(dict.fromkeys(name for one in peaks for name in one.chroms))
+        if not names:
+            raise InputError(
+                f"none of the {len(peaks)} peak files holds a peak", expected="a line a peak: chrom, start, end"
+            )
         found = match_names(names, list(self.lengths), self.aliases)
         if not found:
             raise InputError(
@@ -153,6 +159,11 @@ class _Placing:
             placed.append(by_contig)
         self.drop("peaks", lost, f"on {head([n for n in names if n not in found])}, which the genome lacks")
         self.drop("peaks", outside, "reach past the end of their chromosome")
+        if not any(placed):
+            raise InputError(
+                f"no peak is left: {outside:,} reach past the end of their chromosome in {self.config.genome.name}",
+                mend="check that peaks and genome are of one build",
+            )
         return placed
 
     def _outside(self, peaks: Peaks, i: int, contig: str) -> InputError:
@@ -262,6 +273,8 @@ def positive_bins(
     if rule == "summit":
         bins = np.unique(summit // bin)
         return bins[bins < n_bins]
+    if not start.size:
+        return np.zeros(0, dtype=np.int64)
     start, end = _merged(start, end)
     first, last = start // bin, (end - 1) // bin
     spanned = last - first + 1
@@ -271,7 +284,9 @@ def positive_bins(
     covered = np.minimum(end[peak], (bins + 1) * bin) - np.maximum(start[peak], bins * bin)
     unique, inverse = np.unique(bins, return_inverse=True)
     total = np.bincount(inverse, weights=covered, minlength=unique.size)
-    return unique[(total > float(rule.partition(":")[2]) * bin) & (unique < n_bins)]
+    # In floating point 0.29 * 100 is below 29, and a bin of exactly that share would pass.
+    share = Fraction(repr(float(rule.partition(":")[2])))
+    return unique[(total > math.floor(share * bin)) & (unique < n_bins)]
 
 
 def _merged(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -345,6 +360,11 @@ def _group_tasks(config: BuildConfig, genome: Genome, placing: _Placing, kept_ta
     group = config.keep.partition(":")[2]
     _, tasks = read_task_sheet(config.tasks) if config.tasks else find_peak_files(config.peaks)
     members = {i for i in kept_tasks if tasks[i].group == group}
+    if not members and any(task.group == group for task in tasks):
+        raise InputError(
+            f"--keep {config.keep}: no task of the group {group!r} has the {config.min_positives} peaks it takes",
+            mend="lower --min-positives",
+        )
     if not members:
         groups = sorted({task.group for task in tasks if task.group})
         raise InputError(

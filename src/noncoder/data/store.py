@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -184,9 +185,10 @@ class Store:
             shift: By how many bp, (n,), each window is moved to the right; a move that would reach further past the
                 contig's end than any window of the store does is cut short.
         """
-        rows = self._rows[np.asarray(indices)]
+        indices = _indices(indices)
+        rows = self._rows[indices]
         if shift is not None:
-            rows = np.clip(rows + shift, self._first_row[np.asarray(indices)], self._last_row[np.asarray(indices)])
+            rows = np.clip(rows + shift, self._first_row[indices], self._last_row[indices])
         codes: Codes = self._windows[rows]
         if reverse is not None and reverse.any():
             codes[reverse] = reverse_complement(codes[reverse])
@@ -194,18 +196,18 @@ class Store:
 
     def read_labels(self, indices: Indices) -> Labels:
         """Labels (n, T) of n windows, 0 or 1."""
-        return np.unpackbits(self.packed_labels[np.asarray(indices)], axis=1, count=len(self.tasks))
+        return np.unpackbits(self.packed_labels[_indices(indices)], axis=1, count=len(self.tasks))
 
     def read_known(self, indices: Indices) -> NDArray[np.bool_] | None:
         """Which labels are known, (n, T); None where all of the store are."""
         if self.packed_known is None:
             return None
-        return np.unpackbits(self.packed_known[np.asarray(indices)], axis=1, count=len(self.tasks)).astype(bool)
+        return np.unpackbits(self.packed_known[_indices(indices)], axis=1, count=len(self.tasks)).astype(bool)
 
     def bins(self, indices: Indices) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
         """The contig names and the 0-based starts of the labelled bins of n windows; a bin is `bin` bp wide."""
         names, offsets, _ = self.contigs
-        indices = np.asarray(indices)
+        indices = _indices(indices)
         contig = self._contig[indices]
         flank = (self.window - self.bin) // 2
         return np.array(names)[contig], self.start[indices] + flank - offsets[contig]
@@ -337,6 +339,12 @@ class Store:
             raise _damaged(self.path, f"{name} cannot be read: {error}") from error
 
 
+def _indices(indices: Indices) -> NDArray[np.integer[Any]]:
+    """As an array; an empty list, which NumPy takes for floats, as integers."""
+    array = np.asarray(indices)
+    return array if array.size else array.astype(np.int64)
+
+
 def open_store(path: str | Path) -> Store:
     """Opens a dataset.
 
@@ -344,7 +352,7 @@ def open_store(path: str | Path) -> Store:
         StoreError: It is missing, no store, of a later format, cut off or damaged.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder cannot be entered
         raise StoreError(f"{path} does not exist", expected="a store", mend="make one with `noncoder data build`")
     try:
         group = zarr.open_group(str(path), mode="r", zarr_format=3)
@@ -361,7 +369,7 @@ def open_store(path: str | Path) -> Store:
     if attributes.get("digest") != attributes_digest(attributes):
         raise _damaged(path, "its attributes are not what was written")
     info = StoreInfo.from_dict(attributes["noncoder"])
-    _check_arrays(path, group, attributes["arrays"])
+    _check_arrays(path, group, attributes["arrays"], attributes.get("groups", {}))
     return Store(path, group, info, attributes["digest"])
 
 
@@ -371,11 +379,15 @@ def attributes_digest(attributes: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _check_arrays(path: Path, group: zarr.Group, arrays: Mapping[str, Mapping[str, Any]]) -> None:
-    for name, recorded in arrays.items():
+def _check_arrays(
+    path: Path, group: zarr.Group, arrays: Mapping[str, Mapping[str, Any]], groups: Mapping[str, str]
+) -> None:
+    descriptions = {name: recorded["description"] for name, recorded in arrays.items()}
+    for name, digest in {**descriptions, **groups}.items():
         described = path / name / "zarr.json"
-        if not described.is_file() or hashlib.sha256(described.read_bytes()).hexdigest() != recorded["description"]:
+        if not described.is_file() or hashlib.sha256(described.read_bytes()).hexdigest() != digest:
             raise _damaged(path, f"the description of {name} is missing or changed")
+    for name in arrays:
         array = cast("zarr.Array[Any]", group[name])
         # zarr reads a missing chunk as its fill value, without a word.
         if array.nchunks_initialized != array.nchunks:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
 import io
 import zlib
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from noncoder.data.bed import read_bytes, sha256
 from noncoder.data.store import SPLITS, Store, StoreInfo, open_store
 from noncoder.data.tasks import Task, check_names
 from noncoder.data.writer import StoreWriter
-from noncoder.errors import InputError, UnknownNameError
+from noncoder.errors import InputError, UnknownNameError, did_you_mean
 from noncoder.sequence.encoding import encode
 from noncoder.sequence.genome import Genome, head
 
@@ -49,13 +52,14 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
         SequenceError: A sequence holds a character that is no base.
     """
     table = _read(config)
-    names = _label_columns(table, config)
-    labels, known = _labels(table, names)
-    split = _split(table, config)
     sequences = table[config.sequence_column].cast(pl.String).fill_null("")
     lengths = sequences.str.len_bytes().to_numpy().astype(np.int64)
     if lengths.size == 0 or lengths.min() == 0:
-        raise InputError(f"{config.table} has an empty sequence" if lengths.size else f"{config.table} has no row")
+        what = f"an empty sequence, in row {lengths.argmin() + 1}" if lengths.size else "no row"
+        raise InputError(f"{config.table} has {what}", expected="a row a sequence, under a header")
+    names = _label_columns(table, config)
+    labels, known = _labels(table, names, config)
+    split = _split(table, config)
     window = config.window or int(lengths.max())
     records = table[config.id_column] if config.id_column in table.columns else None
     with StoreWriter(path, len(names), force) as writer:
@@ -98,7 +102,7 @@ def _read(config: PackConfig) -> pl.DataFrame:
     labels = _read_table(config.labels)
     if config.id_column not in labels.columns:
         raise UnknownNameError("column", config.id_column, labels.columns)
-    labels = labels.with_columns(pl.col(config.id_column).cast(pl.String))
+    labels = labels.with_columns(pl.col(config.id_column).cast(pl.String).fill_null(""))
     if labels[config.id_column].is_duplicated().any():
         twice = labels.filter(labels[config.id_column].is_duplicated())[config.id_column][0]
         raise InputError(f"{config.labels} has the record {twice!r} twice", expected="a row a record")
@@ -118,7 +122,13 @@ def _read_table(path: Path) -> pl.DataFrame:
     try:
         if raw[:4] == b"PAR1":
             return pl.read_parquet(io.BytesIO(raw))
-        separator = "\t" if b"\t" in raw.split(b"\n", 1)[0] else ","
+        first = raw.split(b"\n", 1)[0].removeprefix(codecs.BOM_UTF8).decode()
+        separator = "\t" if "\t" in first else ","
+        columns = Counter(next(csv.reader([first], delimiter=separator), []))
+        if columns and max(columns.values()) > 1:
+            raise InputError(
+                f"{path} has the column {columns.most_common(1)[0][0]!r} twice", expected="a name of its own for each"
+            )
         return pl.read_csv(io.BytesIO(raw), separator=separator, infer_schema=False)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise InputError(
@@ -150,6 +160,7 @@ def _is_label(column: pl.Series) -> bool:
 
 def _numbers(column: pl.Series) -> pl.Series:
     """0, 1, NaN for unknown, and 2 for anything else."""
+    column = column.cast(pl.UInt8) if column.dtype == pl.Boolean else column
     text = column.cast(pl.String).fill_null("").str.strip_chars()
     numbers = text.cast(pl.Float64, strict=False)
     return pl.select(
@@ -157,13 +168,14 @@ def _numbers(column: pl.Series) -> pl.Series:
     ).to_series()
 
 
-def _labels(table: pl.DataFrame, names: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _labels(table: pl.DataFrame, names: list[str], config: PackConfig) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     values = np.stack([_numbers(table[name]).to_numpy() for name in names], axis=1)
     wrong = np.argwhere(values == 2)
     if wrong.size:
         row, column = wrong[0]
         raise InputError(
-            f"row {row + 1}, column {names[column]!r}: the label is {table[names[column]][int(row)]!r}",
+            f"{config.labels or config.table}, row {row + 1}, column {names[column]!r}: the label is "
+            f"{table[names[column]][int(row)]!r}",
             expected="0, 1, or empty for unknown",
         )
     known = ~np.isnan(values)
@@ -175,9 +187,12 @@ def _split(table: pl.DataFrame, config: PackConfig) -> NDArray[np.uint8]:
         if config.split_column not in table.columns:
             raise UnknownNameError("column", config.split_column, table.columns)
         words = table[config.split_column].cast(pl.String).fill_null("").str.strip_chars().str.to_lowercase()
-        for word in words.unique():
+        for i, word in enumerate(words):
             if word not in _SPLIT_WORDS:
-                raise UnknownNameError("split", word, SPLITS)
+                raise InputError(
+                    f"{config.labels or config.table}, row {i + 1}: the split is {word!r}",
+                    expected=f"one of {', '.join(SPLITS)}", mend=did_you_mean(word, _SPLIT_WORDS),
+                )  # fmt: skip
         return np.array([_SPLIT_WORDS[word] for word in words], dtype=np.uint8)
     if config.valid_fraction + config.test_fraction >= 1:
         raise InputError("valid and test fractions leave nothing to train on", expected="a sum below 1")

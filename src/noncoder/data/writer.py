@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import zarr
@@ -19,6 +22,8 @@ from noncoder.errors import InputError
 
 # Large enough that a human genome makes hundreds of files, not hundreds of thousands.
 _CHUNK_BYTES = 1 << 23
+
+T = TypeVar("T")
 
 
 class StoreWriter:
@@ -37,14 +42,19 @@ class StoreWriter:
 
     def __init__(self, path: str | Path, n_tasks: int, force: bool = False) -> None:
         self.path, self.n_tasks, self.force = Path(path), n_tasks, force
-        if self.path.exists() and not force:
+        if _exists(self.path) and not force:
             raise InputError(f"{self.path} is there already", mend="give another name, or --force to replace it")
+        if _exists(self.path) and self.path.is_dir() and not _replaceable(self.path):
+            raise InputError(
+                f"{self.path} is a folder with other things in it", expected="a store, or a name that is free",
+                mend="give another name",
+            )  # fmt: skip
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         self._contigs: list[tuple[str, int, int]] = []
         self._columns: dict[str, _Column] = {}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._group = zarr.open_group(str(self._partial), mode="w", zarr_format=3)
+            self._group = _settled(lambda: zarr.open_group(str(self._partial), mode="w", zarr_format=3))
         except OSError as error:
             shutil.rmtree(self._partial, ignore_errors=True)
             raise unwritable(self.path, error) from error
@@ -107,13 +117,20 @@ class StoreWriter:
             name: {"sha256": column.finish(), "description": _file_digest(self._partial / name / "zarr.json")}
             for name, column in self._columns.items()
         }
-        attributes: dict[str, Any] = {"noncoder": info.to_dict(), "splits": list(SPLITS), "arrays": arrays}
+        groups = {"contigs": _file_digest(self._partial / "contigs" / "zarr.json")}
+        attributes: dict[str, Any] = {
+            "noncoder": info.to_dict(), "splits": list(SPLITS), "arrays": arrays, "groups": groups,
+        }  # fmt: skip
         attributes["digest"] = attributes_digest(attributes)
-        self._group.attrs.update(attributes)
-        if self.path.exists():
+        _settled(lambda: self._group.attrs.update(attributes))
+        if _exists(self.path):
             aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.replaced")
             self.path.rename(aside)
-            self._partial.rename(self.path)
+            try:
+                self._partial.rename(self.path)
+            except BaseException:
+                aside.rename(self.path)
+                raise
             _remove(aside)
         else:
             self._partial.rename(self.path)
@@ -131,15 +148,17 @@ class _Column:
     def __init__(self, group: zarr.Group, name: str, dtype: type[np.generic], width: tuple[int, ...]) -> None:
         row_bytes = np.dtype(dtype).itemsize * int(np.prod(width, dtype=np.int64))
         self.rows = max(1, _CHUNK_BYTES // row_bytes)
-        self.array = group.create_array(
-            name,
-            shape=(0, *width),
-            chunks=(self.rows, *width),
-            dtype=np.dtype(dtype),
-            fill_value=0,
-            # Bit by bit, four letters are two planes of noise and six of zeros: 2 bits a base.
-            compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
-            config={"write_empty_chunks": True},
+        self.array = _settled(
+            lambda: group.create_array(
+                name,
+                shape=(0, *width),
+                chunks=(self.rows, *width),
+                dtype=np.dtype(dtype),
+                fill_value=0,
+                # Bit by bit, four letters are two planes of noise and six of zeros: 2 bits a base.
+                compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
+                config={"write_empty_chunks": True},
+            )
         )
         self.pending: list[NDArray[Any]] = []
         self.n_pending = 0
@@ -162,10 +181,24 @@ class _Column:
             return
         values = np.concatenate(self.pending)
         at = self.array.shape[0]
-        self.array.resize((at + count, *self.array.shape[1:]))
-        self.array[at : at + count] = values[:count]
+        _settled(lambda: self.array.resize((at + count, *self.array.shape[1:])))
+        for low in range(0, count, self.rows):
+            _settled(partial(self._write_chunk, at + low, values[low : min(low + self.rows, count)]))
         self.pending = [values[count:].copy()]
         self.n_pending = len(values) - count
+
+    def _write_chunk(self, at: int, values: NDArray[Any]) -> None:
+        self.array[at : at + len(values)] = values
+
+
+def _settled(write: Callable[[], T]) -> T:
+    """Runs a write to its end, also where an interrupt arrives meanwhile.
+
+    Zarr writes in a thread of its own. Cut loose, it would go on after what was written is removed, and bring a part
+    of it back.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(write).result()
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
@@ -179,6 +212,14 @@ def unwritable(path: Path, error: OSError) -> InputError:
 
 def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _exists(path: Path) -> bool:
+    return os.path.lexists(path)  # Path.exists raises where a folder cannot be entered
+
+
+def _replaceable(folder: Path) -> bool:
+    return (folder / "zarr.json").is_file() or not any(folder.iterdir())
 
 
 def _remove(path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from noncoder.sequence.encoding import encode, reverse_complement
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI",
           "XVII", "XVIII", "XIX", "XX")  # fmt: skip
 _MITOCHONDRION = ("M", "MT", "Mt", "Mito", "mt", "mito")
+# The empty block that ends every bgzip file (SAM specification, section 4.1.2).
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,7 +87,7 @@ class Interval:
         Raises:
             SequenceError: The text is not of that form.
         """
-        match = re.fullmatch(r"(.+):([\d,]+)-([\d,]+)", text.strip())
+        match = re.fullmatch(r"(.+):(\d[\d,]*)-(\d[\d,]*)", text.strip())
         if match is None:
             raise SequenceError(f"{text!r} is no region", expected="chrom:start-end, 1-based, such as chr7:1,001-2,000")
         first, last = (int(number.replace(",", "")) for number in match.groups()[1:])
@@ -105,11 +109,16 @@ class Genome:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):  # noqa: PTH113 - Path.is_file raises where a folder cannot be entered
             raise SequenceError(f"{self.path} is no file", expected="a FASTA file, plain, gzipped or bgzipped")
         self._scratch = tempfile.TemporaryDirectory(prefix="noncoder-genome-")
         try:
             self._fasta = _open_fasta(self.path, Path(self._scratch.name))
+        except OSError as error:
+            self._scratch.cleanup()
+            raise SequenceError(
+                f"{self.path} cannot be read: {error.strerror or error}", expected="a file that you may read"
+            ) from error
         except BaseException:
             self._scratch.cleanup()
             raise
@@ -170,31 +179,48 @@ def _open_fasta(path: Path, scratch: Path) -> pysam.FastaFile:
         start = file.read(18)
     zipped = start[:2] == b"\x1f\x8b"
     # bgzip marks its blocks with an extra field "BC"; a plain gzip has none and cannot be indexed.
-    if zipped and start[12:14] != b"BC":
-        path = _unpack(path, scratch)
-        start = path.open("rb").read(1)
+    blocked = zipped and start[12:14] == b"BC"
+    if blocked:
+        start = _first_of_blocks(path)
     elif zipped:
-        with gzip.open(path) as file:
+        path = _unpack(path, scratch)
+        with path.open("rb") as file:
             start = file.read(1)
-    if start[:1] not in (b">", b";"):
+    if start[:1] != b">":
         raise SequenceError(
-            f"{path.name} is no FASTA: it begins with {start[:1]!r}", expected="a file that begins with '>'"
+            f"{path.name} is no FASTA: it begins with {start[:1]!r}" if start else f"{path.name} is empty",
+            expected="a FASTA file, which begins with '>'",
         )
-    beside = Path(f"{path}.fai")
-    fresh = beside.is_file() and beside.stat().st_mtime >= path.stat().st_mtime
-    index, blocks = (beside, Path(f"{path}.gzi")) if fresh else (scratch / "index.fai", scratch / "index.gzi")
+    index, blocks = Path(f"{path}.fai"), Path(f"{path}.gzi")
+    needed = (index, blocks) if blocked else (index,)
+    fresh = all(file.is_file() and file.stat().st_mtime >= path.stat().st_mtime for file in needed)
+    if not fresh:
+        index, blocks = scratch / "index.fai", scratch / "index.gzi"
     try:
         if not fresh:
             pysam.faidx("--fai-idx", str(index), "--gzi-idx", str(blocks), str(path))
         return pysam.FastaFile(
-            str(path), filepath_index=str(index), filepath_index_compressed=str(blocks) if blocks.exists() else None
+            str(path), filepath_index=str(index), filepath_index_compressed=str(blocks) if blocked else None
         )
     except (OSError, ValueError, pysam.utils.SamtoolsError) as error:
         raise SequenceError(
             f"{path.name} cannot be indexed: {str(error).strip()}",
-            expected="a FASTA whose records have lines of one length each",
-            mend="rewrite it, for instance with `seqkit seq -w 60`",
+            expected="a whole FASTA whose records have lines of one length each",
+            mend="rewrite it, for instance with `seqkit seq -w 60`; if it was cut off, download it again",
         ) from error
+
+
+def _first_of_blocks(path: Path) -> bytes:
+    """The first letter of a bgzip file, which must end with bgzip's last block: where it lacks, samtools only warns."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-min(len(_BGZF_END), path.stat().st_size), os.SEEK_END)
+            if file.read() != _BGZF_END:
+                raise EOFError("bgzip's last block is missing")
+        with gzip.open(path) as unpacked:
+            return unpacked.read(1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _cut_off(path, error) from error
 
 
 def _unpack(path: Path, scratch: Path) -> Path:
@@ -202,11 +228,20 @@ def _unpack(path: Path, scratch: Path) -> Path:
     try:
         with gzip.open(path, "rb") as source, plain.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 22)
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _cut_off(path, error) from error
+    except OSError as error:
         raise SequenceError(
-            f"{path.name} is cut off or damaged: {error}", expected="a whole gzip file", mend="download it again"
+            f"{path.name} cannot be unpacked into {scratch}: {error.strerror or error}",
+            mend="set TMPDIR to a folder with room, or recompress the file with bgzip, which needs no unpacking",
         ) from error
     return plain
+
+
+def _cut_off(path: Path, error: Exception) -> SequenceError:
+    return SequenceError(
+        f"{path.name} is cut off or damaged: {error}", expected="a whole gzip file", mend="download it again"
+    )
 
 
 def match_names(wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from noncoder.data.bed import (
+    Peaks,
+    find_peak_files,
+    read_aliases,
+    read_bed,
+    read_bytes,
+    read_task_sheet,
+    sha256,
+    task_names,
+)
+from noncoder.data.tasks import Task
+from noncoder.errors import InputError
+
+LAW = settings(deadline=None, max_examples=40)
+PEAK = st.tuples(st.sampled_from(["chr1", "chrX", "2"]), st.integers(0, 10**9), st.integers(1, 10**6))
+NARROW = "chr1\t{start}\t{end}\tp\t0\t.\t5.1\t-1\t2.2\t{offset}\n"
+
+
+def read(folder: Path, content: str | bytes, name: str = "x.bed") -> Peaks:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_bed(path)
+
+
+def rows(peaks: Peaks) -> list[tuple[str, int, int, int]]:
+    assert peaks.start.dtype == peaks.end.dtype == peaks.summit.dtype == np.int64
+    names = [peaks.chroms[i] for i in peaks.chrom]
+    return list(zip(names, peaks.start.tolist(), peaks.end.tolist(), peaks.summit.tolist(), strict=True))
+
+
+def refused(folder: Path, content: str | bytes, name: str = "x.bed") -> InputError:
+    with pytest.raises(InputError) as caught:
+        read(folder, content, name)
+    assert str(folder / name) in caught.value.found
+    assert caught.value.expected or caught.value.mend
+    return caught.value
+
+
+class TestReadBed:
+    @LAW
+    @given(
+        st.lists(PEAK, min_size=1, max_size=20),
+        st.sampled_from(["\n", "\r\n"]),
+        st.sampled_from("\t "),
+        st.integers(0, 7),
+    )
+    def test_any_peaks_in_any_dress(
+        self,
+        tmp_path_factory: pytest.TempPathFactory,
+        peaks: list[tuple[str, int, int]],
+        end: str,
+        separator: str,
+        extra: int,
+    ) -> None:
+        more = ["name", "0", "+", "1", "2", "0,0,0", "-1"][:extra]
+        lines = ["track name=x", "# chrom start end", "", separator.join(("chrom", "start", "end", *more))]
+        lines += [separator.join((chrom, str(at), str(at + width), *more)) for chrom, at, width in peaks]
+        lines.insert(6, "# a comment within")
+        text = end.join(lines) + end
+        expected = [(chrom, at, at + width, at + width // 2) for chrom, at, width in peaks]
+        folder = tmp_path_factory.mktemp("bed")
+        assert rows(read(folder, text)) == expected
+        assert rows(read(folder, gzip.compress(text.encode()), "x.bed.gz")) == expected
+        assert rows(read(folder, text.encode().removesuffix(end.encode()))) == expected
+
+    @pytest.mark.parametrize(
+        "header",
+        ["", "#chrom\tstart\tend\n", "chrom\tstart\tend\n", "chrom start end\n", "Chrom\tchromStart\tchromEnd\tname\n",
+         "track name=a\nbrowser position chr1:1-2\n", "\n\n", "\r\n", "  \n\t\n", "# a\n# b\nseqnames\tstart\tend\n",
+         "\ufeff", "\ufeff# x\n"],
+    )  # fmt: skip
+    def test_headers(self, tmp_path: Path, header: str) -> None:
+        assert rows(read(tmp_path, header + "chr1\t10\t20\tname\n")) == [("chr1", 10, 20, 15)]
+
+    def test_a_header_above_spaces(self, tmp_path: Path) -> None:
+        assert rows(read(tmp_path, "chrom start end\n chr1  10 20\nchr2 1   4 x\n")) == [
+            ("chr1", 10, 20, 15),
+            ("chr2", 1, 4, 2),
+        ]
+
+    def test_ragged_lines(self, tmp_path: Path) -> None:
+        text = "chr1\t1\t5\nchr1\t1\t5\tn\t0\t+\nchr1\t7\t9\n"
+        assert [row[:3] for row in rows(read(tmp_path, text))] == [("chr1", 1, 5), ("chr1", 1, 5), ("chr1", 7, 9)]
+
+    def test_quotes_and_foreign_letters_in_names(self, tmp_path: Path) -> None:
+        text = 'chr1\t1\t5\t"open\nchr2\t1\t5\té\n'.encode("latin-1")
+        assert [row[0] for row in rows(read(tmp_path, text))] == ["chr1", "chr2"]
+
+    @pytest.mark.parametrize(
+        ("offset", "summit"), [("0", 100), ("13", 113), ("49", 149), ("50", 125), ("-1", 125), ("999", 125), (".", 125)]
+    )
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_summit_of_a_narrow_peak(self, tmp_path: Path, offset: str, summit: int, end: str) -> None:
+        text = NARROW.format(start=100, end=150, offset=offset).replace("\n", end)
+        assert rows(read(tmp_path, text, "x.narrowPeak")) == [("chr1", 100, 150, summit)]
+
+    def test_a_broad_peak_has_its_midpoint(self, tmp_path: Path) -> None:
+        text = "chr1\t100\t151\tp\t0\t.\t5.1\t-1\t2.2\n"
+        assert rows(read(tmp_path, text, "x.broadPeak")) == [("chr1", 100, 151, 125)]
+
+    @pytest.mark.parametrize("content", ["", "\n\n", "# only\n", "track x\n", "chrom\tstart\tend\n", "\r\n"])
+    def test_without_peaks(self, tmp_path: Path, content: str) -> None:
+        for raw in (content.encode(), gzip.compress(content.encode())):
+            peaks = read(tmp_path, raw)
+            assert peaks.chroms == ()
+            assert rows(peaks) == []
+
+
+class TestBadBed:
+    @pytest.mark.parametrize(
+        ("content", "line", "told"),
+        [
+            ("chr1\t5\t9\nchr1\t30\t20\n", 2, "ends before it starts"),
+            ("chr1\t5\t5\n", 1, "ends before it starts"),
+            ("# c\nchrom\tstart\tend\nchr1\t5\t3\n", 3, "ends before it starts"),
+            ("\n\ntrack x\nchr1\t5\t9\n#\nchr1\t9\t5\r\n", 6, "ends before it starts"),
+            ("chr1\t-1\t5\n", 1, "starts before the chromosome"),
+            ("chr1\t1\t5\nchr1\tx\t5\n", 2, "is no whole number"),
+            ("chr1\t1.0\t5\n", 1, "is no whole number"),
+            ("chr1\t1e3\t5000\n", 1, "is no whole number"),
+            ("chr1\t1_0\t50\n", 1, "is no whole number"),
+            ("chr1\t1\t100000000000000000000\n", 1, "is no whole number"),
+            ("chr1\t1,000\t2,000\n", 1, "is no whole number"),
+            ("chr1\t1\n", 1, "has 2 columns"),
+            ("hello\nworld\n", 1, "has 1 column\n"),
+            ("chr1\t1\t5\nchr1\t9\n", 2, "has 2 columns"),
+            ("chr1\t1\t5\nchr1 7 9\n", 2, "has 1 column\n"),
+            ("chr1\t1\t5\n\t7\t9\n", 2, "has no chromosome"),
+            ("chr1 1 5\nchr1 7\n", 2, "has 2 columns"),
+            ("chr1,1,5\n", 1, "has 1 column\n"),
+            (">chr1\nACGT\n", 1, "has 1 column\n"),
+            ("chr1\t1\t5\nchr1\t\t9\n", 2, "is no whole number"),
+        ],
+    )
+    def test_file_and_line_are_named(self, tmp_path: Path, content: str, line: int, told: str) -> None:
+        message = str(refused(tmp_path, content))
+        assert f"x.bed, line {line}: " in message
+        assert told in message
+        assert f"line {line}: " in str(refused(tmp_path, gzip.compress(content.encode()), "x.bed.gz"))
+
+    @pytest.mark.parametrize(
+        "content", [b"\x89PNG\r\n\x1a\n\0\0", b"chr1\t1\t5\n\0", bytes(range(256)) * 9, b"\0" * 99]
+    )
+    def test_binary(self, tmp_path: Path, content: bytes) -> None:
+        assert "is binary" in refused(tmp_path, content).found
+        assert "is binary" in refused(tmp_path, gzip.compress(content)).found
+
+    def test_binary_without_a_zero(self, tmp_path: Path) -> None:
+        refused(tmp_path, bytes(range(1, 256)) * 9)
+
+    @pytest.mark.parametrize("size", [2, 9, 15, 40, -1, -9])
+    def test_cut_off_gzip(self, tmp_path: Path, size: int) -> None:
+        whole = gzip.compress(b"".join(b"chr1\t%d\t%d\n" % (at * 7919 % 10007, 20_000) for at in range(500)))
+        error = refused(tmp_path, whole[:size], "x.bed.gz")
+        assert "is cut off or damaged" in error.found
+        assert error.mend == "download it again"
+
+    def test_damaged_gzip(self, tmp_path: Path) -> None:
+        whole = bytearray(gzip.compress(b"".join(b"chr1\t%d\t%d\n" % (at * 7919 % 10007, 20_000) for at in range(500))))
+        for at in (30, len(whole) // 2, len(whole) - 6):
+            flipped = whole.copy()
+            flipped[at] ^= 0xFF
+            refused(tmp_path, bytes(flipped), "x.bed.gz")
+
+    def test_missing_and_folder(self, tmp_path: Path) -> None:
+        for path in (tmp_path / "none.bed", tmp_path):
+            with pytest.raises(InputError, match=r"cannot be read: (No such file|Is a directory)") as caught:
+                read_bytes(path)
+            assert str(path) in caught.value.found
+
+
+class TestFindPeakFiles:
+    def test_sorted_and_named(self, tmp_path: Path) -> None:
+        for name in ("b.bed", "a.narrowPeak.gz", "c.txt"):
+            (tmp_path / name).touch()
+        paths, tasks = find_peak_files([str(tmp_path / "*.bed"), str(tmp_path / "a*"), str(tmp_path / "c.txt")])
+        assert [path.name for path in paths] == ["b.bed", "a.narrowPeak.gz", "c.txt"]
+        assert tasks == [Task("b"), Task("a"), Task("c")]
+
+    def test_no_match(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(InputError, match=r"no file matches 'peaks/\*\.bed'") as caught:
+            find_peak_files(["peaks/*.bed"])
+        assert str(tmp_path) in caught.value.mend
+
+    def test_a_task_named_twice(self, tmp_path: Path) -> None:
+        for name in ("a.bed", "a.narrowPeak"):
+            (tmp_path / name).touch()
+        for patterns in (["*"], ["a.bed", "*.bed"]):
+            with pytest.raises(InputError, match="the task 'a' is named twice, as number 1 and 2"):
+                find_peak_files([str(tmp_path / pattern) for pattern in patterns])
+
+    @pytest.mark.parametrize(
+        ("files", "names"),
+        [
+            (["Abf1_CX.bed", "Reb1_CX.bed"], ["Abf1", "Reb1"]),
+            (["Abf1_1.bed", "Abf1_2.bed"], ["Abf1_1", "Abf1_2"]),
+            (["one_CX.bed.gz"], ["one_CX"]),
+            (["a.x.bed", "b.x.bed.bgz", "c.x.broadPeak"], ["a", "b", "c"]),
+            ([*(f"t{i}_CX.bed" for i in range(9)), "odd.bed"], [*(f"t{i}" for i in range(9)), "odd"]),
+            # Without the ending that most share, two would have one name.
+            ([*(f"t{i}_CX.bed" for i in range(9)), "t3.bed"], [*(f"t{i}_CX" for i in range(9)), "t3"]),
+            ([], []),
+        ],
+    )
+    def test_names(self, files: list[str], names: list[str]) -> None:
+        assert task_names([Path(file) for file in files]) == names
+
+
+class TestTaskSheet:
+    def test_reads_what_is_there(self, tmp_path: Path) -> None:
+        sheet = tmp_path / "tasks.tsv"
+        sheet.write_text("# mine\nname\tpath\tgroup\tcell\r\nReb1\tp/a.bed\tTF\tyeast\r\nx\t/abs/b.bed\t\t\n")
+        paths, tasks = read_task_sheet(sheet)
+        assert paths == [tmp_path / "p/a.bed", Path("/abs/b.bed")]
+        assert tasks == [Task("Reb1", "TF", "yeast"), Task("x")]
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            ("", "is no task sheet"),
+            ("path\tname\n", "lists no task"),
+            ("path\tname\na\tb\tc\n", "is no task sheet"),
+            ("name\nx\n", "has the columns name"),
+            ("path,name\na,b\n", "has the columns path,name"),
+            ("path\tname\tgruop\na\tb\tc\n", "has the columns path, name, gruop"),
+            ("path\tname\tname\na\tb\tc\n", "has the columns path, name, name"),
+            ("path\tname\na\tb\nc\tb\n", "the task 'b' is named twice, as number 1 and 2"),
+            ("path\tname\na\t\n", "task 1 has no name"),
+        ],
+    )
+    def test_refused(self, tmp_path: Path, content: str, told: str) -> None:
+        sheet = tmp_path / "tasks.tsv"
+        sheet.write_text(content)
+        with pytest.raises(InputError) as caught:
+            read_task_sheet(sheet)
+        assert told in caught.value.found
+        assert caught.value.expected
+
+    def test_binary(self, tmp_path: Path) -> None:
+        sheet = tmp_path / "tasks.tsv"
+        sheet.write_bytes(bytes(range(128, 256)))
+        with pytest.raises(InputError, match=r"is no task sheet|has the columns"):
+            read_task_sheet(sheet)
+
+
+def test_aliases(tmp_path: Path) -> None:
+    table = tmp_path / "a.tsv"
+    table.write_text("# peaks\tgenome\n\nchr1\tNC_1\r\nchr2 NC_2\n")
+    assert read_aliases(table) == {"chr1": "NC_1", "chr2": "NC_2"}
+    table.write_text("chr1\tNC_1\nchr2\n")
+    with pytest.raises(InputError, match=r"a\.tsv, line 2: 'chr2'"):
+        read_aliases(table)
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

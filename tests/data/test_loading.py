@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from noncoder.data.loading import Batch, Batches, one_hot, reverse_strand
+from noncoder.data.store import Store
+from noncoder.errors import InputError
+from noncoder.sequence.encoding import N_CODE, decode, encode, reverse_complement
+from noncoder.sequence.encoding import one_hot as one_hot_numpy
+from tests.conftest import make_store, padded_slice, random_dna, small_store
+
+LAW = settings(deadline=None, max_examples=25)
+CODES = arrays(np.uint8, (3, 9), elements=st.integers(0, 4))
+STARTS = (-7, 0, 3, 55, 88)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return small_store(tmp_path_factory.mktemp("loading") / "s.zarr")
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return random_dna(100)
+
+
+@pytest.fixture(scope="module")
+def one_contig(tmp_path_factory: pytest.TempPathFactory, text: str) -> Store:
+    path = tmp_path_factory.mktemp("loading") / "one.zarr"
+    neighbours = {"before": "A" * 70, "it": text, "after": "C" * 70}
+    labels = np.eye(len(STARTS), dtype=np.uint8)
+    return make_store(path, neighbours, [("it", start) for start in STARTS], labels)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(
+        (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def training(store: Store, seed: int = 0, batch_size: int = 7, shift: int = 2) -> Batches:
+    return Batches(store, store.indices(), batch_size, seed, shuffle=True, random_strand=True, shift=shift)
+
+
+class TestBatches:
+    def test_in_order_they_are_the_store(self, store: Store) -> None:
+        indices = store.indices("train")
+        batches = list(Batches(store, indices, 8))
+        codes, labels = store.read(indices)
+        known = store.read_known(indices)
+        assert known is not None
+        assert np.array_equal(torch.cat([batch.codes for batch in batches]).numpy(), codes)
+        assert np.array_equal(torch.cat([batch.labels for batch in batches]).numpy(), labels)
+        assert np.array_equal(torch.cat([b.known for b in batches if b.known is not None]).numpy(), known)
+        assert batches[0].codes.dtype == batches[0].labels.dtype == torch.uint8
+
+    def test_known_is_none_where_all_are(self, one_contig: Store) -> None:
+        assert next(iter(Batches(one_contig, one_contig.indices(), 2))).known is None
+
+    @LAW
+    @given(st.integers(1, 70), st.integers(0, 2**32 - 1))
+    def test_every_window_once_a_pass(self, store: Store, batch_size: int, seed: int) -> None:
+        batches = Batches(store, np.arange(60), batch_size, seed, shuffle=True)
+        assert len(batches) == -(-60 // batch_size)
+        for _ in range(2):
+            read = list(batches)
+            assert len(read) == len(batches)
+            assert all(len(batch.codes) == batch_size for batch in read[:-1])
+            rows = sorted(row.numpy().tobytes() for batch in read for row in torch.cat([batch.codes, batch.labels], 1))
+            expected = np.concatenate(store.read(np.arange(60)), axis=1)
+            assert rows == sorted(row.tobytes() for row in expected)
+
+    def test_passes_differ_and_seeds_differ(self, store: Store) -> None:
+        batches, other = training(store), training(store, seed=1)
+        first, second = list(batches), list(batches)
+        assert not all(same(a, b) for a, b in zip(first, second, strict=True))
+        assert not all(same(a, b) for a, b in zip(first, other, strict=True))
+
+    @LAW
+    @given(st.integers(0, 40), st.integers(0, 2**32 - 1))
+    def test_the_same_whatever_was_read_before(self, store: Store, steps: int, seed: int) -> None:
+        expected = training(store, seed)
+        flat = [batch for _ in range(6) for batch in expected]
+        batches = training(store, seed)
+        # Other readers and the global generators take nothing from the draw.
+        np.random.default_rng(seed).random(steps)
+        torch.rand(steps)
+        store.read_codes(np.arange(steps))
+        at = 0
+        while at < steps:
+            for batch in batches:
+                assert same(batch, flat[at])
+                at += 1
+                if at >= steps:
+                    break
+        resumed = training(store, seed)
+        resumed.load_state_dict(batches.state_dict())
+        for ahead, batch in enumerate(resumed):
+            assert same(batch, flat[steps + ahead])
+
+    def test_the_state_is_plain_and_tells_the_position(self, store: Store) -> None:
+        batches = training(store, batch_size=25)
+        assert batches.state_dict() == {"epoch": 0, "position": 0}
+        reading = iter(batches)
+        next(reading)
+        assert batches.state_dict() == {"epoch": 0, "position": 1}
+        assert len(list(reading)) == 2
+        assert batches.state_dict() == {"epoch": 1, "position": 0}
+
+    def test_left_at_the_very_end_of_a_pass(self, store: Store) -> None:
+        expected = [*training(store, batch_size=30), *(batches := training(store, batch_size=30))]
+        assert len(expected) == 4
+        for _, _ in zip(range(2), batches, strict=False):
+            pass
+        stopped = training(store, batch_size=30)
+        reading = iter(stopped)
+        next(reading), next(reading)
+        resumed = training(store, batch_size=30)
+        resumed.load_state_dict(stopped.state_dict())
+        later = training(store, batch_size=30)
+        list(later)
+        assert all(same(a, b) for a, b in zip(resumed, later, strict=True))
+
+    def test_both_strands_are_drawn(self, one_contig: Store) -> None:
+        batches = Batches(one_contig, np.full(400, 2), 400, random_strand=True)
+        forward = one_contig.read_codes([2])[0]
+        drawn = next(iter(batches)).codes.numpy()
+        is_forward = (drawn == forward).all(axis=1)
+        assert ((drawn == reverse_complement(forward)).all(axis=1) | is_forward).all()
+        assert 150 < is_forward.sum() < 250
+
+    def test_the_shift_stays_within_the_pads(self, one_contig: Store, text: str) -> None:
+        """Windows reach 8 bp past the contig at most, so that no shift reads further or into a neighbour."""
+        for row, start in enumerate(STARTS):
+            batch = next(iter(Batches(one_contig, np.full(300, row), 300, shift=6)))
+            drawn = {decode(codes) for codes in batch.codes.numpy()}
+            moved = {min(max(start + by, -8), 88) for by in range(-6, 7)}
+            assert drawn == {padded_slice(text, at, at + 20) for at in moved}
+            assert (batch.labels.numpy() == np.eye(len(STARTS), dtype=np.uint8)[row]).all()
+
+    def test_without_a_window(self, store: Store) -> None:
+        with pytest.raises(InputError, match="has no window in this split") as caught:
+            Batches(store, np.zeros(0, dtype=np.int64), 4)
+        assert str(store.path) in caught.value.found
+
+    def test_what_a_batch_holds_is_its_own(self, store: Store) -> None:
+        batches = Batches(store, store.indices(), 60)
+        first = next(iter(batches))
+        kept = first.codes.clone()
+        first.codes.fill_(0)
+        assert torch.equal(next(iter(Batches(store, store.indices(), 60))).codes, kept)
+
+    def test_to_a_device(self, store: Store, one_contig: Store) -> None:
+        for one in (store, one_contig):
+            batch = next(iter(Batches(one, one.indices(), 4)))
+            assert same(batch.to("cpu"), batch)
+            assert batch.to(torch.device("meta")).codes.device.type == "meta"
+
+
+class TestOnDevice:
+    @LAW
+    @given(CODES)
+    def test_one_hot_as_in_numpy(self, codes: NDArray[np.uint8]) -> None:
+        for dtype in (torch.float32, torch.bfloat16):
+            x = one_hot(torch.from_numpy(codes), dtype)
+            assert x.dtype == dtype
+            assert np.array_equal(x.float().numpy(), one_hot_numpy(codes))
+
+    @LAW
+    @given(CODES)
+    def test_reverse_strand_as_in_numpy(self, codes: NDArray[np.uint8]) -> None:
+        turned = reverse_strand(torch.from_numpy(codes))
+        assert turned.dtype == torch.uint8
+        assert np.array_equal(turned.numpy(), reverse_complement(codes))
+        assert np.array_equal(reverse_strand(turned).numpy(), codes)
+
+    def test_n_is_four_zeros(self) -> None:
+        assert not one_hot(torch.full((1, 3), N_CODE, dtype=torch.uint8)).any()
+        assert decode(reverse_strand(torch.from_numpy(encode("ACNG")[None]))[0].numpy()) == "CNGT"

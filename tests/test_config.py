@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from noncoder.config import (
+    BuildConfig,
+    DataConfig,
+    ModelConfig,
+    PackConfig,
+    ReportConfig,
+    RunConfig,
+    Section,
+    SimulateConfig,
+    TrainConfig,
+    read_recipe,
+    validate,
+    write_recipe,
+)
+from noncoder.errors import ConfigError
+
+BUILD = {"genome": "g.fa", "peaks": "*.bed"}
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
+
+
+def refused(section: type[Section], values: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        validate(section, values, origin="my.yaml")
+    assert caught.value.found.startswith("my.yaml: ")
+    return caught.value.found
+
+
+class TestValidate:
+    def test_misspelled_keys_are_all_told_with_the_nearest(self) -> None:
+        told = refused(
+            RunConfig, {"run": "r", "trian": {}, "train": {"epoch": 3}, "data": {"build": {**BUILD, "bni": 1}}}
+        )
+        assert "there is no key 'trian'; did you mean 'train'?" in told
+        assert "there is no key 'train.epoch'; did you mean 'epochs'?" in told
+        assert "there is no key 'data.build.bni'; did you mean 'bin'?" in told
+
+    def test_a_key_near_none_lists_those_known(self) -> None:
+        told = refused(RunConfig, {"run": "r", "report": {"zzz": 1}})
+        assert "there is no key 'report.zzz'; known here: tasks, title" in told
+
+    def test_missing_keys(self) -> None:
+        assert "the key 'run' is missing" in refused(RunConfig, {})
+        assert "the key 'data.build.genome' is missing" in refused(RunConfig, {"run": "r", "data": {"build": {}}})
+
+    @pytest.mark.parametrize(
+        ("section", "values", "told"),
+        [
+            (TrainConfig, {"epochs": 0}, "epochs: input should be greater than 0, not 0"),
+            (TrainConfig, {"epochs": "many"}, "epochs: input should be a valid number"),
+            (TrainConfig, {"warmup": 1}, "warmup: input should be less than 1, not 1"),
+            (TrainConfig, {"decay": "cosin"}, "decay: input should be 'cosine', 'linear' or 'constant', not 'cosin'"),
+            (TrainConfig, {"batch_size": 1.5}, "batch_size: input should be a valid integer"),
+            (TrainConfig, {"learning_rate": math.nan}, "learning_rate: input should be greater than 0"),
+            (BuildConfig, {**BUILD, "label": "overlap"}, "label: should be 'summit' or 'overlap:F'"),
+            (BuildConfig, {**BUILD, "label": "overlap:1"}, "label: should be"),
+            (BuildConfig, {**BUILD, "label": "overlap:-0.1"}, "label: should be"),
+            (BuildConfig, {**BUILD, "label": "overlap:nan"}, "label: should be"),
+            (BuildConfig, {**BUILD, "label": "Summit"}, "label: should be"),
+            (
+                BuildConfig,
+                {**BUILD, "keep": "group:"},
+                "keep: should be 'all', 'labelled' or 'group:NAME', not 'group:'",
+            ),
+            (BuildConfig, {**BUILD, "keep": "labeled"}, "keep: should be"),
+            (BuildConfig, {**BUILD, "outside": "clip"}, "outside: input should be 'error' or 'drop'"),
+            (BuildConfig, {**BUILD, "min_positives": -1}, "min_positives: input should be greater than or equal to 0"),
+            (BuildConfig, {**BUILD, "window": 999}, "window 999 and bin 200: the window should be wider by an even"),
+            (BuildConfig, {**BUILD, "window": 100}, "window 100 and bin 200: the window should be wider"),
+            (BuildConfig, {**BUILD, "bin": 0}, "bin: input should be greater than or equal to 1"),
+            (BuildConfig, {"genome": "g.fa"}, "give either peaks (files) or tasks"),
+            (BuildConfig, {**BUILD, "tasks": "t.tsv"}, "give either peaks (files) or tasks"),
+            (PackConfig, {"table": "t.csv", "valid_fraction": 1}, "valid_fraction: input should be less than 1"),
+            (SimulateConfig, {"seed": -1}, "seed: input should be greater than or equal to 0"),
+            (SimulateConfig, {"gc": [0.1]}, "gc.1"),
+            (RunConfig, {"run": "r", "seed": -1}, "seed: input should be greater than or equal to 0"),
+            (RunConfig, {"run": None}, "run: input is not a valid path"),
+            (RunConfig, {"run": "r", "train": 3}, "train: "),
+            (RunConfig, {"run": "r", "train": [1]}, "train: "),
+            (RunConfig, {"run": "r", 7: 1}, "7: keys should be strings"),
+            (DataConfig, {"build": BUILD, "simulate": {}}, "give at most one of build, pack and simulate"),
+        ],
+    )
+    def test_wrong_values(self, section: type[Section], values: dict[str, Any], told: str) -> None:
+        assert told in refused(section, values)
+
+    @pytest.mark.parametrize("label", ["summit", "overlap:0", "overlap:0.5", "overlap:.999", "overlap:1e-3"])
+    def test_label_rules(self, label: str) -> None:
+        assert validate(BuildConfig, {**BUILD, "label": label}, "x").label == label
+
+    def test_one_stands_for_several_and_numbers_for_names(self) -> None:
+        config = validate(BuildConfig, {**BUILD, "valid": 7, "test": [8, "chr9", 10], "exclude": "a.bed"}, "x")
+        assert (config.peaks, config.valid, config.test) == (("*.bed",), ("7",), ("8", "chr9", "10"))
+        assert config.exclude == (Path("a.bed"),)
+
+    def test_an_empty_section_is_its_defaults(self) -> None:
+        config = validate(RunConfig, {"run": "r", "train": None, "data": {"simulate": {}, "build": None}}, "x")
+        assert config.train == TrainConfig()
+        assert config.data == DataConfig(simulate=SimulateConfig())
+
+    def test_is_frozen(self) -> None:
+        with pytest.raises(ValidationError):
+            TrainConfig().epochs = 3  # type: ignore[misc]
+
+    def test_the_store_lies_in_the_run_unless_named(self) -> None:
+        assert RunConfig(run=Path("r")).store == Path("r/data.zarr")
+        assert RunConfig(run=Path("r"), data=DataConfig(store=Path("s.zarr"))).store == Path("s.zarr")
+
+
+class TestReadRecipe:
+    def test_overrides(self, tmp_path: Path) -> None:
+        recipe = tmp_path / "r.yaml"
+        recipe.write_text("run: r\ntrain:\n  epochs: 2\ndata:\n")
+        overrides = ["train.epochs=3", "train.learning_rate=2e-3", "data.simulate.windows=50", "run=else", "seed=4",
+                     "evaluate.splits=[test]", "report.title='a: b = c'"]  # fmt: skip
+        config = read_recipe(recipe, overrides)
+        assert (config.train.epochs, config.train.learning_rate, config.seed) == (3, 0.002, 4)
+        assert config.data.simulate == SimulateConfig(windows=50)
+        assert (config.run, config.evaluate.splits, config.report.title) == (Path("else"), ("test",), "a: b = c")
+
+    @pytest.mark.parametrize(
+        ("override", "told"),
+        [
+            ("train.epochs", "'train.epochs' sets nothing"),
+            ("run.x=1", "'run.x': run is a value, not a section"),
+            ("train.epoch=1", "there is no key 'train.epoch'; did you mean 'epochs'?"),
+            ("trian.epochs=1", "there is no key 'trian'; did you mean 'train'?"),
+            ("report.title=[", "'report.title=[': the value is no YAML"),
+            ("report.title=a: b", "report.title: input should be a valid string"),
+            ("=1", "there is no key ''"),
+            ("train.epochs=", "train.epochs: input should be a valid number"),
+        ],
+    )
+    def test_wrong_overrides(self, tmp_path: Path, override: str, told: str) -> None:
+        recipe = tmp_path / "r.yaml"
+        recipe.write_text("run: r\n")
+        with pytest.raises(ConfigError) as caught:
+            read_recipe(recipe, [override])
+        assert told in str(caught.value)
+
+    def test_a_missing_file_with_the_nearest(self, tmp_path: Path) -> None:
+        (tmp_path / "yeast.yaml").write_text("run: r\n")
+        with pytest.raises(ConfigError, match=r"yaest\.yaml does not exist") as caught:
+            read_recipe(tmp_path / "yaest.yaml")
+        assert caught.value.mend == "did you mean 'yeast.yaml'?"
+        with pytest.raises(ConfigError, match="does not exist"):
+            read_recipe(tmp_path / "no" / "folder.yaml")
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (b"", "holds no sections"),
+            (b"- a\n- b\n", "holds no sections"),
+            (b"just text\n", "holds no sections"),
+            (b"run: [\n", "is no readable YAML"),
+            (b"run: a: b\n", "is no readable YAML"),
+            (b"\xff\xfe\0\1", "is no readable YAML"),
+            (b"run: !!python/object/apply:os.getcwd []\n", "is no readable YAML"),
+        ],
+    )
+    def test_wrong_files(self, tmp_path: Path, content: bytes, told: str) -> None:
+        recipe = tmp_path / "r.yaml"
+        recipe.write_bytes(content)
+        with pytest.raises(ConfigError) as caught:
+            read_recipe(recipe)
+        assert str(recipe) in caught.value.found
+        assert told in caught.value.found
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="is no readable YAML"):
+            read_recipe(tmp_path)
+
+
+class TestWriteRecipe:
+    @settings(deadline=None, max_examples=40)
+    @given(
+        title=TEXT,
+        tasks=st.lists(TEXT, max_size=3),
+        parameters=st.dictionaries(
+            st.text("abc_", min_size=1, max_size=4),
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT | st.lists(TEXT, max_size=3),
+            max_size=4,
+        ),
+        rate=st.floats(1e-12, 10),
+        source=st.sampled_from([DataConfig(), DataConfig(simulate=SimulateConfig()),
+                                DataConfig(build=BuildConfig(genome=Path("a b.fa"), peaks=("*.bed", "yes")))]),
+    )  # fmt: skip
+    def test_reading_it_back_gives_the_same(
+        self, title: str, tasks: list[str], parameters: dict[str, Any], rate: float, source: DataConfig
+    ) -> None:
+        config = RunConfig(
+            run=Path("runs/x"),
+            data=source,
+            model=ModelConfig(parameters=parameters),
+            train=TrainConfig(learning_rate=rate),
+            report=ReportConfig(title=title, tasks=tuple(tasks)),
+        )
+        values = yaml.safe_load(write_recipe(config))
+        assert validate(RunConfig, values, "x") == config
+
+    def test_every_key_has_its_docstring_above(self) -> None:
+        text = write_recipe(RunConfig(run=Path("r")))
+        lines = text.splitlines()
+        for i, line in enumerate(lines):
+            if not line.lstrip().startswith("#"):
+                assert lines[i - 1].lstrip().startswith("# ")
+                assert len(lines[i - 1].strip()) > 4
+        assert "  # Passes over the training split.\n  epochs: 6\n" in text
+
+    def test_every_shipped_recipe_is_read(self) -> None:
+        recipes = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+        assert {recipe.name for recipe in recipes} >= {"demo.yaml", "yeast.yaml"}
+        for recipe in recipes:
+            config = read_recipe(recipe)
+            assert validate(RunConfig, yaml.safe_load(write_recipe(config)), "x") == config

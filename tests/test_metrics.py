@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from noncoder.errors import InputError
+from noncoder.metrics import auroc, average_precision, curves, rank, weighted_mean
+
+LAW = settings(deadline=None, max_examples=60)
+Drawn = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]
+
+FEW = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 3.0])  # many ties
+MANY = st.floats(-80, 80, width=32)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Drawn:
+    shape = (draw(st.integers(1, 40)), draw(st.integers(1, 4)))
+    logits = draw(arrays(np.float32, shape, elements=draw(st.sampled_from([FEW, MANY, st.just(1.5)]))))
+    rare = draw(st.booleans())
+    labels = draw(arrays(np.uint8, shape, elements=st.integers(0, 9))) == 0 if rare else draw(arrays(np.bool_, shape))
+    known = draw(arrays(np.bool_, shape)) if draw(st.booleans()) else np.ones(shape, dtype=bool)
+    return logits, labels.astype(np.uint8), known
+
+
+def naive(score: Callable[[Any, Any], float], drawn: Drawn) -> NDArray[np.float64]:
+    logits, labels, known = drawn
+    result = np.full(logits.shape[1], np.nan)
+    for task in range(logits.shape[1]):
+        truth, scores = labels[known[:, task], task], logits[known[:, task], task]
+        if 0 < truth.sum() < truth.size:
+            result[task] = score(truth, scores)
+    return result
+
+
+class TestRank:
+    @LAW
+    @given(cases())
+    def test_parity_with_scikit_learn(self, drawn: Drawn) -> None:
+        ranking = rank(*drawn)
+        np.testing.assert_allclose(ranking.auroc, naive(roc_auc_score, drawn), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(ranking.average_precision, naive(average_precision_score, drawn), rtol=0, atol=1e-12)
+        assert ranking.auroc.dtype == ranking.average_precision.dtype == np.float64
+        assert np.array_equal(ranking.known, drawn[2].sum(axis=0))
+        assert np.array_equal(ranking.positives, (drawn[1].astype(bool) & drawn[2]).sum(axis=0))
+
+    @pytest.mark.parametrize("rate", [0.5, 0.01])
+    def test_parity_on_many_windows(self, rate: float) -> None:
+        rng = np.random.default_rng(0)
+        labels = (rng.random((20_000, 3)) < rate).astype(np.uint8)
+        logits = (rng.normal(size=labels.shape) + labels).astype(np.float32).round(2)
+        drawn = (logits, labels, rng.random(labels.shape) < 0.9)
+        np.testing.assert_allclose(auroc(*drawn), naive(roc_auc_score, drawn), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(average_precision(*drawn), naive(average_precision_score, drawn), rtol=0, atol=1e-12)
+
+    @LAW
+    @given(cases(), st.sampled_from(["rank", "double", "exp"]))
+    def test_monotone_maps_change_nothing(self, drawn: Drawn, name: str) -> None:
+        logits, labels, known = drawn
+        mapped: NDArray[np.floating[Any]]
+        if name == "rank":
+            mapped = np.unique(logits, return_inverse=True)[1].reshape(logits.shape).astype(np.float32)
+        elif name == "double":
+            mapped = logits.astype(np.float64) * 2 + 7
+        else:
+            mapped = np.exp(logits.astype(np.float64))
+        before, after = rank(logits, labels, known), rank(mapped, labels, known)
+        # Only where the map keeps the scores apart is it one that changes nothing.
+        kept = [np.unique(mapped[:, t]).size == np.unique(logits[:, t]).size for t in range(logits.shape[1])]
+        np.testing.assert_array_equal(before.auroc[kept], after.auroc[kept])
+        np.testing.assert_array_equal(before.average_precision[kept], after.average_precision[kept])
+
+    @LAW
+    @given(cases())
+    def test_a_flip_of_the_scores_turns_the_area_over(self, drawn: Drawn) -> None:
+        logits, labels, known = drawn
+        np.testing.assert_allclose(auroc(-logits, labels, known), 1 - auroc(logits, labels, known), rtol=0, atol=1e-12)
+
+    @LAW
+    @given(cases(), st.randoms(use_true_random=False))
+    def test_the_order_of_the_windows_does_not_matter(self, drawn: Drawn, random: Any) -> None:
+        order = list(range(len(drawn[0])))
+        random.shuffle(order)
+        for before, after in zip(rank(*drawn), rank(*(part[order] for part in drawn)), strict=True):
+            np.testing.assert_array_equal(before, after)
+
+    @LAW
+    @given(cases())
+    def test_what_is_unknown_does_not_count(self, drawn: Drawn) -> None:
+        logits, labels, known = drawn
+        other = np.where(known, logits, logits[::-1] + 1).astype(np.float32)
+        for before, after in zip(rank(*drawn), rank(other, np.where(known, labels, 1), known), strict=True):
+            np.testing.assert_array_equal(before, after)
+
+    def test_undefined_is_nan_and_counted(self) -> None:
+        labels = np.array([[0, 1, 1, 1], [0, 1, 0, 0], [0, 1, 0, 1]])
+        known = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 0, 0]])
+        ranking = rank(np.arange(12.0).reshape(3, 4), labels, known)
+        assert np.isnan(ranking.auroc).tolist() == [True, True, False, True]
+        assert np.isnan(ranking.average_precision).tolist() == [True, True, False, True]
+        assert ranking.positives.tolist() == [0, 3, 1, 0]
+        assert ranking.known.tolist() == [3, 3, 2, 0]
+
+    def test_constant_scores(self) -> None:
+        labels = np.array([[1], [0], [0], [0]])
+        assert auroc(np.ones((4, 1)), labels).tolist() == [0.5]
+        assert average_precision(np.ones((4, 1)), labels).tolist() == [0.25]
+
+    def test_a_single_positive(self) -> None:
+        labels = np.eye(5, dtype=bool)[:, 3:4]
+        assert auroc(np.arange(5.0)[:, None], labels).tolist() == [0.75]
+        assert average_precision(np.arange(5.0)[:, None], labels).tolist() == [0.5]
+
+    def test_signed_zeros_tie(self) -> None:
+        assert auroc(np.array([[0.0], [-0.0]]), np.array([[1], [0]])).tolist() == [0.5]
+
+    def test_large_float32_logits_that_a_sigmoid_would_tie(self) -> None:
+        logits = np.array([[30.0], [20.0], [18.0], [25.0]], dtype=np.float32)
+        labels = np.array([[1], [1], [0], [0]])
+        assert np.unique(1 / (1 + np.exp(-logits))).size == 1
+        assert auroc(logits, labels).tolist() == [0.75]
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+    def test_tensors(self, dtype: torch.dtype) -> None:
+        logits = torch.tensor([[0.5], [1.5], [-2.0]], dtype=dtype, requires_grad=True)
+        assert auroc(logits, torch.tensor([[0], [1], [1]]), torch.tensor([[True], [True], [False]])).tolist() == [1.0]
+
+    def test_half_precision_and_integers(self) -> None:
+        for dtype in (np.float16, np.int64):
+            assert auroc(np.array([[3], [1], [2]], dtype=dtype), [[1], [0], [0]]).tolist() == [1.0]
+
+    def test_nothing(self) -> None:
+        assert auroc(np.zeros((0, 2)), np.zeros((0, 2))).shape == (2,)
+        assert np.isnan(auroc(np.zeros((0, 2)), np.zeros((0, 2)))).all()
+        assert auroc(np.zeros((3, 0)), np.zeros((3, 0))).shape == (0,)
+
+
+@pytest.mark.parametrize("measure", [auroc, average_precision, rank, curves])
+class TestBadInput:
+    @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+    def test_logits_not_finite(self, measure: Callable[..., Any], wrong: float) -> None:
+        logits = np.zeros((4, 3))
+        logits[1, 2] = logits[2, 2] = wrong
+        with pytest.raises(InputError, match="2 logits are NaN or infinite, in 1 tasks, the first in column 2"):
+            measure(logits, np.zeros((4, 3)))
+
+    @pytest.mark.parametrize(
+        "shapes", [((3, 2), (3, 3), None), ((3,), (3,), None), ((3, 2), (3, 2), (2, 3)), ((3, 2), (2,), None)]
+    )
+    def test_shapes(self, measure: Callable[..., Any], shapes: tuple[Any, Any, Any]) -> None:
+        logits, labels, known = (None if shape is None else np.zeros(shape) for shape in shapes)
+        with pytest.raises(InputError, match=r"logits \(3.*labels"):
+            measure(logits, labels, known)
+
+    @pytest.mark.parametrize("wrong", [2, -1, 0.5, np.nan])
+    def test_labels(self, measure: Callable[..., Any], wrong: float) -> None:
+        labels = np.array([[0.0], [1.0], [wrong]])
+        with pytest.raises(InputError, match="is neither 0 nor 1") as caught:
+            measure(np.zeros((3, 1)), labels)
+        assert "mark unknown labels in known" in caught.value.expected
+        measure(np.zeros((3, 1)), labels, [[1], [1], [0]])
+
+
+class TestCurves:
+    @LAW
+    @given(cases(), st.integers(60, 200))
+    def test_begin_end_and_never_turn_back(self, drawn: Drawn, points: int) -> None:
+        drawn_curves, ranking = curves(*drawn, points=points), rank(*drawn)
+        for task, area in enumerate(ranking.auroc):
+            x, y, recall, precision = (part[task] for part in drawn_curves)
+            assert x.shape == recall.shape == (points,)
+            if np.isnan(area):
+                assert all(np.isnan(part[task]).all() for part in drawn_curves)
+                continue
+            assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+            assert (np.diff(x) >= 0).all()
+            assert (np.diff(y) >= 0).all()
+            assert (np.diff(recall) >= 0).all()
+            assert recall[-1] == 1
+            assert ((precision >= 0) & (precision <= 1)).all()
+            # Between thresholds that are a single negative apart, the drawn line cuts corners by half a step at most.
+            negatives = ranking.known[task] - ranking.positives[task]
+            assert abs(np.trapezoid(y, x) - area) <= 0.5 / negatives + 2 / (points // 2)
+            # As there are fewer positives than points, every step of the recall is among them.
+            steps = np.diff(recall.astype(np.float64), prepend=0)
+            assert steps @ precision == pytest.approx(ranking.average_precision[task], abs=1e-5)
+
+    def test_areas_on_many_windows(self) -> None:
+        rng = np.random.default_rng(1)
+        labels = (rng.random((5_000, 2)) < [0.3, 0.02]).astype(np.uint8)
+        logits = (rng.normal(size=labels.shape) + 1.5 * labels).astype(np.float32)
+        drawn, ranking = curves(logits, labels, points=120), rank(logits, labels)
+        for task in range(2):
+            area = np.trapezoid(drawn.roc_tpr[task], drawn.roc_fpr[task])
+            assert area == pytest.approx(ranking.auroc[task], abs=0.01)
+            steps = np.diff(drawn.pr_recall[task].astype(np.float64), prepend=0)
+            assert steps @ drawn.pr_precision[task] == pytest.approx(ranking.average_precision[task], abs=0.02)
+
+
+class TestWeightedMean:
+    @LAW
+    @given(arrays(np.float64, 6, elements=st.floats(0, 1)), arrays(np.int64, 6, elements=st.integers(0, 9)))
+    def test_against_numpy(self, values: NDArray[np.float64], weights: NDArray[np.int64]) -> None:
+        expected = np.average(values, weights=weights) if weights.sum() else np.nan
+        np.testing.assert_allclose(weighted_mean(values, weights), expected, atol=1e-12)
+        with_nan = np.append(values, np.nan)
+        np.testing.assert_allclose(weighted_mean(with_nan, np.append(weights, 7)), expected, atol=1e-12)
+
+    def test_nothing_defined(self) -> None:
+        assert np.isnan(weighted_mean(np.array([np.nan, np.nan]), [1, 2]))
+        assert np.isnan(weighted_mean(np.array([0.5]), [0]))
