@@ -233,6 +233,17 @@ class TestDamage:
             file.write_bytes(whole)
         open_store(copy).check()
 
+    def test_a_flipped_byte_in_the_root(self, copy: Path) -> None:
+        root = copy / "zarr.json"
+        whole = root.read_bytes()
+        around = whole.index(b'"zarr_format"')
+        for at in (*range(0, len(whole), 199), *range(around, around + 12)):
+            if not whole[at : at + 1].isspace():
+                flipped = bytearray(whole)
+                flipped[at] ^= 0x01
+                root.write_bytes(flipped)
+                self.refused(copy)
+
     @pytest.mark.parametrize("keep", [0, 0.5, -1])
     def test_any_file_cut_off(self, copy: Path, keep: float) -> None:
         for file in files_of(copy):
@@ -299,14 +310,17 @@ class TestDamage:
         assert attributes_digest({"a": 1}) != attributes_digest({"a": 2})
 
 
-def begin(path: Path, force: bool = False) -> StoreWriter:
-    writer = StoreWriter(path, 1, force)
-    writer.add_contig("a", encode("ACGT" * 10))
-    return writer
+@contextmanager
+def begin(path: Path, force: bool = False) -> Iterator[StoreWriter]:
+    with StoreWriter(path, 1, force) as writer:
+        writer.add_contig("a", encode("ACGT" * 10))
+        yield writer
 
 
-def write_on(path: Path, codes: NDArray[np.uint8]) -> None:
+def write_on(path: Path, codes: NDArray[np.uint8], seconds: float) -> None:
+    """Writes until an alarm interrupts it."""
     with StoreWriter(path, 1) as writer:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         for _ in range(100):
             writer.add_contig("a", codes)
 
@@ -327,6 +341,18 @@ class TestWriter:
             raise error
         assert listing(tmp_path) == []
 
+    def test_an_interrupt_while_it_begins(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        opened = zarr.open_group
+
+        def interrupted(*args: Any, **options: Any) -> None:
+            opened(*args, **options)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(zarr, "open_group", interrupted)
+        with pytest.raises(KeyboardInterrupt), begin(tmp_path / "s.zarr"):
+            pass
+        assert listing(tmp_path) == []
+
     def test_left_without_finish(self, tmp_path: Path) -> None:
         with begin(tmp_path / "s.zarr"):
             pass
@@ -344,12 +370,11 @@ class TestWriter:
         """The interrupt arrives while zarr's thread is writing: it must not write on after the clean-up."""
         monkeypatch.setattr(writer_module, "_CHUNK_BYTES", 1 << 20)
         codes = np.random.default_rng(0).integers(0, 4, 1 << 24, dtype=np.uint8)
-        for delay in (0.01, 0.03, 0.09):
+        for seconds in (0.01, 0.03, 0.09):
             previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
-            signal.setitimer(signal.ITIMER_REAL, delay)
             try:
                 with pytest.raises(KeyboardInterrupt):
-                    write_on(tmp_path / "s.zarr", codes)
+                    write_on(tmp_path / "s.zarr", codes, seconds)
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, previous)
@@ -357,8 +382,8 @@ class TestWriter:
 
     def test_a_store_is_replaced_only_when_asked(self, tmp_path: Path) -> None:
         old = small_store(tmp_path / "s.zarr").digest
-        with pytest.raises(InputError, match="is there already") as caught:
-            begin(tmp_path / "s.zarr")
+        with pytest.raises(InputError, match="is there already") as caught, begin(tmp_path / "s.zarr"):
+            pass
         assert "--force" in caught.value.mend
         with pytest.raises(KeyboardInterrupt), begin(tmp_path / "s.zarr", force=True):
             raise KeyboardInterrupt
@@ -387,8 +412,8 @@ class TestWriter:
     def test_force_spares_a_folder_that_is_no_store(self, tmp_path: Path) -> None:
         (tmp_path / "home").mkdir()
         (tmp_path / "home/thesis.tex").write_text("years of work")
-        with pytest.raises(InputError, match="is a folder with other things in it"):
-            begin(tmp_path / "home", force=True)
+        with pytest.raises(InputError, match="is a folder with other things"), begin(tmp_path / "home", force=True):
+            pass
         assert (tmp_path / "home/thesis.tex").read_text() == "years of work"
 
     def test_force_replaces_a_file_and_an_empty_folder(self, tmp_path: Path) -> None:
@@ -401,8 +426,8 @@ class TestWriter:
 
     def test_its_folder_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(InputError, match="cannot write") as caught:
-            StoreWriter(tmp_path / "file" / "s.zarr", 1)
+        with pytest.raises(InputError, match="cannot write") as caught, begin(tmp_path / "file" / "s.zarr"):
+            pass
         assert "choose another place" in caught.value.mend
         assert listing(tmp_path) == ["file"]
 
@@ -410,8 +435,12 @@ class TestWriter:
     def test_a_folder_that_cannot_be_written(self, mode: int) -> None:
         with open_to_all() as folder:
             folder.chmod(mode)
-            with unprivileged(), pytest.raises(InputError, match=r"cannot write .*Permission denied"):
-                StoreWriter(folder / "s.zarr", 1)
+            with (
+                unprivileged(),
+                pytest.raises(InputError, match=r"cannot write .*Permission denied"),
+                begin(folder / "s.zarr"),
+            ):
+                pass
             with unprivileged(), pytest.raises(StoreError, match="does not exist"):
                 open_store(folder / "s.zarr")
             folder.chmod(0o755)

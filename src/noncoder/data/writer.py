@@ -24,6 +24,7 @@ from noncoder.errors import InputError
 _CHUNK_BYTES = 1 << 23
 
 T = TypeVar("T")
+Settle = Callable[[Callable[[], Any]], Any]
 
 
 class StoreWriter:
@@ -52,19 +53,23 @@ class StoreWriter:
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         self._contigs: list[tuple[str, int, int]] = []
         self._columns: dict[str, _Column] = {}
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._group = _settled(lambda: zarr.open_group(str(self._partial), mode="w", zarr_format=3))
-        except OSError as error:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            raise unwritable(self.path, error) from error
+        # Zarr writes in threads of its own. Cut loose by an interrupt they would write on after what was written is
+        # removed, and bring a part of it back; so an interrupt meets this thread, which is waited for, instead.
+        self._thread = ThreadPoolExecutor(1)
 
     def __enter__(self) -> StoreWriter:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._group = self._settle(lambda: zarr.open_group(str(self._partial), mode="w", zarr_format=3))
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
         shutil.rmtree(self._partial, ignore_errors=True)
         if isinstance(error, OSError):
             raise unwritable(self.path, error) from error
@@ -122,7 +127,7 @@ class StoreWriter:
             "noncoder": info.to_dict(), "splits": list(SPLITS), "arrays": arrays, "groups": groups,
         }  # fmt: skip
         attributes["digest"] = attributes_digest(attributes)
-        _settled(lambda: self._group.attrs.update(attributes))
+        self._settle(lambda: self._group.attrs.update(attributes))
         if _exists(self.path):
             aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.replaced")
             self.path.rename(aside)
@@ -138,17 +143,23 @@ class StoreWriter:
 
     def _column(self, name: str, dtype: type[np.generic], width: tuple[int, ...]) -> _Column:
         if name not in self._columns:
-            self._columns[name] = _Column(self._group, name, dtype, width)
+            self._columns[name] = _Column(self._group, name, dtype, width, self._settle)
         return self._columns[name]
+
+    def _settle(self, write: Callable[[], T]) -> T:
+        return self._thread.submit(write).result()
 
 
 class _Column:
     """One growing array, written in whole chunks."""
 
-    def __init__(self, group: zarr.Group, name: str, dtype: type[np.generic], width: tuple[int, ...]) -> None:
+    def __init__(
+        self, group: zarr.Group, name: str, dtype: type[np.generic], width: tuple[int, ...], settle: Settle
+    ) -> None:
+        self.settle = settle
         row_bytes = np.dtype(dtype).itemsize * int(np.prod(width, dtype=np.int64))
         self.rows = max(1, _CHUNK_BYTES // row_bytes)
-        self.array = _settled(
+        self.array: zarr.Array[Any] = settle(
             lambda: group.create_array(
                 name,
                 shape=(0, *width),
@@ -181,24 +192,14 @@ class _Column:
             return
         values = np.concatenate(self.pending)
         at = self.array.shape[0]
-        _settled(lambda: self.array.resize((at + count, *self.array.shape[1:])))
+        self.settle(lambda: self.array.resize((at + count, *self.array.shape[1:])))
         for low in range(0, count, self.rows):
-            _settled(partial(self._write_chunk, at + low, values[low : min(low + self.rows, count)]))
+            self.settle(partial(self._write_chunk, at + low, values[low : min(low + self.rows, count)]))
         self.pending = [values[count:].copy()]
         self.n_pending = len(values) - count
 
     def _write_chunk(self, at: int, values: NDArray[Any]) -> None:
         self.array[at : at + len(values)] = values
-
-
-def _settled(write: Callable[[], T]) -> T:
-    """Runs a write to its end, also where an interrupt arrives meanwhile.
-
-    Zarr writes in a thread of its own. Cut loose, it would go on after what was written is removed, and bring a part
-    of it back.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(write).result()
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

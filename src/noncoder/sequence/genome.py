@@ -248,7 +248,7 @@ def match_names(wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str
     """Finds each chromosome name among a genome's own names.
 
     Tried in this order: the alias table, the name itself, with "chr" added or taken away, the mitochondrion's names,
-    and numbers against Roman numerals, where the side in Roman numerals shows it by having both "II" and "III".
+    and numbers against Roman numerals, where the side in Roman numerals shows it by two numerals such as "II" and "IV".
 
     Args:
         wanted: Names to find, e.g. of a peak file.
@@ -281,12 +281,17 @@ def _bare(name: str) -> str:
 
 def _in_other_numerals(bare: Mapping[str, str], wanted: Iterable[str]) -> dict[str, str]:
     numbers = {roman: str(i + 1) for i, roman in enumerate(_ROMAN)}
-    if {"II", "III"} <= bare.keys():
+    if _are_roman(bare):
         return {numbers[name]: bare[name] for name in bare if name in numbers}
     # "X" alone is a sex chromosome as well as a ten: a genome that has one keeps its numbers to itself.
-    if {"II", "III"} <= {_bare(name) for name in wanted} and "X" not in bare:
+    if _are_roman(map(_bare, wanted)) and "X" not in bare:
         return {roman: bare[number] for roman, number in numbers.items() if number in bare}
     return {}
+
+
+def _are_roman(names: Iterable[str]) -> bool:
+    """Two numerals of several letters show it; I, V and X alone may be something else."""
+    return len({name for name in names if name in _ROMAN and len(name) > 1}) > 1
 
 
 def head(names: Iterable[str], most: int = 6) -> str:

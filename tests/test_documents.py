@@ -1,0 +1,101 @@
+"""Every command of the README and every recipe is run, on small data of the same names."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from noncoder.config import read_recipe
+from noncoder.models import create_model
+from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
+SMALL = {
+    "model": {"name": "compact", "parameters": {"channels": 8, "dilations": [1]}},
+    "train": {"epochs": 1, "batch_size": 16},
+}
+
+
+def commands(text: str) -> list[str]:
+    """The noncoder calls of the shell blocks; a backslash at a line's end joins it with the next."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith("noncoder ")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the README's commands name, small."""
+    folder = tmp_path_factory.mktemp("readme")
+    genome = random_genome({"I": 8_000, "IV": 4_000, "VII": 4_000, "IX": 3_000, "XI": 3_000})
+    fasta = write_fasta(folder / "yeast.fa", genome)
+    (folder / "yeast.fa.gz").write_bytes(gzip.compress(fasta.read_bytes()))
+    (folder / "peaks").mkdir()
+    for name in ("Reb1", "Abf1", "Rap1", "Cbf1", "Mcm1"):
+        peaks = [(f"chr{c}", at, at + 1) for c in (1, 4, 7, 9, 11) for at in range(len(name), 3_000, 37)]
+        write_peaks(folder / "peaks" / f"{name}_CX.bed", peaks)
+    (folder / "peaks" / "Empty_CX.bed").touch()
+    write_fasta(folder / "windows.fa", {"a": random_dna(1000), "b": random_dna(1000, 1)})
+    rows = [f"{random_dna(80, i)},{i % 2},{split}" for i, split in enumerate(["train"] * 8 + ["valid", "test"] * 2)]
+    (folder / "sequences.csv").write_text("sequence,open,split\n" + "\n".join(rows) + "\n")
+    (folder / "recipes").mkdir()
+    for path in RECIPES:
+        recipe = yaml.safe_load(path.read_text())
+        recipe["model"] |= SMALL["model"]
+        recipe["train"] |= SMALL["train"]
+        if "build" in recipe["data"]:
+            recipe["data"]["build"] |= {"genome": "yeast.fa.gz", "peaks": "peaks/*.bed"}
+        else:
+            recipe["data"]["simulate"] |= {"windows": 200}
+        (folder / "recipes" / path.name).write_text(yaml.safe_dump(recipe))
+    return folder
+
+
+def call(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    # Only the sizes that would make a test long are changed; the words of the command are the README's.
+    words = [{"6000": "200", "16": "4"}.get(word, word) for word in shlex.split(command)[1:]]
+    return subprocess.run([sys.executable, "-m", "noncoder", *words], cwd=folder, capture_output=True, text=True)
+
+
+def test_every_command_of_the_readme(folder: Path) -> None:
+    found = commands(README)
+    assert len(found) >= 12
+    for command in found:
+        done = call(command, folder)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert (folder / "runs/yeast/report.html").exists()
+    assert (folder / "probabilities.tsv").exists()
+
+    code = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[0]
+    # The README's package lies in this process's environment; its files in the folder.
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_is_right_and_its_model_exists(path: Path) -> None:
+    recipe = read_recipe(path)
+    create_model(recipe.model.name, 3, 1000, recipe.model.parameters)
+    assert recipe.run == Path("runs") / path.stem
+    assert f"noncoder run recipes/{path.name}" in path.read_text()
+
+
+def test_the_demo_recipe_walks_the_road(folder: Path) -> None:
+    done = call("noncoder run recipes/demo.yaml", folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "runs/demo/report.html").exists()
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            assert target.startswith("http") or (document.parent / target).exists(), f"{document.name}: {target}"
