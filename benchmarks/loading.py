@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from noncoder.data.info import StoreInfo
 from noncoder.data.loading import Batches
-from noncoder.data.store import Store, StoreInfo, open_store
+from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.sequence.encoding import one_hot

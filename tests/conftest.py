@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from noncoder.data.store import Store, StoreInfo, open_store
+from noncoder.data.info import StoreInfo
+from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.sequence.encoding import encode

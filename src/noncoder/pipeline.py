@@ -17,7 +17,8 @@ from noncoder.errors import ConfigError, InputError
 from noncoder.evaluate import evaluate
 from noncoder.predictor import Strands, load
 from noncoder.report import write_report
-from noncoder.train.fit import RunFolder, is_trained, read_run, train, write_json
+from noncoder.train.fit import train
+from noncoder.train.run import is_trained, read_run, write_json
 
 
 def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
@@ -222,4 +223,4 @@ def _say(stage: str, text: str) -> None:
     print(f"{stage:9} {text}", file=sys.stderr, flush=True)
 
 
-__all__ = ["RunFolder", "evaluate_run", "predict_fasta", "run_recipe"]
+__all__ = ["evaluate_run", "predict_fasta", "run_recipe"]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from noncoder.data import explore as module
 from noncoder.data.explore import explore, explore_text
-from noncoder.data.store import SPLITS, Store, StoreInfo, open_store
+from noncoder.data.info import SPLITS, StoreInfo
+from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.errors import StoreError

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 import noncoder.data.peaks as peaks_module
 from noncoder.config import BuildConfig
-from noncoder.data.peaks import build_store, positive_bins
+from noncoder.data.labels import positive_bins
+from noncoder.data.peaks import build_store
 from noncoder.data.store import Store
 from noncoder.errors import InputError, NoncoderError, SequenceError
 from noncoder.sequence.encoding import decode

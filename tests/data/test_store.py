@@ -22,7 +22,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 import noncoder.data.writer as writer_module
-from noncoder.data.store import FORMAT_VERSION, SPLITS, StoreInfo, attributes_digest, open_store
+from noncoder.data.info import FORMAT_VERSION, SPLITS, StoreInfo
+from noncoder.data.store import attributes_digest, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError, StoreError, UnknownNameError

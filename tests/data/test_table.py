@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noncoder.config import PackConfig
-from noncoder.data.store import SPLITS, Store
+from noncoder.data.info import SPLITS
+from noncoder.data.store import Store
 from noncoder.data.table import pack_table
 from noncoder.errors import InputError, NoncoderError, SequenceError, UnknownNameError
 from noncoder.sequence.encoding import decode

@@ -17,12 +17,13 @@ import torch
 from safetensors.torch import load_file
 
 import noncoder
-from noncoder.config import RunConfig, SimulateConfig, read_recipe, validate
+from noncoder.config import RunConfig, SimulateConfig, read_recipe, validate, write_recipe
 from noncoder.data.simulate import simulate_store
 from noncoder.errors import ConfigError, InputError, StoreError
 from noncoder.metrics import rank
 from noncoder.train import RunFolder, train
-from noncoder.train.fit import choose_precision, is_trained, read_run
+from noncoder.train.device import choose_precision
+from noncoder.train.run import is_trained, read_run
 
 TINY = {"channels": 8, "dilations": [1], "heads": 2}
 
@@ -135,8 +136,6 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     whole, broken = recipe("whole", **settings), recipe("broken", **settings)
     train(whole)
     path = tmp_path / "broken.yaml"
-    from noncoder.config import write_recipe
-
     path.write_text(write_recipe(broken))
     command = [sys.executable, "-m", "noncoder", "train", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -153,14 +152,14 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     assert [(r["windows"], r["loss"]) for r in logs[0]] == [(r["windows"], r["loss"]) for r in logs[1]]
 
 
-def test_ctrl_c_ends_with_one_message_and_the_training_goes_on(recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
-    from noncoder.config import write_recipe
-
+def test_ctrl_c_ends_with_one_message_and_training_goes_on(recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
     config = recipe(epochs=200, patience=1000)
     path = tmp_path / "r.yaml"
     path.write_text(write_recipe(config))
     command = [sys.executable, "-m", "noncoder", "train", str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     while process.poll() is None and not RunFolder(config.run).last.exists():
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)

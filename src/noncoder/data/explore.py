@@ -13,7 +13,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from noncoder.data.store import SPLITS, Store
+from noncoder.data.info import SPLITS
+from noncoder.data.store import Store
 from noncoder.errors import StoreError
 from noncoder.sequence.encoding import BASES
 

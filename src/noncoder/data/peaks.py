@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,9 @@ from tqdm import tqdm
 
 from noncoder.config import BuildConfig
 from noncoder.data.bed import Peaks, find_peak_files, read_aliases, read_bed, read_task_sheet, sha256
-from noncoder.data.store import Store, StoreInfo, open_store
+from noncoder.data.info import StoreInfo
+from noncoder.data.labels import Bins, overlapped_bins, positive_bins
+from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError
@@ -25,8 +25,6 @@ from noncoder.sequence.genome import Genome, Interval, head, match_names
 _TRAIN, _VALID, _TEST = 0, 1, 2
 # Bins that are dense in memory at once; at 919 tasks 60 MB.
 _BLOCK = 1 << 16
-
-Bins = NDArray[np.int64]
 
 
 def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> Store:
@@ -183,7 +181,7 @@ class _Placing:
             for i, name in enumerate(regions.chroms):
                 if name in found:
                     at = regions.chrom == i
-                    masks[found[name]][_overlapped(regions.start[at], regions.end[at], self.config.bin, masks[found[name]].size)] = True  # noqa: E501  # fmt: skip
+                    masks[found[name]][overlapped_bins(regions.start[at], regions.end[at], self.config.bin, masks[found[name]].size)] = True  # noqa: E501  # fmt: skip
         return masks
 
     def select_tasks(self, tasks: Sequence[Task], contigs: Mapping[str, _Contig]) -> list[int]:
@@ -242,68 +240,11 @@ def _label(
             tasks.append(np.full(positive.size, task, dtype=np.int32))
             bins.append(positive.astype(np.int32))
             if touching:
-                any_bins[task] = _overlapped(peaks.start, peaks.end, config.bin, n_bins)
+                any_bins[task] = overlapped_bins(peaks.start, peaks.end, config.bin, n_bins)
         contigs[name] = _Contig(
             n_bins, np.concatenate(tasks), np.concatenate(bins), n_labelling, excluded[name], any_bins
         )
     return contigs
-
-
-def positive_bins(
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    summit: NDArray[np.int64],
-    bin: int,
-    n_bins: int,
-    rule: str,
-) -> Bins:
-    """Which of the bins that tile a contig are positive for one task's peaks.
-
-    Args:
-        start: First bases of the peaks, 0-based, (n,).
-        end: One past their last bases, (n,).
-        summit: Their summits, (n,).
-        bin: Width of a bin, bp.
-        n_bins: How many whole bins the contig has.
-        rule: "summit", or "overlap:F": peaks cover strictly more than that share of the bin, together.
-
-    Returns:
-        Bin numbers, ascending.
-    """
-    if rule == "summit":
-        bins = np.unique(summit // bin)
-        return bins[bins < n_bins]
-    if not start.size:
-        return np.zeros(0, dtype=np.int64)
-    start, end = _merged(start, end)
-    first, last = start // bin, (end - 1) // bin
-    spanned = last - first + 1
-    # One entry for each bin that each merged peak reaches.
-    peak = np.repeat(np.arange(start.size), spanned)
-    bins = np.arange(spanned.sum()) - np.repeat(np.cumsum(spanned) - spanned, spanned) + first[peak]
-    covered = np.minimum(end[peak], (bins + 1) * bin) - np.maximum(start[peak], bins * bin)
-    unique, inverse = np.unique(bins, return_inverse=True)
-    total = np.bincount(inverse, weights=covered, minlength=unique.size)
-    # In floating point 0.29 * 100 is below 29, and a bin of exactly that share would pass.
-    share = Fraction(repr(float(rule.partition(":")[2])))
-    return unique[(total > math.floor(share * bin)) & (unique < n_bins)]
-
-
-def _merged(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Joins peaks that overlap or touch, so that no base counts twice."""
-    order = np.argsort(start, kind="stable")
-    start, reach = start[order], np.maximum.accumulate(end[order])
-    opens = np.concatenate([[True], start[1:] > reach[:-1]])
-    closes = np.concatenate([opens[1:], [True]])
-    return start[opens], reach[closes]
-
-
-def _overlapped(start: NDArray[np.int64], end: NDArray[np.int64], bin: int, n_bins: int) -> Bins:
-    """The bins of which an interval has at least one base."""
-    edges = np.zeros(n_bins + 1, dtype=np.int64)
-    np.add.at(edges, np.minimum(start // bin, n_bins), 1)
-    np.add.at(edges, np.minimum((end - 1) // bin + 1, n_bins), -1)
-    return np.flatnonzero(np.cumsum(edges)[:n_bins] > 0)
 
 
 def _count_labelling(peaks: _OnContig, positive: Bins, config: BuildConfig) -> int:

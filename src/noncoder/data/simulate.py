@@ -24,6 +24,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from noncoder.config import SimulateConfig
+from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.planting import (
     MAX_GAP,
     MOTIF_IDS,
@@ -36,7 +37,7 @@ from noncoder.data.planting import (
     list_rules,
     plant,
 )
-from noncoder.data.store import SPLITS, Store, StoreInfo, open_store
+from noncoder.data.store import Store, open_store
 from noncoder.data.writer import StoreWriter, unwritable
 from noncoder.errors import InputError, StoreError
 from noncoder.sequence.encoding import decode

@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -28,65 +27,15 @@ import zarr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from noncoder.data.info import FORMAT_VERSION, SPLITS, StoreInfo
 from noncoder.data.tasks import Task
 from noncoder.errors import StoreError, UnknownNameError
 from noncoder.sequence.encoding import N_CODE, reverse_complement
 from noncoder.sequence.genome import Interval
 
-FORMAT_VERSION = 1
-SPLITS = ("train", "valid", "test")
-
 Codes = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 Indices = NDArray[np.integer[Any]] | Sequence[int]
-
-
-@dataclass(frozen=True)
-class StoreInfo:
-    """What a store says of itself.
-
-    Args:
-        window: The model's input, bp.
-        bin: The labelled centre of the window, bp.
-        tasks: The columns of the labels.
-        label_rule: How a label was decided, e.g. "overlap:0.5" or "summit".
-        genome: Name of the genome.
-        sources: Name and SHA-256 of each file that it was made from.
-        dropped: What was left out: "what", "count" and "why".
-        version: The package version that wrote it.
-    """
-
-    window: int
-    bin: int
-    tasks: tuple[Task, ...]
-    label_rule: str = ""
-    genome: str = ""
-    sources: tuple[Mapping[str, str], ...] = ()
-    dropped: tuple[Mapping[str, Any], ...] = ()
-    version: str = ""
-    format_version: int = field(default=FORMAT_VERSION)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return values | {
-            "tasks": [task.to_dict() for task in self.tasks],
-            "sources": [dict(source) for source in self.sources],
-            "dropped": [dict(drop) for drop in self.dropped],
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> StoreInfo:
-        """The inverse of `to_dict`; keys that it does not know are ignored."""
-        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        return cls(
-            **known
-            | {
-                "tasks": tuple(Task(**task) for task in values["tasks"]),
-                "sources": tuple(values.get("sources", ())),
-                "dropped": tuple(values.get("dropped", ())),
-            }
-        )
 
 
 class Store:

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from noncoder.config import PackConfig
 from noncoder.data.bed import read_bytes, sha256
-from noncoder.data.store import SPLITS, Store, StoreInfo, open_store
+from noncoder.data.info import SPLITS, StoreInfo
+from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task, check_names
 from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError, UnknownNameError, did_you_mean

@@ -17,7 +17,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from noncoder.data.store import SPLITS, StoreInfo, attributes_digest
+from noncoder.data.info import SPLITS, StoreInfo
+from noncoder.data.store import attributes_digest
 from noncoder.errors import InputError
 
 # Large enough that a human genome makes hundreds of files, not hundreds of thousands.

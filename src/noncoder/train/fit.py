@@ -2,73 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import platform
-import shutil
-import subprocess
-import sys
 import warnings
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
-from noncoder.config import RunConfig, TrainConfig, read_recipe, write_recipe
+from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.loading import Batches
 from noncoder.data.store import Store, open_store
-from noncoder.errors import ConfigError, InputError
 from noncoder.models import SequenceModel, count_parameters, create_model, set_prior_bias
 from noncoder.predictor import Predictor
 from noncoder.train.checkpoint import LastCheckpoint
+from noncoder.train.device import choose_accelerator, choose_precision
 from noncoder.train.log import TrainingLog
 from noncoder.train.module import TrainingModule
+from noncoder.train.provenance import device_name, git_commit, package_versions
+from noncoder.train.run import RunFolder, claim, write_json
 
 _ROWS_OF_LOG = 400
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """Where a run's files lie."""
-
-    path: Path
-
-    @property
-    def recipe(self) -> Path:
-        """The whole recipe, every key written out."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def train(self) -> Path:
-        """Logs and checkpoints."""
-        return self.path / "train"
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint from which training goes on."""
-        return self.train / "last.ckpt"
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint of the best validation."""
-        return self.train / "best.ckpt"
-
-    @property
-    def summary(self) -> Path:
-        """What training came to; it exists when training has finished."""
-        return self.train / "summary.json"
-
-    @property
-    def predictor(self) -> Path:
-        """The trained model."""
-        return self.path / "predictor"
 
 
 def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
@@ -88,7 +45,7 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     """
     folder = RunFolder(config.run)
     store = open_store(config.store)
-    resume = _claim(folder, config, store, force)
+    resume = claim(folder, config, store, force)
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     if config.train.prior_bias:
@@ -123,70 +80,6 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     return summary
 
 
-def _claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bool:
-    """Takes the folder for this recipe; true where a checkpoint of it lies there."""
-    if force and folder.train.exists():
-        shutil.rmtree(folder.train)
-    if folder.summary.exists():
-        raise InputError(f"{folder.path} holds a finished training", mend="give another run=, or --force to train anew")
-    try:
-        folder.train.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {folder.path}: {error.strerror}", mend="choose another run=") from error
-    claim = folder.train / "claim.json"
-    mine = _claim_of(config, store)
-    if folder.last.exists() and claim.exists():
-        theirs = json.loads(claim.read_text())
-        if theirs != mine:
-            changed = ", ".join(_differences(theirs, mine))
-            raise ConfigError(
-                f"{folder.path} holds an unfinished training of another recipe: {changed}",
-                mend="give the old values, another run=, or --force to train anew",
-            )
-        return True
-    write_json(claim, mine)
-    folder.recipe.write_text(write_recipe(config))
-    return False
-
-
-def is_trained(config: RunConfig, store: Store) -> bool:
-    """Whether the run's folder holds a finished training of this recipe.
-
-    Raises:
-        ConfigError: It holds a finished training of another recipe.
-    """
-    folder = RunFolder(config.run)
-    if not folder.summary.exists():
-        return False
-    changed = _differences(json.loads((folder.train / "claim.json").read_text()), _claim_of(config, store))
-    if changed:
-        raise ConfigError(
-            f"{folder.path} holds a finished training of another recipe: {', '.join(changed)}",
-            mend="give another run=, or --force to train anew",
-        )
-    return True
-
-
-def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:
-    """All that decides what a training comes to."""
-    return {
-        "seed": config.seed,
-        "model": config.model.model_dump(mode="json"),
-        "train": config.train.model_dump(mode="json", exclude={"device"}),
-        "store": store.digest,
-    }
-
-
-def _differences(old: Any, new: Any, key: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            line
-            for name in sorted({*old, *new})
-            for line in _differences(old.get(name), new.get(name), f"{key}.{name}" if key else name)
-        ]
-    return [] if old == new else [f"{key} was {old!r}, is {new!r}"]
-
-
 def _plan(settings: TrainConfig, batches: int) -> tuple[int, int]:
     """Optimiser steps in all, and between validations; the last step is followed by a validation."""
     steps = settings.epochs * batches / settings.accumulate
@@ -206,7 +99,7 @@ def _trainer(config: RunConfig, folder: RunFolder, steps: int, interval: int, lo
     ]  # fmt: skip
     if settings.average:
         callbacks.insert(0, EMAWeightAveraging(decay=settings.average))
-    accelerator = _accelerator(settings)
+    accelerator = choose_accelerator(settings)
     return pl.Trainer(
         accelerator=accelerator,
         devices=1,
@@ -232,28 +125,6 @@ def _tensorboard(folder: RunFolder) -> Any:
     from lightning.pytorch.loggers import TensorBoardLogger
 
     return TensorBoardLogger(folder.train, name="tensorboard", version="")
-
-
-def _accelerator(settings: TrainConfig) -> str:
-    if settings.device == "cpu" and torch.cuda.is_available():
-        print(f"a GPU is there and unused: {torch.cuda.get_device_name()} (train.device=cpu)", file=sys.stderr)
-    if settings.device == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("train.device is gpu, but there is no GPU that torch can use", mend="train.device=cpu")
-    return "cpu" if settings.device == "cpu" or not torch.cuda.is_available() else "gpu"
-
-
-def choose_precision(settings: TrainConfig, accelerator: str) -> Any:
-    """The arithmetic of this machine: for "auto", bfloat16 where the processor computes in it, else float32."""
-    if settings.precision != "auto":
-        return settings.precision
-    native = torch.cuda.is_bf16_supported(False) if accelerator == "gpu" else _cpu_has_bfloat16()
-    return "bf16-mixed" if native else "32-true"
-
-
-def _cpu_has_bfloat16() -> bool:
-    # Without these instructions, bfloat16 is emulated and slower than float32.
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
 def _quieten() -> None:
@@ -295,58 +166,13 @@ def _summary(
         "windows_per_second": round(log.windows / max(1e-9, log.seconds - log.validating), 1),
         "best": best,
         "stopped": "all steps done" if finished else f"no better validation in {config.train.patience}",
-        "device": _device_name(trainer.strategy.root_device),
+        "device": device_name(trainer.strategy.root_device),
         "threads": torch.get_num_threads(),
         "precision": str(trainer.precision),
         "seed": config.seed,
         "store": str(store.path),
         "store_digest": store.digest,
-        "versions": _versions(),
-        "git": _git_commit(),
+        "versions": package_versions(),
+        "git": git_commit(),
         "started": started.isoformat(timespec="seconds"),
     }
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return str(torch.cpu.get_capabilities().get("cpu_name", "")) or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("noncoder", "torch", "lightning", "numpy", "zarr"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_commit() -> str | None:
-    """The commit of the source that is running, where it runs from a checkout."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() or None
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Writes a JSON file that is complete or absent."""
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(values, indent=1))
-    partial.replace(path)
-
-
-def read_run(folder: str | Path) -> RunConfig:
-    """The recipe of a run's folder.
-
-    Raises:
-        ConfigError: The folder is no run.
-    """
-    recipe = RunFolder(Path(folder)).recipe
-    if not recipe.is_file():
-        raise ConfigError(f"{folder} is no run: it has no {recipe.name}", mend="make one with `noncoder run RECIPE`")
-    return read_recipe(recipe)

@@ -5,15 +5,10 @@ A field's docstring is also its help on the command line and its comment in a wr
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from noncoder.errors import ConfigError, did_you_mean
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 def _label_rule(rule: str) -> str:
@@ -42,9 +37,6 @@ class Section(BaseModel):
     """A frozen part of a recipe; a key that it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-S = TypeVar("S", bound=Section)
 
 
 class BuildConfig(Section):
@@ -250,143 +242,3 @@ class RunConfig(Section):
     def store(self) -> Path:
         """Where the store is or will be."""
         return self.data.store or self.run / "data.zarr"
-
-
-def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Reads a recipe and applies `key.key=value` overrides, whose values are read as YAML.
-
-    Raises:
-        ConfigError: The file is missing or no YAML, or a key or value is wrong.
-    """
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        near = did_you_mean(path.name, (file.name for file in path.parent.glob("*.yaml")))
-        raise ConfigError(f"the recipe {path} does not exist", expected="a YAML file", mend=near) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is no readable YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no sections", expected="keys such as run, data, model and train")
-    for override in overrides:
-        _override(values, override)
-    return validate(RunConfig, values, origin=str(path))
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals:
-        raise ConfigError(f"{override!r} sets nothing", expected="key=value, such as train.epochs=3")
-    *parents, last = key.split(".")
-    for parent in parents:
-        inner = values.setdefault(parent, {})
-        if inner is None:
-            inner = values[parent] = {}
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{key!r}: {parent} is a value, not a section")
-        values = inner
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{override!r}: the value is no YAML ({error})") from error
-
-
-def validate(section: type[S], values: Mapping[str, Any], origin: str) -> S:
-    """Builds a section from plain values.
-
-    Args:
-        section: The class.
-        values: Its keys and values.
-        origin: Where they come from, for the message.
-
-    Raises:
-        ConfigError: A key is unknown (with the nearest one), missing, or its value is wrong; all that is wrong is told.
-    """
-    try:
-        return section.model_validate(_tuples(section, values))
-    except ValidationError as error:
-        problems = [_problem(section, dict(detail)) for detail in error.errors()]
-        raise ConfigError(f"{origin}: " + "\n".join(problems)) from None
-
-
-def _problem(section: type[Section], detail: dict[str, Any]) -> str:
-    where = [str(part) for part in detail["loc"]]
-    key = ".".join(where)
-    if detail["type"] == "extra_forbidden":
-        parent: type[BaseModel] = section
-        for part in where[:-1]:
-            parent = _section_of(parent, part) or parent
-        near = did_you_mean(where[-1], parent.model_fields)
-        known = ", ".join(parent.model_fields)
-        return f"there is no key {key!r}" + (f"; {near}" if near else f"; known here: {known}")
-    if detail["type"] == "missing":
-        return f"the key {key!r} is missing"
-    message = detail["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(detail["input"], dict | Section) else f", not {detail['input']!r}"
-    return f"{key}: {message[0].lower() + message[1:]}{given}" if key else message
-
-
-def _section_of(parent: type[BaseModel], name: str) -> type[Section] | None:
-    annotation = parent.model_fields[name].annotation if name in parent.model_fields else None
-    for option in getattr(annotation, "__args__", (annotation,)):
-        if isinstance(option, type) and issubclass(option, Section):
-            return option
-    return None
-
-
-def _tuples(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A single value where several may stand counts as one of them; an empty section as its defaults."""
-    result: dict[str, Any] = {}
-    for key, value in dict(values).items():
-        inner = _section_of(section, str(key))
-        if inner is not None and value is None and not section.model_fields[key].default:
-            continue
-        if inner is not None and isinstance(value, Mapping | None):
-            value = _tuples(inner, value or {})
-        elif str(key) in section.model_fields and _takes_several(section, str(key)) and isinstance(value, str | int):
-            value = [str(value)]
-        elif str(key) in section.model_fields and _takes_several(section, str(key)) and isinstance(value, list):
-            # YAML reads the chromosome 7 as a number.
-            value = [str(one) if type(one) is int else one for one in value]
-        result[key] = value
-    return result
-
-
-def _takes_several(section: type[BaseModel], key: str) -> bool:
-    annotation: Any = section.model_fields[key].annotation
-    return getattr(annotation, "__origin__", None) is tuple and annotation.__args__[-1] is Ellipsis
-
-
-def write_recipe(config: RunConfig) -> str:
-    """The recipe as YAML with every key, each with its docstring as a comment; reading it back gives the same."""
-    return "\n".join(_lines(config, 0)) + "\n"
-
-
-class _Quoting(yaml.SafeDumper):
-    """Writes every text in double quotes, in which YAML can say any character on one line."""
-
-
-_Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _lines(section: Section, depth: int) -> list[str]:
-    indent, lines = "  " * depth, []
-    for name, about in type(section).model_fields.items():
-        value = getattr(section, name)
-        lines.append(f"{indent}# {' '.join((about.description or '').split())}")
-        if isinstance(value, Section):
-            lines += [f"{indent}{name}:", *_lines(value, depth + 1)]
-        else:
-            text = yaml.dump(
-                _plain(value), Dumper=_Quoting, default_flow_style=True, allow_unicode=True, width=math.inf
-            )
-            lines.append(f"{indent}{name}: {text.removesuffix('...' + chr(10)).strip()}")
-    return lines

@@ -1,0 +1,32 @@
+"""Recipes: frozen sections, read from YAML, overridden by dotted keys."""
+
+from noncoder.config.recipe import read_recipe, write_recipe
+from noncoder.config.sections import (
+    BuildConfig,
+    DataConfig,
+    EvaluateConfig,
+    ModelConfig,
+    PackConfig,
+    ReportConfig,
+    RunConfig,
+    Section,
+    SimulateConfig,
+    TrainConfig,
+)
+from noncoder.config.validation import validate
+
+__all__ = [
+    "BuildConfig",
+    "DataConfig",
+    "EvaluateConfig",
+    "ModelConfig",
+    "PackConfig",
+    "ReportConfig",
+    "RunConfig",
+    "Section",
+    "SimulateConfig",
+    "TrainConfig",
+    "read_recipe",
+    "validate",
+    "write_recipe",
+]

@@ -1,0 +1,79 @@
+"""Plain values to sections, and messages that say what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from noncoder.config.sections import Section
+from noncoder.errors import ConfigError, did_you_mean
+
+S = TypeVar("S", bound=Section)
+
+
+def validate(section: type[S], values: Mapping[str, Any], origin: str) -> S:
+    """Builds a section from plain values.
+
+    Args:
+        section: The class.
+        values: Its keys and values.
+        origin: Where they come from, for the message.
+
+    Raises:
+        ConfigError: A key is unknown (with the nearest one), missing, or its value is wrong; all that is wrong is told.
+    """
+    try:
+        return section.model_validate(_tuples(section, values))
+    except ValidationError as error:
+        problems = [_problem(section, dict(detail)) for detail in error.errors()]
+        raise ConfigError(f"{origin}: " + "\n".join(problems)) from None
+
+
+def _problem(section: type[Section], detail: dict[str, Any]) -> str:
+    where = [str(part) for part in detail["loc"]]
+    key = ".".join(where)
+    if detail["type"] == "extra_forbidden":
+        parent: type[BaseModel] = section
+        for part in where[:-1]:
+            parent = _section_of(parent, part) or parent
+        near = did_you_mean(where[-1], parent.model_fields)
+        known = ", ".join(parent.model_fields)
+        return f"there is no key {key!r}" + (f"; {near}" if near else f"; known here: {known}")
+    if detail["type"] == "missing":
+        return f"the key {key!r} is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(detail["input"], dict | Section) else f", not {detail['input']!r}"
+    return f"{key}: {message[0].lower() + message[1:]}{given}" if key else message
+
+
+def _section_of(parent: type[BaseModel], name: str) -> type[Section] | None:
+    annotation = parent.model_fields[name].annotation if name in parent.model_fields else None
+    for option in getattr(annotation, "__args__", (annotation,)):
+        if isinstance(option, type) and issubclass(option, Section):
+            return option
+    return None
+
+
+def _tuples(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A single value where several may stand counts as one of them; an empty section as its defaults."""
+    result: dict[str, Any] = {}
+    for key, value in dict(values).items():
+        inner = _section_of(section, str(key))
+        if inner is not None and value is None and not section.model_fields[key].default:
+            continue
+        if inner is not None and isinstance(value, Mapping | None):
+            value = _tuples(inner, value or {})
+        elif str(key) in section.model_fields and _takes_several(section, str(key)) and isinstance(value, str | int):
+            value = [str(value)]
+        elif str(key) in section.model_fields and _takes_several(section, str(key)) and isinstance(value, list):
+            # YAML reads the chromosome 7 as a number.
+            value = [str(one) if type(one) is int else one for one in value]
+        result[key] = value
+    return result
+
+
+def _takes_several(section: type[BaseModel], key: str) -> bool:
+    annotation: Any = section.model_fields[key].annotation
+    return getattr(annotation, "__origin__", None) is tuple and annotation.__args__[-1] is Ellipsis

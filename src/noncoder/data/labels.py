@@ -1,0 +1,68 @@
+"""Which bins of a contig peaks make positive."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bins = NDArray[np.int64]
+
+
+def positive_bins(
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    summit: NDArray[np.int64],
+    bin: int,
+    n_bins: int,
+    rule: str,
+) -> Bins:
+    """Which of the bins that tile a contig are positive for one task's peaks.
+
+    Args:
+        start: First bases of the peaks, 0-based, (n,).
+        end: One past their last bases, (n,).
+        summit: Their summits, (n,).
+        bin: Width of a bin, bp.
+        n_bins: How many whole bins the contig has.
+        rule: "summit", or "overlap:F": peaks cover strictly more than that share of the bin, together.
+
+    Returns:
+        Bin numbers, ascending.
+    """
+    if rule == "summit":
+        bins = np.unique(summit // bin)
+        return bins[bins < n_bins]
+    if not start.size:
+        return np.zeros(0, dtype=np.int64)
+    start, end = _merged(start, end)
+    first, last = start // bin, (end - 1) // bin
+    spanned = last - first + 1
+    # One entry for each bin that each merged peak reaches.
+    peak = np.repeat(np.arange(start.size), spanned)
+    bins = np.arange(spanned.sum()) - np.repeat(np.cumsum(spanned) - spanned, spanned) + first[peak]
+    covered = np.minimum(end[peak], (bins + 1) * bin) - np.maximum(start[peak], bins * bin)
+    unique, inverse = np.unique(bins, return_inverse=True)
+    total = np.bincount(inverse, weights=covered, minlength=unique.size)
+    # In floating point 0.29 * 100 is below 29, and a bin of exactly that share would pass.
+    share = Fraction(repr(float(rule.partition(":")[2])))
+    return unique[(total > math.floor(share * bin)) & (unique < n_bins)]
+
+
+def _merged(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Joins peaks that overlap or touch, so that no base counts twice."""
+    order = np.argsort(start, kind="stable")
+    start, reach = start[order], np.maximum.accumulate(end[order])
+    opens = np.concatenate([[True], start[1:] > reach[:-1]])
+    closes = np.concatenate([opens[1:], [True]])
+    return start[opens], reach[closes]
+
+
+def overlapped_bins(start: NDArray[np.int64], end: NDArray[np.int64], bin: int, n_bins: int) -> Bins:
+    """The bins of which an interval has at least one base."""
+    edges = np.zeros(n_bins + 1, dtype=np.int64)
+    np.add.at(edges, np.minimum(start // bin, n_bins), 1)
+    np.add.at(edges, np.minimum((end - 1) // bin + 1, n_bins), -1)
+    return np.flatnonzero(np.cumsum(edges)[:n_bins] > 0)

@@ -1,0 +1,133 @@
+"""A run's folder: where its files lie, and which recipe it belongs to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from noncoder.config import RunConfig, read_recipe, write_recipe
+from noncoder.data.store import Store
+from noncoder.errors import ConfigError, InputError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run's files lie."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The whole recipe, every key written out."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def train(self) -> Path:
+        """Logs and checkpoints."""
+        return self.path / "train"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint from which training goes on."""
+        return self.train / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best validation."""
+        return self.train / "best.ckpt"
+
+    @property
+    def summary(self) -> Path:
+        """What training came to; it exists when training has finished."""
+        return self.train / "summary.json"
+
+    @property
+    def predictor(self) -> Path:
+        """The trained model."""
+        return self.path / "predictor"
+
+
+def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bool:
+    """Takes the folder for this recipe; true where a checkpoint of it lies there."""
+    if force and folder.train.exists():
+        shutil.rmtree(folder.train)
+    if folder.summary.exists():
+        raise InputError(f"{folder.path} holds a finished training", mend="give another run=, or --force to train anew")
+    try:
+        folder.train.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write {folder.path}: {error.strerror}", mend="choose another run=") from error
+    claim = folder.train / "claim.json"
+    mine = _claim_of(config, store)
+    if folder.last.exists() and claim.exists():
+        theirs = json.loads(claim.read_text())
+        if theirs != mine:
+            changed = ", ".join(_differences(theirs, mine))
+            raise ConfigError(
+                f"{folder.path} holds an unfinished training of another recipe: {changed}",
+                mend="give the old values, another run=, or --force to train anew",
+            )
+        return True
+    write_json(claim, mine)
+    folder.recipe.write_text(write_recipe(config))
+    return False
+
+
+def is_trained(config: RunConfig, store: Store) -> bool:
+    """Whether the run's folder holds a finished training of this recipe.
+
+    Raises:
+        ConfigError: It holds a finished training of another recipe.
+    """
+    folder = RunFolder(config.run)
+    if not folder.summary.exists():
+        return False
+    changed = _differences(json.loads((folder.train / "claim.json").read_text()), _claim_of(config, store))
+    if changed:
+        raise ConfigError(
+            f"{folder.path} holds a finished training of another recipe: {', '.join(changed)}",
+            mend="give another run=, or --force to train anew",
+        )
+    return True
+
+
+def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:
+    """All that decides what a training comes to."""
+    return {
+        "seed": config.seed,
+        "model": config.model.model_dump(mode="json"),
+        "train": config.train.model_dump(mode="json", exclude={"device"}),
+        "store": store.digest,
+    }
+
+
+def _differences(old: Any, new: Any, key: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for name in sorted({*old, *new})
+            for line in _differences(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+        ]
+    return [] if old == new else [f"{key} was {old!r}, is {new!r}"]
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes a JSON file that is complete or absent."""
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(json.dumps(values, indent=1))
+    partial.replace(path)
+
+
+def read_run(folder: str | Path) -> RunConfig:
+    """The recipe of a run's folder.
+
+    Raises:
+        ConfigError: The folder is no run.
+    """
+    recipe = RunFolder(Path(folder)).recipe
+    if not recipe.is_file():
+        raise ConfigError(f"{folder} is no run: it has no {recipe.name}", mend="make one with `noncoder run RECIPE`")
+    return read_recipe(recipe)
