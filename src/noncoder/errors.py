@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -61,6 +62,21 @@ class UnknownNameError(NoncoderError):
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:  # type: ignore[override]
         return type(self), (self.kind, self.name, self.known)
+
+
+def is_unwritable(error: OSError) -> bool:
+    """Whether the system will not let us write: no room, no right, no such place; all else would be a fault of ours."""
+    codes = (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EEXIST,
+    )
+    return error.errno in codes
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

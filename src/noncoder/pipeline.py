@@ -15,6 +15,7 @@ from noncoder.config import EvaluateConfig, RunConfig
 from noncoder.data.store import Store, open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.evaluate import evaluate
+from noncoder.models import check_model
 from noncoder.predictor import Strands, load
 from noncoder.report import write_report
 from noncoder.train.fit import train
@@ -35,6 +36,7 @@ def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
         NoncoderError: A stage cannot be done with what the recipe says.
     """
     began = time.perf_counter()
+    check_model(config.model.name, config.model.parameters)  # before hours of data, not after
     config.run.mkdir(parents=True, exist_ok=True)
     store = _data_stage(config, force)
     _explore_stage(config, store, force)

@@ -6,7 +6,6 @@ traceback.
 
 from __future__ import annotations
 
-import errno
 import sys
 from typing import NoReturn
 
@@ -14,10 +13,7 @@ import click
 
 from noncoder.cli.data import data, explore
 from noncoder.cli.runs import evaluate, models, predict, report, run, train
-from noncoder.errors import NoncoderError
-
-# What the system says when it will not write; the rest of OSError would be a fault of ours.
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+from noncoder.errors import NoncoderError, is_unwritable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -55,7 +51,7 @@ def main() -> NoReturn:
         sys.stderr.close()  # the reader of our output has gone: no message, no traceback
         sys.exit(0)
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        if not is_unwritable(error):
             raise
         where = error.filename or "the output"
         _fail(f"cannot write {where}: {error.strerror}\nmend: free some space or choose another place")

@@ -5,17 +5,15 @@ A label that is unknown counts nowhere: not as a positive, not as a negative, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from noncoder.data.info import SPLITS
 from noncoder.data.store import Store
-from noncoder.errors import StoreError
 from noncoder.sequence.encoding import BASES
 
 # Unpacked labels take a byte each: 60 MB for 919 tasks, whatever the number of windows.
@@ -207,7 +205,7 @@ def _labels_per_window(windows_with: Counts) -> dict[str, Any]:
 
 def _bases(store: Store) -> dict[str, Any]:
     counts = np.zeros(len(BASES), dtype=np.int64)
-    for codes in _code_blocks(store):
+    for codes in store.code_blocks():
         # Five comparisons are several times faster than bincount, which widens each byte to eight.
         counts += [np.count_nonzero(codes == code) for code in range(len(BASES))]
     total = int(counts.sum())
@@ -216,16 +214,6 @@ def _bases(store: Store) -> dict[str, Any]:
         "shares": {base: _share(int(count), total) for base, count in zip(BASES, counts, strict=True)},
         "gc": _share(int(counts[1] + counts[2]), int(counts[:4].sum())),
     }
-
-
-def _code_blocks(store: Store) -> Iterator[NDArray[np.uint8]]:
-    # Windows overlap, so the bases are counted where each is stored once.
-    try:
-        stored = zarr.open_array(str(store.path / "codes"), mode="r")
-        for at in range(0, stored.shape[0], stored.chunks[0]):
-            yield cast(NDArray[np.uint8], stored[at : at + stored.chunks[0]])
-    except (ValueError, RuntimeError, OSError, KeyError) as error:
-        raise StoreError(f"{store.path} is damaged: codes cannot be read: {error}", mend="build it again") from error
 
 
 def _chromosomes(store: Store, tally: _Tally) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -153,6 +153,17 @@ class Store:
             return None
         return np.unpackbits(self.packed_known[_indices(indices)], axis=1, count=len(self.tasks)).astype(bool)
 
+    def code_blocks(self) -> Iterator[Codes]:
+        """All stored codes, (B,), in blocks: each base once, however many windows cover it.
+
+        Raises:
+            StoreError: A block is damaged.
+        """
+        stored = self._array("codes")
+        size = int(stored.chunks[0])
+        for at in range(0, self.n_bases, size):
+            yield self._guard(lambda at=at: stored[at : at + size], "codes")
+
     def bins(self, indices: Indices) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
         """The contig names and the 0-based starts of the labelled bins of n windows; a bin is `bin` bp wide."""
         names, offsets, _ = self.contigs
@@ -245,10 +256,14 @@ class Store:
         # With N between the contigs, wide enough for every window, a window is one plain slice.
         _, offsets, lengths = self.contigs
         padded = np.full(self.n_bases + (len(offsets) + 1) * self._pad, N_CODE, dtype=np.uint8)
-        stored = self._array("codes")
-        for i, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
-            at = offset + (i + 1) * self._pad
-            padded[at : at + length] = self._guard(lambda o=offset, n=length: stored[o : o + n], "codes")
+        at = 0
+        for block in self.code_blocks():
+            first, last = np.searchsorted(offsets, (at, at + block.size - 1), side="right") - 1
+            for i in range(first, last + 1):
+                low, high = max(at, offsets[i]), min(at + block.size, offsets[i] + lengths[i])
+                moved = low + (i + 1) * self._pad
+                padded[moved : moved + high - low] = block[low - at : high - at]
+            at += block.size
         if padded.size < self.window:
             padded = np.pad(padded, (0, self.window - padded.size), constant_values=N_CODE)
         return cast(NDArray[np.uint8], sliding_window_view(padded, self.window))

@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from noncoder.models.registry import (
     Entry,
     SequenceModel,
+    check_model,
     count_parameters,
     create_model,
     list_models,
@@ -24,6 +25,7 @@ for _module in iter_modules(__path__):
 __all__ = [
     "Entry",
     "SequenceModel",
+    "check_model",
     "count_parameters",
     "create_model",
     "list_models",

@@ -90,6 +90,16 @@ def model_entry(name: str) -> Entry:
     return _ENTRIES[name]
 
 
+def check_model(name: str, parameters: Mapping[str, Any]) -> Section:
+    """The settings of a model, checked without building it.
+
+    Raises:
+        UnknownNameError: There is no such model.
+        ConfigError: A setting is unknown or wrong.
+    """
+    return validate(model_entry(name).config, parameters, origin=f"model {name}")
+
+
 def create_model(
     name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None
 ) -> SequenceModel:
@@ -106,10 +116,10 @@ def create_model(
         ConfigError: A setting is unknown or wrong.
         InputError: The window is too short for the model.
     """
-    entry = model_entry(name)
+    config = check_model(name, parameters or {})
     if tasks < 1:
         raise InputError(f"{tasks} tasks", expected="at least one task")
-    model = entry.build(tasks, window, validate(entry.config, parameters or {}, origin=f"model {name}"))
+    model = model_entry(name).build(tasks, window, config)
     model.name = name
     return model
 

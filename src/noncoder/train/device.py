@@ -12,7 +12,7 @@ from noncoder.errors import ConfigError
 
 
 def choose_accelerator(settings: TrainConfig) -> str:
-    """ "cpu" or "gpu"; says so where a GPU is there and not used.
+    """Where to train, "cpu" or "gpu"; says so where a GPU is there and not used.
 
     Raises:
         ConfigError: A GPU is asked for and there is none.
