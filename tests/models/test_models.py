@@ -17,6 +17,7 @@ from noncoder.models import (
     register,
     set_prior_bias,
 )
+from noncoder.models.layers import CentreBias
 
 TASKS, WINDOW = 7, 240
 
@@ -157,13 +158,17 @@ def test_deepsea_begins_as_its_formula_says() -> None:
     np.testing.assert_allclose(computed, expected, atol=1e-5)
 
 
-def test_compact_looks_at_both_sides_of_the_centre_alike() -> None:
-    """The score of a position depends on its distance from the centre only, whichever the length."""
+def test_the_centre_bias_is_alike_on_both_sides_and_flat_far_out() -> None:
+    """It depends on the distance from the centre only, whichever the length."""
     torch.manual_seed(0)
-    model = create_model("compact", 2, WINDOW)
-    torch.nn.init.normal_(model.attention.distance)  # type: ignore[union-attr,arg-type]
-    scores = model.attention._distance_scores(30)  # type: ignore[union-attr,operator]
-    torch.testing.assert_close(scores, scores.flip(0))
+    bias = CentreBias(outputs=3, step=8)
+    torch.nn.init.normal_(bias.heights)
+    for length in (29, 30, 301):
+        values = bias(length)
+        assert values.shape == (length, 3)
+        torch.testing.assert_close(values, values.flip(0))
+    far = bias(301)[:20]
+    torch.testing.assert_close(far, far[:1].expand_as(far))
 
 
 @pytest.mark.parametrize("key", ["stem_kernel", "kernel"])

@@ -33,7 +33,7 @@ def test_only_matrices_and_kernels_decay() -> None:
     for name, parameter in model.named_parameters():
         expected = 0.1 if name.endswith("weight") and parameter.ndim > 1 else 0.0
         assert decays[id(parameter)] == expected, name
-    assert decays[id(dict(model.named_parameters())["attention.distance"])] == 0
+    assert decays[id(dict(model.named_parameters())["attention.bias.heights"])] == 0
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
 
 

@@ -52,7 +52,7 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
         InputError: A column is missing, a label is not 0, 1 or unknown, a split has an unknown name.
         SequenceError: A sequence holds a character that is no base.
     """
-    table = _read(config)
+    table, unlabelled = _read(config)
     sequences = table[config.sequence_column].cast(pl.String).fill_null("")
     lengths = sequences.str.len_bytes().to_numpy().astype(np.int64)
     if lengths.size == 0 or lengths.min() == 0:
@@ -77,7 +77,10 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
                 None if known.all() else np.packbits(known[rows], axis=1),
             )  # fmt: skip
         sources = [config.table, *([config.labels] if config.labels else [])]
-        cut = int((lengths > window).sum())
+        dropped = (
+            {"what": "sequence ends", "count": int((lengths > window).sum()), "why": f"longer than {window} bp"},
+            {"what": "records", "count": unlabelled, "why": f"have no row in {config.labels}"},
+        )
         writer.finish(
             StoreInfo(
                 window=window,
@@ -86,20 +89,20 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
                 label_rule="as given",
                 genome=config.table.name,
                 sources=tuple({"name": source.name, "sha256": sha256(source)} for source in sources),
-                dropped=({"what": "sequence ends", "count": cut, "why": f"longer than {window} bp"},) if cut else (),
+                dropped=tuple(drop for drop in dropped if drop["count"]),
                 version=version("noncoder"),
             )
         )
     return open_store(path)
 
 
-def _read(config: PackConfig) -> pl.DataFrame:
-    """The table with a sequence column; a FASTA is joined with its labels."""
+def _read(config: PackConfig) -> tuple[pl.DataFrame, int]:
+    """The table with a sequence column; a FASTA is joined with its labels. Also, how many records have no labels."""
     if config.labels is None:
         table = _read_table(config.table)
         if config.sequence_column not in table.columns:
             raise UnknownNameError("column", config.sequence_column, table.columns)
-        return table
+        return table, 0
     labels = _read_table(config.labels)
     if config.id_column not in labels.columns:
         raise UnknownNameError("column", config.id_column, labels.columns)
@@ -115,7 +118,8 @@ def _read(config: PackConfig) -> pl.DataFrame:
                 expected=f"names such as {head(genome.lengths, 3)}",
             )
         texts = [genome.text(name) for name in labels[config.id_column]]
-    return labels.with_columns(pl.Series(config.sequence_column, texts))
+        unlabelled = len(genome.lengths) - len(texts)
+    return labels.with_columns(pl.Series(config.sequence_column, texts)), unlabelled
 
 
 def _read_table(path: Path) -> pl.DataFrame:

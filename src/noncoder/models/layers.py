@@ -43,39 +43,73 @@ class ResidualBlock(nn.Module):
         return x + y
 
 
+class CentreBias(nn.Module):
+    """A learned number for each position and output, a smooth function of the distance from the window's centre.
+
+    It is made of Gaussian bumps over the distance in bp, the same on both sides, so both strands are read alike.
+
+    Args:
+        outputs: K.
+        step: Distance between neighbouring positions, bp.
+        reach: Farther positions count as this far, bp.
+        bumps: How many bumps.
+    """
+
+    centres: Tensor
+
+    def __init__(self, outputs: int, step: float, reach: float = 500.0, bumps: int = 16) -> None:
+        super().__init__()
+        self.step = step
+        self.register_buffer("centres", torch.linspace(0, reach, bumps), persistent=False)
+        # At first what lies within about 150 bp of the centre counts, what lies beyond hardly.
+        self.heights = nn.Parameter((-((self.centres / 150) ** 2)).clamp(min=-4).repeat(outputs, 1))
+
+    def forward(self, length: int) -> Tensor:
+        """(L, K) for L positions."""
+        positions = torch.arange(length, device=self.centres.device)
+        distance = ((positions - (length - 1) / 2).abs() * self.step).clamp(max=float(self.centres[-1]))
+        width = self.centres[1] - self.centres[0]
+        bumps = torch.exp(-0.5 * ((distance[:, None] - self.centres) / width) ** 2)
+        return (bumps / bumps.sum(dim=1, keepdim=True)) @ self.heights.T
+
+
 class AttentionPool(nn.Module):
     """Weighted means over positions, one a head; the weights depend on content and on distance from the centre.
-
-    The label concerns the centre of the window, so each head learns how far out it looks: a smooth function of the
-    distance in bp, made of Gaussian bumps, the same on both sides.
 
     Args:
         channels: C of (N, L, C).
         heads: H.
         step: Distance between neighbouring positions, bp.
-        reach: Farther positions count as this far, bp.
     """
 
-    centres: Tensor
-
-    def __init__(self, channels: int, heads: int, step: float, reach: float = 500.0, bumps: int = 16) -> None:
+    def __init__(self, channels: int, heads: int, step: float) -> None:
         super().__init__()
-        self.step = step
         self.query = nn.Linear(channels, heads, bias=False)
-        nn.init.zeros_(self.query.weight)
-        self.register_buffer("centres", torch.linspace(0, reach, bumps), persistent=False)
-        # At first a head looks at about 150 bp to either side and evenly at what is there.
-        self.distance = nn.Parameter((-((self.centres / 150) ** 2)).clamp(min=-4).repeat(heads, 1))
+        nn.init.zeros_(self.query.weight)  # at first a head looks at the centre, evenly at what is there
+        self.bias = CentreBias(heads, step)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, C) -> (N, H * C)."""
-        scores = self.query(x).float() + self._distance_scores(x.shape[1])
+        scores = self.query(x).float() + self.bias(x.shape[1])
         weights = scores.softmax(dim=1).to(x.dtype)
         return torch.bmm(weights.transpose(1, 2), x).flatten(1)
 
-    def _distance_scores(self, length: int) -> Tensor:
-        positions = torch.arange(length, device=self.centres.device)
-        distance = ((positions - (length - 1) / 2).abs() * self.step).clamp(max=float(self.centres[-1]))
-        width = self.centres[1] - self.centres[0]
-        bumps = torch.exp(-0.5 * ((distance[:, None] - self.centres) / width) ** 2)
-        return (bumps / bumps.sum(dim=1, keepdim=True)) @ self.distance.T
+
+class CentreMaxPool(nn.Module):
+    """The maximum of each channel over positions, less a learned amount that depends on the distance from the centre.
+
+    A mean over positions dilutes a single motif; a maximum keeps it.
+
+    Args:
+        channels: C of (N, L, C).
+        step: Distance between neighbouring positions, bp.
+    """
+
+    def __init__(self, channels: int, step: float) -> None:
+        super().__init__()
+        self.bias = CentreBias(channels, step)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, L, C) -> (N, C)."""
+        weighed: Tensor = x + self.bias(x.shape[1]).to(x.dtype)
+        return weighed.amax(dim=1)
