@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -368,3 +369,33 @@ class TestPoints:
     def test_skip_what_is_undefined(self) -> None:
         assert _points(np.array([np.nan, np.nan]), np.array([0.0, 1.0])) is None
         assert _points(np.array([0, np.nan, 1]), np.array([0, 0, 1.0])) == "0,1000 1000,0"
+
+
+@pytest.fixture(scope="module")
+def dom(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page as a browser sees it after its scripts have run."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    page = write_report(whole, tmp_path_factory.mktemp("page") / "r.html")
+    done = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+         f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--virtual-time-budget=4000",
+         "--enable-logging=stderr", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "CONSOLE" not in done.stderr, done.stderr[-2000:]  # no error and no warning of a script
+    return done.stdout
+
+
+class TestInBrowser:
+    def test_the_curves_of_the_first_tasks_are_drawn(self, dom: str) -> None:
+        for kind in ("roc", "pr"):
+            panel = re.search(rf'data-curve="{kind}".*?</g>', dom, flags=re.DOTALL)
+            assert panel is not None
+            assert panel[0].count("<polyline") == 3
+
+    def test_a_hostile_name_stays_text(self, dom: str) -> None:
+        assert "alert" in dom
+        assert '<script>alert("1")' not in dom

@@ -112,6 +112,7 @@ class TestPackTable:
         assert [decode(codes) for codes in store.read_codes([0, 1])] == ["TTTT", "ACGT"]
         assert store.read_labels([0, 1]).tolist() == [[0], [1]]
         assert [source["name"] for source in store.info.sources] == ["g.fa", "labels.tsv"]
+        assert [(drop["what"], drop["count"]) for drop in store.info.dropped] == [("records", 1)]
 
 
 class TestBadTable:

@@ -123,6 +123,17 @@ def test_accumulated_batches_count_as_one_step(recipe: Callable[..., RunConfig],
     assert summary["steps"] == -(-batches // 3)
 
 
+def test_tensorboard_gets_the_curves_where_it_is_installed(recipe: Callable[..., RunConfig]) -> None:
+    event_files = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    config = recipe(epochs=1)
+    train(config)
+    events = event_files.EventAccumulator(str(RunFolder(config.run).train / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) >= {"train/loss", "valid/loss", "valid/auroc", "valid/average_precision"}
+    last = rows(RunFolder(config.run).train / "valid.csv")[-1]
+    assert events.Scalars("valid/auroc")[-1].value == pytest.approx(float(last["auroc"]), abs=1e-4)
+
+
 def test_early_stopping_says_why(recipe: Callable[..., RunConfig]) -> None:
     summary = train(recipe(epochs=30, patience=1, learning_rate=1e-9))
     assert summary["stopped"] == "no better validation in 1"

@@ -117,6 +117,7 @@ class TrainingLog(pl.Callback):
         self.validating += time.perf_counter() - self._validation_began
         row = self._position(trainer) | module.validation
         self.valid_file.add(row)
+        self._tell_logger(trainer, {f"valid/{key}": row[key] for key in ("loss", "auroc", "average_precision")})
         line = (
             f"pass {row['epoch']:.2f}  step {row['step']}  valid loss {row['loss']:.4f}  AUROC {row['auroc']:.4f}  "
             f"AP {row['average_precision']:.4f}  ({row['tasks']} tasks)  {self._speed():,.0f} windows/s"
@@ -160,6 +161,10 @@ class TrainingLog(pl.Callback):
             "seconds": self._now(),
         }
 
+    def _tell_logger(self, trainer: pl.Trainer, values: dict[str, float]) -> None:
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(values, step=trainer.global_step)
+
     def _row(self, trainer: pl.Trainer) -> None:
         windows, seconds = self._last
         now = self._now() - self.validating
@@ -170,6 +175,7 @@ class TrainingLog(pl.Callback):
             "windows_per_second": (self.windows - windows) / max(1e-9, now - seconds),
         }
         self.log_file.add(row)
+        self._tell_logger(trainer, {f"train/{key}": row[key] for key in LOG_COLUMNS[4:]})
         self._loss.clear()
         self._last = (self.windows, now)
         if self._bar is not None:

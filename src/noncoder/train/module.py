@@ -59,7 +59,9 @@ class TrainingModule(pl.LightningModule):
             "tasks": int(scored.sum()),
         }
         # Early stopping and the best checkpoint need a number even where no task can be scored.
-        self.log("score", self.validation["average_precision"] if scored.any() else -self.validation["loss"])
+        self.log(
+            "score", self.validation["average_precision"] if scored.any() else -self.validation["loss"], logger=False
+        )
 
     def configure_optimizers(self) -> Any:
         """AdamW, with the learning rate set before each optimiser step."""
