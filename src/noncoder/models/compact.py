@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import InputError
-from noncoder.models.layers import AttentionPool, CentreMaxPool, ResidualBlock, as_image, convolution
+from noncoder.models.layers import AttentionPool, ResidualBlock, as_image, convolution
 from noncoder.models.registry import SequenceModel, register
 
 
@@ -72,9 +72,8 @@ class Compact(SequenceModel):
         )
         self.norm = nn.BatchNorm2d(channels)
         self.attention = AttentionPool(channels, config.heads, step=config.pool)
-        self.maximum = CentreMaxPool(channels, step=config.pool)
         self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear((config.heads + 1) * channels, tasks)
+        self.output = nn.Linear(config.heads * channels, tasks)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, x: Tensor) -> Tensor:
@@ -86,7 +85,5 @@ class Compact(SequenceModel):
 
     def head(self, features: Tensor) -> Tensor:
         """(N, C, positions) -> (N, T)."""
-        x = features.transpose(1, 2)
-        pooled = torch.cat([self.attention(x), self.maximum(x)], dim=1)
-        logits: Tensor = self.output(self.dropout(pooled))
+        logits: Tensor = self.output(self.dropout(self.attention(features.transpose(1, 2))))
         return logits

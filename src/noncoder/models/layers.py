@@ -93,23 +93,3 @@ class AttentionPool(nn.Module):
         scores = self.query(x).float() + self.bias(x.shape[1])
         weights = scores.softmax(dim=1).to(x.dtype)
         return torch.bmm(weights.transpose(1, 2), x).flatten(1)
-
-
-class CentreMaxPool(nn.Module):
-    """The maximum of each channel over positions, less a learned amount that depends on the distance from the centre.
-
-    A mean over positions dilutes a single motif; a maximum keeps it.
-
-    Args:
-        channels: C of (N, L, C).
-        step: Distance between neighbouring positions, bp.
-    """
-
-    def __init__(self, channels: int, step: float) -> None:
-        super().__init__()
-        self.bias = CentreBias(channels, step)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, L, C) -> (N, C)."""
-        weighed: Tensor = x + self.bias(x.shape[1]).to(x.dtype)
-        return weighed.amax(dim=1)
