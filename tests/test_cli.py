@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -325,6 +326,14 @@ def test_help_of_every_verb_has_an_example() -> None:
     for verb in verbs(app):
         assert "Example:" in (verb.help or ""), verb.name
         assert "noncoder " in (verb.help or ""), verb.name
+
+
+@pytest.mark.parametrize("verb", [(), ("data", "build"), ("evaluate",), ("run",)])
+def test_help_keeps_its_lines(noncoder: Run, verb: tuple[str, ...]) -> None:
+    shown = noncoder(*verb, "--help").out
+    assert "\\b" not in shown
+    assert re.search(r"^  (Example|The whole road):.*$", shown, flags=re.MULTILINE), shown
+    assert re.search(r"^ +(noncoder|Step by step:)", shown, flags=re.MULTILINE)
 
 
 def test_help_imports_nothing_heavy() -> None:

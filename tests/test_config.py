@@ -62,7 +62,7 @@ class TestValidate:
             (TrainConfig, {"warmup": 1}, "warmup: input should be less than 1, not 1"),
             (TrainConfig, {"decay": "cosin"}, "decay: input should be 'cosine', 'linear' or 'constant', not 'cosin'"),
             (TrainConfig, {"batch_size": 1.5}, "batch_size: input should be a valid integer"),
-            (TrainConfig, {"learning_rate": math.nan}, "learning_rate: input should be greater than 0"),
+            (TrainConfig, {"learning_rate": math.nan}, "learning_rate: input should be a finite number"),
             (BuildConfig, {**BUILD, "label": "overlap"}, "label: should be 'summit' or 'overlap:F'"),
             (BuildConfig, {**BUILD, "label": "overlap:1"}, "label: should be"),
             (BuildConfig, {**BUILD, "label": "overlap:-0.1"}, "label: should be"),

@@ -1,5 +1,18 @@
 """`python -m noncoder` is `noncoder`."""
 
-from noncoder.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Runs the command line; an interrupt is told in one line even while it is still being imported."""
+    try:
+        from noncoder.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        print("noncoder: interrupted", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

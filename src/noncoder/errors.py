@@ -75,6 +75,9 @@ def is_unwritable(error: OSError) -> bool:
         errno.EROFS,
         errno.ENOTDIR,
         errno.EEXIST,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
     )
     return error.errno in codes
 

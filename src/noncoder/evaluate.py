@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
 from noncoder.data.tasks import group_columns
 from noncoder.errors import InputError
+from noncoder.files import write_bytes, write_json
 from noncoder.losses import binary_cross_entropy
-from noncoder.metrics import Ranking, curves, rank, weighted_mean
+from noncoder.metrics import Curves, Ranking, curves, rank, weighted_mean
 from noncoder.predictor import Predictor
 
 
@@ -50,10 +51,10 @@ def evaluate(predictor: Predictor, store: Store, split: str, config: EvaluateCon
     known = None if known is None else known[:, columns]
     ranking = rank(logits, labels, known)
     train_positives = store.positives("train")[columns]
-    folder.mkdir(parents=True, exist_ok=True)
-    _table(predictor, ranking, train_positives).write_parquet(folder / "tasks.parquet")
-    np.savez_compressed(folder / "curves.npz", **curves(logits, labels, known)._asdict())
-    np.save(folder / "logits.npy", logits)
+    _write_arrays(folder, logits, curves(logits, labels, known))
+    table = io.BytesIO()
+    _table(predictor, ranking, train_positives).write_parquet(table)
+    write_bytes(folder / "tasks.parquet", table.getbuffer())
     loss = binary_cross_entropy(
         torch.from_numpy(logits), torch.from_numpy(labels), None if known is None else torch.from_numpy(known)
     )
@@ -67,7 +68,7 @@ def evaluate(predictor: Predictor, store: Store, split: str, config: EvaluateCon
         "store_digest": store.digest,
         "seconds": round(time.perf_counter() - began, 2),
     }
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1))
+    write_json(folder / "summary.json", summary)
     return summary
 
 
@@ -121,6 +122,15 @@ def _means(ranking: Ranking, which: NDArray[np.bool_]) -> dict[str, float | None
 def _or_none(value: float) -> float | None:
     # JSON has no NaN.
     return None if np.isnan(value) else float(value)
+
+
+def _write_arrays(folder: Path, logits: NDArray[np.float32], drawn: Curves) -> None:
+    content = io.BytesIO()
+    np.save(content, logits)
+    write_bytes(folder / "logits.npy", content.getbuffer())
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **drawn._asdict())
+    write_bytes(folder / "curves.npz", content.getbuffer())
 
 
 def _table(predictor: Predictor, ranking: Ranking, train_positives: NDArray[np.int64]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import sys
 import time
 from collections.abc import Sequence
@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 
 from noncoder.config import EvaluateConfig, RunConfig
 from noncoder.data.store import Store, open_store
+from noncoder.data.tasks import find_tasks
 from noncoder.errors import ConfigError, InputError
 from noncoder.evaluate import evaluate
+from noncoder.files import locked, read_json, write_bytes, write_json
 from noncoder.models import check_model
-from noncoder.predictor import Strands, load
+from noncoder.predictor import Predictor, Strands, load
 from noncoder.report import write_report
 from noncoder.train.fit import train
-from noncoder.train.run import is_trained, read_run, write_json
+from noncoder.train.run import is_trained, read_run
 
 
 def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
@@ -37,8 +40,13 @@ def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
     """
     began = time.perf_counter()
     check_model(config.model.name, config.model.parameters)  # before hours of data, not after
-    config.run.mkdir(parents=True, exist_ok=True)
+    with locked(config.run):
+        return _walk(config, force, began)
+
+
+def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
     store = _data_stage(config, force)
+    _check_before_training(config, store)
     _explore_stage(config, store, force)
     if not force and is_trained(config, store):
         _say("train", "done before, skipped")
@@ -93,22 +101,38 @@ def evaluate_run(
     config = config or recipe.evaluate
     if strands:
         config = config.model_copy(update={"strands": strands})
-    predictor, opened = load(run), open_store(store or recipe.store)
-    summaries = []
+    predictor, opened = load(run).to(_device()), open_store(store or recipe.store)
     for split in splits or config.splits:
         opened.indices(split)  # an unknown split is told before anything is measured
-        folder = run / "evaluate" / split
-        made_from = {
-            "config": config.model_dump(mode="json", exclude={"splits", "batch_size"}),
-            "store": opened.digest,
-            "weights": predictor.info.get("training", {}).get("started"),
-        }
-        if not force and _made_from(folder) == made_from:
-            summaries.append(json.loads((folder / "summary.json").read_text()))
-            continue
-        summaries.append(evaluate(predictor, opened, split, config, folder))
-        write_json(folder / "made-from.json", made_from)
-    return summaries
+    return [_evaluate_split(run / "evaluate" / split, predictor, opened, split, config, force)
+            for split in splits or config.splits]  # fmt: skip
+
+
+def _evaluate_split(
+    folder: Path, predictor: Predictor, store: Store, split: str, config: EvaluateConfig, force: bool
+) -> dict[str, Any]:
+    made_from = {
+        "config": config.model_dump(mode="json", exclude={"splits", "batch_size"}),
+        "store": store.digest,
+        "weights": predictor.info.get("training", {}).get("started"),
+    }
+    before, summary = read_json(folder / "made-from.json"), read_json(folder / "summary.json")
+    if summary is not None and before == made_from and not force:
+        return summary
+    # Measurements of weights that are gone are of no use to anyone; those made in another way may be.
+    if summary is not None and before and before["weights"] == made_from["weights"] and not force:
+        changed = [key for key in ("config", "store") if before.get(key) != made_from[key]]
+        raise InputError(
+            f"{folder} holds measurements of the same weights with another {' and '.join(changed)}",
+            mend="`noncoder evaluate --force` replaces them",
+        )
+    summary = evaluate(predictor, store, split, config, folder)
+    write_json(folder / "made-from.json", made_from)
+    return summary
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool = False) -> int:
@@ -135,7 +159,7 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
         raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
     if out.suffix not in (".tsv", ".csv", ".parquet"):
         raise InputError(f"{out} has an unknown ending", expected=".tsv, .csv or .parquet")
-    predictor = load(run)
+    predictor = load(run).to(_device())
     with Genome(fasta) as records:
         wrong = [(name, n) for name, n in records.lengths.items() if n != predictor.window]
         if wrong:
@@ -147,23 +171,31 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
         names = list(records.lengths)
     probs = predictor.predict(codes, cast(Strands, strands))
     table = pl.DataFrame({"record": names} | {task.name: probs[:, i] for i, task in enumerate(predictor.tasks)})
-    partial = out.with_name(f".{out.name}")
+    content = io.BytesIO()
     if out.suffix == ".parquet":
-        table.write_parquet(partial)
+        table.write_parquet(content)
     else:
-        table.write_csv(partial, separator="\t" if out.suffix == ".tsv" else ",", float_precision=6)
-    partial.replace(out)
+        table.write_csv(content, separator="\t" if out.suffix == ".tsv" else ",", float_precision=6)
+    write_bytes(out, content.getbuffer())
     return len(names)
 
 
 def _data_stage(config: RunConfig, force: bool) -> Store:
     source = config.data.build or config.data.pack or config.data.simulate
     marker = config.run / "data.json"
-    if config.store.exists() and not (force and source and marker.exists()):
-        _check_source(config, marker)
+    if config.store.exists():
         store = open_store(config.store)
-        _say("data", f"{config.store}: {len(store):,} windows, {len(store.tasks)} tasks; there before, used")
-        return store
+        made = read_json(marker)
+        ours = made is not None and made.get("digest") == store.digest
+        if ours and source and made and made.get("source") != source.model_dump(mode="json") and not force:
+            raise ConfigError(
+                f"{config.store} was made by another data section than the recipe's",
+                mend="give another run=, or --force to make it and all that follows anew",
+            )
+        # Only what this run has made is made anew: another store is somebody's data.
+        if not (force and source and ours):
+            _say("data", f"{config.store}: {len(store):,} windows, {len(store.tasks)} tasks; there before, used")
+            return store
     if source is None:
         raise ConfigError(
             f"the store {config.store} does not exist, and the recipe does not say how to make it",
@@ -171,10 +203,20 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
         )
     began = time.perf_counter()
     store = _make_store(config, force)
-    write_json(marker, source.model_dump(mode="json"))
+    write_json(marker, {"source": source.model_dump(mode="json"), "digest": store.digest})
     seconds = time.perf_counter() - began
     _say("data", f"{config.store}: {len(store):,} windows, {len(store.tasks)} tasks, {seconds:.0f} s")
     return store
+
+
+def _check_before_training(config: RunConfig, store: Store) -> None:
+    """Tells of what would fail after hours of training."""
+    find_tasks(config.report.tasks, store.tasks)
+    for split in ("train", "valid", *config.evaluate.splits):
+        if not store.indices(split).size:
+            raise InputError(
+                f"{store.path} has no window in the split {split!r}", mend="build it with this split, or leave it out"
+            )
 
 
 def _make_store(config: RunConfig, force: bool) -> Store:
@@ -192,29 +234,15 @@ def _make_store(config: RunConfig, force: bool) -> Store:
     return simulate_store(config.data.simulate, config.store, force)
 
 
-def _check_source(config: RunConfig, marker: Path) -> None:
-    source = config.data.build or config.data.pack or config.data.simulate
-    if source and marker.exists() and json.loads(marker.read_text()) != source.model_dump(mode="json"):
-        raise ConfigError(
-            f"{config.store} was made by another data section than the recipe's",
-            mend="give another run=, or --force to make it and all that follows anew",
-        )
-
-
 def _explore_stage(config: RunConfig, store: Store, force: bool) -> None:
     from noncoder.data.explore import explore
 
     path = config.run / "explore.json"
-    if not force and path.exists() and json.loads(path.read_text()).get("digest") == store.digest:
+    if not force and (read_json(path) or {}).get("digest") == store.digest:
         _say("explore", "done before, skipped")
         return
     write_json(path, explore(store) | {"digest": store.digest})
     _say("explore", str(path))
-
-
-def _made_from(folder: Path) -> Any:
-    path = folder / "made-from.json"
-    return json.loads(path.read_text()) if path.exists() and (folder / "summary.json").exists() else None
 
 
 def _digits(value: float | None) -> str:

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,8 +26,9 @@ from noncoder.data.loading import one_hot, reverse_strand
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, NoncoderError
+from noncoder.files import write_bytes, write_json
 from noncoder.models import SequenceModel, create_model
-from noncoder.sequence.encoding import encode_batch
+from noncoder.sequence.encoding import N_CODE, encode_batch
 
 Strands = Literal["both", "forward", "reverse"]
 Sequences = Sequence[str] | NDArray[np.uint8]
@@ -107,6 +109,8 @@ class Predictor:
                 expected=f"texts of {self.window} bp, or uint8 codes (n, {self.window})",
                 mend="crop or pad the sequences around their middle",
             )
+        if codes.size and codes.max() > N_CODE:
+            raise InputError(f"the code {codes.max()}", expected="A, C, G, T, N = 0, 1, 2, 3, 4")
         blocks = (codes[at : at + batch_size] for at in range(0, len(codes), batch_size))
         return self._run(blocks, len(codes), strands)
 
@@ -126,7 +130,6 @@ class Predictor:
     def save(self, folder: str | Path) -> None:
         """Writes the folder; each file is complete or absent."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         description = {
             "model": self.model.name,
             "parameters": self.model.config.model_dump(mode="json"),
@@ -137,10 +140,8 @@ class Predictor:
             "info": self.info,
         }
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        save_file(weights, folder / f".{_WEIGHTS}")
-        (folder / f".{_DESCRIPTION}").write_text(json.dumps(description, indent=1))
-        for name in (_WEIGHTS, _DESCRIPTION):
-            (folder / f".{name}").replace(folder / name)
+        write_bytes(folder / _WEIGHTS, save_tensors(weights))
+        write_json(folder / _DESCRIPTION, description)
 
     def _run(self, blocks: Iterator[NDArray[np.uint8]], n: int, strands: Strands) -> NDArray[np.float32]:
         logits = np.empty((n, len(self.tasks)), dtype=np.float32)

@@ -264,10 +264,10 @@ class TestSplit:
             "train": {"chr1"}, "valid": {"chr2"}, "test": {"chr3"},
         }  # fmt: skip
 
-    def test_by_region_of_the_middle_base_and_test_before_valid(self, tmp_path: Path, genome_fasta: Path) -> None:
-        # Bases 0-based: 301 to 900 and 700 to 1,300; the middles of bins are 100, 300, 500, …
+    def test_by_region_of_the_middle_base(self, tmp_path: Path, genome_fasta: Path) -> None:
+        # Bases 0-based: 301 to 600 and 600 to 1,300; the middles of bins are 100, 300, 500, …
         store = build(
-            tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]}, valid=("chr1:302-901",), test=("1:701-1,301", "chr2")
+            tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]}, valid=("chr1:302-600",), test=("1:601-1,301", "chr2")
         )
         assert [at for _, at in np.array(kept(store), dtype=object)[store.indices("valid")]] == [400]
         assert [at for _, at in np.array(kept(store), dtype=object)[store.indices("test")]] == [600, 800, 1_000, 1_200]
@@ -279,6 +279,8 @@ class TestSplit:
             ("chr7:1-5", InputError, "the valid split names 'chr7'"),
             ("chr1:x-y", SequenceError, "'chr1:x-y' is no region"),
             ("chr1:9-2", SequenceError, "ends before it starts"),
+            ("chr1:90,001-90,200", InputError, "past the end of"),
+            ("chr1:1-2", InputError, "the valid split is empty"),
         ],
     )
     def test_refused(self, tmp_path: Path, genome_fasta: Path, text: str, kind: type[NoncoderError], told: str) -> None:
@@ -289,6 +291,22 @@ class TestSplit:
 
 
 class TestBadInput:
+    def test_a_region_in_both_splits(self, tmp_path: Path, genome_fasta: Path) -> None:
+        error = refused(
+            tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]}, valid=("chr1:302-901",), test=("1:701-1,301",)
+        )
+        assert "both in the valid and the test split" in error.found
+
+    def test_an_exclusion_of_nothing(self, tmp_path: Path, genome_fasta: Path) -> None:
+        away = write_peaks(tmp_path / "away.bed", [("chrMars", 5, 9)])
+        error = refused(tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]}, exclude=(away,))
+        assert "away.bed excludes nothing: it names chrMars" in error.found
+
+    def test_an_alias_for_no_contig(self, tmp_path: Path, genome_fasta: Path) -> None:
+        (tmp_path / "aliases.tsv").write_text("chr1\tNC_01\n")
+        error = refused(tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]}, aliases=tmp_path / "aliases.tsv")
+        assert "gives 'NC_01' for 'chr1'" in error.found
+
     def test_no_chromosome_in_common(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {"a": [("NC_01", 0, 9), ("NC_02", 0, 9)]})
         assert type(error) is InputError

@@ -413,17 +413,31 @@ class TestWriter:
     def test_force_spares_a_folder_that_is_no_store(self, tmp_path: Path) -> None:
         (tmp_path / "home").mkdir()
         (tmp_path / "home/thesis.tex").write_text("years of work")
-        with pytest.raises(InputError, match="is a folder with other things"), begin(tmp_path / "home", force=True):
+        with pytest.raises(InputError, match="is no store"), begin(tmp_path / "home", force=True):
             pass
         assert (tmp_path / "home/thesis.tex").read_text() == "years of work"
 
-    def test_force_replaces_a_file_and_an_empty_folder(self, tmp_path: Path) -> None:
+    def test_force_spares_a_file_a_link_and_another_zarr_group(self, tmp_path: Path) -> None:
         (tmp_path / "file.zarr").write_text("x")
-        (tmp_path / "folder.zarr").mkdir()
-        for name in ("file.zarr", "folder.zarr"):
-            small_store_path = tmp_path / name
-            make_store(small_store_path, {"a": "A" * 40}, [("a", 0)], np.ones((1, 1), np.uint8), force=True).check()
-        assert listing(tmp_path) == ["file.zarr", "folder.zarr"]
+        (tmp_path / "other.zarr").mkdir()
+        (tmp_path / "other.zarr/zarr.json").write_text("{}")
+        (tmp_path / "link.zarr").symlink_to(tmp_path / "other.zarr")
+        before = listing(tmp_path)
+        for name in ("file.zarr", "other.zarr", "link.zarr"):
+            with pytest.raises(InputError, match="is no store"), begin(tmp_path / name, force=True):
+                pass
+        assert listing(tmp_path) == before
+
+    def test_force_replaces_an_empty_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "s.zarr").mkdir()
+        make_store(tmp_path / "s.zarr", {"a": "A" * 40}, [("a", 0)], np.ones((1, 1), np.uint8), force=True).check()
+
+    def test_what_a_killed_build_left_is_removed_by_the_next(self, tmp_path: Path) -> None:
+        done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+        (tmp_path / f".s.zarr.{done.stdout.strip()}.partial").mkdir()
+        (tmp_path / f".s.zarr.{os.getppid()}.partial").mkdir()  # of a process that lives: another build at work
+        make_store(tmp_path / "s.zarr", {"a": "A" * 40}, [("a", 0)], np.ones((1, 1), np.uint8))
+        assert listing(tmp_path) == [f".s.zarr.{os.getppid()}.partial", "s.zarr"]
 
     def test_its_folder_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -19,7 +19,7 @@ from noncoder.errors import NoncoderError, is_unwritable
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="noncoder")
 def app() -> None:
-    r"""Reads non-coding DNA: from peaks and a genome to a trained, measured and explained classifier.
+    """Reads non-coding DNA: from peaks and a genome to a trained, measured and explained classifier.
 
     \b
     The whole road:   noncoder run recipes/demo.yaml

@@ -26,7 +26,7 @@ def data() -> None:
 @force
 @as_json
 def build(out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    r"""Make a store OUT from a genome and peak files.
+    """Make a store OUT from a genome and peak files.
 
     \b
     Example:
@@ -45,7 +45,7 @@ def build(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 @force
 @as_json
 def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    r"""Make a store OUT from a table of sequences with labels.
+    """Make a store OUT from a table of sequences with labels.
 
     \b
     Example:
@@ -63,7 +63,7 @@ def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 @force
 @as_json
 def simulate(out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    r"""Make a store OUT from a genome with planted motifs; what was planted where is kept beside it.
+    """Make a store OUT from a genome with planted motifs; what was planted where is kept beside it.
 
     \b
     Example:
@@ -79,7 +79,7 @@ def simulate(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 @_STORE
 @as_json
 def info(store: Path, as_json: bool) -> None:
-    r"""Say what a STORE holds.
+    """Say what a STORE holds.
 
     \b
     Example:
@@ -92,8 +92,9 @@ def info(store: Path, as_json: bool) -> None:
 
 @data.command()
 @_STORE
-def check(store: Path) -> None:
-    r"""Read all of a STORE and compare it with the digests taken when it was written.
+@as_json
+def check(store: Path, as_json: bool) -> None:
+    """Read all of a STORE and compare it with the digests taken when it was written.
 
     \b
     Example:
@@ -103,7 +104,8 @@ def check(store: Path) -> None:
 
     opened = open_store(store)
     opened.check()
-    click.echo(f"{store} is whole: {len(opened):,} windows, digest {opened.digest[:12]}")
+    text = f"{store} is whole: {len(opened):,} windows, digest {opened.digest[:12]}"
+    emit({"store": str(store), "whole": True, "windows": len(opened), "digest": opened.digest}, text, as_json)
 
 
 @click.command()
@@ -112,7 +114,7 @@ def check(store: Path) -> None:
 @force
 @as_json
 def explore(store: Path, html: Path | None, force: bool, as_json: bool) -> None:
-    r"""Show the statistics of a STORE: positives, imbalance, bases, splits.
+    """Show the statistics of a STORE: positives, imbalance, bases, splits.
 
     \b
     Example:

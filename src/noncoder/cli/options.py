@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from noncoder.config import Section, validate
+from noncoder.files import plain_json
 
 # A comma parts the items of a list, but not the digits of a region such as chr7:1,001-2,000.
 _LISTED = re.compile(r"[^,:]+:[\d,]*\d-[\d,]*\d(?=,|$)|[^,]+")
@@ -73,7 +74,7 @@ def section_from(section: type[S], given: Mapping[str, Any]) -> S:
 
 def emit(values: Mapping[str, Any], text: str, machine: bool) -> None:
     """Prints a result: JSON for a machine, else text."""
-    click.echo(json.dumps(values, indent=1) if machine else text)
+    click.echo(json.dumps(plain_json(values), indent=1, allow_nan=False) if machine else text)
 
 
 def _is_several(annotation: Any) -> bool:

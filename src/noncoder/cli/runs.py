@@ -21,7 +21,7 @@ _RUN = click.argument("run", type=click.Path(path_type=Path))
 @force
 @as_json
 def run(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
-    r"""Walk the whole road of a RECIPE: data, exploration, training, evaluation, report.
+    """Walk the whole road of a RECIPE: data, exploration, training, evaluation, report.
 
     Stages that are finished are skipped, an interrupted one is taken up again.
 
@@ -42,7 +42,7 @@ def run(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) ->
 @force
 @as_json
 def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
-    r"""Train the model of a RECIPE; an interrupted training goes on with the same command.
+    """Train the model of a RECIPE; an interrupted training goes on with the same command.
 
     \b
     Example:
@@ -71,7 +71,9 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
 def evaluate(
     run: Path, splits: tuple[str, ...], store: Path | None, strands: str | None, force: bool, as_json: bool
 ) -> None:
-    r"""Measure the trained model of a RUN on a split.
+    """Measure the trained model of a RUN on a split.
+
+    With --json and one split, the summary; with several, the summary of each by name.
 
     \b
     Example:
@@ -90,8 +92,9 @@ def evaluate(
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .tsv, .csv or .parquet file.")
 @click.option("--strands", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True)
 @force
-def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool) -> None:
-    r"""Predict the probability of every task for each record of a FASTA file.
+@as_json
+def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool, as_json: bool) -> None:
+    """Predict the probability of every task for each record of a FASTA file.
 
     \b
     Example:
@@ -100,7 +103,7 @@ def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool) -> Non
     from noncoder.pipeline import predict_fasta
 
     n = predict_fasta(run, fasta, out, strands, force)
-    click.echo(f"{out}: {n:,} records")
+    emit({"out": str(out), "records": n, "strands": strands}, f"{out}: {n:,} records", as_json)
 
 
 @click.command()
@@ -108,8 +111,9 @@ def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool) -> Non
 @click.option("--out", type=click.Path(path_type=Path), help="Another place than RUN/report.html.")
 @click.option("--task", "tasks", multiple=True, help="A task whose curves are shown first; may stand several times.")
 @force
-def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool) -> None:
-    r"""Write the report of a RUN, one HTML file, from what the run's folder holds.
+@as_json
+def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Write the report of a RUN, one HTML file, from what the run's folder holds.
 
     \b
     Example:
@@ -120,7 +124,8 @@ def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool) -> 
 
     if out is not None and out.exists() and not force:
         raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
-    click.echo(f"report: {write_report(run, out, tasks)}")
+    written = str(write_report(run, out, tasks))
+    emit({"report": written}, f"report: {written}", as_json)
 
 
 @click.command()
@@ -129,7 +134,7 @@ def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool) -> 
 @click.option("--window", default=1000, show_default=True, help="How many bp.")
 @as_json
 def models(name: str | None, tasks: int, window: int, as_json: bool) -> None:
-    r"""List the models, or show one NAME with its settings.
+    """List the models, or show one NAME with its settings.
 
     \b
     Example:

@@ -36,7 +36,7 @@ KeepRule = Annotated[str, AfterValidator(_keep_rule)]
 class Section(BaseModel):
     """A frozen part of a recipe; a key that it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class BuildConfig(Section):
@@ -201,7 +201,7 @@ class TrainConfig(Section):
 class EvaluateConfig(Section):
     """How the trained network is measured."""
 
-    splits: tuple[str, ...] = ("valid", "test")
+    splits: tuple[Literal["train", "valid", "test"], ...] = ("valid", "test")
     """Which splits."""
     strands: Literal["both", "forward", "reverse"] = "both"
     """`both` averages the probabilities of the two strands."""

@@ -151,7 +151,9 @@ def find_peak_files(patterns: Sequence[str]) -> tuple[list[Path], list[Task]]:
     """
     paths: list[Path] = []
     for pattern in patterns:
-        matched = sorted(Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207 - may be absolute
+        literal = Path(pattern)
+        found = [literal] if literal.is_file() else map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207
+        matched = sorted(found)
         if not matched:
             raise InputError(
                 f"no file matches {pattern!r}", expected="peak files",

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from noncoder.config import BuildConfig
 from noncoder.data.bed import Peaks, find_peak_files, read_aliases, read_bed, read_task_sheet, sha256
-from noncoder.data.info import StoreInfo
+from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.labels import Bins, overlapped_bins, positive_bins
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
@@ -112,6 +112,12 @@ class _Placing:
 
     def __init__(self, config: BuildConfig, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> None:
         self.config, self.lengths, self.aliases = config, lengths, aliases
+        for name, contig in aliases.items():
+            if contig not in lengths:
+                raise InputError(
+                    f"{config.aliases} gives {contig!r} for {name!r}",
+                    expected=f"a contig of the genome: {head(lengths)}",
+                )
         self.dropped: list[dict[str, Any]] = []
 
     def drop(self, what: str, count: int, why: str) -> None:
@@ -178,10 +184,17 @@ class _Placing:
         for path in self.config.exclude:
             regions = read_bed(path)
             found = match_names(regions.chroms, list(self.lengths), self.aliases)
+            if not found:
+                raise InputError(
+                    f"{path} excludes nothing: it names {head(regions.chroms) or 'no region'}",
+                    expected=f"regions on the genome's contigs: {head(self.lengths)}",
+                )
             for i, name in enumerate(regions.chroms):
                 if name in found:
-                    at = regions.chrom == i
-                    masks[found[name]][overlapped_bins(regions.start[at], regions.end[at], self.config.bin, masks[found[name]].size)] = True  # noqa: E501  # fmt: skip
+                    mask, at = masks[found[name]], regions.chrom == i
+                    mask[overlapped_bins(regions.start[at], regions.end[at], self.config.bin, mask.size)] = True
+            lost = [name for name in regions.chroms if name not in found]
+            self.drop("excluded chromosomes", len(lost), f"{path.name}: the genome lacks {head(lost)}")
         return masks
 
     def select_tasks(self, tasks: Sequence[Task], contigs: Mapping[str, _Contig]) -> list[int]:
@@ -214,7 +227,13 @@ class _Placing:
                     )
                 whole = Interval(found, 0, self.lengths[found])
                 part = whole if name == text else Interval.parse(text)
-                regions.setdefault(found, []).append((split, Interval(found, part.start, part.end)))
+                region = Interval(found, part.start, part.end)
+                if not region.overlaps(whole):
+                    raise InputError(f"{text} lies past the end of {found}", expected=f"at most {len(whole):,}")
+                for other, earlier in regions.get(found, ()):
+                    if other != split and earlier.overlaps(region):
+                        raise InputError(f"{text} is both in the valid and the test split", expected="one split")
+                regions.setdefault(found, []).append((split, region))
         return regions
 
 
@@ -268,6 +287,7 @@ def _write(
     column[list(kept_tasks)] = np.arange(len(kept_tasks))
     group = _group_tasks(config, genome, placing, kept_tasks)
     n_excluded = n_unlabelled = 0
+    n_split = np.zeros(len(SPLITS), dtype=np.int64)
     for name, contig in tqdm(contigs.items(), "labelling bins", unit="contig", delay=2, disable=None):
         kept = _kept_bins(config, contig, column, group)
         n_excluded += int(contig.excluded.sum())
@@ -276,6 +296,7 @@ def _write(
             continue
         offset = writer.add_contig(name, genome.contig(name))
         split = _split_of_bins(contig.n_bins, config.bin, splits.get(name, ()))
+        n_split += np.bincount(split[kept], minlength=len(SPLITS))
         columns, order = column[contig.tasks], np.argsort(contig.bins, kind="stable")
         order = order[columns[order] >= 0]
         bins, columns = contig.bins[order], columns[order]
@@ -287,6 +308,13 @@ def _write(
             rows = np.flatnonzero(kept[at:stop])
             start = offset + (rows + at) * config.bin - (config.window - config.bin) // 2
             writer.add_windows(start, np.packbits(labels[rows], axis=1), split[at:stop][rows])
+    for split_name, texts in (("valid", config.valid), ("test", config.test)):
+        if texts and not n_split[SPLITS.index(split_name)]:
+            raise InputError(
+                f"the {split_name} split is empty: no kept bin lies in {', '.join(texts)}",
+                expected="chromosomes or regions with a kept bin",
+                mend="name others, or --keep all",
+            )
     silent = [name for name in genome.lengths if name not in contigs]
     placing.drop("contigs", len(silent), f"no peak lies on them: {head(silent)}")
     tails = sum(genome.lengths[name] % config.bin > 0 for name in contigs)
@@ -328,9 +356,9 @@ def _kept_bins(config: BuildConfig, contig: _Contig, column: NDArray[np.int64], 
 
 
 def _split_of_bins(n_bins: int, bin: int, regions: Sequence[tuple[int, Interval]]) -> NDArray[np.uint8]:
-    """A bin is in the split of the region that holds its middle base; test wins over validation."""
+    """A bin is in the split of the region that holds its middle base."""
     split = np.full(n_bins, _TRAIN, dtype=np.uint8)
     middle = np.arange(n_bins) * bin + bin // 2
-    for which, region in sorted(regions, key=lambda one: one[0]):
+    for which, region in regions:
         split[(middle >= region.start) & (middle < region.end)] = which
     return split

@@ -38,8 +38,9 @@ from noncoder.data.planting import (
     plant,
 )
 from noncoder.data.store import Store, open_store
-from noncoder.data.writer import StoreWriter, unwritable
+from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError, StoreError
+from noncoder.files import unwritable
 from noncoder.sequence.encoding import decode
 from noncoder.sequence.motifs import load_jaspar, write_meme
 

@@ -20,6 +20,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.store import attributes_digest
 from noncoder.errors import InputError, is_unwritable
+from noncoder.files import unwritable
 
 # Large enough that a human genome makes hundreds of files, not hundreds of thousands.
 _CHUNK_BYTES = 1 << 23
@@ -46,9 +47,9 @@ class StoreWriter:
         self.path, self.n_tasks, self.force = Path(path), n_tasks, force
         if _exists(self.path) and not force:
             raise InputError(f"{self.path} is there already", mend="give another name, or --force to replace it")
-        if _exists(self.path) and self.path.is_dir() and not _replaceable(self.path):
+        if _exists(self.path) and not _is_store(self.path) and not _is_empty(self.path):
             raise InputError(
-                f"{self.path} is a folder with other things in it", expected="a store, or a name that is free",
+                f"{self.path} is no store, so it is not replaced", expected="a store, or a name that is free",
                 mend="give another name",
             )  # fmt: skip
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
@@ -61,9 +62,12 @@ class StoreWriter:
     def __enter__(self) -> StoreWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(self.path)
             self._group = self._settle(lambda: zarr.open_group(str(self._partial), mode="w", zarr_format=3))
         except BaseException as error:
             self.__exit__(type(error), error, None)
+            if isinstance(error, OSError):
+                raise unwritable(self.path, error) from error
             raise
         return self
 
@@ -129,6 +133,8 @@ class StoreWriter:
         }  # fmt: skip
         attributes["digest"] = attributes_digest(attributes)
         self._settle(lambda: self._group.attrs.update(attributes))
+        if _exists(self.path) and not self.force:
+            raise InputError(f"{self.path} has appeared meanwhile", mend="another process made it; use that")
         if _exists(self.path):
             aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.replaced")
             self.path.rename(aside)
@@ -137,7 +143,7 @@ class StoreWriter:
             except BaseException:
                 aside.rename(self.path)
                 raise
-            _remove(aside)
+            shutil.rmtree(aside)
         else:
             self._partial.rename(self.path)
         return str(attributes["digest"])
@@ -203,15 +209,6 @@ class _Column:
         self.array[at : at + len(values)] = values
 
 
-def unwritable(path: Path, error: OSError) -> InputError:
-    """The message for a file or folder that the system would not let us write."""
-    return InputError(
-        f"cannot write {path}: {error.strerror or error}",
-        expected="a folder that can be written, with room left",
-        mend="free some space or choose another place; nothing half-written was left",
-    )
-
-
 def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -220,9 +217,24 @@ def _exists(path: Path) -> bool:
     return os.path.lexists(path)  # Path.exists raises where a folder cannot be entered
 
 
-def _replaceable(folder: Path) -> bool:
-    return (folder / "zarr.json").is_file() or not any(folder.iterdir())
+def _is_store(path: Path) -> bool:
+    """Whether a path is a store, whole or damaged, that --force may remove: our attributes say so."""
+    try:
+        return not path.is_symlink() and '"noncoder"' in (path / "zarr.json").read_text(errors="replace")
+    except OSError:
+        return False
 
 
-def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+def _is_empty(path: Path) -> bool:
+    try:
+        return not path.is_symlink() and not any(path.iterdir())
+    except OSError:
+        return False
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes what killed processes left of this store."""
+    for left in path.parent.glob(f".{path.name}.*.partial"):
+        process = left.name.removesuffix(".partial").rpartition(".")[2]
+        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc").exists():
+            shutil.rmtree(left, ignore_errors=True)

@@ -7,6 +7,8 @@ DanQ.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -29,7 +31,7 @@ class CompactConfig(Section):
     """Positions that the pooling after the first convolution joins."""
     kernel: int = Field(5, ge=1)
     """Width of the convolutions in the residual blocks."""
-    dilations: tuple[int, ...] = (1, 2, 4, 8)
+    dilations: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 4, 8)
     """One residual block for each, with this distance between its taps."""
     heads: int = Field(8, ge=1)
     """Attention heads of the pooling over positions."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 
 from noncoder.errors import InputError, UnknownNameError
+from noncoder.files import read_json, unreadable, write_bytes
 from noncoder.report.format import FILTERS
-from noncoder.report.read import read_json, read_splits, unreadable
+from noncoder.report.read import read_splits
 from noncoder.report.sections import data_section, split_section, training_section
 
 
@@ -81,13 +80,5 @@ def _render(out: Path, **values: Any) -> Path:
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters |= FILTERS
     page = environment.get_template("page.html.j2").render(**values)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(out)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise InputError(f"cannot write {out}: {error.strerror}", mend="choose another place with --out") from error
+    write_bytes(out, page.encode())
     return out

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from noncoder.errors import InputError
+from noncoder.files import read_json, unreadable
 
 # The split that was kept for the end comes first.
 _SPLITS = ("test", "valid", "train")
@@ -29,21 +29,6 @@ class Split:
     summary: dict[str, Any] | None
     tasks: pl.DataFrame | None
     curves: dict[str, NDArray[np.floating[Any]]] | None
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None where there is no file.
-
-    Raises:
-        InputError: The file is no JSON.
-    """
-    if not path.is_file():
-        return None
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise unreadable(path, error) from error
-    return values if isinstance(values, dict) else None
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -79,13 +64,8 @@ def _read_split(folder: Path) -> Split:
         if (folder / "curves.npz").is_file():
             with np.load(folder / "curves.npz", allow_pickle=False) as stored:
                 curves = {name: stored[name] for name in CURVES}
-    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
+    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError, BadZipFile) as error:
         raise unreadable(folder, error) from error
     if tasks is not None and curves is not None and any(len(curve) != tasks.height for curve in curves.values()):
         raise unreadable(folder, "curves.npz has not one row a task of tasks.parquet")
     return Split(folder.name, read_json(folder / "summary.json"), tasks, curves)
-
-
-def unreadable(path: Path, why: object) -> InputError:
-    """The message for a file that is not what it should be."""
-    return InputError(f"{path} cannot be read: {why}", mend="remove it and run the stage that makes it again")

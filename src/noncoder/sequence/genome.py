@@ -199,7 +199,7 @@ def _open_fasta(path: Path, scratch: Path) -> pysam.FastaFile:
     try:
         if not fresh:
             pysam.faidx("--fai-idx", str(index), "--gzi-idx", str(blocks), str(path))
-        return pysam.FastaFile(
+        fasta = pysam.FastaFile(
             str(path), filepath_index=str(index), filepath_index_compressed=str(blocks) if blocked else None
         )
     except (OSError, ValueError, pysam.utils.SamtoolsError) as error:
@@ -208,6 +208,21 @@ def _open_fasta(path: Path, scratch: Path) -> pysam.FastaFile:
             expected="a whole FASTA whose records have lines of one length each",
             mend="rewrite it, for instance with `seqkit seq -w 60`; if it was cut off, download it again",
         ) from error
+    # htslib leaves out a second record of one name with no more than a warning. Counting the records of a bgzip file
+    # would unpack all of it, so that is not done.
+    if not fresh and not blocked and _count_records(path) != len(fasta.references):
+        fasta.close()
+        raise SequenceError(f"{path.name} has records that share a name, or have none", expected="a name for each")
+    return fasta
+
+
+def _count_records(path: Path) -> int:
+    count, before = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            count += (before + block).count(b"\n>")
+            before = block[-1:]
+    return count
 
 
 def _first_of_blocks(path: Path) -> bytes:

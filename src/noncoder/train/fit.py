@@ -16,14 +16,15 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.loading import Batches
 from noncoder.data.store import Store, open_store
-from noncoder.models import SequenceModel, count_parameters, create_model, set_prior_bias
+from noncoder.files import locked, plain_json, write_json
+from noncoder.models import SequenceModel, check_model, count_parameters, create_model, set_prior_bias
 from noncoder.predictor import Predictor
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.device import choose_accelerator, choose_precision
 from noncoder.train.log import TrainingLog
 from noncoder.train.module import TrainingModule
 from noncoder.train.provenance import device_name, git_commit, package_versions
-from noncoder.train.run import RunFolder, claim, write_json
+from noncoder.train.run import RunFolder, claim
 
 _ROWS_OF_LOG = 400
 
@@ -41,11 +42,17 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     Raises:
         ConfigError: The folder holds a training of another recipe.
         StoreError: The store is missing or damaged.
-        InputError: The store has no training or validation split, or the training is finished already.
+        InputError: The store has no training or validation split, the training is finished already, or another
+            process is at it.
     """
-    folder = RunFolder(config.run)
+    check_model(config.model.name, config.model.parameters)  # before the folder is taken
     store = open_store(config.store)
-    resume = claim(folder, config, store, force)
+    folder = RunFolder(config.run)
+    with locked(folder.train):
+        return _train(config, folder, store, resume=claim(folder, config, store, force))
+
+
+def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> dict[str, Any]:
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     if config.train.prior_bias:
@@ -74,7 +81,7 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
             # Lightning turns Ctrl-C into an exit of its own.
             raise KeyboardInterrupt from None
     best = _load_best(folder, model)
-    summary = _summary(config, store, model, trainer, log, best, started)
+    summary: dict[str, Any] = plain_json(_summary(config, store, model, trainer, log, best, started))
     Predictor(model, store.tasks, store.bin, {"store_digest": store.digest, "training": summary}).save(folder.predictor)
     write_json(folder.summary, summary)
     return summary

@@ -138,10 +138,6 @@ class TrainingLog(pl.Callback):
         """Closes the bar."""
         self._close()
 
-    def speed(self) -> float:
-        """Training windows a second, validation apart."""
-        return self._speed()
-
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()

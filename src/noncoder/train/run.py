@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from noncoder.config import RunConfig, read_recipe, write_recipe
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
+from noncoder.files import read_json, write_bytes, write_json
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,13 @@ class RunFolder:
 def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bool:
     """Takes the folder for this recipe; true where a checkpoint of it lies there."""
     if force and folder.train.exists():
-        shutil.rmtree(folder.train)
+        _clear(folder.train)
     if folder.summary.exists():
         raise InputError(f"{folder.path} holds a finished training", mend="give another run=, or --force to train anew")
-    try:
-        folder.train.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write {folder.path}: {error.strerror}", mend="choose another run=") from error
     claim = folder.train / "claim.json"
     mine = _claim_of(config, store)
     if folder.last.exists() and claim.exists():
-        theirs = json.loads(claim.read_text())
+        theirs = read_json(claim)
         if theirs != mine:
             changed = ", ".join(_differences(theirs, mine))
             raise ConfigError(
@@ -72,8 +68,18 @@ def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bo
             )
         return True
     write_json(claim, mine)
-    folder.recipe.write_text(write_recipe(config))
+    write_bytes(folder.recipe, write_recipe(config).encode())
     return False
+
+
+def _clear(folder: Path) -> None:
+    """Removes a training, and nothing that is not one."""
+    others = [path.name for path in folder.iterdir() if path.name != ".lock"]
+    if others and not (folder / "claim.json").exists():
+        raise InputError(f"{folder} is no training of ours: it holds {others[0]}", mend="give another run=")
+    for path in folder.iterdir():
+        if path.name != ".lock":
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def is_trained(config: RunConfig, store: Store) -> bool:
@@ -85,7 +91,7 @@ def is_trained(config: RunConfig, store: Store) -> bool:
     folder = RunFolder(config.run)
     if not folder.summary.exists():
         return False
-    changed = _differences(json.loads((folder.train / "claim.json").read_text()), _claim_of(config, store))
+    changed = _differences(read_json(folder.train / "claim.json"), _claim_of(config, store))
     if changed:
         raise ConfigError(
             f"{folder.path} holds a finished training of another recipe: {', '.join(changed)}",
@@ -114,13 +120,6 @@ def _differences(old: Any, new: Any, key: str = "") -> list[str]:
     return [] if old == new else [f"{key} was {old!r}, is {new!r}"]
 
 
-def write_json(path: Path, values: Any) -> None:
-    """Writes a JSON file that is complete or absent."""
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(values, indent=1))
-    partial.replace(path)
-
-
 def read_run(folder: str | Path) -> RunConfig:
     """The recipe of a run's folder.
 
@@ -130,4 +129,5 @@ def read_run(folder: str | Path) -> RunConfig:
     recipe = RunFolder(Path(folder)).recipe
     if not recipe.is_file():
         raise ConfigError(f"{folder} is no run: it has no {recipe.name}", mend="make one with `noncoder run RECIPE`")
-    return read_recipe(recipe)
+    # The folder may have been moved or be named from elsewhere since.
+    return read_recipe(recipe).model_copy(update={"run": Path(folder)})

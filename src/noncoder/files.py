@@ -1,0 +1,99 @@
+"""Files that are complete or absent, and messages for those that cannot be written or read."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from noncoder.errors import InputError
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file under a temporary name and renames it.
+
+    Raises:
+        InputError: The system will not let us; nothing is left behind.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes a JSON file, as `write_bytes`; NaN and infinity, which JSON lacks, become null."""
+    write_bytes(path, json.dumps(plain_json(values), indent=1, allow_nan=False).encode())
+
+
+def plain_json(values: Any) -> Any:
+    """The values with None in place of NaN and infinity."""
+    if isinstance(values, Mapping):
+        return {key: plain_json(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [plain_json(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None where there is no file.
+
+    Raises:
+        InputError: The file is no JSON object.
+    """
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise unreadable(path, error) from error
+    if not isinstance(values, dict):
+        raise unreadable(path, "it holds no object")
+    return values
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps a folder to this process; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        InputError: Another process has it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"another process is working in {folder}", mend="wait for it, or give another run="
+            ) from error
+        yield
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """The message for a file or folder that the system would not let us write."""
+    return InputError(
+        f"cannot write {path}: {error.strerror or error}",
+        expected="a folder that can be written, with room left",
+        mend="free some space or choose another place; nothing half-written was left",
+    )
+
+
+def unreadable(path: Path, why: object) -> InputError:
+    """The message for a file of ours that is not what it should be."""
+    return InputError(f"{path} cannot be read: {why}", mend="remove it and run the stage that makes it again")
