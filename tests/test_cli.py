@@ -303,6 +303,64 @@ evaluate: {splits: [test], min_positives: 3}
         write_fasta(sources / "short.fa", {"a": random_dna(400, 1), "b": random_dna(399, 2)})
         assert_one_message(noncoder("predict", "runs/other", "short.fa", "--out", "q.tsv"), "'b' has 399 bp", "400 bp")
 
+    def test_force_spares_what_the_run_has_not_made(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        noncoder(*BUILD, "--window", 400, "--keep", "all")
+        before = json.loads(noncoder("data", "info", "small.zarr", "--json").out)["digest"]
+        assert noncoder("run", "r.yaml", "data.store=small.zarr", "data.build.bin=100", "--force").code == 0
+        assert json.loads(noncoder("data", "info", "small.zarr", "--json").out)["digest"] == before
+        (sources / "mine/train").mkdir(parents=True)
+        (sources / "mine/train/data.csv").write_text("years of work")
+        told = noncoder("train", "r.yaml", "data.store=small.zarr", "run=mine", "--force")
+        assert_one_message(told, "is no training of ours", "data.csv")
+        assert (sources / "mine/train/data.csv").read_text() == "years of work"
+
+    def test_measurements_are_not_overwritten(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        noncoder("run", "r.yaml")
+        measure = ("evaluate", "runs/small", "--split", "test", "--strands", "forward", "--json")
+        assert_one_message(noncoder(*measure), "of the same weights with another config", "--force")
+        assert json.loads(noncoder(*measure[:4], "--json").out)["strands"] == "both"
+        assert json.loads(noncoder(*measure, "--force").out)["strands"] == "forward"
+
+    def test_mistakes_are_told_before_training(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        for override, word in (
+            ("evaluate.splits=[tset]", "'test'"),
+            ("report.tasks=[Reb2]", "did you mean 'Reb1'"),
+            ("data.build.valid=[]", "no window in the split 'valid'"),
+            ("model.parameters={dilations: [0]}", "dilations"),
+            ("train.epochs=.inf", "finite"),
+        ):
+            assert_one_message(noncoder("run", "r.yaml", f"run=runs/{word[:3].strip()}x", override), word)
+        assert not list(sources.glob("runs/*/train/log.csv"))
+
+    def test_a_run_may_be_moved_and_named_from_elsewhere(
+        self, noncoder: Run, sources: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        noncoder("run", "r.yaml")
+        (sources / "runs/small").rename(sources / "moved")
+        (sources / "else where").mkdir()
+        monkeypatch.chdir(sources / "else where")
+        done = noncoder("evaluate", "../moved", "--split", "valid", "--json")
+        assert json.loads(done.out)["split"] == "valid"
+        assert noncoder("report", "../moved", "--json").code == 0
+        write_fasta(sources / "w.fa", {"a": random_dna(400, 1)})
+        assert noncoder("predict", "../moved", "../w.fa", "--out", "new/p.parquet", "--json").code == 0
+        assert_one_message(noncoder("predict", "../moved", "../w.fa", "--out", "../w.fa/p.tsv"), "cannot write")
+
+    def test_damaged_files_of_a_run_are_told(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        noncoder("run", "r.yaml")
+        for name in ("explore.json", "train/claim.json", "evaluate/test/summary.json", "evaluate/test/curves.npz"):
+            path = sources / "runs/small" / name
+            whole = path.read_bytes()
+            path.write_bytes(whole[: len(whole) // 2])
+            assert_one_message(noncoder("run", "r.yaml"), "cannot be read")
+            path.write_bytes(whole)
+        assert noncoder("run", "r.yaml").code == 0
+
     def test_a_half_finished_training_goes_on(self, noncoder: Run, sources: Path) -> None:
         (sources / "r.yaml").write_text(self.RECIPE)
         noncoder("run", "r.yaml")

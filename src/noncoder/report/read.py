@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def _read_split(folder: Path) -> Split:
                 pl.col(pl.Float32, pl.Float64).fill_nan(None)
             )
         if (folder / "curves.npz").is_file():
-            with np.load(folder / "curves.npz", allow_pickle=False) as stored:
+            with np.load(io.BytesIO((folder / "curves.npz").read_bytes()), allow_pickle=False) as stored:
                 curves = {name: stored[name] for name in CURVES}
     except (pl.exceptions.PolarsError, OSError, ValueError, KeyError, BadZipFile) as error:
         raise unreadable(folder, error) from error
