@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -354,8 +356,9 @@ class TestFiles:
         assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]
 
     def test_overwrites_if_forced(self, tmp_path: Path) -> None:
-        for name in ("demo.zarr", "demo.truth.parquet", "demo.motifs.meme", "demo.fa"):
+        for name in ("demo.truth.parquet", "demo.motifs.meme", "demo.fa"):
             (tmp_path / name).write_text("mine")
+        simulate_store(SMALL.model_copy(update={"windows": 50}), tmp_path / "demo.zarr", force=True)
         simulate_store(SMALL, tmp_path / "demo.zarr", force=True, fasta=tmp_path / "demo.fa")
         assert len(open_store(tmp_path / "demo.zarr")) == 40
         assert len(list(tmp_path.iterdir())) == 4
@@ -365,7 +368,7 @@ class TestFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: type[BaseException], seen: type[BaseException]
     ) -> None:
         def fail(*_: object) -> str:
-            raise raised
+            raise raised() if raised is not OSError else OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(StoreWriter, "finish", fail)
         with pytest.raises(seen):
