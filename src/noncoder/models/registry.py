@@ -26,7 +26,7 @@ class SequenceModel(nn.Module):
     """
 
     output: nn.Linear
-    """The last layer, (…, T): its bias can be set from the share of positives."""
+    """The last layer; its bias, (T,) or one for all tasks, can be set from the share of positives."""
 
     def __init__(self, tasks: int, window: int, config: Section) -> None:
         super().__init__()
@@ -133,8 +133,11 @@ def set_prior_bias(model: SequenceModel, prevalence: Tensor) -> None:
     """Sets the last bias to the logit of each task's share of positives, (T,).
 
     Training then starts from the loss of the base rates, not of a coin toss (the idea of arXiv:1901.05555). Shares of
-    0 and 1 count as one in a million.
+    0 and 1 count as one in a million. A model whose tasks share one bias (DeepATT) gets that of the mean share.
     """
     p = prevalence.double().clamp(1e-6, 1 - 1e-6)
+    bias = model.output.bias
+    if bias.numel() < p.numel():
+        p = p.mean().expand_as(bias)
     with torch.no_grad():
-        model.output.bias.copy_(torch.log(p / (1 - p)))
+        bias.copy_(torch.log(p / (1 - p)))
