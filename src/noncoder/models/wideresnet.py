@@ -81,7 +81,7 @@ class WideResNetConfig(Section):
     directions: Literal["concat", "add"] = "concat"
     """How the two directions of the LSTM are joined."""
     skip: Literal["none", "concat", "add"] = "concat"
-    """How the blocks' output goes to the head beside the core's."""
+    """How the blocks' output goes to the head beside the core's; without a core there is nothing beside it."""
     skip_norm: bool = False
     """Batch norm on that way."""
     hidden: int = Field(512, ge=0)
@@ -101,8 +101,6 @@ class WideResNetConfig(Section):
             raise ValueError(f"width {self.width} should be a multiple of the product of the strides {self.strides}")
         if self.skip == "add" and self.core == "lstm" and self.directions == "concat":
             raise ValueError("the LSTM's two directions are twice as wide as the skip connection: directions=add")
-        if self.skip != "none" and self.core == "none":
-            raise ValueError("without a core there is nothing to skip: skip=none")
         if self.core in ("transformer-xl", "encoder") and self.width % 2:
             raise ValueError(f"an attention core needs an even width, not {self.width}")
         return self
@@ -223,10 +221,11 @@ class WideResNet(SequenceModel):
         # Blocks that end in a norm and ReLU need no more of them.
         self.norm = nn.BatchNorm2d(channels) if config.activation == "pre" else None
         self.resnet_dropout = Dropout(config.resnet_dropout)
-        self.core, self.skip = _core(self.positions, config), config.skip
-        self.skip_norm = nn.BatchNorm1d(channels) if config.skip_norm else None
+        self.core = _core(self.positions, config)
+        self.skip = config.skip if self.core is not None else "none"
+        self.skip_norm = nn.BatchNorm1d(channels) if config.skip_norm and self.skip != "none" else None
         width = self.core.width if isinstance(self.core, BiLSTM) else channels
-        features = self.positions * (width + channels if config.skip == "concat" else width)
+        features = self.positions * (width + channels if self.skip == "concat" else width)
         self.hidden = DenseBlock(features, config.hidden, config.dropout) if config.hidden else None
         linear = NormalisedLinear if config.wvn else nn.Linear
         self.output = linear(config.hidden or features, tasks)
