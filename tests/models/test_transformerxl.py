@@ -43,15 +43,16 @@ def huggingface(width: int, layers: int, heads: int, head_width: int, inner: int
 
 def copy_weights(ours: TransformerXL, theirs: Any) -> None:
     with torch.no_grad():
-        for attention, feed_forward, layer in zip(ours.attentions, ours.feed_forwards, theirs.layers, strict=True):
-            other: Any = layer.dec_attn
-            a: Any = attention
+        a: Any  # mypy knows the parts of a ModuleList as modules only
+        f: Any
+        for a, f, layer in zip(ours.attentions, ours.feed_forwards, theirs.layers, strict=True):
+            other = layer.dec_attn
             for mine, its in (
                 (a.qkv, other.qkv_net), (a.position, other.r_net), (a.output, other.o_net), (a.norm, other.layer_norm),
-                (feed_forward.layers[0], layer.pos_ff.CoreNet[0]), (feed_forward.layers[3], layer.pos_ff.CoreNet[3]),  # type: ignore[union-attr,index]
-                (feed_forward.norm, layer.pos_ff.layer_norm),
+                (f.layers[0], layer.pos_ff.CoreNet[0]), (f.layers[3], layer.pos_ff.CoreNet[3]),
+                (f.norm, layer.pos_ff.layer_norm),
             ):  # fmt: skip
-                its.load_state_dict(mine.state_dict())  # type: ignore[union-attr]
+                its.load_state_dict(mine.state_dict())
             other.r_w_bias.copy_(a.content_bias)
             other.r_r_bias.copy_(a.position_bias)
 

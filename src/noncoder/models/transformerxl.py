@@ -258,7 +258,7 @@ def zero_memory_score(rows: Tensor, position: Tensor, blocked: Tensor) -> Tensor
         (H, N * L, 1); for a query that sees none, so low that the softmax gives it nothing.
     """
     if torch.compiler.is_compiling():  # the compiler fuses the plain formula itself
-        scores = (rows @ position).unflatten(1, (-1, blocked.shape[0])).float() + blocked
+        scores = (rows @ position).view(rows.shape[0], -1, *blocked.shape).float() + blocked
         # A query that sees none would have a gradient of NaN from minus infinity.
         summed = scores.clamp(min=torch.finfo(scores.dtype).min).logsumexp(dim=-1, keepdim=True)
         return summed.flatten(1, 2).to(rows.dtype)
