@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
@@ -32,8 +33,14 @@ def one_hot_dna(n: int, window: int = WINDOW, seed: int = 0) -> torch.Tensor:
 
 # Settings that make a model small enough for a test of each of its corners; a model without an entry is tested whole.
 SMALL: dict[str, dict[str, Any]] = {
+    "chromdl": {"gru_units": 4, "separable": 12, "kernels": 8, "units": 8},
     "compact": {"channels": 16, "heads": 2},
+    "danq": {"kernels": 16, "units": 8, "hidden": 32},
+    "danq-jaspar": {"kernels": 16, "units": 8, "hidden": 32},
+    "deepatt": {"kernels": 64, "units": 32, "attention": 64, "hidden": 64},
     "deepsea": {"hidden": 16},
+    "ncnet-brr": {"stem": 16, "widths": [8, 16], "units": 8, "hidden": 32},
+    "ncnet-rbr": {"widths": [8, 16], "units": 8, "hidden": 32},
     "wideresnet-lstm": {"width": 16, "expansion": 2, "hidden": 32},
     "wideresnet-txl": {"width": 16, "expansion": 2, "core_layers": 2, "hidden": 32},
 }
@@ -140,14 +147,16 @@ def test_a_tiny_batch_can_be_learned_by_heart(name: str) -> None:
     x, y = one_hot_dna(6), torch.randint(0, 2, (6, TASKS), generator=torch.manual_seed(1)).float()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2 if name in SMALL else 1e-3)
     model.train()
-    losses = []
-    for _ in range(30):
+    losses: list[float] = []
+    for _ in range(100):  # most need 20; DeepATT's queries begin alike and need 60
         loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert np.mean(losses[-3:]) < 0.7 * losses[0]
+        if np.mean(losses[-3:]) < 0.7 * losses[0]:
+            return
+    pytest.fail(f"{name} has not learned six windows in 100 steps: {losses[0]:.3f} to {losses[-1]:.3f}")
 
 
 def test_prior_bias_is_the_logit_of_the_share_of_positives(model: SequenceModel) -> None:
@@ -198,6 +207,14 @@ def test_two_models_cannot_share_a_name() -> None:
         ("deepsea", {}, 52_843_119),  # the published weights (FC 925)
         ("deepsea", {"hidden": 919}, 52_532_319),  # the released training code
         ("compact", {}, 1_280_023),
+        ("danq", {}, 46_926_479),  # one bias a gate, as Keras
+        ("danq", {"lstm_biases": 2}, 46_929_039),
+        ("danq-jaspar", {}, 67_892_175),
+        ("danq-jaspar", {"lstm_biases": 2}, 67_896_271),
+        ("deepatt", {}, 7_808_057),
+        ("deepatt", {"lstm_biases": 2}, 7_812_153),
+        ("ncnet-brr", {}, 8_663_767),  # within 0.3% of the published file's size
+        ("ncnet-rbr", {}, 2_239_007),  # within 1%
         ("wideresnet-txl", {}, 39_239_447),
         ("wideresnet-lstm", {}, 44_911_559),
     ],
@@ -207,6 +224,16 @@ def test_parameter_counts_for_919_tasks_of_1000_bp(name: str, parameters: dict[s
         assert count_parameters(create_model(name, 919, 1000, parameters)) == expected
 
 
+def test_chromdl_has_keras_total_with_the_statistics_of_its_norm() -> None:
+    """Keras counts a batch norm's running means and variances; what training changes is 512 fewer."""
+    for biases, total in ((1, 10_414_957), (2, 10_417_005)):
+        with torch.device("meta"):
+            model = create_model("chromdl", 919, 1000, {"lstm_biases": biases})
+        statistics = sum(buffer.numel() for name, buffer in model.named_buffers() if name.startswith("norm.running"))
+        assert statistics == 512
+        assert count_parameters(model) + statistics == total
+
+
 @pytest.mark.parametrize("name", list_models())
 def test_the_table_of_layers_holds_every_parameter_and_ends_at_the_tasks(name: str) -> None:
     for depth in (1, 2, 9):
@@ -214,7 +241,9 @@ def test_the_table_of_layers_holds_every_parameter_and_ends_at_the_tasks(name: s
         with torch.device("meta"):
             assert sum(row.parameters for row in rows) == count_parameters(create_model(name, TASKS, WINDOW))
     assert len(layer_table(name, TASKS, WINDOW)) > 2
-    assert any(row.shape == (TASKS,) for row in rows)
+    last = rows[-1].shape
+    assert last is not None
+    assert prod(last) == TASKS
 
 
 def test_deepsea_begins_as_its_formula_says() -> None:
