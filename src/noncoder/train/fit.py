@@ -55,17 +55,15 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
 def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> dict[str, Any]:
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
-    if config.train.prior_bias:
-        known = torch.from_numpy(store.known_counts("train")).clamp(min=1)
-        set_prior_bias(model, torch.from_numpy(store.positives("train")) / known)
     settings = config.train
+    set_prior_bias(model, _first_shares(settings, store))
     training = Batches(
         store, store.indices("train"), settings.batch_size, config.seed, shuffle=True, random_strand=True,
         shift=settings.shift,
     )  # fmt: skip
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size)
     steps, interval = _plan(settings, len(training))
-    module = TrainingModule(model, settings, steps)
+    module = TrainingModule(model, settings, steps, steps_per_pass=math.ceil(len(training) / settings.accumulate))
     log = TrainingLog(
         folder.train, training.indices.size, settings.batch_size,
         every=max(1, steps * settings.accumulate // _ROWS_OF_LOG),
@@ -85,6 +83,14 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     Predictor(model, store.tasks, store.bin, {"store_digest": store.digest, "training": summary}).save(folder.predictor)
     write_json(folder.summary, summary)
     return summary
+
+
+def _first_shares(settings: TrainConfig, store: Store) -> torch.Tensor:
+    """The share of positives that each task is predicted to have before training, (T,)."""
+    if settings.output_bias == "prevalence":
+        known = torch.from_numpy(store.known_counts("train")).clamp(min=1)
+        return torch.from_numpy(store.positives("train")) / known
+    return torch.full((len(store.tasks),), 0.5 if settings.output_bias == "zero" else settings.output_bias)
 
 
 def _plan(settings: TrainConfig, batches: int) -> tuple[int, int]:
