@@ -12,7 +12,8 @@ from typing import NoReturn
 import click
 
 from noncoder.cli.data import data, explore
-from noncoder.cli.runs import evaluate, models, predict, report, run, train
+from noncoder.cli.models import models
+from noncoder.cli.runs import evaluate, predict, report, run, train
 from noncoder.errors import NoncoderError, is_unwritable
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -126,54 +125,6 @@ def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_
         raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
     written = str(write_report(run, out, tasks))
     emit({"report": written}, f"report: {written}", as_json)
-
-
-@click.command()
-@click.argument("name", required=False)
-@click.option("--tasks", default=919, show_default=True, help="How many tasks.")
-@click.option("--window", default=1000, show_default=True, help="How many bp.")
-@as_json
-def models(name: str | None, tasks: int, window: int, as_json: bool) -> None:
-    """List the models, or show one NAME with its settings.
-
-    \b
-    Example:
-      noncoder models deepsea
-    """
-    from noncoder.models import list_models
-
-    rows = [_model_row(model, tasks, window) for model in ([name] if name else list_models())]
-    if name:
-        emit(rows[0], _model_text(rows[0]), as_json)
-        return
-    width = max(len(row["name"]) for row in rows)
-    text = "\n".join(
-        f"{row['name']:{width}}  {row['n_parameters']:>11,}  {row['about']} ({row['source']})" for row in rows
-    )
-    emit({"models": rows}, f"parameters for {tasks} tasks and {window} bp\n{text}", as_json)
-
-
-def _model_row(name: str, tasks: int, window: int) -> dict[str, Any]:
-    import torch
-
-    from noncoder.models import count_parameters, create_model, model_entry
-
-    entry = model_entry(name)
-    with torch.device("meta"):
-        n_parameters = count_parameters(create_model(name, tasks, window))
-    settings = {
-        key: {"default": field.default, "about": " ".join((field.description or "").split())}
-        for key, field in entry.config.model_fields.items()
-    }
-    return {"name": name, "n_parameters": n_parameters, "about": entry.about, "source": entry.source,
-            "tasks": tasks, "window": window, "settings": settings}  # fmt: skip
-
-
-def _model_text(row: dict[str, Any]) -> str:
-    settings = [f"  {key}={json.dumps(one['default'])}  {one['about']}" for key, one in row["settings"].items()]
-    head = f"{row['name']}: {row['about']}\nsource: {row['source']}"
-    size = f"{row['n_parameters']:,} parameters for {row['tasks']} tasks and {row['window']} bp"
-    return "\n".join([head, size, "settings (model.parameters in a recipe):", *settings])
 
 
 def _evaluation_text(summary: dict[str, Any]) -> str:

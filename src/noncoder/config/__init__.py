@@ -1,7 +1,7 @@
 """Recipes: frozen sections, read from YAML, overridden by dotted keys."""
 
 from noncoder.config.base import Section
-from noncoder.config.recipe import read_recipe, write_recipe
+from noncoder.config.recipe import read_recipe, read_settings, write_recipe
 from noncoder.config.sections import (
     BuildConfig,
     DataConfig,
@@ -27,6 +27,7 @@ __all__ = [
     "SimulateConfig",
     "TrainConfig",
     "read_recipe",
+    "read_settings",
     "validate",
     "write_recipe",
 ]

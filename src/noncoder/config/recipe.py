@@ -36,6 +36,18 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     return validate(RunConfig, values, origin=str(path))
 
 
+def read_settings(overrides: Sequence[str]) -> dict[str, Any]:
+    """Values from `key=value` texts, read as in a recipe.
+
+    Raises:
+        ConfigError: A text has no equals sign, or its value is no YAML.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        _override(values, override)
+    return values
+
+
 def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals:

@@ -18,16 +18,19 @@ from noncoder.models.registry import (
     register,
     set_prior_bias,
 )
+from noncoder.models.summary import LayerRow, layer_table
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")  # a file here registers its models when it is imported
 
 __all__ = [
     "Entry",
+    "LayerRow",
     "SequenceModel",
     "check_model",
     "count_parameters",
     "create_model",
+    "layer_table",
     "list_models",
     "model_entry",
     "register",

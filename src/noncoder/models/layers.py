@@ -59,7 +59,7 @@ class CentreBias(nn.Module):
 
     def __init__(self, outputs: int, step: float, reach: float = 500.0, bumps: int = 16) -> None:
         super().__init__()
-        self.step = step
+        self.step, self.reach = step, reach
         self.register_buffer("centres", torch.linspace(0, reach, bumps), persistent=False)
         # At first what lies within about 150 bp of the centre counts, what lies beyond hardly.
         self.heights = nn.Parameter((-((self.centres / 150) ** 2)).clamp(min=-4).repeat(outputs, 1))
@@ -67,7 +67,7 @@ class CentreBias(nn.Module):
     def forward(self, length: int) -> Tensor:
         """(L, K) for L positions."""
         positions = torch.arange(length, device=self.centres.device)
-        distance = ((positions - (length - 1) / 2).abs() * self.step).clamp(max=float(self.centres[-1]))
+        distance = ((positions - (length - 1) / 2).abs() * self.step).clamp(max=self.reach)
         width = self.centres[1] - self.centres[0]
         bumps = torch.exp(-0.5 * ((distance[:, None] - self.centres) / width) ** 2)
         return (bumps / bumps.sum(dim=1, keepdim=True)) @ self.heights.T

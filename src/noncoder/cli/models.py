@@ -1,0 +1,96 @@
+"""Verbs on networks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from noncoder.cli.options import as_json, emit
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--tasks", default=919, show_default=True, help="How many tasks.")
+@click.option("--window", default=1000, show_default=True, help="How many bp.")
+@click.option("--depth", default=2, show_default=True, type=click.IntRange(1), help="How far parts are taken apart.")
+@as_json
+def models(name: str | None, settings: tuple[str, ...], tasks: int, window: int, depth: int, as_json: bool) -> None:
+    """List the models, or show the layers and settings of one NAME, with some of its settings changed.
+
+    \b
+    Examples:
+      noncoder models
+      noncoder models wideresnet-txl core=encoder core_layers=2
+    """
+    if name is None:
+        _list(tasks, window, as_json)
+        return
+    from noncoder.config import read_settings
+    from noncoder.models import layer_table, model_entry
+
+    changed = read_settings(settings)
+    rows = layer_table(name, tasks, window, changed, depth)
+    shown = _entry(name) | {
+        "n_parameters": sum(row.parameters for row in rows),
+        "tasks": tasks,
+        "window": window,
+        "layers": [row._asdict() for row in rows],
+        "settings": {
+            key: {
+                "value": changed.get(key, field.default),
+                "default": field.default,
+                "about": " ".join((field.description or "").split()),
+            }
+            for key, field in model_entry(name).config.model_fields.items()
+        },
+    }
+    emit(shown, _text(shown), as_json)
+
+
+def _list(tasks: int, window: int, machine: bool) -> None:
+    import torch
+
+    from noncoder.models import count_parameters, create_model, list_models
+
+    rows = []
+    for name in list_models():
+        with torch.device("meta"):
+            rows.append(_entry(name) | {"n_parameters": count_parameters(create_model(name, tasks, window))})
+    width = max(len(row["name"]) for row in rows)
+    lines = [
+        f"{row['name']:{width}}  {row['n_parameters']:>11,}  {row['about']}\n{'':{width + 15}}{row['source']}"
+        for row in rows
+    ]
+    text = "\n".join([f"parameters for {tasks:,} tasks and {window:,} bp", *lines])
+    emit({"models": rows, "tasks": tasks, "window": window}, text, machine)
+
+
+def _entry(name: str) -> dict[str, Any]:
+    from noncoder.models import model_entry
+
+    entry = model_entry(name)
+    return {"name": name, "about": entry.about, "source": entry.source}
+
+
+def _text(shown: dict[str, Any]) -> str:
+    table = [("layer", "", "gives", "parameters")]
+    for row in shown["layers"]:
+        shape = " x ".join(map(str, row["shape"])) if row["shape"] else "-"
+        table.append((row["name"], row["kind"], shape, f"{row['parameters']:,}" if row["parameters"] else ""))
+    table.append(("all", "", "", f"{shown['n_parameters']:,}"))
+    widths = [max(len(cells[i]) for cells in table) for i in range(4)]
+    lines = [f"  {a:{widths[0]}}  {b:{widths[1]}}  {c:{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in table]
+    settings = [f"  {key}={json.dumps(one['value'])}  {one['about']}" for key, one in shown["settings"].items()]
+    return "\n".join(
+        [
+            f"{shown['name']}: {shown['about']}",
+            f"source: {shown['source']}",
+            f"for {shown['tasks']:,} tasks and {shown['window']:,} bp, one sequence:",
+            *lines,
+            "settings (model.parameters in a recipe):",
+            *settings,
+        ]
+    )

@@ -1,0 +1,95 @@
+"""Convolutions along a sequence, as images with the channels innermost in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class SequenceConv(nn.Conv2d):
+    """A convolution along the sequence of (N, C, 1, L), with a faster backward pass on a CPU.
+
+    Args:
+        channels_in: C of (N, C, 1, L).
+        channels_out: C' of (N, C', 1, L').
+        kernel: Width.
+        padding: Zeros on either side.
+        dilation: Distance between taps.
+        groups: Groups of channels that do not mix.
+        bias: Whether there is one.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            channels_in,
+            channels_out,
+            (1, kernel),
+            padding=(0, padding),
+            dilation=(1, dilation),
+            groups=groups,
+            bias=bias,
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, 1, L) -> (N, C', 1, L + 2 padding - dilation (kernel - 1))."""
+        plain = (
+            self.groups > 1
+            or input.device.type != "cpu"
+            or input.dtype not in (torch.float32, torch.float64)
+            or torch.is_autocast_enabled("cpu")
+            or torch.compiler.is_compiling()
+            or not torch.is_grad_enabled()
+        )
+        if plain:
+            return super().forward(input)
+        y: Tensor = _Convolve.apply(input, self.weight, self.padding[1], self.dilation[1])  # type: ignore[no-untyped-call]
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+
+class _Convolve(torch.autograd.Function):
+    """PyTorch's convolution forward; backward as matrix products, one a tap.
+
+    In float32 oneDNN's backward pass reaches half of the rate that matrix products do. With the sequences of a batch
+    end to end, zeros between them, a tap is the same matrix a few rows on: nothing is copied for it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: int, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.padding, ctx.dilation = padding, dilation
+        return F.conv2d(x, weight, padding=(0, padding), dilation=(1, dilation))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        batch, channels, _, length = x.shape
+        taps, padded = weight.shape[3], length + 2 * ctx.padding
+        rows = batch * padded - ctx.dilation * (taps - 1)
+        by_output = F.pad(gradient.squeeze(2).transpose(1, 2), (0, 0, 0, padded - gradient.shape[3]))
+        by_output = by_output.reshape(batch * padded, -1)[:rows]
+        begins = [ctx.dilation * tap for tap in range(taps)]
+        by_weight = by_input = None
+        if ctx.needs_input_grad[1]:
+            inputs = F.pad(x.squeeze(2).transpose(1, 2), (0, 0, ctx.padding, ctx.padding)).reshape(batch * padded, -1)
+            by_weight = torch.stack([by_output.t() @ inputs[at : at + rows] for at in begins], dim=2).unsqueeze(2)
+        if ctx.needs_input_grad[0]:
+            sums = x.new_zeros(batch * padded, channels)
+            for tap, at in enumerate(begins):
+                sums[at : at + rows].addmm_(by_output, weight[:, :, 0, tap])
+            by_input = sums.view(batch, padded, channels)[:, ctx.padding : ctx.padding + length]
+            by_input = by_input.transpose(1, 2).unsqueeze(2)
+        return by_input, by_weight, None, None

@@ -1,0 +1,89 @@
+"""The bottleneck block of residual networks, along a sequence."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from noncoder.models.convolution import SequenceConv
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by what the channels' means say (Hu et al. 2018, arXiv:1709.01507).
+
+    Args:
+        channels: C of (N, C, 1, L).
+        reduction: How many times narrower the layer between is.
+    """
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, max(1, channels // reduction))
+        self.excite = nn.Linear(max(1, channels // reduction), channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 1, L) -> (N, C, 1, L)."""
+        scale = self.excite(F.relu(self.squeeze(x.mean(dim=(2, 3))))).sigmoid()
+        scaled: Tensor = x * scale[:, :, None, None]
+        return scaled
+
+
+class Bottleneck(nn.Module):
+    """Three convolutions, the middle one wide or grouped, beside a shortcut with a convolution of its own.
+
+    The width between follows Wide ResNet (arXiv:1605.07146), the groups ResNeXt (arXiv:1611.05431), the order of norm
+    and convolution He et al. 2016 (arXiv:1603.05027) for "pre" and He et al. 2015 (arXiv:1512.03385) for "post".
+
+    Args:
+        channels_in: C of (N, C, 1, L).
+        channels_out: C' of (N, C', 1, ceil(L / stride)).
+        inner: Channels between.
+        kernel: Width of the middle convolution, odd.
+        stride: One of so many positions is kept, by the first convolution.
+        groups: Groups of the middle convolution; they divide `inner`.
+        squeeze: Reduction of squeeze-and-excitation at the end; 0 for none.
+        activation: Norm and ReLU before each convolution, or norm after it and ReLU after that and after the sum.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        inner: int,
+        kernel: int,
+        stride: int,
+        groups: int,
+        squeeze: int,
+        activation: Literal["pre", "post"],
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        before, after = [channels_in, inner, inner], [inner, inner, channels_out]
+        normed = before if activation == "pre" else after
+        self.convolutions = nn.ModuleList(
+            [
+                nn.Conv2d(channels_in, inner, 1, stride=(1, stride), bias=False),
+                SequenceConv(inner, inner, kernel, kernel // 2, groups=groups, bias=False),
+                nn.Conv2d(inner, channels_out, 1, bias=False),
+            ]
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in normed)
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride=(1, stride), bias=False)
+        self.shortcut_norm = nn.BatchNorm2d(channels_in if activation == "pre" else channels_out)
+        self.squeeze = SqueezeExcitation(channels_out, squeeze) if squeeze else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 1, L) -> (N, C', 1, ceil(L / stride))."""
+        y = x
+        if self.activation == "pre":
+            for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+                y = convolution(F.relu(norm(y), inplace=True))
+            shortcut = self.shortcut(F.relu(self.shortcut_norm(x), inplace=True))
+            return self.squeeze(y) + shortcut  # type: ignore[no-any-return]
+        for i, (norm, convolution) in enumerate(zip(self.norms, self.convolutions, strict=True)):
+            y = norm(convolution(y))
+            if i < 2:
+                y = F.relu(y, inplace=True)
+        return F.relu(self.squeeze(y) + self.shortcut_norm(self.shortcut(x)), inplace=True)

@@ -1,0 +1,75 @@
+"""A model as a table of its layers: what each gives, and how many parameters it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from noncoder.models.registry import count_parameters, create_model
+
+
+class LayerRow(NamedTuple):
+    """A layer, or a part made of layers.
+
+    Attributes:
+        name: Its place in the model, e.g. "blocks.0".
+        kind: Its class, e.g. "Conv1d".
+        shape: What it gives for one sequence; None where it is not called as a module.
+        parameters: How many numbers in it training changes.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...] | None
+    parameters: int
+
+
+def layer_table(
+    name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None, depth: int = 2
+) -> list[LayerRow]:
+    """The layers of a model, in their order; no weights are made.
+
+    Args:
+        name: One of `list_models()`.
+        tasks: How many tasks, T.
+        window: How many bp it reads, L.
+        parameters: Its own settings; defaults for the rest.
+        depth: How far parts are taken apart; a part that is taken apart has no row of its own.
+
+    Raises:
+        NoncoderError: There is no such model or setting, or the window is too short.
+    """
+    with torch.device("meta"):
+        model = create_model(name, tasks, window, parameters).eval()
+        parts = list(_parts(model, depth))
+        shapes: dict[str, tuple[int, ...]] = {}
+        handles = [part.register_forward_hook(_note(shapes, place)) for place, part in parts]
+        with torch.no_grad():
+            model(torch.zeros(1, 4, window))
+        for handle in handles:
+            handle.remove()
+    shown = [LayerRow(place, type(part).__name__, shapes.get(place), count_parameters(part)) for place, part in parts]
+    loose = count_parameters(model) - sum(row.parameters for row in shown)
+    return [*shown, LayerRow("(others)", "Parameter", None, loose)] if loose else shown
+
+
+def _parts(module: nn.Module, depth: int, before: str = "") -> Iterator[tuple[str, nn.Module]]:
+    for name, part in module.named_children():
+        if isinstance(part, nn.ModuleList):  # a list is no layer: it is not called itself
+            yield from _parts(part, depth, f"{before}{name}.")
+        # A part with parameters of its own would lose them if only its children had rows.
+        elif depth == 1 or not list(part.children()) or any(True for _ in part.parameters(recurse=False)):
+            yield before + name, part
+        else:
+            yield from _parts(part, depth - 1, f"{before}{name}.")
+
+
+def _note(shapes: dict[str, tuple[int, ...]], place: str) -> Any:
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        tensor = output if isinstance(output, Tensor) else output[0]
+        shapes[place] = tuple(tensor.shape[1:])
+
+    return hook
