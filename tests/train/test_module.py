@@ -47,7 +47,7 @@ def test_l1_penalises_what_enters_the_last_layer_summed_over_units_and_windows(b
     plain, gradients = loss_and_gradients(batch)
     loss, penalised = loss_and_gradients(batch, l1=0.25)
     model = small_model()
-    entering = model.hidden(model.features(one_hot(batch.codes)))
+    entering = model.get_submodule("hidden")(model.features(one_hot(batch.codes)))
     assert entering.shape == (4, 6)
     expected = 0.25 * entering.abs().sum()
     torch.testing.assert_close(loss - plain, expected.detach())

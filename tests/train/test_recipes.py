@@ -14,6 +14,7 @@ import noncoder
 from noncoder.config import RunConfig, read_recipe
 from noncoder.models import create_model
 from noncoder.train import train
+from noncoder.train.checkpoint import LastCheckpoint
 from tests.conftest import make_store, random_genome
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes/deepsea").glob("*.yaml"))
@@ -41,6 +42,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder that does not outlive its test: the checkpoints of a model of 68 million weights take gigabytes."""
     yield tmp_path
     shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_resumption(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resumption has its own tests; its checkpoints would take much of the time of these."""
+    monkeypatch.setattr(LastCheckpoint, "on_train_batch_end", lambda *_: None)
 
 
 def check_two_steps(config: RunConfig) -> None:

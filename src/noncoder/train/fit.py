@@ -106,7 +106,11 @@ def _trainer(config: RunConfig, folder: RunFolder, steps: int, interval: int, lo
     callbacks: list[Callback] = [
         log,
         EarlyStopping("score", mode="max", patience=settings.patience),
-        ModelCheckpoint(folder.train, "best", monitor="score", mode="max", enable_version_counter=False),
+        # Without the optimiser's state, half or two thirds of a checkpoint; averaged weights are part of a callback's.
+        ModelCheckpoint(
+            folder.train, "best", monitor="score", mode="max", save_weights_only=not settings.average,
+            enable_version_counter=False,
+        ),
         # After all others, whose states it saves.
         LastCheckpoint(folder.last, max(1, steps // 20), interval * settings.accumulate),
     ]  # fmt: skip
