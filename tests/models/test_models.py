@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, get_args, get_origin
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from noncoder.models import (
     SequenceModel,
     count_parameters,
     create_model,
+    layer_table,
     list_models,
     model_entry,
     register,
@@ -25,6 +28,30 @@ TASKS, WINDOW = 7, 240
 def one_hot_dna(n: int, window: int = WINDOW, seed: int = 0) -> torch.Tensor:
     codes = np.random.default_rng(seed).integers(0, 4, (n, window))
     return torch.from_numpy(np.eye(4, dtype=np.float32)[codes].transpose(0, 2, 1).copy())
+
+
+# Settings that make a model small enough for a test of each of its corners; a model without an entry is tested whole.
+SMALL: dict[str, dict[str, Any]] = {
+    "compact": {"channels": 16, "heads": 2},
+    "deepsea": {"hidden": 16},
+    "wideresnet-lstm": {"width": 16, "expansion": 2, "hidden": 32},
+    "wideresnet-txl": {"width": 16, "expansion": 2, "core_layers": 2, "hidden": 32},
+}
+# Corners that are mistakes: a message, not a model, is what they should give.
+REFUSED = {("wideresnet-lstm", "skip", "add")}
+
+
+def corners(name: str) -> list[tuple[str, Any]]:
+    """Each other choice of a setting with choices, both values of a switch, and 0 where it is allowed."""
+    found: list[tuple[str, Any]] = []
+    for key, field in model_entry(name).config.model_fields.items():
+        if get_origin(field.annotation) is Literal:
+            found += [(key, choice) for choice in get_args(field.annotation) if choice != field.default]
+        elif field.annotation is bool:
+            found.append((key, not field.default))
+        elif any(getattr(limit, "ge", None) == 0 for limit in field.metadata) and field.default != 0:
+            found.append((key, 0))
+    return found
 
 
 @pytest.fixture(params=list_models())
@@ -76,13 +103,42 @@ def test_logits_do_not_depend_on_the_batch(model: SequenceModel) -> None:
     torch.testing.assert_close(shuffled, together, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"), [(name, *corner) for name in list_models() for corner in corners(name)]
+)
+def test_a_model_is_whole_in_every_corner_of_its_settings(name: str, key: str, value: Any) -> None:
+    torch.manual_seed(0)
+    settings = SMALL.get(name, {}) | {key: value}
+    if (name, key, value) in REFUSED:
+        with pytest.raises(ConfigError):
+            create_model(name, TASKS, WINDOW, settings)
+        return
+    model = create_model(name, TASKS, WINDOW, settings)
+    x = one_hot_dna(4)
+    x[0, :, 100:] = 0
+    model(x).square().sum().backward()
+    for part, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, part
+            assert torch.isfinite(parameter.grad).all(), part
+            assert parameter.grad.abs().sum() > 0, part
+    model.eval()
+    with torch.no_grad():
+        together, alone = model(x), torch.cat([model(x[i : i + 1]) for i in range(4)])
+    assert together.shape == (4, TASKS)
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
+
+
 def test_a_window_of_n_gives_finite_logits(model: SequenceModel) -> None:
     assert torch.isfinite(model.eval()(torch.zeros(2, 4, WINDOW))).all()
 
 
-def test_a_tiny_batch_can_be_learned_by_heart(model: SequenceModel) -> None:
+@pytest.mark.parametrize("name", list_models())
+def test_a_tiny_batch_can_be_learned_by_heart(name: str) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, TASKS, WINDOW, SMALL.get(name))
     x, y = one_hot_dna(6), torch.randint(0, 2, (6, TASKS), generator=torch.manual_seed(1)).float()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2 if name in SMALL else 1e-3)
     model.train()
     losses = []
     for _ in range(30):
@@ -142,11 +198,23 @@ def test_two_models_cannot_share_a_name() -> None:
         ("deepsea", {}, 52_843_119),  # the published weights (FC 925)
         ("deepsea", {"hidden": 919}, 52_532_319),  # the released training code
         ("compact", {}, 1_280_023),
+        ("wideresnet-txl", {}, 39_239_447),
+        ("wideresnet-lstm", {}, 44_911_559),
     ],
 )
 def test_parameter_counts_for_919_tasks_of_1000_bp(name: str, parameters: dict[str, int], expected: int) -> None:
     with torch.device("meta"):
         assert count_parameters(create_model(name, 919, 1000, parameters)) == expected
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_the_table_of_layers_holds_every_parameter_and_ends_at_the_tasks(name: str) -> None:
+    for depth in (1, 2, 9):
+        rows = layer_table(name, TASKS, WINDOW, depth=depth)
+        with torch.device("meta"):
+            assert sum(row.parameters for row in rows) == count_parameters(create_model(name, TASKS, WINDOW))
+    assert len(layer_table(name, TASKS, WINDOW)) > 2
+    assert any(row.shape == (TASKS,) for row in rows)
 
 
 def test_deepsea_begins_as_its_formula_says() -> None:
