@@ -104,7 +104,7 @@ def test_one_bias_a_gate_is_one_for_parameters_optimisers_and_files() -> None:
 
 def test_recurrent_layers_begin_as_keras_begins_them() -> None:
     torch.manual_seed(0)
-    layer = KerasLSTM(30, 8, 1)
+    layer: Any = KerasLSTM(30, 8, 1)
     for gate in layer.weight_hh_l0.detach().chunk(4):
         torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=0)
     limit = (6 / (30 + 8)) ** 0.5

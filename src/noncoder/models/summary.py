@@ -48,7 +48,7 @@ def layer_table(
         shapes: dict[str, tuple[int, ...]] = {}
         for part in model.modules():
             if isinstance(part, nn.RNNBase):  # which runs step by step where there are no numbers: seconds for a shape
-                part.forward = _recurrent_shape(part)  # type: ignore[method-assign]
+                part.forward = _recurrent_shape(part)
         for place, part in parts:
             part.register_forward_hook(_note(shapes, place))
         with torch.no_grad():

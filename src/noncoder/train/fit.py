@@ -20,7 +20,7 @@ from noncoder.files import locked, plain_json, write_json
 from noncoder.models import SequenceModel, check_model, count_parameters, create_model, set_prior_bias
 from noncoder.predictor import Predictor
 from noncoder.train.checkpoint import LastCheckpoint
-from noncoder.train.device import choose_accelerator, choose_precision
+from noncoder.train.device import choose_accelerator, choose_precision, keep_freed_memory
 from noncoder.train.log import TrainingLog
 from noncoder.train.module import TrainingModule
 from noncoder.train.provenance import device_name, git_commit, package_versions
@@ -117,6 +117,8 @@ def _trainer(config: RunConfig, folder: RunFolder, steps: int, interval: int, lo
     if settings.average:
         callbacks.insert(0, EMAWeightAveraging(decay=settings.average))
     accelerator = choose_accelerator(settings)
+    if accelerator == "cpu":
+        keep_freed_memory()
     return pl.Trainer(
         accelerator=accelerator,
         devices=1,
