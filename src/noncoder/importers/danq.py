@@ -83,7 +83,7 @@ def _layers(path: Path, file: h5py.File) -> list[list[h5py.Dataset]]:
             layers.append(parameters)
     if [len(layer) for layer in layers] != _PARAMETERS:
         raise InputError(
-            f"{path} has layers of {', '.join(str(len(layer)) for layer in layers)} parameters",
+            f"{path} has layers of {', '.join(str(len(layer)) for layer in layers) or 'no'} parameters",
             expected="2, 24, 2, 2: a convolution, two LSTMs and two dense layers",
         )
     return layers
@@ -113,7 +113,7 @@ def _check(path: Path, layers: list[list[h5py.Dataset]]) -> str:
 
 def _convert(layers: list[list[h5py.Dataset]]) -> Weights:
     convolution, lstms, hidden, output = layers
-    kernel = _values(convolution[0])[:, ACGT_OF_AGCT, ::-1, 0]
+    kernel = _values(convolution[0])[..., 0][:, ACGT_OF_AGCT, ::-1]
     return {
         "convolution.weight": _tensor(kernel),
         "convolution.bias": _tensor(_values(convolution[1])),
