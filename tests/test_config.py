@@ -60,7 +60,28 @@ class TestValidate:
             (TrainConfig, {"epochs": 0}, "epochs: input should be greater than 0, not 0"),
             (TrainConfig, {"epochs": "many"}, "epochs: input should be a valid number"),
             (TrainConfig, {"warmup": 1}, "warmup: input should be less than 1, not 1"),
-            (TrainConfig, {"decay": "cosin"}, "decay: input should be 'cosine', 'linear' or 'constant', not 'cosin'"),
+            (
+                TrainConfig,
+                {"decay": "cosin"},
+                "decay: input should be 'cosine', 'linear', 'constant', 'step' or 'inverse'",
+            ),
+            (TrainConfig, {"momentum": 0.5}, "momentum says nothing with adamw, only with sgd"),
+            (
+                TrainConfig,
+                {"optimizer": "sgd", "epsilon": 1e-7},
+                "epsilon says nothing with sgd, only with adamw and adam",
+            ),
+            (TrainConfig, {"decay_rate": 1e-6}, "decay_rate says nothing with cosine, only with inverse"),
+            (TrainConfig, {"warmup": 0.1, "warmup_steps": 5}, "give either warmup or warmup_steps"),
+            (TrainConfig, {"betas": [0.9, 1]}, "betas.1: input should be less than 1, not 1"),
+            (
+                TrainConfig,
+                {"output_bias": 1},
+                "output_bias: should be 'prevalence', 'zero' or a share above 0 and below 1",
+            ),
+            (TrainConfig, {"output_bias": True}, "output_bias: should be"),
+            (TrainConfig, {"output_bias": "none"}, "output_bias: should be"),
+            (TrainConfig, {"output_bias": [0.5]}, "output_bias: should be"),
             (TrainConfig, {"batch_size": 1.5}, "batch_size: input should be a valid integer"),
             (TrainConfig, {"learning_rate": math.nan}, "learning_rate: input should be a finite number"),
             (BuildConfig, {**BUILD, "label": "overlap"}, "label: should be 'summit' or 'overlap:F'"),
@@ -219,8 +240,8 @@ class TestWriteRecipe:
         assert "  # Passes over the training split.\n  epochs: 6\n" in text
 
     def test_every_shipped_recipe_is_read(self) -> None:
-        recipes = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
-        assert {recipe.name for recipe in recipes} >= {"demo.yaml", "yeast.yaml"}
+        recipes = sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml"))
+        assert {recipe.name for recipe in recipes} >= {"demo.yaml", "yeast.yaml", "danq.yaml"}
         for recipe in recipes:
             config = read_recipe(recipe)
             assert validate(RunConfig, yaml.safe_load(write_recipe(config)), "x") == config

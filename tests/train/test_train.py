@@ -22,6 +22,7 @@ from noncoder.data.simulate import simulate_store
 from noncoder.errors import ConfigError, InputError, StoreError
 from noncoder.metrics import rank
 from noncoder.train import RunFolder, train
+from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.device import choose_precision
 from noncoder.train.run import is_trained, read_run
 
@@ -117,6 +118,36 @@ def test_the_last_bias_starts_at_the_share_of_positives(recipe: Callable[..., Ru
     np.testing.assert_allclose(torch.sigmoid(predictor.model.output.bias).detach().numpy(), share, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("start", "share"), [(0.02, 0.02), ("zero", 0.5)])
+def test_the_last_bias_starts_at_a_number(recipe: Callable[..., RunConfig], start: float | str, share: float) -> None:
+    config = recipe(learning_rate=1e-9, epochs=1, output_bias=start)
+    train(config)
+    bias = noncoder.load(config.run).model.output.bias
+    np.testing.assert_allclose(torch.sigmoid(bias).detach().numpy(), share, rtol=1e-4)
+
+
+def test_the_lowest_loss_can_decide_which_weights_are_kept(recipe: Callable[..., RunConfig]) -> None:
+    # A rate so high that the loss grows while the ranking still gets better.
+    kept = {}
+    for monitor in ("loss", "average_precision"):
+        config = recipe(monitor, monitor=monitor, epochs=8, learning_rate=0.03, validations=2, patience=16)
+        summary = train(config)
+        valid = rows(RunFolder(config.run).train / "valid.csv")
+        best = (min if monitor == "loss" else max)(float(row[monitor]) for row in valid)
+        assert summary["best"][monitor] == best
+        kept[monitor] = summary["best"]["step"]
+    assert kept["loss"] != kept["average_precision"], "the two choose alike here"
+
+
+def test_norms_are_limited_in_the_kept_weights(recipe: Callable[..., RunConfig]) -> None:
+    config = recipe(max_norm=0.2, epochs=1)
+    train(config)
+    model = noncoder.load(config.run).model
+    norms = [float(part.weight.detach().flatten(1).norm(dim=1).max()) for part in model.modules()
+             if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]  # fmt: skip
+    assert max(norms) == pytest.approx(0.2, rel=1e-3)
+
+
 def test_accumulated_batches_count_as_one_step(recipe: Callable[..., RunConfig], store_path: Path) -> None:
     summary = train(recipe(epochs=1, accumulate=3))
     batches = -(-noncoder.open_store(store_path).indices("train").size // 16)
@@ -161,6 +192,39 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     assert all(torch.equal(a[name], b[name]) for name in a)
     logs = [rows(RunFolder(c.run).train / "log.csv") for c in (whole, broken)]
     assert [(r["windows"], r["loss"]) for r in logs[0]] == [(r["windows"], r["loss"]) for r in logs[1]]
+
+
+PAPERS: list[dict[str, Any]] = [
+    {"optimizer": "sgd", "momentum": 0.9, "dampening": 0.9, "learning_rate": 0.5, "max_norm": 0.5, "l1": 1e-4,
+     "decay": "inverse", "decay_rate": 0.01, "weight_decay": 1e-4},
+    {"optimizer": "rmsprop", "decay": "step", "monitor": "loss", "warmup_steps": 5, "accumulate": 2, "epsilon": 1e-5},
+    {"optimizer": "adam", "amsgrad": True, "betas": [0.5, 0.9], "weight_decay": 1e-3, "output_bias": 0.02},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", PAPERS, ids=[str(settings["optimizer"]) for settings in PAPERS])
+def test_each_optimiser_goes_on_as_if_it_had_not_been_interrupted(
+    recipe: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    whole, broken = recipe("whole", epochs=3, **settings), recipe("broken", epochs=3, **settings)
+    train(whole)
+    save = LastCheckpoint.on_train_batch_end
+
+    def save_and_fail(self: LastCheckpoint, *args: Any) -> None:
+        save(self, *args)
+        if self.saved and self.batches == 19:  # in the second pass, some steps after the last save
+            raise RuntimeError("the power is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LastCheckpoint, "on_train_batch_end", save_and_fail)
+        with pytest.raises(RuntimeError, match="power"):
+            train(broken)
+    train(broken)
+    a, b = (load_file(RunFolder(c.run).predictor / "weights.safetensors") for c in (whole, broken))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    logs = [rows(RunFolder(c.run).train / "log.csv") for c in (whole, broken)]
+    assert [(r["windows"], r["loss"]) for r in logs[0]] == [(r["windows"], r["loss"]) for r in logs[1]]
+    assert len({row["learning_rate"] for row in logs[0]}) > 1
 
 
 def test_ctrl_c_ends_with_one_message_and_training_goes_on(recipe: Callable[..., RunConfig], tmp_path: Path) -> None:

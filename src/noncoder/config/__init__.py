@@ -1,5 +1,6 @@
 """Recipes: frozen sections, read from YAML, overridden by dotted keys."""
 
+from noncoder.config.base import Section
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
 from noncoder.config.sections import (
     BuildConfig,
@@ -9,10 +10,9 @@ from noncoder.config.sections import (
     PackConfig,
     ReportConfig,
     RunConfig,
-    Section,
     SimulateConfig,
-    TrainConfig,
 )
+from noncoder.config.training import TrainConfig
 from noncoder.config.validation import validate
 
 __all__ = [

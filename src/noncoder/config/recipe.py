@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from noncoder.config.sections import RunConfig, Section
+from noncoder.config.base import Section
+from noncoder.config.sections import RunConfig
 from noncoder.config.validation import validate
 from noncoder.errors import ConfigError, did_you_mean
 

@@ -1,14 +1,14 @@
-"""Recipes: frozen sections, read from YAML, overridden by dotted keys.
-
-A field's docstring is also its help on the command line and its comment in a written recipe.
-"""
+"""The sections of a recipe, but for training's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from noncoder.config.base import Section
+from noncoder.config.training import TrainConfig
 
 
 def _label_rule(rule: str) -> str:
@@ -31,12 +31,6 @@ def _keep_rule(rule: str) -> str:
 
 LabelRule = Annotated[str, AfterValidator(_label_rule)]
 KeepRule = Annotated[str, AfterValidator(_keep_rule)]
-
-
-class Section(BaseModel):
-    """A frozen part of a recipe; a key that it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class BuildConfig(Section):
@@ -157,45 +151,8 @@ class ModelConfig(Section):
 
     name: str = "compact"
     """Its name; `noncoder models` lists them."""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
     """Its own settings; `noncoder models NAME` lists them."""
-
-
-class TrainConfig(Section):
-    """How the network is trained."""
-
-    epochs: float = Field(6, gt=0)
-    """Passes over the training split."""
-    batch_size: int = Field(128, ge=1)
-    """Windows a forward pass."""
-    accumulate: int = Field(1, ge=1)
-    """Batches an optimiser step."""
-    learning_rate: float = Field(2e-3, gt=0)
-    """The highest learning rate."""
-    warmup: float = Field(0.05, ge=0, lt=1)
-    """Share of the steps over which the learning rate rises linearly from zero."""
-    decay: Literal["cosine", "linear", "constant"] = "cosine"
-    """How the learning rate falls to zero after the warm-up."""
-    weight_decay: float = Field(0.01, ge=0)
-    """AdamW's decay of weight matrices and kernels; biases and norms have none."""
-    clip: float = Field(1.0, ge=0)
-    """Largest norm of the gradient; 0 for no clipping."""
-    average: float = Field(0.0, ge=0, lt=1)
-    """Decay a step of the exponential moving average of the weights that is validated and kept; 0 for none."""
-    shift: int = Field(0, ge=0)
-    """Training windows are moved by up to this many bp either way."""
-    validations: float = Field(1, gt=0)
-    """Validations a pass."""
-    patience: int = Field(5, ge=1)
-    """Validations without a better average precision after which training stops."""
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """Arithmetic of the forward and backward passes; `auto` is bfloat16 where the device computes in it."""
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where to train."""
-    compile: bool = False
-    """Compile the network with torch.compile; costs half a minute, pays on long runs."""
-    prior_bias: bool = True
-    """Start each task's last bias at the logit of its share of positives in training."""
 
 
 class EvaluateConfig(Section):

@@ -46,11 +46,13 @@ def layer_table(
         model = create_model(name, tasks, window, parameters).eval()
         parts = list(_parts(model, depth))
         shapes: dict[str, tuple[int, ...]] = {}
-        handles = [part.register_forward_hook(_note(shapes, place)) for place, part in parts]
+        for part in model.modules():
+            if isinstance(part, nn.RNNBase):  # which runs step by step where there are no numbers: seconds for a shape
+                part.forward = _recurrent_shape(part)
+        for place, part in parts:
+            part.register_forward_hook(_note(shapes, place))
         with torch.no_grad():
             model(torch.zeros(1, 4, window))
-        for handle in handles:
-            handle.remove()
     shown = [LayerRow(place, type(part).__name__, shapes.get(place), count_parameters(part)) for place, part in parts]
     loose = count_parameters(model) - sum(row.parameters for row in shown)
     return [*shown, LayerRow("(others)", "Parameter", None, loose)] if loose else shown
@@ -73,3 +75,12 @@ def _note(shapes: dict[str, tuple[int, ...]], place: str) -> Any:
         shapes[place] = tuple(tensor.shape[1:])
 
     return hook
+
+
+def _recurrent_shape(layer: nn.RNNBase) -> Any:
+    directions = 2 if layer.bidirectional else 1
+
+    def forward(x: Tensor, state: Any = None) -> tuple[Tensor, None]:
+        return x.new_empty(*x.shape[:2], directions * layer.hidden_size), None
+
+    return forward

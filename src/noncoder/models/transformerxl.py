@@ -229,10 +229,11 @@ class _LogSumExp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        scores = torch.bmm(a, b).float()
+        scores = torch.bmm(a, b)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         by_query = scores.view(scores.shape[0], -1, *c.shape)
         by_query.add_(c)
-        # A query that no slot is in reach of gives minus infinity, not NaN.
+        # For a query that sees no slot, all scores are minus infinity: the result is too, not NaN.
         highest = scores.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
         total = scores.sub_(highest).exp_().sum(dim=-1, keepdim=True)
         ctx.save_for_backward(a, b, scores, total)
@@ -254,8 +255,13 @@ def zero_memory_score(rows: Tensor, position: Tensor, blocked: Tensor) -> Tensor
         blocked: 0, or minus infinity where a query does not see a slot, (L, R').
 
     Returns:
-        (H, N * L, 1), minus infinity for a query that sees none.
+        (H, N * L, 1); for a query that sees none, so low that the softmax gives it nothing.
     """
+    if torch.compiler.is_compiling():  # the compiler fuses the plain formula itself
+        scores = (rows @ position).view(rows.shape[0], -1, *blocked.shape).float() + blocked
+        # A query that sees none would have a gradient of NaN from minus infinity.
+        summed = scores.clamp(min=torch.finfo(scores.dtype).min).logsumexp(dim=-1, keepdim=True)
+        return summed.flatten(1, 2).to(rows.dtype)
     score: Tensor = _LogSumExp.apply(rows, position, blocked)  # type: ignore[no-untyped-call]
     return score.to(rows.dtype)
 

@@ -152,6 +152,29 @@ def load_jaspar(names: Iterable[str], release: str = JASPAR_RELEASE, taxon: str 
         return [_from_jaspar(database.fetch_motif_by_id(matrix)) for matrix in ids]
 
 
+def load_jaspar_collection(release: str = JASPAR_RELEASE, taxon: str = "vertebrates") -> list[Motif]:
+    """All motifs of JASPAR's CORE collection of a taxon, the latest version of each, ordered by id.
+
+    Args:
+        release: E.g. "JASPAR2016", which has 519 of vertebrates.
+        taxon: JASPAR's taxonomic group.
+
+    Raises:
+        UnknownNameError: There is no such release or taxon.
+    """
+    import pyjaspar  # reads Biopython, which is slow to import and needed here alone
+
+    if release not in pyjaspar.jaspar_releases:
+        raise UnknownNameError("JASPAR release", release, pyjaspar.jaspar_releases)
+    database = pyjaspar.jaspardb(release=release)
+    with closing(database.conn) as connection:
+        records = database.fetch_motifs(collection="CORE", tax_group=[taxon])
+        if not records:
+            taxa = connection.execute("SELECT DISTINCT VAL FROM MATRIX_ANNOTATION WHERE TAG = 'tax_group'")
+            raise UnknownNameError("taxonomic group", taxon, [value for (value,) in taxa])
+        return sorted(map(_from_jaspar, records), key=lambda motif: motif.id or "")
+
+
 def _jaspar_index(connection: Any, taxon: str) -> tuple[dict[str, str], dict[str, str]]:
     """Full matrix ids by id, base id and name: as written, and in folded case."""
     rows = connection.execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,6 +14,9 @@ import lightning.pytorch as pl
 
 class LastCheckpoint(pl.Callback):
     """Saves every few optimiser steps, and when interrupted; the file is complete or the one before.
+
+    Saving takes at most about a twentieth of the time: where a model is so large that the steps until the next save
+    would take less than twenty times as long as a save, it waits.
 
     Ctrl-C is heeded between two batches: an exception in the midst of one may end up in code that drops it. A second
     Ctrl-C ends the process at once.
@@ -30,6 +34,7 @@ class LastCheckpoint(pl.Callback):
         self.path, self.every, self.between = path, every, batches_between_validations
         self.batches = self.saved = self.seen = 0
         self.interrupted = False
+        self._rest_until = 0.0
         self._before: Any = None
 
     def state_dict(self) -> dict[str, int]:
@@ -73,12 +78,16 @@ class LastCheckpoint(pl.Callback):
         self.batches += 1
         stepped = trainer.global_step > self.seen
         self.seen = trainer.global_step
-        due = self.interrupted or self.seen - self.saved >= self.every
+        rested = time.perf_counter() >= self._rest_until
+        due = self.interrupted or (self.seen - self.saved >= self.every and rested)
         if stepped and due and self.batches % self.between:
             self.saved = self.seen
+            began = time.perf_counter()
             partial = self.path.with_name(f".{self.path.name}")
             trainer.save_checkpoint(partial)
             partial.replace(self.path)
+            now = time.perf_counter()
+            self._rest_until = now + 20 * (now - began)
             if self.interrupted:
                 raise KeyboardInterrupt
 

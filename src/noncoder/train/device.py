@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from typing import Any
 
@@ -30,6 +31,19 @@ def choose_precision(settings: TrainConfig, accelerator: str) -> Any:
         return settings.precision
     native = torch.cuda.is_bf16_supported(False) if accelerator == "gpu" else _cpu_has_bfloat16()
     return "bf16-mixed" if native else "32-true"
+
+
+def keep_freed_memory() -> None:
+    """Has glibc keep what tensors free, for the next ones, where it would give it back to the system each time.
+
+    A training step on a CPU takes and frees the same large tensors again and again; each page that comes back from the
+    system has to be cleared first. A process holds its peak then, which a training does anyway.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3
+        mallopt(mmap_threshold, 1 << 30)
+        mallopt(trim_threshold, (1 << 31) - 1)
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -20,7 +20,7 @@ from noncoder.files import locked, plain_json, write_json
 from noncoder.models import SequenceModel, check_model, count_parameters, create_model, set_prior_bias
 from noncoder.predictor import Predictor
 from noncoder.train.checkpoint import LastCheckpoint
-from noncoder.train.device import choose_accelerator, choose_precision
+from noncoder.train.device import choose_accelerator, choose_precision, keep_freed_memory
 from noncoder.train.log import TrainingLog
 from noncoder.train.module import TrainingModule
 from noncoder.train.provenance import device_name, git_commit, package_versions
@@ -55,17 +55,15 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
 def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> dict[str, Any]:
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
-    if config.train.prior_bias:
-        known = torch.from_numpy(store.known_counts("train")).clamp(min=1)
-        set_prior_bias(model, torch.from_numpy(store.positives("train")) / known)
     settings = config.train
+    set_prior_bias(model, _first_shares(settings, store))
     training = Batches(
         store, store.indices("train"), settings.batch_size, config.seed, shuffle=True, random_strand=True,
         shift=settings.shift,
     )  # fmt: skip
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size)
     steps, interval = _plan(settings, len(training))
-    module = TrainingModule(model, settings, steps)
+    module = TrainingModule(model, settings, steps, steps_per_pass=math.ceil(len(training) / settings.accumulate))
     log = TrainingLog(
         folder.train, training.indices.size, settings.batch_size,
         every=max(1, steps * settings.accumulate // _ROWS_OF_LOG),
@@ -87,6 +85,14 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     return summary
 
 
+def _first_shares(settings: TrainConfig, store: Store) -> torch.Tensor:
+    """The share of positives that each task is predicted to have before training, (T,)."""
+    if settings.output_bias == "prevalence":
+        known = torch.from_numpy(store.known_counts("train")).clamp(min=1)
+        return torch.from_numpy(store.positives("train")) / known
+    return torch.full((len(store.tasks),), 0.5 if settings.output_bias == "zero" else settings.output_bias)
+
+
 def _plan(settings: TrainConfig, batches: int) -> tuple[int, int]:
     """Optimiser steps in all, and between validations; the last step is followed by a validation."""
     steps = settings.epochs * batches / settings.accumulate
@@ -100,13 +106,19 @@ def _trainer(config: RunConfig, folder: RunFolder, steps: int, interval: int, lo
     callbacks: list[Callback] = [
         log,
         EarlyStopping("score", mode="max", patience=settings.patience),
-        ModelCheckpoint(folder.train, "best", monitor="score", mode="max", enable_version_counter=False),
+        # Without the optimiser's state, half or two thirds of a checkpoint; averaged weights are part of a callback's.
+        ModelCheckpoint(
+            folder.train, "best", monitor="score", mode="max", save_weights_only=not settings.average,
+            enable_version_counter=False,
+        ),
         # After all others, whose states it saves.
         LastCheckpoint(folder.last, max(1, steps // 20), interval * settings.accumulate),
     ]  # fmt: skip
     if settings.average:
         callbacks.insert(0, EMAWeightAveraging(decay=settings.average))
     accelerator = choose_accelerator(settings)
+    if accelerator == "cpu":
+        keep_freed_memory()
     return pl.Trainer(
         accelerator=accelerator,
         devices=1,

@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from noncoder.config import TrainConfig
 from noncoder.data.loading import Batch, one_hot
@@ -24,18 +25,39 @@ class TrainingModule(pl.LightningModule):
         model: The network.
         config: The recipe's section on training.
         steps: Optimiser steps in all.
+        steps_per_pass: Optimiser steps a pass over the training split.
     """
 
-    def __init__(self, model: SequenceModel, config: TrainConfig, steps: int) -> None:
+    def __init__(self, model: SequenceModel, config: TrainConfig, steps: int, steps_per_pass: float) -> None:
         super().__init__()
-        self.model, self.settings, self.steps = model, config, steps
+        self.model, self.settings, self.steps, self.steps_per_pass = model, config, steps, steps_per_pass
         self.run_model: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
         self._valid: list[tuple[Tensor, Tensor, Tensor | None]] = []
         self.validation: dict[str, float] = {}
+        self._last_input: Tensor | None = None
+        self._hook: RemovableHandle | None = None
+
+    def on_fit_start(self) -> None:
+        """Taps what enters the last layer, where it is penalised; models know nothing of it."""
+        if self.settings.l1:
+            self._hook = self.model.output.register_forward_pre_hook(self._keep_last_input)
+
+    def on_fit_end(self) -> None:
+        """Leaves the model as it was."""
+        if self._hook is not None:
+            self._hook.remove()
+        self._last_input = None
+
+    def _keep_last_input(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._last_input = inputs[0] if layer.training else None
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch."""
-        return binary_cross_entropy(self.run_model(one_hot(batch.codes)), batch.labels, batch.known)
+        loss = binary_cross_entropy(self.run_model(one_hot(batch.codes)), batch.labels, batch.known)
+        if self._last_input is not None:
+            loss = loss + self.settings.l1 * self._last_input.float().abs().sum()
+            self._last_input = None  # or it would keep the batch's graph until the next
+        return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collects the logits of a batch; validation reads the forward strand, in float32, whose ranks do not tie."""
@@ -59,14 +81,14 @@ class TrainingModule(pl.LightningModule):
             "tasks": int(scored.sum()),
         }
         # Early stopping and the best checkpoint need a number even where no task can be scored.
-        self.log(
-            "score", self.validation["average_precision"] if scored.any() else -self.validation["loss"], logger=False
-        )
+        by_loss = self.settings.monitor == "loss" or not scored.any()
+        self.log("score", -self.validation["loss"] if by_loss else self.validation["average_precision"], logger=False)
 
     def configure_optimizers(self) -> Any:
-        """AdamW, with the learning rate set before each optimiser step."""
+        """The optimiser, with the learning rate set before each of its steps."""
         optimizer = make_optimizer(self.model, self.settings)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_factor(self.settings, self.steps))
+        factor = learning_rate_factor(self.settings, self.steps, self.steps_per_pass)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

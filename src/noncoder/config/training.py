@@ -1,0 +1,112 @@
+"""The section of a recipe on training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from noncoder.config.base import Section
+
+# Which settings say something only with some of the optimisers, or of the kinds of decay.
+_OF_OPTIMIZERS = {
+    "betas": ("adamw", "adam"),
+    "amsgrad": ("adamw", "adam"),
+    "momentum": ("sgd",),
+    "dampening": ("sgd",),
+    "rho": ("rmsprop",),
+    "epsilon": ("adamw", "adam", "rmsprop"),
+}
+_OF_DECAYS = {"decay_factor": ("step",), "decay_every": ("step",), "decay_rate": ("inverse",)}
+
+
+def _output_bias(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value in ("prevalence", "zero") or (number and 0 < value < 1):
+        return value
+    raise ValueError("should be 'prevalence', 'zero' or a share above 0 and below 1, e.g. 0.02")
+
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+OutputBias = Annotated[float | Literal["prevalence", "zero"], BeforeValidator(_output_bias)]
+
+
+class TrainConfig(Section):
+    """How the network is trained."""
+
+    epochs: float = Field(6, gt=0)
+    """Passes over the training split."""
+    batch_size: int = Field(128, ge=1)
+    """Windows a forward pass."""
+    accumulate: int = Field(1, ge=1)
+    """Batches an optimiser step."""
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    """The optimiser; `rmsprop` is that of the first versions of Keras, with epsilon inside the square root."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """The highest learning rate."""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    """What the running means of the gradient and of its square keep a step; adamw and adam."""
+    amsgrad: bool = False
+    """Divide by the largest mean square so far, not by the present one; adamw and adam."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """What the running sum of the gradients keeps a step; sgd."""
+    dampening: float = Field(0, ge=0, le=1)
+    """The share of each gradient that the running sum leaves out; sgd. Torch7 leaves out `momentum` of it."""
+    rho: float = Field(0.9, ge=0, lt=1)
+    """What the running mean of the squared gradient keeps a step; rmsprop."""
+    epsilon: float | None = Field(None, gt=0)
+    """What keeps the division by the root of the mean square finite; by default 1e-8, with rmsprop 1e-6."""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises linearly from zero."""
+    warmup_steps: int = Field(0, ge=0)
+    """In place of `warmup`: optimiser steps of the rise, the last of them at the full rate; 0 for `warmup`."""
+    decay: Literal["cosine", "linear", "constant", "step", "inverse"] = "cosine"
+    """How the learning rate falls after the warm-up: to zero at the end (`cosine`, `linear`), not at all, by a factor
+    every so many passes (`step`), or as 1 / (1 + `decay_rate` * optimiser steps) (`inverse`)."""
+    decay_factor: float = Field(0.9, gt=0, le=1)
+    """What the learning rate is multiplied by every `decay_every` passes; step."""
+    decay_every: float = Field(1, gt=0)
+    """Passes after which the learning rate is multiplied by `decay_factor`; step."""
+    decay_rate: float = Field(0, ge=0)
+    """How fast the learning rate falls, a step; inverse."""
+    weight_decay: float = Field(0.01, ge=0)
+    """With adamw, the decay of weight matrices and kernels, apart from the gradient; biases and norms have none. With
+    the other optimisers an L2 penalty of half of this on all parameters, in the gradient."""
+    l1: float = Field(0, ge=0)
+    """L1 penalty on what enters the last layer, summed over units and windows of a batch; it is part of the logged
+    training loss."""
+    max_norm: float = Field(0, ge=0)
+    """Largest norm of the weights into one output unit of a convolution or linear layer, kept after every optimiser
+    step; 0 for no limit."""
+    clip: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0 for no clipping."""
+    average: float = Field(0.0, ge=0, lt=1)
+    """Decay a step of the exponential moving average of the weights that is validated and kept; 0 for none."""
+    shift: int = Field(0, ge=0)
+    """Training windows are moved by up to this many bp either way."""
+    validations: float = Field(1, gt=0)
+    """Validations a pass."""
+    monitor: Literal["average_precision", "loss"] = "average_precision"
+    """What makes a validation better than another: a higher mean average precision or a lower loss. The weights of the
+    best are kept."""
+    patience: int = Field(5, ge=1)
+    """Validations without a better one, by `monitor`, after which training stops."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """Arithmetic of the forward and backward passes; `auto` is bfloat16 where the device computes in it."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to train."""
+    compile: bool = False
+    """Compile the network with torch.compile; costs half a minute, pays on long runs."""
+    output_bias: OutputBias = "prevalence"
+    """Where the last layer's bias starts: `prevalence`, at the logit of each task's share of positives in training; a
+    number such as 0.02, at the logit of this share for every task; `zero`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for chosen, settings in ((self.optimizer, _OF_OPTIMIZERS), (self.decay, _OF_DECAYS)):
+            for name, kinds in settings.items():
+                if chosen not in kinds and getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} says nothing with {chosen}, only with {' and '.join(kinds)}")
+        if self.warmup_steps and self.warmup not in (0, type(self).model_fields["warmup"].default):
+            raise ValueError("give either warmup or warmup_steps")
+        return self

@@ -1,0 +1,94 @@
+"""ChromDL (Hill et al., Nature Communications 2023; github.com/chrishil1/ChromDL).
+
+A GRU in both directions on the bases themselves, a separable and a plain convolution, two LSTMs in both directions and
+one dense layer. For 919 tasks and 1,000 bp: 10,414,445 parameters that training changes; with the 512 running means and
+variances of its batch norm, 10,414,957, which is Keras' total; PyTorch's two biases a gate of the LSTMs add 2,048. The
+GRU has two biases in both (Keras' `reset_after`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from noncoder.config import Section
+from noncoder.errors import InputError
+from noncoder.models.convolution import SequenceConv
+from noncoder.models.dropout import Dropout
+from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras, begin_like_keras
+from noncoder.models.registry import SequenceModel, register
+
+_SEPARABLE, _PLAIN, _MAXIMUM, _MEAN = 16, 8, 4, 8  # widths of the convolutions and poolings
+
+
+class ChromDLConfig(Section):
+    """Settings of ChromDL; the defaults are the published model."""
+
+    gru_units: int = Field(128, ge=1)
+    """Units of the GRU in each direction."""
+    separable: int = Field(750, ge=1)
+    """Channels of the separable convolution."""
+    kernels: int = Field(360, ge=1)
+    """Kernels of the plain convolution."""
+    units: int = Field(128, ge=1)
+    """Units of each LSTM in each direction."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Dropout after the first LSTM."""
+    lstm_biases: Literal[1, 2] = 1
+    """Biases a gate of the LSTMs: one as in Keras, two as in PyTorch."""
+
+
+@register(
+    "chromdl",
+    ChromDLConfig,
+    about="GRU, convolutions, two LSTMs: the best published single model of the DeepSEA set",
+    source="Hill et al. 2023, github.com/chrishil1/ChromDL",
+)
+class ChromDL(SequenceModel):
+    """ChromDL.
+
+    Args:
+        tasks: How many tasks, T.
+        window: How many bp it reads, L, at least 54.
+        config: Its settings.
+
+    Raises:
+        InputError: The window is too short.
+    """
+
+    def __init__(self, tasks: int, window: int, config: ChromDLConfig) -> None:
+        super().__init__(tasks, window, config)
+        positions = (window - _SEPARABLE - _PLAIN + 2) // _MAXIMUM // _MEAN
+        if positions < 1:
+            raise InputError(f"a window of {window} bp is too short for chromdl", expected="54 bp or more")
+        bases, units = 2 * config.gru_units, 2 * config.units
+        self.gru = nn.GRU(4, config.gru_units, bidirectional=True, batch_first=True)
+        self.depthwise = SequenceConv(bases, bases, _SEPARABLE, groups=bases, bias=False)
+        self.pointwise = SequenceConv(bases, config.separable, 1)
+        self.convolution = SequenceConv(config.separable, config.kernels, _PLAIN)
+        self.first_lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases)
+        self.dropout = Dropout(config.dropout)
+        self.norm = nn.BatchNorm1d(units, eps=1e-3, momentum=0.01)  # Keras' figures
+        self.second_lstm = KerasLSTM(units, config.units, config.lstm_biases)
+        self.output = nn.Linear(positions * units, tasks)
+        begin_like_keras(self.gru)
+        begin_dense_like_keras(self.depthwise, self.pointwise, self.convolution, self.output)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 4, L) -> (N, C, positions): the pooled convolutions."""
+        y, _ = self.gru(x.transpose(1, 2))
+        image = y.transpose(1, 2).unsqueeze(2)  # the channels are innermost in memory already
+        image = F.relu(self.pointwise(self.depthwise(image)), inplace=True)
+        return F.max_pool2d(F.relu(self.convolution(image), inplace=True), (1, _MAXIMUM)).squeeze(2)
+
+    def head(self, features: Tensor) -> Tensor:
+        """(N, C, positions) -> (N, T)."""
+        y = self.dropout(self.first_lstm(features.transpose(1, 2))[0])
+        y = F.avg_pool1d(self.norm(y.transpose(1, 2)), _MEAN).transpose(1, 2)
+        logits: Tensor = self.output(self.second_lstm(y)[0].flatten(1))
+        return logits

@@ -1,0 +1,155 @@
+"""DanQ and DanQ-JASPAR (Quang & Xie, Nucleic Acids Research 2016, doi:10.1093/nar/gkw226; github.com/uci-cbcl/DanQ).
+
+A convolution, max-pooling, LSTMs in both directions over the sequence and a fully connected layer. For 919 tasks and
+1,000 bp: 46,926,479 and 67,892,175 parameters, with one bias a gate as in the authors' Keras (PyTorch's two give
+46,929,039 and 67,896,271). The recurrence runs along the sequence; in public PyTorch versions it runs along the batch.
+
+What the authors' code has and the paper does not say: the gates of that Keras are hard sigmoids, the convolution begins
+uniform within 0.05. The first is a setting, which weights of theirs need; the second is followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from noncoder.config import Section
+from noncoder.errors import InputError
+from noncoder.models.dropout import Dropout
+from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras
+from noncoder.models.registry import SequenceModel, register
+from noncoder.sequence.motifs import Motif, load_jaspar_collection
+
+# Motifs that the authors' list holds on both strands: GATA1, REST, CTCF, GATA1::TAL1, ESRRB, POU5F1::SOX2.
+_BOTH_STRANDS = ("MA0035.3", "MA0138.2", "MA0139.1", "MA0140.2", "MA0141.3", "MA0142.1")
+
+
+class DanQConfig(Section):
+    """Settings of DanQ; the defaults are the published model."""
+
+    kernels: int = Field(320, ge=1)
+    """Kernels of the convolution."""
+    kernel_width: int = Field(26, ge=1)
+    """Their width, bp."""
+    pool: int = Field(13, ge=1)
+    """Positions that max-pooling joins."""
+    units: int = Field(320, ge=1)
+    """Units of the LSTM in each direction."""
+    hidden: int = Field(925, ge=1)
+    """Units of the fully connected layer."""
+    pool_dropout: float = Field(0.2, ge=0, lt=1)
+    """Dropout after the pooling."""
+    lstm_dropout: float = Field(0.5, ge=0, lt=1)
+    """Dropout after the LSTM."""
+    lstm_biases: Literal[1, 2] = 1
+    """Biases a gate: one as in Keras, two as in PyTorch."""
+    gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid"
+    """What squashes the gates: the paper's formula, or that of the authors' Keras, slower, which their weights need."""
+    motifs: Literal["none", "jaspar"] = "none"
+    """Whether the first kernels begin as motifs of JASPAR."""
+
+
+class DanQJasparConfig(DanQConfig):
+    """Settings of DanQ; the defaults are the published DanQ-JASPAR."""
+
+    kernels: int = Field(1024, ge=1)
+    """Kernels of the convolution."""
+    kernel_width: int = Field(30, ge=1)
+    """Their width, bp."""
+    pool: int = Field(15, ge=1)
+    """Positions that max-pooling joins."""
+    units: int = Field(512, ge=1)
+    """Units of the LSTM in each direction."""
+    motifs: Literal["none", "jaspar"] = "jaspar"
+    """Whether the first kernels begin as motifs of JASPAR."""
+
+
+@register(
+    "danq-jaspar",
+    DanQJasparConfig,
+    about="DanQ with more and wider kernels, which begin as JASPAR's motifs",
+    source="Quang & Xie 2016, doi:10.1093/nar/gkw226",
+)
+@register(
+    "danq",
+    DanQConfig,
+    about="a convolution, LSTMs in both directions and a wide fully connected layer",
+    source="Quang & Xie 2016, doi:10.1093/nar/gkw226",
+)
+class DanQ(SequenceModel):
+    """DanQ.
+
+    Args:
+        tasks: How many tasks, T.
+        window: How many bp it reads, L, at least the kernels' width and the pooling.
+        config: Its settings.
+
+    Raises:
+        InputError: The window is too short.
+    """
+
+    def __init__(self, tasks: int, window: int, config: DanQConfig) -> None:
+        super().__init__(tasks, window, config)
+        positions = (window - config.kernel_width + 1) // config.pool
+        if positions < 1:
+            least = config.kernel_width + config.pool - 1
+            raise InputError(f"a window of {window} bp is too short for danq", expected=f"{least} bp or more")
+        self.pool = config.pool
+        self.convolution = nn.Conv1d(4, config.kernels, config.kernel_width)
+        self.pool_dropout = Dropout(config.pool_dropout)
+        self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases, config.gates)
+        self.lstm_dropout = Dropout(config.lstm_dropout)
+        self.hidden = nn.Linear(positions * 2 * config.units, config.hidden)
+        self.output = nn.Linear(config.hidden, tasks)
+        nn.init.uniform_(self.convolution.weight, -0.05, 0.05)
+        nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
+        begin_dense_like_keras(self.hidden, self.output)
+        if config.motifs == "jaspar" and not self.convolution.weight.is_meta:
+            begin_as_motifs(self.convolution, danq_motifs())
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 4, L) -> (N, C, positions): the pooled convolution."""
+        return F.max_pool1d(F.relu(self.convolution(x), inplace=True), self.pool)
+
+    def head(self, features: Tensor) -> Tensor:
+        """(N, C, positions) -> (N, T)."""
+        y, _ = self.lstm(self.pool_dropout(features).transpose(1, 2))
+        logits: Tensor = self.output(F.relu(self.hidden(self.lstm_dropout(y).flatten(1))))
+        return logits
+
+
+@cache
+def danq_motifs() -> tuple[Motif, ...]:
+    """The 525 motifs of DanQ-JASPAR: the 519 of vertebrates in JASPAR 2016, then six of them from the other strand."""
+    motifs = load_jaspar_collection("JASPAR2016")
+    return (*motifs, *(motif.reverse_complement() for motif in motifs if motif.id in _BOTH_STRANDS))
+
+
+def begin_as_motifs(convolution: nn.Conv1d, motifs: Sequence[Motif]) -> None:
+    """Lays a motif into each of the first kernels: probabilities less a quarter, at a random place, with a random bias.
+
+    The place keeps three positions free on either side where the motif is short enough for that; of a motif wider than
+    the kernel the columns around its middle are taken. The bias is uniform between -1 and 0. Draws are PyTorch's. The
+    authors' Theano turns kernels round, and they turned the motifs; here neither is turned.
+
+    Args:
+        convolution: Its weight is (C, 4, w), rows A, C, G, T.
+        motifs: At most C of them are used.
+    """
+    kernels, _, width = convolution.weight.shape
+    with torch.no_grad():
+        for i, motif in enumerate(motifs[:kernels]):
+            ppm = torch.from_numpy(motif.ppm.copy()).float()
+            spare = max(0, ppm.shape[1] - width)
+            ppm = ppm[:, spare // 2 : spare // 2 + width]
+            room = width - ppm.shape[1]
+            margin = min(3, room // 2)
+            start = int(torch.randint(margin, room - margin + 1, ()))
+            convolution.weight[i, :, start : start + ppm.shape[1]] = ppm - 0.25
+            convolution.bias[i] = -torch.rand(())  # type: ignore[index]

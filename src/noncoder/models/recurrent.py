@@ -1,0 +1,89 @@
+"""Recurrent layers as Keras has them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+class KerasLSTM(nn.LSTM):
+    """PyTorch's bidirectional LSTM on (N, L, C), begun as Keras begins it, with one bias a gate if asked.
+
+    PyTorch adds two biases in each gate, Keras has one. With one, PyTorch's second (`bias_hh`) is a buffer of zeros:
+    the arithmetic, the number of parameters and the steps of an optimiser are those of one bias, the names of the
+    weights and the fast kernels stay.
+
+    Args:
+        channels: C.
+        units: Units of each direction; 2 * units come out, forward first.
+        biases: Biases a gate.
+        gates: What the gates are squashed by. Keras before 2.3 took "hard-sigmoid", min(max(0.2 x + 0.5, 0), 1), for
+            which there is no fast kernel: a plain loop.
+    """
+
+    def __init__(
+        self, channels: int, units: int, biases: Literal[1, 2], gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid"
+    ) -> None:
+        super().__init__(channels, units, bidirectional=True, batch_first=True)
+        self.gates = gates
+        begin_like_keras(self)
+        if biases == 1:
+            for name in ("bias_hh_l0", "bias_hh_l0_reverse"):
+                zeros = torch.zeros_like(getattr(self, name).detach())
+                delattr(self, name)
+                self.register_buffer(name, zeros)
+            self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
+
+    def forward(self, input: Tensor, hx: None = None) -> tuple[Tensor, None]:  # type: ignore[override]
+        """(N, L, C) -> (N, L, 2 * units), and None: the last states are not kept."""
+        if self.gates == "sigmoid":
+            return super().forward(input)[0], None
+        backward = _hard_lstm(input.flip(1), self, "_reverse").flip(1)
+        return torch.cat([_hard_lstm(input, self, ""), backward], dim=2), None
+
+
+def _hard_lstm(x: Tensor, lstm: nn.LSTM, suffix: str) -> Tensor:
+    """One direction: (N, L, C) -> (N, L, units)."""
+    weight, recurrent, bias, second = (
+        getattr(lstm, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    inputs = nn.functional.linear(x, weight, bias + second)
+    hidden = cell = x.new_zeros(x.shape[0], lstm.hidden_size)
+    steps = []
+    for at in inputs.unbind(dim=1):
+        i, f, g, o = (at + hidden @ recurrent.T).chunk(4, dim=1)
+        i, f, o = ((0.2 * gate + 0.5).clamp(0, 1) for gate in (i, f, o))
+        cell = f * cell + i * g.tanh()
+        hidden = o * cell.tanh()
+        steps.append(hidden)
+    return torch.stack(steps, dim=1)
+
+
+def begin_like_keras(layer: nn.RNNBase) -> None:
+    """Glorot's uniform draw for what multiplies the input, orthogonal for the state, zero biases; forget gates open.
+
+    Each gate is drawn by itself. The forget gate of an LSTM has the bias 1 (Jozefowicz et al. 2015).
+    """
+    gates = 4 if isinstance(layer, nn.LSTM) else 3
+    for name, parameter in layer.named_parameters():
+        if name.startswith("bias"):
+            nn.init.zeros_(parameter)
+            if gates == 4 and name.startswith("bias_ih"):
+                with torch.no_grad():
+                    parameter[layer.hidden_size : 2 * layer.hidden_size] = 1
+            continue
+        for gate in parameter.detach().chunk(gates):
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(gate)
+            elif not gate.is_meta:  # an orthogonal matrix is computed, which needs numbers
+                nn.init.orthogonal_(gate)
+
+
+def begin_dense_like_keras(*layers: nn.Linear | nn.Conv1d | nn.Conv2d) -> None:
+    """Glorot's uniform draw and zero biases."""
+    for layer in layers:
+        nn.init.xavier_uniform_(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
