@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 import polars as pl
 import pytest
+import torch
 
 from noncoder.cli import app, main
 from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
+from tests.importers.test_report import TASKS, ReportModel, checkpoint
 
 LENGTHS = {"I": 6_000, "II": 5_000, "III": 4_000}
 
@@ -369,6 +371,48 @@ evaluate: {splits: [test], min_positives: 3}
         again = noncoder("run", "r.yaml")
         assert again.code == 0, again.err
         assert "there before, used" in again.err
+
+
+class TestImport:
+    """A predictor of somebody else's weights."""
+
+    @pytest.fixture(autouse=True)
+    def checkpoint(self, tmp_path: Path) -> None:
+        torch.save(checkpoint(ReportModel("lstm", width=8)), tmp_path / "report.ckpt")
+
+    def test_what_is_imported_predicts(self, noncoder: Run, tmp_path: Path) -> None:
+        (tmp_path / "sheet.tsv").write_text("name\n" + "".join(f"t{i}\n" for i in range(TASKS)))
+        done = noncoder("import", "report", "report.ckpt", "imported", "--tasks", "sheet.tsv", "--json")
+        assert done.code == 0, done.err
+        summary = json.loads(done.out)
+        assert (summary["model"], summary["tasks"], summary["imported"]["format"]) == (
+            "wideresnet-lstm", TASKS, "report",
+        )  # fmt: skip
+        write_fasta(tmp_path / "windows.fa", {"a": random_dna(1000), "b": random_dna(1000, 1)})
+        predicted = noncoder("predict", "imported", "windows.fa", "--out", "probs.tsv")
+        assert predicted.code == 0, predicted.err
+        table = pl.read_csv(tmp_path / "probs.tsv", separator="\t")
+        assert table.columns == ["record", *(f"t{i}" for i in range(TASKS))]
+        assert table.height == 2
+
+    def test_what_a_user_is_told(self, noncoder: Run) -> None:
+        done = noncoder("import", "report", "report.ckpt", "imported")
+        assert "imported: wideresnet-lstm" in done.out
+        assert "an N is read as an A" in done.out
+
+    def test_mistakes(self, noncoder: Run, tmp_path: Path) -> None:
+        files = left(tmp_path)
+        assert_one_message(noncoder("import", "reprot", "report.ckpt", "out"), "did you mean 'report'?")
+        assert_one_message(noncoder("import", "report", "no.ckpt", "out"), "no.ckpt is not there")
+        assert_one_message(
+            noncoder("import", "deepsea-kipoi", "report.ckpt", "out"), "2.0.weight is missing", "(320, 4, 1, 8)"
+        )
+        assert_one_message(noncoder("import", "danq-keras", "report.ckpt", "out"), "report.ckpt is no HDF5 file")
+        assert left(tmp_path) == files
+        noncoder("import", "report", "report.ckpt", "out")
+        again = ("import", "report", "report.ckpt", "out")
+        assert_one_message(noncoder(*again), "out is there already", "--force")
+        assert noncoder(*again, "--force").code == 0
 
 
 def test_help_of_every_verb_has_an_example() -> None:

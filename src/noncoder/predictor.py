@@ -202,6 +202,11 @@ def load(path: str | Path) -> Predictor:
     return Predictor(model, tasks, description["bin"], dict(description.get("info", {})))
 
 
+def is_predictor(folder: Path) -> bool:
+    """Whether a folder is that of a predictor, whole or damaged."""
+    return (folder / _DESCRIPTION).is_file() or (folder / _WEIGHTS).is_file()
+
+
 def _fit(model: SequenceModel, weights: Mapping[str, Tensor], folder: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}

@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from noncoder.cli.data import data, explore
+from noncoder.cli.imports import import_
 from noncoder.cli.models import models
 from noncoder.cli.runs import evaluate, predict, report, run, train
 from noncoder.errors import NoncoderError, is_unwritable
@@ -30,7 +31,7 @@ def app() -> None:
     """
 
 
-for _verb in (run, data, explore, models, train, evaluate, predict, report):
+for _verb in (run, data, explore, models, train, evaluate, predict, import_, report):
     app.add_command(_verb)
 
 

@@ -182,6 +182,22 @@ def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
     Raises:
         InputError: A column is missing or unknown, a file is missing, or a name stands twice.
     """
+    rows = _read_sheet(path, ("path", "name"))
+    paths = [path.parent / row.pop("path") for row in rows]
+    return paths, [Task(**row) for row in rows]
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """Reads the tasks of a sheet, with or without peak files, in their order.
+
+    Raises:
+        InputError: A column is missing or unknown, or a name stands twice.
+    """
+    rows = _read_sheet(path, ("name",))
+    return [Task(**{column: value for column, value in row.items() if column != "path"}) for row in rows]
+
+
+def _read_sheet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     try:
         table = pl.read_csv(io.BytesIO(read_bytes(path)), separator="\t", infer_schema=False, comment_prefix="#")
     except pl.exceptions.PolarsError as error:
@@ -191,17 +207,16 @@ def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
         ) from error
     known = ("path", "name", "group", "cell", "assay", "treatment")
     unknown = [column for column in table.columns if column not in known]
-    if unknown or not {"path", "name"} <= set(table.columns):
+    if unknown or not set(needed) <= set(table.columns):
         raise InputError(
             f"{path} has the columns {', '.join(table.columns)}",
-            expected="path and name, and any of group, cell, assay, treatment; separated by tabs",
+            expected=f"{' and '.join(needed)}, and any of group, cell, assay, treatment; separated by tabs",
         )
     rows = table.fill_null("").to_dicts()
     if not rows:
         raise InputError(f"{path} lists no task", expected="a row a task under the header")
     check_names([row["name"] for row in rows])
-    paths = [path.parent / row.pop("path") for row in rows]
-    return paths, [Task(**row) for row in rows]
+    return rows
 
 
 def read_aliases(path: Path) -> dict[str, str]:
