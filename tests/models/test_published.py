@@ -87,6 +87,17 @@ def test_hard_gates_are_cut_off_at_0_and_1() -> None:
     np.testing.assert_allclose(numbers(layer(x)[0][0]), both_directions(numbers(x[0]), layer, hard=True), atol=1e-5)
 
 
+@pytest.mark.parametrize("gates", ["sigmoid", "hard-sigmoid"])
+def test_a_second_lstm_that_reads_forward_is_the_first_with_its_own_weights(gates: Any) -> None:
+    torch.manual_seed(0)
+    layer = KerasLSTM(3, 2, 1, gates, second="forward")
+    x = torch.randn(2, 6, 3)
+    y = numbers(layer(x)[0][1])
+    np.testing.assert_allclose(y[:, :2], lstm(numbers(x[1]), layer, "", gates == "hard-sigmoid"), atol=1e-5)
+    turned = lstm(numbers(x[1])[::-1], layer, "_reverse", gates == "hard-sigmoid")[::-1]
+    np.testing.assert_allclose(y[:, 2:], turned, atol=1e-5)
+
+
 def test_one_bias_a_gate_is_one_for_parameters_optimisers_and_files() -> None:
     one: Any = KerasLSTM(3, 2, 1)
     two: Any = KerasLSTM(3, 2, 2)

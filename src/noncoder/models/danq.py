@@ -4,8 +4,10 @@ A convolution, max-pooling, LSTMs in both directions over the sequence and a ful
 1,000 bp: 46,926,479 and 67,892,175 parameters, with one bias a gate as in the authors' Keras (PyTorch's two give
 46,929,039 and 67,896,271). The recurrence runs along the sequence; in public PyTorch versions it runs along the batch.
 
-What the authors' code has and the paper does not say: the gates of that Keras are hard sigmoids, the convolution begins
-uniform within 0.05. The first is a setting, which weights of theirs need; the second is followed.
+What the authors' code has and the paper does not say: the gates of that Keras are hard sigmoids; the layer that should
+read both ways (seya's `Bidirectional`) turns round the batch in place of the positions, so that both LSTMs read forward;
+the convolution begins uniform within 0.05. The first two are settings, which weights of theirs need, and off by default:
+the paper's formulas are. The third is followed.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ class DanQConfig(Section):
     """Biases a gate: one as in Keras, two as in PyTorch."""
     gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid"
     """What squashes the gates: the paper's formula, or that of the authors' Keras, slower, which their weights need."""
+    second_lstm: Literal["backward", "forward"] = "backward"
+    """Which way the second LSTM reads: backward as in the paper; forward as in the authors' code, for their weights."""
     motifs: Literal["none", "jaspar"] = "none"
     """Whether the first kernels begin as motifs of JASPAR."""
 
@@ -103,7 +107,7 @@ class DanQ(SequenceModel):
         self.pool = config.pool
         self.convolution = nn.Conv1d(4, config.kernels, config.kernel_width)
         self.pool_dropout = Dropout(config.pool_dropout)
-        self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases, config.gates)
+        self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases, config.gates, config.second_lstm)
         self.lstm_dropout = Dropout(config.lstm_dropout)
         self.hidden = nn.Linear(positions * 2 * config.units, config.hidden)
         self.output = nn.Linear(config.hidden, tasks)

@@ -21,13 +21,19 @@ class KerasLSTM(nn.LSTM):
         biases: Biases a gate.
         gates: What the gates are squashed by. Keras before 2.3 took "hard-sigmoid", min(max(0.2 x + 0.5, 0), 1), for
             which there is no fast kernel: a plain loop.
+        second: Which way the second direction reads; "forward" is an error of old that weights of old need.
     """
 
     def __init__(
-        self, channels: int, units: int, biases: Literal[1, 2], gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid"
+        self,
+        channels: int,
+        units: int,
+        biases: Literal[1, 2],
+        gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid",
+        second: Literal["backward", "forward"] = "backward",
     ) -> None:
         super().__init__(channels, units, bidirectional=True, batch_first=True)
-        self.gates = gates
+        self.gates, self.second = gates, second
         begin_like_keras(self)
         if biases == 1:
             for name in ("bias_hh_l0", "bias_hh_l0_reverse"):
@@ -38,10 +44,15 @@ class KerasLSTM(nn.LSTM):
 
     def forward(self, input: Tensor, hx: None = None) -> tuple[Tensor, None]:  # type: ignore[override]
         """(N, L, C) -> (N, L, 2 * units), and None: the last states are not kept."""
+        if self.second == "backward":
+            return self._both(input), None
+        turned = self._both(input.flip(1)).flip(1)
+        return torch.cat([self._both(input)[..., : self.hidden_size], turned[..., self.hidden_size :]], dim=2), None
+
+    def _both(self, x: Tensor) -> Tensor:
         if self.gates == "sigmoid":
-            return super().forward(input)[0], None
-        backward = _hard_lstm(input.flip(1), self, "_reverse").flip(1)
-        return torch.cat([_hard_lstm(input, self, ""), backward], dim=2), None
+            return super().forward(x)[0]
+        return torch.cat([_hard_lstm(x, self, ""), _hard_lstm(x.flip(1), self, "_reverse").flip(1)], dim=2)
 
 
 def _hard_lstm(x: Tensor, lstm: nn.LSTM, suffix: str) -> Tensor:
