@@ -87,6 +87,19 @@ def test_hard_gates_are_cut_off_at_0_and_1() -> None:
     np.testing.assert_allclose(numbers(layer(x)[0][0]), both_directions(numbers(x[0]), layer, hard=True), atol=1e-5)
 
 
+@pytest.mark.parametrize("gates", ["sigmoid", "hard-sigmoid"])
+def test_the_second_lstm_may_read_forwards(gates: Any) -> None:
+    torch.manual_seed(0)
+    layer = KerasLSTM(3, 2, 1, gates, "forward")
+    x = torch.randn(2, 6, 3)
+    hard = gates == "hard-sigmoid"
+    for row in range(2):
+        one = numbers(x[row])
+        other = lstm(one[::-1], layer, "_reverse", hard)[::-1]
+        expected = np.concatenate([lstm(one, layer, "", hard), other], axis=1)
+        np.testing.assert_allclose(numbers(layer(x)[0][row]), expected, atol=1e-5)
+
+
 def test_one_bias_a_gate_is_one_for_parameters_optimisers_and_files() -> None:
     one: Any = KerasLSTM(3, 2, 1)
     two: Any = KerasLSTM(3, 2, 2)

@@ -5,7 +5,9 @@ A convolution, max-pooling, LSTMs in both directions over the sequence and a ful
 46,929,039 and 67,896,271). The recurrence runs along the sequence; in public PyTorch versions it runs along the batch.
 
 What the authors' code has and the paper does not say: the gates of that Keras are hard sigmoids, the convolution begins
-uniform within 0.05. The first is a setting, which weights of theirs need; the second is followed.
+uniform within 0.05. The first is a setting, which weights of theirs need; the second is followed. And the layer that
+they took for LSTMs in both directions turns round the batch where the sequence was meant, in all its public versions
+(github.com/EderSantana/seya/issues/32), so that both LSTMs read forwards: a setting too.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ class DanQConfig(Section):
     """Biases a gate: one as in Keras, two as in PyTorch."""
     gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid"
     """What squashes the gates: the paper's formula, or that of the authors' Keras, slower, which their weights need."""
+    second_lstm: Literal["backward", "forward"] = "backward"
+    """Which way the second LSTM reads: backwards as the paper says, or, as with the authors' weights, forwards too."""
     motifs: Literal["none", "jaspar"] = "none"
     """Whether the first kernels begin as motifs of JASPAR."""
 
@@ -103,7 +107,7 @@ class DanQ(SequenceModel):
         self.pool = config.pool
         self.convolution = nn.Conv1d(4, config.kernels, config.kernel_width)
         self.pool_dropout = Dropout(config.pool_dropout)
-        self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases, config.gates)
+        self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases, config.gates, config.second_lstm)
         self.lstm_dropout = Dropout(config.lstm_dropout)
         self.hidden = nn.Linear(positions * 2 * config.units, config.hidden)
         self.output = nn.Linear(config.hidden, tasks)

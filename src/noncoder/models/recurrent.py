@@ -21,13 +21,19 @@ class KerasLSTM(nn.LSTM):
         biases: Biases a gate.
         gates: What the gates are squashed by. Keras before 2.3 took "hard-sigmoid", min(max(0.2 x + 0.5, 0), 1), for
             which there is no fast kernel: a plain loop.
+        second: Which way the second LSTM reads.
     """
 
     def __init__(
-        self, channels: int, units: int, biases: Literal[1, 2], gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid"
+        self,
+        channels: int,
+        units: int,
+        biases: Literal[1, 2],
+        gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid",
+        second: Literal["backward", "forward"] = "backward",
     ) -> None:
         super().__init__(channels, units, bidirectional=True, batch_first=True)
-        self.gates = gates
+        self.gates, self.second = gates, second
         begin_like_keras(self)
         if biases == 1:
             for name in ("bias_hh_l0", "bias_hh_l0_reverse"):
@@ -38,10 +44,16 @@ class KerasLSTM(nn.LSTM):
 
     def forward(self, input: Tensor, hx: None = None) -> tuple[Tensor, None]:  # type: ignore[override]
         """(N, L, C) -> (N, L, 2 * units), and None: the last states are not kept."""
-        if self.gates == "sigmoid":
-            return super().forward(input)[0], None
-        backward = _hard_lstm(input.flip(1), self, "_reverse").flip(1)
-        return torch.cat([_hard_lstm(input, self, ""), backward], dim=2), None
+        if self.gates == "hard-sigmoid":
+            turned = input if self.second == "forward" else input.flip(1)
+            other = _hard_lstm(turned, self, "_reverse")
+            other = other if self.second == "forward" else other.flip(1)
+            return torch.cat([_hard_lstm(input, self, ""), other], dim=2), None
+        y = super().forward(input)[0]
+        if self.second == "forward":  # what reads the turned sequence from its end reads the sequence forwards
+            turned = super().forward(input.flip(1))[0].flip(1)
+            y = torch.cat([y[:, :, : self.hidden_size], turned[:, :, self.hidden_size :]], dim=2)
+        return y, None
 
 
 def _hard_lstm(x: Tensor, lstm: nn.LSTM, suffix: str) -> Tensor:
