@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -97,6 +98,19 @@ def test_every_recipe_is_right_and_its_model_exists(path: Path) -> None:
 
 def test_every_model_has_a_recipe() -> None:
     assert {read_recipe(path).model.name for path in RECIPES} == set(list_models())
+
+
+def test_every_row_of_the_comparison_of_models_can_be_built() -> None:
+    rows = runpy.run_path(str(ROOT / "benchmarks/zoo.py"))["ROWS"]
+    assert {row.recipe for row in rows} >= {f"deepsea/{path.stem}" for path in (ROOT / "recipes/deepsea").iterdir()}
+    assert len({row.folder for row in rows}) == len(rows)
+    settings = set()
+    for row in rows:
+        recipe = read_recipe(ROOT / f"recipes/{row.recipe}.yaml", row.overrides)
+        with torch.device("meta"):
+            model = create_model(recipe.model.name, 919, 1000, recipe.model.parameters)
+        settings.add((model.name, model.config.model_dump_json()))
+    assert len(settings) == len(rows)
 
 
 def test_the_demo_recipe_walks_the_road(folder: Path) -> None:
