@@ -89,7 +89,8 @@ def danq(x: Array, layers: Sequence[Sequence[Array]]) -> Array:
     y = 0.8 * y
     backward = lstm(y[::-1], layers[3][12:])[::-1]  # the batch, not the positions
     y = 0.5 * np.concatenate([lstm(y, layers[3][:12]), backward], axis=2)
-    hidden = np.maximum(y.reshape(len(x), -1) @ layers[6][0] + layers[6][1], 0)
+    y = y.reshape(len(x), -1).astype(np.float32)  # as the large matrix is, which would be copied
+    hidden = np.maximum(y @ layers[6][0] + layers[6][1], 0)
     logits: Array = hidden @ layers[8][0] + layers[8][1]
     return logits
 

@@ -21,7 +21,7 @@ def models(name: str | None, settings: tuple[str, ...], tasks: int, window: int,
     """List the models, or show the layers and settings of one NAME, with some of its settings changed.
 
     \b
-    Examples:
+    Example:
       noncoder models
       noncoder models wideresnet-txl core=encoder core_layers=2
     """

@@ -58,7 +58,8 @@ def read_danq(path: Path) -> Imported:
             f"{path} is no HDF5 file, or it is damaged", expected="an .hdf5 file of Keras 0.2",
             mend="compare its size and digest with the source's, and fetch it again",
         ) from error  # fmt: skip
-    return Imported(model, {"gates": "hard-sigmoid", "second_lstm": "forward"}, weights, [_NOTE])
+    parameters = {"gates": "hard-sigmoid", "second_lstm": "forward", "motifs": "none"}
+    return Imported(model, parameters, weights, [_NOTE])
 
 
 def _layers(path: Path, file: h5py.File) -> list[list[h5py.Dataset]]:

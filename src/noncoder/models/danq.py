@@ -5,9 +5,9 @@ A convolution, max-pooling, LSTMs in both directions over the sequence and a ful
 46,929,039 and 67,896,271). The recurrence runs along the sequence; in public PyTorch versions it runs along the batch.
 
 What the authors' code has and the paper does not say: the gates of that Keras are hard sigmoids; the layer that should
-read both ways (seya's `Bidirectional`) turns round the batch in place of the positions, so that both LSTMs read forward;
-the convolution begins uniform within 0.05. The first two are settings, which weights of theirs need, and off by default:
-the paper's formulas are. The third is followed.
+read both ways turns round the batch in place of the positions, so that both LSTMs read forward
+(github.com/EderSantana/seya/issues/32); the convolution begins uniform within 0.05. The first two are settings, which
+weights of theirs need, and off by default: the paper's formulas are what is built. The third is followed.
 """
 
 from __future__ import annotations
