@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,10 @@ def test_one_bias_a_gate_is_one_for_parameters_optimisers_and_files() -> None:
     before = x.clone()
     one.bias_ih_l0.data += 1
     assert not torch.allclose(one(before)[0], two(before)[0])
+    copy = deepcopy(one)
+    assert torch.equal(copy(x)[0], one(x)[0])
+    copy.bias_hh_l0.add_(1)  # the copy has its own
+    assert not torch.equal(copy(x)[0], one(x)[0])
     moved = one.to(torch.float64)
     assert moved(x.double())[0].dtype == torch.float64
 

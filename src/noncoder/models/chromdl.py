@@ -1,4 +1,4 @@
-"""ChromDL (Hill et al., Nature Communications 2023; github.com/chrishil1/ChromDL).
+"""ChromDL (Hill et al., Bioinformatics 2023; github.com/chrishil1/ChromDL).
 
 A GRU in both directions on the bases themselves, a separable and a plain convolution, two LSTMs in both directions and
 one dense layer. For 919 tasks and 1,000 bp: 10,414,445 parameters that training changes; with the 512 running means and

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import InputError
+from noncoder.models.dropout import Dropout
 from noncoder.models.registry import SequenceModel, register
 
 _KERNEL, _POOL = 8, 4
@@ -61,14 +62,14 @@ class DeepSea(SequenceModel):
             nn.Conv1d(4, 320, _KERNEL),
             _rectifier(),
             nn.MaxPool1d(_POOL),
-            nn.Dropout(config.conv_dropout),
+            Dropout(config.conv_dropout),
             nn.Conv1d(320, 480, _KERNEL),
             _rectifier(),
             nn.MaxPool1d(_POOL),
-            nn.Dropout(config.conv_dropout),
+            Dropout(config.conv_dropout),
             nn.Conv1d(480, 960, _KERNEL),
             _rectifier(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
         )
         self.hidden = nn.Sequential(nn.Flatten(), nn.Linear(960 * length, config.hidden), _rectifier())
         self.output = nn.Linear(config.hidden, tasks)
