@@ -23,8 +23,8 @@ def test_gradients_of_the_convolution_are_pytorchs(
     kernel: int, padding: int, dilation: int, length: int, bias: bool
 ) -> None:
     torch.manual_seed(0)
-    ours = SequenceConv(4, 6, kernel, padding, dilation, bias=bias)
-    x = torch.randn(3, 4, 1, length).to(memory_format=torch.channels_last)
+    ours = SequenceConv(16, 6, kernel, padding, dilation, bias=bias)
+    x = torch.randn(3, 16, 1, length).to(memory_format=torch.channels_last)
     a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
     y = ours(a)
     expected = nn.functional.conv2d(b, ours.weight, ours.bias, padding=(0, padding), dilation=(1, dilation))
