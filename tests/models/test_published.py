@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from noncoder.errors import ConfigError, InputError
 from noncoder.models import create_model
+from noncoder.models.convolution import BaseConv1d, rectified_maxima
 from noncoder.models.danq import begin_as_motifs, danq_motifs
-from noncoder.models.recurrent import KerasLSTM
+from noncoder.models.recurrent import KerasLSTM, begin_like_keras
 from noncoder.sequence.motifs import Motif, load_jaspar_collection
 from tests.models.test_models import SMALL, one_hot_dna
 
@@ -119,13 +120,52 @@ def test_one_bias_a_gate_is_one_for_parameters_optimisers_and_files() -> None:
 
 
 def test_recurrent_layers_begin_as_keras_begins_them() -> None:
+    """Each matrix over all gates together."""
     torch.manual_seed(0)
-    layer: Any = KerasLSTM(30, 8, 1)
-    for gate in layer.weight_hh_l0.detach().chunk(4):
-        torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=0)
+    lstm: Any = KerasLSTM(30, 8, 1)
+    gru: Any = torch.nn.GRU(30, 8)
+    begin_like_keras(gru)
+    for layer, gates in ((lstm, 4), (gru, 3)):
+        state = layer.weight_hh_l0.detach()
+        torch.testing.assert_close(state.T @ state, torch.eye(8), atol=1e-5, rtol=0)
+        limit = (6 / (30 + gates * 8)) ** 0.5
+        assert 0.9 * limit < layer.weight_ih_l0.abs().max() <= limit
+    assert lstm.bias_ih_l0.tolist() == lstm.bias_ih_l0_reverse.tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
+    assert not gru.bias_ih_l0.any()
+    assert not gru.bias_hh_l0.any()
+
+
+@pytest.mark.parametrize("biases", [1, 2])
+def test_danqs_lstm_begins_as_the_first_keras_begins_it(biases: int) -> None:
+    """Each gate by itself."""
+    torch.manual_seed(0)
+    settings = {"kernels": 30, "units": 8, "hidden": 2, "lstm_biases": biases}
+    layer: Any = create_model("danq", 2, 80, settings).lstm
+    for gate in layer.weight_hh_l0_reverse.detach().chunk(4):
+        torch.testing.assert_close(gate @ gate.T, 1.1**2 * torch.eye(8), atol=1e-5, rtol=0)
     limit = (6 / (30 + 8)) ** 0.5
     assert 0.9 * limit < layer.weight_ih_l0.abs().max() <= limit
-    assert layer.bias_ih_l0.tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
+    assert (layer.bias_ih_l0 + layer.bias_hh_l0).tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
+
+
+def test_a_convolution_of_bases_and_its_maxima_are_pytorchs() -> None:
+    """Values and gradients, that of the sequence too; the length is no multiple of the pooling."""
+    torch.manual_seed(0)
+    ours = BaseConv1d(6, 7).double()
+    plain = torch.nn.Conv1d(4, 6, 7).double()
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 4, 50, dtype=torch.float64)
+    here, there = x.clone().requires_grad_(), x.clone().requires_grad_()
+    computed = rectified_maxima(ours(here), 5)
+    expected = torch.nn.functional.max_pool1d(torch.relu(plain(there)), 5)
+    torch.testing.assert_close(computed, expected)
+    assert (computed == 0).any()
+    weights = torch.randn_like(expected)
+    (computed * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(here.grad, there.grad)
+    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_the_motifs_of_danq_jaspar_are_519_and_six_from_the_other_strand() -> None:
@@ -221,16 +261,14 @@ def test_chromdl_is_its_formula() -> None:
 
 def test_ncnet_reads_in_the_order_of_its_name() -> None:
     """bRR's blocks see a window's neighbourhood alone; RbR's see all of it, through the LSTM before them."""
-    x = one_hot_dna(1, 240)
-    changed = x.clone()
-    changed[0, :, 0] = changed[0, :, 0].flip(0)
     for name, reaches in (("ncnet-brr", False), ("ncnet-rbr", True)):
         torch.manual_seed(0)
         model = create_model(name, 3, 240, SMALL[name]).double().eval()
-        with torch.no_grad():
-            moved = (model.features(changed.double()) - model.features(x.double())).abs().amax(dim=1)[0]
-        assert moved[0] > 0
-        assert bool(moved[-1] > 0) == reaches, name
+        x = one_hot_dna(1, 240).double().requires_grad_()
+        model.features(x)[0, :, -1].sum().backward()
+        assert x.grad is not None
+        assert x.grad[0, :, -1].any()
+        assert bool(x.grad[0, :, 0].any()) == reaches, name
 
 
 def test_ncnet_refuses_a_kernel_of_even_width() -> None:

@@ -6,8 +6,9 @@ A convolution, max-pooling, LSTMs in both directions over the sequence and a ful
 
 What the authors' code has and the paper does not say: the gates of that Keras are hard sigmoids; the layer that should
 read both ways turns round the batch in place of the positions, so that both LSTMs read forward
-(github.com/EderSantana/seya/issues/32); the convolution begins uniform within 0.05. The first two are settings, which
-weights of theirs need, and off by default: the paper's formulas are what is built. The third is followed.
+(github.com/EderSantana/seya/issues/32); the convolution begins uniform within 0.05, the LSTMs with orthogonal matrices
+1.1 times as large. The first two are settings, which weights of theirs need, and off by default: the paper's formulas
+are what is built. How the weights begin is followed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import InputError
+from noncoder.models.convolution import BaseConv1d, rectified_maxima
 from noncoder.models.dropout import Dropout
-from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras
+from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras, begin_like_first_keras
 from noncoder.models.registry import SequenceModel, register
 from noncoder.sequence.motifs import Motif, load_jaspar_collection
 
@@ -105,7 +107,7 @@ class DanQ(SequenceModel):
             least = config.kernel_width + config.pool - 1
             raise InputError(f"a window of {window} bp is too short for danq", expected=f"{least} bp or more")
         self.pool = config.pool
-        self.convolution = nn.Conv1d(4, config.kernels, config.kernel_width)
+        self.convolution = BaseConv1d(config.kernels, config.kernel_width)
         self.pool_dropout = Dropout(config.pool_dropout)
         self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases, config.gates, config.second_lstm)
         self.lstm_dropout = Dropout(config.lstm_dropout)
@@ -113,13 +115,14 @@ class DanQ(SequenceModel):
         self.output = nn.Linear(config.hidden, tasks)
         nn.init.uniform_(self.convolution.weight, -0.05, 0.05)
         nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
+        begin_like_first_keras(self.lstm)
         begin_dense_like_keras(self.hidden, self.output)
         if config.motifs == "jaspar" and not self.convolution.weight.is_meta:
             begin_as_motifs(self.convolution, danq_motifs())
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 4, L) -> (N, C, positions): the pooled convolution."""
-        return F.max_pool1d(F.relu(self.convolution(x), inplace=True), self.pool)
+        return rectified_maxima(self.convolution(x), self.pool)
 
     def head(self, features: Tensor) -> Tensor:
         """(N, C, positions) -> (N, T)."""

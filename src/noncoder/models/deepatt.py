@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import ConfigError, InputError
+from noncoder.models.convolution import BaseConv1d, rectified_maxima
 from noncoder.models.dropout import Dropout
 from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras
 from noncoder.models.registry import SequenceModel, register
@@ -76,7 +77,7 @@ class DeepAtt(SequenceModel):
             )
         width = config.attention
         self.pool, self.heads = config.pool, config.heads
-        self.convolution = nn.Conv1d(4, config.kernels, config.kernel_width)
+        self.convolution = BaseConv1d(config.kernels, config.kernel_width)
         self.pool_dropout = Dropout(config.pool_dropout)
         self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases)
         # The authors multiply a one-hot code of each task with a dense layer: its rows are the queries.
@@ -93,7 +94,7 @@ class DeepAtt(SequenceModel):
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 4, L) -> (N, C, positions): the pooled convolution."""
-        return F.max_pool1d(F.relu(self.convolution(x), inplace=True), self.pool)
+        return rectified_maxima(self.convolution(x), self.pool)
 
     def head(self, features: Tensor) -> Tensor:
         """(N, C, positions) -> (N, T)."""
