@@ -2,7 +2,8 @@
 
 First `wideresnet-txl` beside a peer: the same model with HuggingFace's `TransfoXLModel` (transformers 4.35.2, which the
 extra `dev` installs) in place of our Transformer-XL; everything else of it is ours. Then each model by itself, with the
-share of the highest rate that a matrix product of the same arithmetic reaches on this device.
+share of the highest rate that a matrix product of the same arithmetic reaches on this device (the operations of LSTMs
+and GRUs are not counted).
 
     python benchmarks/models.py                                # CPU, float32, the peer at batches of 25 and 100
     python benchmarks/models.py --all                          # and each model
@@ -108,7 +109,10 @@ class Bench:
 
 
 def operations(name: str, settings: dict[str, Any]) -> float:
-    """Floating-point operations of a training step, a window: three times those of the forward pass."""
+    """Floating-point operations of a training step, a window: three times those of the forward pass.
+
+    Recurrent layers are not counted: torch's counter does not know them.
+    """
     model, x = create_model(name, TASKS, WINDOW, settings).eval(), torch.zeros(1, 4, WINDOW)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(x)

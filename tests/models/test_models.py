@@ -140,6 +140,20 @@ def test_a_window_of_n_gives_finite_logits(model: SequenceModel) -> None:
     assert torch.isfinite(model.eval()(torch.zeros(2, 4, WINDOW))).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", list_models())
+def test_mixed_precision_trains(name: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, TASKS, WINDOW, SMALL.get(name))
+    with torch.autocast("cpu", dtype):
+        logits = model(one_hot_dna(4))
+    torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), torch.ones(4, TASKS)).backward()
+    for part, parameter in model.named_parameters():
+        assert parameter.grad is not None, part
+        assert parameter.grad.dtype == torch.float32, part
+        assert torch.isfinite(parameter.grad).all(), part
+
+
 @pytest.mark.parametrize("name", list_models())
 def test_a_tiny_batch_can_be_learned_by_heart(name: str) -> None:
     torch.manual_seed(0)

@@ -19,7 +19,7 @@ from noncoder.config import Section
 from noncoder.errors import InputError
 from noncoder.models.convolution import SequenceConv
 from noncoder.models.dropout import Dropout
-from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras, begin_like_keras
+from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras, begin_like_keras, float32_on_cpu
 from noncoder.models.registry import SequenceModel, register
 
 _SEPARABLE, _PLAIN, _MAXIMUM, _MEAN = 16, 8, 4, 8  # widths of the convolutions and poolings
@@ -81,7 +81,8 @@ class ChromDL(SequenceModel):
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 4, L) -> (N, C, positions): the pooled convolutions."""
-        y, _ = self.gru(x.transpose(1, 2))
+        with float32_on_cpu(x) as x:
+            y, _ = self.gru(x.transpose(1, 2))
         image = y.transpose(1, 2).unsqueeze(2)  # the channels are innermost in memory already
         image = F.relu(self.pointwise(self.depthwise(image)), inplace=True)
         return F.max_pool2d(F.relu(self.convolution(image), inplace=True), (1, _MAXIMUM)).squeeze(2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -51,8 +53,19 @@ class KerasLSTM(nn.LSTM):
 
     def _both(self, x: Tensor) -> Tensor:
         if self.gates == "sigmoid":
-            return super().forward(x)[0]
+            with float32_on_cpu(x) as x:
+                return super().forward(x)[0]
         return torch.cat([_hard_lstm(x, self, ""), _hard_lstm(x.flip(1), self, "_reverse").flip(1)], dim=2)
+
+
+@contextmanager
+def float32_on_cpu(x: Tensor) -> Iterator[Tensor]:
+    """On a CPU, x in float32 with autocast off: oneDNN's recurrent layers refuse half precision on many."""
+    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            yield x.float()
+    else:
+        yield x
 
 
 def _hard_lstm(x: Tensor, lstm: nn.LSTM, suffix: str) -> Tensor:

@@ -229,21 +229,23 @@ class _LogSumExp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        scores = torch.bmm(a, b)
-        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        by_query = scores.view(scores.shape[0], -1, *c.shape)
-        by_query.add_(c)
+        products = torch.bmm(a, b)
+        scores = products.to(torch.promote_types(products.dtype, torch.float32))
+        scores.view(scores.shape[0], -1, *c.shape).add_(c)
         # For a query that sees no slot, all scores are minus infinity: the result is too, not NaN.
         highest = scores.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
         total = scores.sub_(highest).exp_().sum(dim=-1, keepdim=True)
-        ctx.save_for_backward(a, b, scores, total)
+        # Autocast, which made the product's type, is off in the backward pass.
+        ctx.save_for_backward(a.to(products.dtype), b.to(products.dtype), scores, total)
+        ctx.types = a.dtype, b.dtype
         return total.log() + highest
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         a, b, weights, total = ctx.saved_tensors
         by_score = (weights * (gradient / total.clamp(min=torch.finfo(total.dtype).tiny))).to(a.dtype)
-        return torch.bmm(by_score, b.transpose(1, 2)), torch.bmm(a.transpose(1, 2), by_score), None
+        by_a, by_b = torch.bmm(by_score, b.transpose(1, 2)), torch.bmm(a.transpose(1, 2), by_score)
+        return by_a.to(ctx.types[0]), by_b.to(ctx.types[1]), None
 
 
 def zero_memory_score(rows: Tensor, position: Tensor, blocked: Tensor) -> Tensor:

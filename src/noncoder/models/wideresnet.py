@@ -26,6 +26,7 @@ from noncoder.models.attention import Encoder
 from noncoder.models.dense import DenseBlock, NormalisedLinear
 from noncoder.models.dropout import Dropout
 from noncoder.models.layers import as_image
+from noncoder.models.recurrent import float32_on_cpu
 from noncoder.models.registry import SequenceModel, register
 from noncoder.models.residual import Bottleneck
 from noncoder.models.transformerxl import Reach, TransformerXL
@@ -173,7 +174,8 @@ class BiLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, 2C), or (N, L, C) where the directions are added."""
-        y, _ = self.lstm(x)
+        with float32_on_cpu(x) as x:
+            y, _ = self.lstm(x)
         if self.width < y.shape[2]:
             y = y.unflatten(2, (2, self.width)).sum(dim=2)
         out: Tensor = self.dropout(y)
