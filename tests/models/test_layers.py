@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from noncoder.errors import ConfigError
-from noncoder.models.attention import Encoder, HeadConvolution, SelfAttention
-from noncoder.models.convolution import SequenceConv
-from noncoder.models.dense import NormalisedLinear
-from noncoder.models.dropout import Dropout
-from noncoder.models.residual import Bottleneck, SqueezeExcitation
+from noncoder.models.layers.attention import Encoder, HeadConvolution, SelfAttention
+from noncoder.models.layers.convolution import SequenceConv
+from noncoder.models.layers.dense import NormalisedLinear
+from noncoder.models.layers.dropout import Dropout
+from noncoder.models.layers.residual import Bottleneck, SqueezeExcitation
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from noncoder.models import (
     register,
     set_prior_bias,
 )
-from noncoder.models.layers import CentreBias
+from noncoder.models.layers.pooling import CentreBias
 
 TASKS, WINDOW = 7, 240
 

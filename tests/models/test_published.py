@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from noncoder.errors import ConfigError, InputError
 from noncoder.models import create_model
-from noncoder.models.convolution import BaseConv1d, rectified_maxima
 from noncoder.models.danq import begin_as_motifs, danq_motifs
-from noncoder.models.recurrent import KerasLSTM, begin_like_keras
+from noncoder.models.layers.convolution import BaseConv1d, rectified_maxima
+from noncoder.models.layers.recurrent import KerasLSTM, begin_like_keras
 from noncoder.sequence.motifs import Motif, load_jaspar_collection
 from tests.models.test_models import SMALL, one_hot_dna
 

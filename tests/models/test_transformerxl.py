@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from noncoder.errors import ConfigError
-from noncoder.models.attention import attend
-from noncoder.models.transformerxl import Reach, TransformerXL
+from noncoder.models.layers.attention import attend
+from noncoder.models.layers.transformerxl import Reach, TransformerXL
 
 EXACT = Reach(causal=True, slots=256, same_length=True)
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from noncoder.errors import ConfigError
 from noncoder.models import count_parameters, create_model, layer_table
-from noncoder.models.dense import NormalisedLinear
+from noncoder.models.layers.dense import NormalisedLinear
 from noncoder.models.wideresnet import BiLSTM, WideResNet
 from tests.models.test_models import one_hot_dna
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import InputError
-from noncoder.models.convolution import SequenceConv
-from noncoder.models.dropout import Dropout
-from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras, begin_like_keras, float32_on_cpu
+from noncoder.models.layers.convolution import SequenceConv
+from noncoder.models.layers.dropout import Dropout
+from noncoder.models.layers.recurrent import KerasLSTM, begin_dense_like_keras, begin_like_keras, float32_on_cpu
 from noncoder.models.registry import SequenceModel, register
 
 _SEPARABLE, _PLAIN, _MAXIMUM, _MEAN = 16, 8, 4, 8  # widths of the convolutions and poolings

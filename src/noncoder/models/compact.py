@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import InputError
-from noncoder.models.layers import AttentionPool, ResidualBlock, as_image, convolution
+from noncoder.models.layers.convolution import as_image, same_length_conv
+from noncoder.models.layers.pooling import AttentionPool
+from noncoder.models.layers.residual import ResidualBlock
 from noncoder.models.registry import SequenceModel, register
 
 
@@ -66,7 +68,7 @@ class Compact(SequenceModel):
         if config.stem_kernel % 2 == 0 or config.kernel % 2 == 0:
             raise InputError("a kernel of an even width shifts the sequence", expected="odd stem_kernel and kernel")
         channels = config.channels
-        self.stem = convolution(4, channels, config.stem_kernel)
+        self.stem = same_length_conv(4, channels, config.stem_kernel)
         self.pool = config.pool
         self.stem_norm = nn.BatchNorm2d(channels)
         self.blocks = nn.Sequential(

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import ConfigError, InputError
-from noncoder.models.convolution import BaseConv1d, rectified_maxima
-from noncoder.models.dropout import Dropout
-from noncoder.models.recurrent import KerasLSTM, begin_dense_like_keras
+from noncoder.models.layers.convolution import BaseConv1d, rectified_maxima
+from noncoder.models.layers.dropout import Dropout
+from noncoder.models.layers.recurrent import KerasLSTM, begin_dense_like_keras
 from noncoder.models.registry import SequenceModel, register
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import InputError
-from noncoder.models.dropout import Dropout
+from noncoder.models.layers.dropout import Dropout
 from noncoder.models.registry import SequenceModel, register
 
 _KERNEL, _POOL = 8, 4

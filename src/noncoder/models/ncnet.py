@@ -21,13 +21,12 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import InputError
-from noncoder.models.convolution import SequenceConv
-from noncoder.models.dense import DenseBlock
-from noncoder.models.dropout import Dropout
-from noncoder.models.layers import as_image
-from noncoder.models.recurrent import KerasLSTM
+from noncoder.models.layers.convolution import SequenceConv, as_image
+from noncoder.models.layers.dense import DenseBlock
+from noncoder.models.layers.dropout import Dropout
+from noncoder.models.layers.recurrent import KerasLSTM
+from noncoder.models.layers.residual import Bottleneck
 from noncoder.models.registry import SequenceModel, register
-from noncoder.models.residual import Bottleneck
 
 Widths = tuple[Annotated[int, Field(ge=1)], ...]
 

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 from noncoder.config import Section
 from noncoder.errors import ConfigError, InputError
-from noncoder.models.attention import Encoder
-from noncoder.models.dense import DenseBlock, NormalisedLinear
-from noncoder.models.dropout import Dropout
-from noncoder.models.layers import as_image
-from noncoder.models.recurrent import float32_on_cpu
+from noncoder.models.layers.attention import Encoder
+from noncoder.models.layers.convolution import as_image
+from noncoder.models.layers.dense import DenseBlock, NormalisedLinear
+from noncoder.models.layers.dropout import Dropout
+from noncoder.models.layers.recurrent import float32_on_cpu
+from noncoder.models.layers.residual import Bottleneck
+from noncoder.models.layers.transformerxl import Reach, TransformerXL
 from noncoder.models.registry import SequenceModel, register
-from noncoder.models.residual import Bottleneck
-from noncoder.models.transformerxl import Reach, TransformerXL
 
 
 class WideResNetConfig(Section):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noncoder.errors import ConfigError
-from noncoder.models.dropout import Dropout
+from noncoder.models.layers.dropout import Dropout
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:

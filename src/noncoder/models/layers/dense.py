@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noncoder.models.dropout import Dropout
+from noncoder.models.layers.dropout import Dropout
 
 
 class NormalisedLinear(nn.Linear):

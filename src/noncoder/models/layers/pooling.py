@@ -1,46 +1,9 @@
-"""Blocks that models are put together from."""
+"""Pooling over the positions of a sequence."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-
-
-def as_image(x: Tensor) -> Tensor:
-    """(N, C, L) -> (N, C, 1, L) with the channels innermost in memory.
-
-    PyTorch has a channels-last layout for images only, and convolutions run about twice as fast in it on a CPU.
-    """
-    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-
-
-def convolution(channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
-    """A convolution along the sequence of (N, C, 1, L), same length, without bias: a batch norm follows it."""
-    padding = dilation * (kernel // 2)
-    return nn.Conv2d(channels_in, channels_out, (1, kernel), padding=(0, padding), dilation=(1, dilation), bias=False)
-
-
-class ResidualBlock(nn.Module):
-    """Norm, GELU, dilated convolution, added to the input (pre-activation, He et al. 2016, arXiv:1603.05027).
-
-    Args:
-        channels: C of (N, C, 1, L).
-        kernel: Width of the convolution, odd.
-        dilation: Distance between its taps.
-        dropout: Share of whole channels that are left out; element by element would cost a quarter of a CPU's step.
-    """
-
-    def __init__(self, channels: int, kernel: int, dilation: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(channels)
-        self.activation = nn.GELU()
-        self.convolution = convolution(channels, channels, kernel, dilation)
-        self.dropout = nn.Dropout2d(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, 1, L) -> (N, C, 1, L)."""
-        y: Tensor = self.dropout(self.convolution(self.activation(self.norm(x))))
-        return x + y
 
 
 class CentreBias(nn.Module):

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noncoder.errors import ConfigError
-from noncoder.models.attention import FeedForward, HeadConvolution, attend, initialise_normal
-from noncoder.models.dropout import Dropout
+from noncoder.models.layers.attention import FeedForward, HeadConvolution, attend, initialise_normal
+from noncoder.models.layers.dropout import Dropout
 
 _FARTHEST = 1000  # distances beyond count as this one; HuggingFace's clamp_len
 

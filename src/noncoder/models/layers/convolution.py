@@ -12,6 +12,20 @@ from torch.autograd.function import once_differentiable
 _FEW = 16
 
 
+def as_image(x: Tensor) -> Tensor:
+    """(N, C, L) -> (N, C, 1, L) with the channels innermost in memory.
+
+    PyTorch has a channels-last layout for images only, and convolutions run about twice as fast in it on a CPU.
+    """
+    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def same_length_conv(channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
+    """A convolution along the sequence of (N, C, 1, L), same length, without bias: a batch norm follows it."""
+    padding = dilation * (kernel // 2)
+    return nn.Conv2d(channels_in, channels_out, (1, kernel), padding=(0, padding), dilation=(1, dilation), bias=False)
+
+
 class SequenceConv(nn.Conv2d):
     """A convolution along the sequence of (N, C, 1, L), with a faster backward pass on a CPU.
 

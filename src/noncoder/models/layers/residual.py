@@ -1,4 +1,4 @@
-"""The bottleneck block of residual networks, along a sequence."""
+"""Blocks of residual networks, along a sequence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noncoder.models.convolution import SequenceConv
+from noncoder.models.layers.convolution import SequenceConv, same_length_conv
 
 
 class SqueezeExcitation(nn.Module):
@@ -87,3 +87,26 @@ class Bottleneck(nn.Module):
             if i < 2:
                 y = F.relu(y, inplace=True)
         return F.relu(self.squeeze(y) + self.shortcut_norm(self.shortcut(x)), inplace=True)
+
+
+class ResidualBlock(nn.Module):
+    """Norm, GELU, dilated convolution, added to the input (pre-activation, He et al. 2016, arXiv:1603.05027).
+
+    Args:
+        channels: C of (N, C, 1, L).
+        kernel: Width of the convolution, odd.
+        dilation: Distance between its taps.
+        dropout: Share of whole channels that are left out; element by element would cost a quarter of a CPU's step.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.activation = nn.GELU()
+        self.convolution = same_length_conv(channels, channels, kernel, dilation)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 1, L) -> (N, C, 1, L)."""
+        y: Tensor = self.dropout(self.convolution(self.activation(self.norm(x))))
+        return x + y
