@@ -14,8 +14,8 @@ _OF_OPTIMIZERS = {
     "amsgrad": ("adamw", "adam"),
     "momentum": ("sgd",),
     "dampening": ("sgd",),
-    "rho": ("rmsprop",),
-    "epsilon": ("adamw", "adam", "rmsprop"),
+    "rho": ("rmsprop", "keras-rmsprop"),
+    "epsilon": ("adamw", "adam", "rmsprop", "keras-rmsprop"),
 }
 _OF_DECAYS = {"decay_factor": ("step",), "decay_every": ("step",), "decay_rate": ("inverse",)}
 
@@ -40,8 +40,8 @@ class TrainConfig(Section):
     """Windows a forward pass."""
     accumulate: int = Field(1, ge=1)
     """Batches an optimiser step."""
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
-    """The optimiser; `rmsprop` is that of the first versions of Keras, with epsilon inside the square root."""
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop"] = "adamw"
+    """The optimiser; `keras-rmsprop` is that of the first versions of Keras, with epsilon inside the square root."""
     learning_rate: float = Field(2e-3, gt=0)
     """The highest learning rate."""
     betas: tuple[Share, Share] = (0.9, 0.999)
@@ -53,9 +53,10 @@ class TrainConfig(Section):
     dampening: float = Field(0, ge=0, le=1)
     """The share of each gradient that the running sum leaves out; sgd. Torch7 leaves out `momentum` of it."""
     rho: float = Field(0.9, ge=0, lt=1)
-    """What the running mean of the squared gradient keeps a step; rmsprop."""
+    """What the running mean of the squared gradient keeps a step; both kinds of rmsprop."""
     epsilon: float | None = Field(None, gt=0)
-    """What keeps the division by the root of the mean square finite; by default 1e-8, with rmsprop 1e-6."""
+    """What keeps the division by the root of the mean square finite; by default 1e-8, with keras-rmsprop
+    1e-6."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of the steps over which the learning rate rises linearly from zero."""
     warmup_steps: int = Field(0, ge=0)

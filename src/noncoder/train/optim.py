@@ -31,9 +31,11 @@ def _make(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     params = [p for p in model.parameters() if p.requires_grad]
     if config.optimizer == "sgd":
         return torch.optim.SGD(params, rate, config.momentum, config.dampening, decay)
-    if config.optimizer == "rmsprop":
+    if config.optimizer == "keras-rmsprop":
         return KerasRMSprop(params, rate, config.rho, config.epsilon or 1e-6, decay)
     epsilon = config.epsilon or 1e-8
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(params, rate, config.rho, epsilon, decay)
     if config.optimizer == "adam":
         return torch.optim.Adam(params, rate, config.betas, epsilon, decay, config.amsgrad)
     return torch.optim.AdamW(_decay_groups(model, decay), rate, config.betas, epsilon, amsgrad=config.amsgrad)
