@@ -197,7 +197,8 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
 PAPERS: list[dict[str, Any]] = [
     {"optimizer": "sgd", "momentum": 0.9, "dampening": 0.9, "learning_rate": 0.5, "max_norm": 0.5, "l1": 1e-4,
      "decay": "inverse", "decay_rate": 0.01, "weight_decay": 1e-4},
-    {"optimizer": "keras-rmsprop", "decay": "step", "monitor": "loss", "warmup_steps": 5, "accumulate": 2, "epsilon": 1e-5},
+    {"optimizer": "keras-rmsprop", "epsilon": 1e-5, "decay": "step", "monitor": "loss", "warmup_steps": 5,
+     "accumulate": 2},
     {"optimizer": "adam", "amsgrad": True, "betas": [0.5, 0.9], "weight_decay": 1e-3, "output_bias": 0.02},
 ]  # fmt: skip
 
