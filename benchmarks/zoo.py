@@ -48,6 +48,19 @@ def _txl(what: str, *overrides: str) -> Row:
     return Row(f"wideresnet-txl, {what}", "deepsea/wideresnet-txl", tuple(f"model.parameters.{o}" for o in overrides))
 
 
+# A small version, trained fast enough on two cores to leave chance: what differs between its rows is what is named.
+_SMALL = tuple(
+    f"model.parameters.{o}" for o in ("width=64", "expansion=4", "core_layers=2", "hidden=128", "dropout=0.3")
+) + ("train.optimizer=adamw", "train.learning_rate=0.003", "train.weight_decay=0.05", "train.warmup_steps=0",
+     "train.warmup=0.1", "train.decay=cosine", "train.batch_size=64", "train.accumulate=1", "train.clip=1",
+     "train.shift=20", "train.output_bias=prevalence")  # fmt: skip
+
+
+def _small(what: str, *overrides: str) -> Row:
+    own = tuple(f"model.parameters.{o}" for o in overrides)
+    return Row(f"small wideresnet-txl, {what}", "deepsea/wideresnet-txl", _SMALL + own)
+
+
 ROWS = (
     Row("compact", "yeast"),
     *(
@@ -67,6 +80,12 @@ ROWS = (
     _txl("ResNeXt", "cardinality=32"),
     _txl("post-activation", "activation=post"),
     _txl("weight vector normalisation", "wvn=true"),
+    _small("causal"),
+    _small("bidirectional", "bidirectional=true"),
+    _small("one-hot", "embedding=0"),
+    _small("without core", "core=none"),
+    _small("Transformer encoder", "core=encoder"),
+    _small("LSTM", "core=lstm", "core_layers=1"),
 )
 
 

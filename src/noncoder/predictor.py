@@ -32,6 +32,7 @@ from noncoder.sequence.encoding import N_CODE, encode_batch
 
 Strands = Literal["both", "forward", "reverse"]
 Sequences = Sequence[str] | NDArray[np.uint8]
+Shape = tuple[int, ...]
 
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
 
@@ -210,10 +211,15 @@ def is_predictor(folder: Path) -> bool:
 def _fit(model: SequenceModel, weights: Mapping[str, Tensor], folder: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    for name in [*expected, *found]:
-        if expected.get(name) != found.get(name):
-            raise PredictorError(
-                f"{folder / _WEIGHTS}: {name} is {found.get(name, 'missing')}",
-                expected=f"{expected.get(name, 'no such tensor')} in the model {model.name!r}",
-            )
+    name = first_difference(found, expected)
+    if name is not None:
+        raise PredictorError(
+            f"{folder / _WEIGHTS}: {name} is {found.get(name, 'missing')}",
+            expected=f"{expected.get(name, 'no such tensor')} in the model {model.name!r}",
+        )
     model.load_state_dict(dict(weights))
+
+
+def first_difference(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> str | None:
+    """The first tensor that is missing, has another shape, or should not be there; None where all is as expected."""
+    return next((name for name in [*expected, *found] if expected.get(name) != found.get(name)), None)

@@ -29,9 +29,13 @@ def models(name: str | None, settings: tuple[str, ...], tasks: int, window: int,
         _list(tasks, window, as_json)
         return
     from noncoder.config import read_settings
-    from noncoder.models import layer_table, model_entry
+    from noncoder.errors import ConfigError
+    from noncoder.models import check_model, layer_table, model_entry
 
+    if "=" in name:
+        raise ConfigError(f"{name!r} is no name of a model", expected="a name, then settings: NAME KEY=VALUE …")
     changed = read_settings(settings)
+    values = check_model(name, changed).model_dump(mode="json")
     rows = layer_table(name, tasks, window, changed, depth)
     shown = _entry(name) | {
         "n_parameters": sum(row.parameters for row in rows),
@@ -40,8 +44,8 @@ def models(name: str | None, settings: tuple[str, ...], tasks: int, window: int,
         "layers": [row._asdict() for row in rows],
         "settings": {
             key: {
-                "value": changed.get(key, field.default),
-                "default": field.default,
+                "value": values[key],
+                "changed": key in changed,
                 "about": " ".join((field.description or "").split()),
             }
             for key, field in model_entry(name).config.model_fields.items()
@@ -78,19 +82,27 @@ def _entry(name: str) -> dict[str, Any]:
 def _text(shown: dict[str, Any]) -> str:
     table = [("layer", "", "gives", "parameters")]
     for row in shown["layers"]:
-        shape = " x ".join(map(str, row["shape"])) if row["shape"] else "-"
-        table.append((row["name"], row["kind"], shape, f"{row['parameters']:,}" if row["parameters"] else ""))
+        shape: tuple[int, ...] = row["shape"] or ()
+        if len(shape) == 3:  # an image of height one
+            shape = (shape[0], shape[2])
+        gives = " x ".join(map(str, shape)) or "-"
+        table.append((row["name"], row["kind"], gives, f"{row['parameters']:,}" if row["parameters"] else ""))
     table.append(("all", "", "", f"{shown['n_parameters']:,}"))
     widths = [max(len(cells[i]) for cells in table) for i in range(4)]
     lines = [f"  {a:{widths[0]}}  {b:{widths[1]}}  {c:{widths[2]}}  {d:>{widths[3]}}" for a, b, c, d in table]
-    settings = [f"  {key}={json.dumps(one['value'])}  {one['about']}" for key, one in shown["settings"].items()]
+    settings = [
+        f"{'*' if one['changed'] else ' '} {key}={json.dumps(one['value'])}  {one['about']}"
+        for key, one in shown["settings"].items()
+    ]
+    changed = [one["changed"] for one in shown["settings"].values()]
     return "\n".join(
         [
             f"{shown['name']}: {shown['about']}",
             f"source: {shown['source']}",
-            f"for {shown['tasks']:,} tasks and {shown['window']:,} bp, one sequence:",
+            f"for {shown['tasks']:,} tasks and one sequence of {shown['window']:,} bp (convolutions give channels x",
+            "positions, recurrent and attention layers positions x channels):",
             *lines,
-            "settings (model.parameters in a recipe):",
+            "settings (model.parameters in a recipe)" + (", * changed:" if any(changed) else ":"),
             *settings,
         ]
     )

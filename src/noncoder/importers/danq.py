@@ -24,7 +24,8 @@ from torch import Tensor
 
 from noncoder.errors import InputError
 from noncoder.importers.deepsea import ACGT_OF_AGCT
-from noncoder.importers.weights import Imported, Shape, Weights, check_file, check_shapes
+from noncoder.importers.weights import Imported, Weights, check_file, check_shapes
+from noncoder.predictor import Shape
 
 _KEPT_BEFORE_LSTM, _KEPT_AFTER_LSTM = 0.8, 0.5
 _IFGO_OF_ICFO = [0, 2, 1, 3]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from noncoder.importers.weights import Imported, Shape, Weights, check_shapes, read_torch, shapes_of
+from noncoder.importers.weights import Imported, Weights, check_shapes, read_torch, shapes_of
+from noncoder.predictor import Shape
 
 # The bases A, C, G, T among the channels A, G, C, T that DeepSEA's data have.
 ACGT_OF_AGCT = [0, 2, 1, 3]

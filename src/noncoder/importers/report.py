@@ -17,8 +17,9 @@ from torch import Tensor
 
 from noncoder.errors import InputError
 from noncoder.importers.deepsea import ACGT_OF_AGCT
-from noncoder.importers.weights import Imported, Shape, Weights, check_shapes, read_torch, shapes_of
+from noncoder.importers.weights import Imported, Weights, check_shapes, read_torch, shapes_of
 from noncoder.models import create_model
+from noncoder.predictor import Shape
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _LSTM = [f"{kind}_{part}_l0{way}" for way in ("", "_reverse") for kind in ("weight", "bias") for part in ("ih", "hh")]

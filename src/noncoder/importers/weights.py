@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from noncoder.errors import InputError
+from noncoder.predictor import Shape, first_difference
 
-Shape: TypeAlias = tuple[int, ...]
 Weights: TypeAlias = dict[str, Tensor]
 
 # What the Lightning of 2020 puts beside the weights: settings, and scores that are NumPy numbers. Old files name
@@ -100,12 +100,12 @@ def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, 
     Raises:
         InputError: The first tensor that differs.
     """
-    for name in [*expected, *found]:
-        if expected.get(name) != found.get(name):
-            raise InputError(
-                f"{path}: {name} is {found.get(name, 'missing')}",
-                expected=f"{expected.get(name, 'no such tensor')} in the weights of {of}",
-            )
+    name = first_difference(found, expected)
+    if name is not None:
+        raise InputError(
+            f"{path}: {name} is {found.get(name, 'missing')}",
+            expected=f"{expected.get(name, 'no such tensor')} in the weights of {of}",
+        )
 
 
 def check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:

@@ -45,7 +45,7 @@ class ChromDLConfig(Section):
 @register(
     "chromdl",
     ChromDLConfig,
-    about="GRU, convolutions, two LSTMs: the best published single model of the DeepSEA set",
+    about="GRU, convolutions and two LSTMs: the highest published mean AUROC on the DeepSEA set",
     source="Hill et al. 2023, github.com/chrishil1/ChromDL",
 )
 class ChromDL(SequenceModel):

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from noncoder.models.registry import count_parameters, create_model
 
+Shape = tuple[int, ...]
+
 
 class LayerRow(NamedTuple):
     """A layer, or a part made of layers.
@@ -17,20 +19,20 @@ class LayerRow(NamedTuple):
     Attributes:
         name: Its place in the model, e.g. "blocks.0".
         kind: Its class, e.g. "Conv1d".
-        shape: What it gives for one sequence; None where it is not called as a module.
+        shape: What it gives for one sequence; None where only its weights are used.
         parameters: How many numbers in it training changes.
     """
 
     name: str
     kind: str
-    shape: tuple[int, ...] | None
+    shape: Shape | None
     parameters: int
 
 
 def layer_table(
     name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None, depth: int = 2
 ) -> list[LayerRow]:
-    """The layers of a model, in their order; no weights are made.
+    """The layers of a model, in the order in which they are called; no weights are made.
 
     Args:
         name: One of `list_models()`.
@@ -44,32 +46,41 @@ def layer_table(
     """
     with torch.device("meta"):
         model = create_model(name, tasks, window, parameters).eval()
-        parts = list(_parts(model, depth))
-        shapes: dict[str, tuple[int, ...]] = {}
-        for part in model.modules():
+        shapes: dict[str, Shape] = {}  # in the order of the calls
+        for place, part in model.named_modules():
             if isinstance(part, nn.RNNBase):  # which runs step by step where there are no numbers: seconds for a shape
                 part.forward = _recurrent_shape(part)
-        for place, part in parts:
             part.register_forward_hook(_note(shapes, place))
         with torch.no_grad():
             model(torch.zeros(1, 4, window))
-    shown = [LayerRow(place, type(part).__name__, shapes.get(place), count_parameters(part)) for place, part in parts]
-    loose = count_parameters(model) - sum(row.parameters for row in shown)
-    return [*shown, LayerRow("(others)", "Parameter", None, loose)] if loose else shown
+    order = {place: i for i, place in enumerate(shapes)}
+    parts = list(_parts(model, depth, shapes))
+    rows = [LayerRow(place, type(part).__name__, shapes.get(place), count_parameters(part)) for place, part in parts]
+    # What is not called itself goes with its part, or first: it is an embedding, or queries.
+    del order[""]
+    rows.sort(key=lambda row: order.get(row.name, order.get(row.name.rpartition(".")[0], -1)))
+    loose = count_parameters(model) - sum(row.parameters for row in rows)
+    return [*rows, LayerRow("(others)", "Parameter", None, loose)] if loose else rows
 
 
-def _parts(module: nn.Module, depth: int, before: str = "") -> Iterator[tuple[str, nn.Module]]:
+def _parts(
+    module: nn.Module, depth: int, shapes: dict[str, Shape], before: str = ""
+) -> Iterator[tuple[str, nn.Module]]:
     for name, part in module.named_children():
+        place, children = before + name, dict(part.named_children())
         if isinstance(part, nn.ModuleList):  # a list is no layer: it is not called itself
-            yield from _parts(part, depth, f"{before}{name}.")
+            yield from _parts(part, depth, shapes, f"{place}.")
         # A part with parameters of its own would lose them if only its children had rows.
-        elif depth == 1 or not list(part.children()) or any(True for _ in part.parameters(recurse=False)):
-            yield before + name, part
+        elif depth == 1 or not children or any(True for _ in part.parameters(recurse=False)):
+            yield place, part
         else:
-            yield from _parts(part, depth - 1, f"{before}{name}.")
+            if place in shapes and not any(f"{place}.{child}" in shapes for child in children):
+                # It takes its children's weights and calls none of them: what it gives is the last one's.
+                shapes[f"{place}.{list(children)[-1]}"] = shapes[place]
+            yield from _parts(part, depth - 1, shapes, f"{place}.")
 
 
-def _note(shapes: dict[str, tuple[int, ...]], place: str) -> Any:
+def _note(shapes: dict[str, Shape], place: str) -> Any:
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         tensor = output if isinstance(output, Tensor) else output[0]
         shapes[place] = tuple(tensor.shape[1:])

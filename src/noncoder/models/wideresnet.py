@@ -61,8 +61,8 @@ class WideResNetConfig(Section):
     """Dropout after the last block."""
     core: Literal["none", "lstm", "transformer-xl", "encoder"] = "transformer-xl"
     """What reads along the sequence between the blocks and the head; `encoder` is the plain Transformer's."""
-    core_layers: int = Field(6, ge=1)
-    """Layers of the core."""
+    core_layers: int | None = Field(None, ge=1)
+    """Layers of the core; by default 6, of an LSTM 1."""
     core_heads: int = Field(4, ge=1)
     """Attention heads a layer."""
     core_head_width: int = Field(16, ge=1)
@@ -114,8 +114,6 @@ class WideResNetLstmConfig(WideResNetConfig):
     """Channels after the last block; they grow by each block's stride up to this."""
     core: Literal["none", "lstm", "transformer-xl", "encoder"] = "lstm"
     """What reads along the sequence between the blocks and the head; `encoder` is the plain Transformer's."""
-    core_layers: int = Field(1, ge=1)
-    """Layers of the core."""
     core_dropout: float = Field(0.5, ge=0, lt=1)
     """Dropout within an attention core, or after the LSTM."""
     hidden: int = Field(256, ge=0)
@@ -270,16 +268,17 @@ def _block(channels_in: int, channels_out: int, stride: int, config: WideResNetC
 
 def _core(positions: int, config: WideResNetConfig) -> BiLSTM | TransformerXL | Encoder | None:
     c = config
+    layers = c.core_layers or (1 if c.core == "lstm" else 6)
     if c.core == "lstm":
-        return BiLSTM(c.width, c.core_layers, c.directions, c.core_dropout)
+        return BiLSTM(c.width, layers, c.directions, c.core_dropout)
     if c.core == "encoder":
         return Encoder(
-            positions, c.width, c.core_layers, c.core_heads, c.core_head_width, c.core_inner, c.core_kernel,
+            positions, c.width, layers, c.core_heads, c.core_head_width, c.core_inner, c.core_kernel,
             c.core_dropout,
         )  # fmt: skip
     if c.core == "transformer-xl":
         reach = Reach(False) if c.bidirectional else Reach(True, c.memory, c.same_length and c.memory > 0)
         return TransformerXL(
-            c.width, c.core_layers, c.core_heads, c.core_head_width, c.core_inner, reach, c.core_kernel, c.core_dropout
+            c.width, layers, c.core_heads, c.core_head_width, c.core_inner, reach, c.core_kernel, c.core_dropout
         )
     return None

@@ -37,12 +37,15 @@ def keep_freed_memory() -> None:
     """Has glibc keep what tensors free, for the next ones, where it would give it back to the system each time.
 
     A training step on a CPU takes and frees the same large tensors again and again; each page that comes back from the
-    system has to be cleared first. A process holds its peak then, which a training does anyway.
+    system has to be cleared first. The process holds its peak then, which a training does anyway. Other systems, and C
+    libraries that refuse, are left as they are.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3
-        mallopt(mmap_threshold, 1 << 30)
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    trim_threshold, mmap_threshold = -1, -3
+    # Setting one of the two stops glibc from adapting both, so the second is set only where the first was taken.
+    if mallopt is not None and mallopt(mmap_threshold, 1 << 30):
         mallopt(trim_threshold, (1 << 31) - 1)
 
 

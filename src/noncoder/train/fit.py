@@ -32,6 +32,8 @@ _ROWS_OF_LOG = 400
 def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     """Trains a model, or goes on where an interrupted training of the same recipe stopped.
 
+    On a CPU the process keeps freed memory from then on, which makes steps faster.
+
     Args:
         config: The recipe.
         force: Start anew where a training lies already.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from noncoder.errors import ConfigError
 from noncoder.models.layers.dropout import Dropout
@@ -25,7 +26,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (…, L, D).
     """
-    if query.is_cuda or not torch.is_grad_enabled():
+    if query.is_cuda:
+        # cuDNN's kernel, which PyTorch prefers on recent cards, gives the bias no gradient either: it would raise.
+        with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+            return F.scaled_dot_product_attention(query, key, value, bias.to(query.dtype), scale=1.0)
+    if not torch.is_grad_enabled():
         return F.scaled_dot_product_attention(query, key, value, bias.to(query.dtype), scale=1.0)
     return (query @ key.transpose(-1, -2) + bias).softmax(dim=-1) @ value
 
@@ -69,7 +74,7 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, inner: int, activation: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(width, inner), activation, Dropout(dropout), nn.Linear(inner, width), nn.Dropout(dropout)
+            nn.Linear(width, inner), activation, Dropout(dropout), nn.Linear(inner, width), Dropout(dropout)
         )
         self.norm = nn.LayerNorm(width)
 
@@ -150,7 +155,7 @@ class Encoder(nn.Module):
 def initialise_normal(module: nn.Module, spread: float = 0.02) -> None:
     """Draws matrices and free parameters from N(0, spread²), as BERT and Transformer-XL do; biases become 0.
 
-    Convolutions in the heads begin as they are: PyTorch's draw.
+    Norms begin at 1 (HuggingFace's Transformer-XL draws them close to it), convolutions in the heads as PyTorch's.
     """
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):

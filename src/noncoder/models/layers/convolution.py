@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_FEW = 16
+_FEW_CHANNELS = 16  # a product a tap reads the gradient once a tap: not worth it for few columns
 
 
 def as_image(x: Tensor) -> Tensor:
@@ -63,7 +63,8 @@ class SequenceConv(nn.Conv2d):
         """(N, C, 1, L) -> (N, C', 1, L + 2 padding - dilation (kernel - 1))."""
         plain = (
             self.groups > 1
-            or self.in_channels < _FEW  # a product a tap reads the gradient once a tap: not worth it for few columns
+            or self.in_channels
+            < _FEW_CHANNELS  # a product a tap reads the gradient once a tap: not worth it for few columns
             or input.device.type != "cpu"
             or input.dtype not in (torch.float32, torch.float64)
             or torch.is_autocast_enabled("cpu")

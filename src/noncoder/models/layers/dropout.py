@@ -18,7 +18,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape -> the same shape."""
-        cut = round(self.p * _LEVELS)
+        cut = min(round(self.p * _LEVELS), _LEVELS - 1)
         if not self.training or cut == 0:
             return input
         if input.device.type != "cpu" or torch.compiler.is_compiling():

@@ -44,18 +44,19 @@ class KerasLSTM(nn.LSTM):
                 self.register_buffer(name, zeros)
             self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
 
-    def forward(self, input: Tensor, hx: None = None) -> tuple[Tensor, None]:  # type: ignore[override]
-        """(N, L, C) -> (N, L, 2 * units), and None: the last states are not kept."""
-        if self.second == "backward":
-            return self._both(input), None
-        turned = self._both(input.flip(1)).flip(1)
-        return torch.cat([self._both(input)[..., : self.hidden_size], turned[..., self.hidden_size :]], dim=2), None
-
-    def _both(self, x: Tensor) -> Tensor:
-        if self.gates == "sigmoid":
-            with float32_on_cpu(x) as x:
-                return super().forward(x)[0]
-        return torch.cat([_hard_lstm(x, self, ""), _hard_lstm(x.flip(1), self, "_reverse").flip(1)], dim=2)
+    def forward(self, input: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        """(N, L, C) -> (N, L, 2 * units), and None: states are neither taken nor kept."""
+        if self.gates == "hard-sigmoid":
+            turned = input if self.second == "forward" else input.flip(1)
+            other = _hard_lstm(turned, self, "_reverse")
+            other = other if self.second == "forward" else other.flip(1)
+            return torch.cat([_hard_lstm(input, self, ""), other], dim=2), None
+        with float32_on_cpu(input) as x:
+            y = super().forward(x)[0]
+            if self.second == "forward":  # what reads the turned sequence from its end reads the sequence forward
+                other = super().forward(x.flip(1))[0].flip(1)
+                y = torch.cat([y[..., : self.hidden_size], other[..., self.hidden_size :]], dim=2)
+        return y, None
 
 
 @contextmanager

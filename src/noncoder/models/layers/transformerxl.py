@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from noncoder.errors import ConfigError
 from noncoder.models.layers.attention import FeedForward, HeadConvolution, attend, initialise_normal
@@ -163,7 +164,7 @@ class TransformerXL(nn.Module):
         return y, [both[:, max(0, both.shape[1] - self.reach.slots) :].detach() for both in kept]
 
     def _layers(self, x: Tensor, memory: Sequence[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
-        view = look(x, 0 if memory is None else memory[0].shape[1], memory is None, self.reach)
+        view = make_view(x, 0 if memory is None else memory[0].shape[1], memory is None, self.reach)
         view = view._replace(waves=self.dropout(view.waves))
         x, inputs = self.dropout(x), []
         for i, (attention, feed_forward) in enumerate(zip(self.attentions, self.feed_forwards, strict=True)):
@@ -188,7 +189,7 @@ class View(NamedTuple):
     zeros: Tensor | None
 
 
-def look(x: Tensor, before: int, fresh: bool, reach: Reach) -> View:
+def make_view(x: Tensor, before: int, fresh: bool, reach: Reach) -> View:
     """The view from L queries.
 
     Args:
@@ -241,6 +242,7 @@ class _LogSumExp(torch.autograd.Function):
         return total.log() + highest
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         a, b, weights, total = ctx.saved_tensors
         by_score = (weights * (gradient / total.clamp(min=torch.finfo(total.dtype).tiny))).to(a.dtype)
