@@ -49,11 +49,12 @@ def _txl(what: str, *overrides: str) -> Row:
 
 
 # A small version, trained fast enough on two cores to leave chance: what differs between its rows is what is named.
-_SMALL = tuple(
-    f"model.parameters.{o}" for o in ("width=64", "expansion=4", "core_layers=2", "hidden=128", "dropout=0.3")
-) + ("train.optimizer=adamw", "train.learning_rate=0.003", "train.weight_decay=0.05", "train.warmup_steps=0",
-     "train.warmup=0.1", "train.decay=cosine", "train.batch_size=64", "train.accumulate=1", "train.clip=1",
-     "train.shift=20", "train.output_bias=prevalence")  # fmt: skip
+_SMALL = (
+    *(f"model.parameters.{o}" for o in ("width=64", "expansion=4", "core_layers=2", "hidden=128", "dropout=0.3")),
+    "train.optimizer=adamw", "train.learning_rate=0.003", "train.weight_decay=0.05", "train.warmup_steps=0",
+    "train.warmup=0.1", "train.decay=cosine", "train.batch_size=64", "train.accumulate=1", "train.clip=1",
+    "train.shift=20", "train.output_bias=prevalence",
+)  # fmt: skip
 
 
 def _small(what: str, *overrides: str) -> Row:
