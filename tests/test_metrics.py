@@ -171,6 +171,11 @@ class TestBadInput:
 
 
 class TestCurves:
+    def test_the_corner_between_tied_negatives_and_tied_positives_is_drawn(self) -> None:
+        logits, labels = np.array([[1.0], [1], [0], [0], [0]]), np.array([[0], [0], [1], [1], [1]])
+        drawn = curves(logits, labels, points=60)
+        assert (1, 0) in set(zip(drawn.roc_fpr[0], drawn.roc_tpr[0], strict=True))
+
     @LAW
     @given(cases(), st.integers(60, 200))
     def test_begin_end_and_never_turn_back(self, drawn: Drawn, points: int) -> None:

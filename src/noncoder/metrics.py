@@ -135,7 +135,11 @@ def curves(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None,
         fpr = np.concatenate([[0.0], (called - true_positives) / (score.size - p)])
         # Half of the points by threshold, half by rate: the curve is steep at its start and long at its end.
         by_rate = np.searchsorted(fpr, np.linspace(0, 1, points // 2), side="right") - 1
-        at = np.sort(np.concatenate([by_rate, _first_by(tpr, points - points // 2)]))
+        # Of those by rate, half where it is first reached, half where it is last held: else tied negatives, then tied
+        # positives, would lose the corner between them.
+        by_first, quarter = _first_by(tpr, points - points // 2 - points // 4), points // 4
+        by_last = np.searchsorted(tpr, np.linspace(0, 1, quarter), side="right") - 1
+        at = np.sort(np.concatenate([by_rate, by_first, by_last]))
         drawn.roc_fpr[task], drawn.roc_tpr[task] = fpr[at], tpr[at]
         at = _first_by(tpr[1:], points)
         drawn.pr_recall[task], drawn.pr_precision[task] = tpr[1:][at], (true_positives / called)[at]

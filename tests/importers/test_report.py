@@ -142,7 +142,8 @@ def test_logits_are_those_of_the_report(
         expected = report(TOKENS[torch.from_numpy(CODES).long()]).numpy()
     computed = predictor.predict_logits(CODES, strands="forward")
     assert np.abs(expected).max() > 0.5
-    np.testing.assert_allclose(computed, expected, atol=1e-5)
+    # Rounding differs with the number of threads; logits are of size 1.
+    np.testing.assert_allclose(computed, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_what_is_left_out_and_what_is_assumed_is_said(saved: Callable[..., Path], tmp_path: Path) -> None:
@@ -174,7 +175,8 @@ def test_the_reports_two_models_have_their_sizes() -> None:
         weights = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
         found, parameters, tasks = _settings(Path(), _Sizes(Path(), weights, ""))
         assert (found, tasks) == (name, 919)
-        assert check_model(name, parameters) == check_model(name, {"unknown": "A"})
+        default = {"unknown": "A"} | ({"core_layers": 6} if "txl" in name else {})
+        assert check_model(name, parameters) == check_model(name, default)
 
 
 def replaced(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
