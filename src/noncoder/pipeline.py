@@ -181,7 +181,7 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
 
 
 def _data_stage(config: RunConfig, force: bool) -> Store:
-    source = config.data.build or config.data.pack or config.data.simulate
+    source = config.data.build or config.data.pack or config.data.deepsea or config.data.simulate
     marker = config.run / "data.json"
     if config.store.exists():
         store = open_store(config.store)
@@ -199,7 +199,7 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
     if source is None:
         raise ConfigError(
             f"the store {config.store} does not exist, and the recipe does not say how to make it",
-            expected="data.store, or one of data.build, data.pack and data.simulate",
+            expected="data.store, or one of data.build, data.pack, data.deepsea and data.simulate",
         )
     began = time.perf_counter()
     store = _make_store(config, force)
@@ -228,6 +228,10 @@ def _make_store(config: RunConfig, force: bool) -> Store:
         from noncoder.data.table import pack_table
 
         return pack_table(config.data.pack, config.store, force)
+    if config.data.deepsea:
+        from noncoder.data.deepsea import pack_deepsea
+
+        return pack_deepsea(config.data.deepsea, config.store, force)
     from noncoder.data.simulate import simulate_store
 
     assert config.data.simulate is not None

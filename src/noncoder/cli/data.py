@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from noncoder.cli.options import as_json, emit, force, section_from, section_options
-from noncoder.config import BuildConfig, PackConfig, SimulateConfig
+from noncoder.config import BuildConfig, DeepSeaConfig, PackConfig, SimulateConfig
 
 _STORE = click.argument("store", type=click.Path(path_type=Path))
 _OUT = click.argument("out", type=click.Path(path_type=Path))
@@ -41,20 +41,46 @@ def build(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 
 @data.command()
 @_OUT
-@section_options(PackConfig)
+@section_options(PackConfig, needed=False)
+@section_options(DeepSeaConfig, {"folder": "--deepsea"}, needed=False)
 @force
 @as_json
 def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    """Make a store OUT from a table of sequences with labels.
+    """Make a store OUT from windows that are cut and labelled: a table (--table), or DeepSEA's bundle (--deepsea).
 
     \b
     Example:
       noncoder data pack --table sequences.csv --split-column split mine.zarr
+      noncoder data pack --deepsea deepsea_train deepsea.zarr
     """
-    from noncoder.data.table import pack_table
+    if given["folder"] is None:
+        from noncoder.data.table import pack_table
 
-    config = section_from(PackConfig, given)
-    _show(pack_table(config, out, force).summary(), as_json)
+        _show(pack_table(section_from(PackConfig, given, others=DeepSeaConfig), out, force).summary(), as_json)
+    else:
+        from noncoder.data.deepsea import pack_deepsea
+
+        _show(pack_deepsea(section_from(DeepSeaConfig, given, others=PackConfig), out, force).summary(), as_json)
+
+
+@data.command()
+@_STORE
+@click.argument("folder", type=click.Path(path_type=Path))
+@force
+@as_json
+def unpack(store: Path, folder: Path, force: bool, as_json: bool) -> None:
+    """Write a STORE as train.mat, valid.mat and test.mat into FOLDER, in the layout of DeepSEA's bundle.
+
+    \b
+    Example:
+      noncoder data unpack deepsea.zarr deepsea_train
+    """
+    from noncoder.data.deepsea import unpack_deepsea
+    from noncoder.data.store import open_store
+
+    files = unpack_deepsea(open_store(store), folder, force)
+    sizes = {str(file): file.stat().st_size for file in files}
+    emit({"files": sizes}, "\n".join(f"{file}  {size / 1e6:,.1f} MB" for file, size in sizes.items()), as_json)
 
 
 @data.command()
@@ -150,6 +176,7 @@ def _show(summary: dict[str, Any], machine: bool) -> None:
         f"  genome     {summary['genome'] or '-'}, {summary['contigs']:,} contigs, {summary['bases']:,} bases",
         f"  labels     {summary['label_rule']}" + (", some unknown" if summary["unknown_labels"] else ""),
         *(f"  left out   {drop['count']:,} {drop['what']}: {drop['why']}" for drop in summary["dropped"]),
+        *(f"  note       {note}" for note in summary["notes"]),
         f"  digest     {summary['digest'][:12]}",
     ]
     click.echo("\n".join(lines))

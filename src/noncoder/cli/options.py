@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from noncoder.config import Section, validate
+from noncoder.errors import ConfigError
 from noncoder.files import plain_json
 
 # A comma parts the items of a list, but not the digits of a region such as chr7:1,001-2,000.
@@ -25,12 +26,15 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a
 force = click.option("--force", is_flag=True, help="Replace what is there.")
 
 
-def section_options(section: type[Section], short: Mapping[str, str] | None = None) -> Callable[[F], F]:
+def section_options(
+    section: type[Section], short: Mapping[str, str] | None = None, needed: bool = True
+) -> Callable[[F], F]:
     """One option for each field of a section, with the field's docstring as help.
 
     Args:
         section: The section.
         short: Another option name for a field.
+        needed: Ask for the fields that have no default; false where the command takes one of several sections.
     """
 
     def add(function: F) -> F:
@@ -47,7 +51,7 @@ def section_options(section: type[Section], short: Mapping[str, str] | None = No
                 multiple=several,
                 nargs=2 if pair else 1,
                 metavar=_metavar(field.annotation),
-                required=field.is_required(),
+                required=needed and field.is_required(),
                 help=" ".join((field.description or "").split()).replace("`", "") + shown,
             )(function)
         return function
@@ -55,12 +59,20 @@ def section_options(section: type[Section], short: Mapping[str, str] | None = No
     return add
 
 
-def section_from(section: type[S], given: Mapping[str, Any]) -> S:
+def section_from(section: type[S], given: Mapping[str, Any], others: type[Section] | None = None) -> S:
     """The section with the options that were given; defaults for the rest.
 
+    Args:
+        section: The section.
+        given: The options of the command.
+        others: A section whose options make no sense beside this one's.
+
     Raises:
-        ConfigError: A value is wrong.
+        ConfigError: A value is wrong, missing, or of the other section.
     """
+    for name in others.model_fields if others else ():
+        if given.get(name) not in (None, ()):
+            raise ConfigError(f"--{name.replace('_', '-')} says nothing here", mend="leave it out; see --help")
     values: dict[str, Any] = {}
     for name, field in section.model_fields.items():
         value = given.get(name)

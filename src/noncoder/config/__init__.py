@@ -5,6 +5,7 @@ from noncoder.config.recipe import read_recipe, read_settings, write_recipe
 from noncoder.config.sections import (
     BuildConfig,
     DataConfig,
+    DeepSeaConfig,
     EvaluateConfig,
     ModelConfig,
     PackConfig,
@@ -18,6 +19,7 @@ from noncoder.config.validation import validate
 __all__ = [
     "BuildConfig",
     "DataConfig",
+    "DeepSeaConfig",
     "EvaluateConfig",
     "ModelConfig",
     "PackConfig",

@@ -102,6 +102,22 @@ class PackConfig(Section):
     """Draws the splits, where no split column is given; equal sequences stay together."""
 
 
+class DeepSeaConfig(Section):
+    """How a store is made from the bundle of DeepSEA, or from files of its layout."""
+
+    folder: Path
+    """Folder of DeepSEA's bundle: train.mat, valid.mat and test.mat."""
+    splits: tuple[Literal["train", "valid", "test"], ...] = ("train", "valid", "test")
+    """Which of the bundle's files."""
+    tasks: Path | None = None
+    """Task sheet of the bundle: TSV with the column name, and any of group, cell, assay, treatment. By default the 919
+    tasks of DeepSEA."""
+    bin: int = Field(200, ge=1)
+    """Width of the bundle's labelled centre, bp; its windows lie a multiple of that apart."""
+    bad_bases: Literal["error", "n"] = "error"
+    """What to do with a base of the bundle that is neither one-hot nor zero: `error`, stop; `n`, read it as N."""
+
+
 class SimulateConfig(Section):
     """How a genome with planted motifs, and so a known truth, is made."""
 
@@ -136,13 +152,15 @@ class DataConfig(Section):
     """Make the store from a genome and peaks."""
     pack: PackConfig | None = None
     """Make the store from a table."""
+    deepsea: DeepSeaConfig | None = None
+    """Make the store from the bundle of DeepSEA."""
     simulate: SimulateConfig | None = None
     """Make the store by simulation."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if sum(source is not None for source in (self.build, self.pack, self.simulate)) > 1:
-            raise ValueError("give at most one of build, pack and simulate")
+        if sum(source is not None for source in (self.build, self.pack, self.deepsea, self.simulate)) > 1:
+            raise ValueError("give at most one of build, pack, deepsea and simulate")
         return self
 
 

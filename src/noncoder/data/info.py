@@ -26,6 +26,7 @@ class StoreInfo:
         genome: Name of the genome.
         sources: Name and SHA-256 of each file that it was made from.
         dropped: What was left out: "what", "count" and "why".
+        notes: What else a reader should know, a sentence each.
         version: The package version that wrote it.
     """
 
@@ -36,6 +37,7 @@ class StoreInfo:
     genome: str = ""
     sources: tuple[Mapping[str, str], ...] = ()
     dropped: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
     version: str = ""
     format_version: int = field(default=FORMAT_VERSION)
 
@@ -46,6 +48,7 @@ class StoreInfo:
             "tasks": [task.to_dict() for task in self.tasks],
             "sources": [dict(source) for source in self.sources],
             "dropped": [dict(drop) for drop in self.dropped],
+            "notes": list(self.notes),
         }
 
     @classmethod
@@ -58,5 +61,6 @@ class StoreInfo:
                 "tasks": tuple(Task(**task) for task in values["tasks"]),
                 "sources": tuple(values.get("sources", ())),
                 "dropped": tuple(values.get("dropped", ())),
+                "notes": tuple(values.get("notes", ())),
             }
         )

@@ -109,9 +109,7 @@ class Store:
         """
         if split is None:
             return np.arange(len(self), dtype=np.int64)
-        if split not in SPLITS:
-            raise UnknownNameError("split", split, SPLITS)
-        return np.flatnonzero(self.split == SPLITS.index(split)).astype(np.int64)
+        return np.flatnonzero(self.split == _split_number(split)).astype(np.int64)
 
     def read(self, indices: Indices) -> tuple[Codes, Labels]:
         """Codes (n, L) and labels (n, T), both uint8, of n windows, forward strand.
@@ -153,6 +151,29 @@ class Store:
             return None
         return np.unpackbits(self.packed_known[_indices(indices)], axis=1, count=len(self.tasks)).astype(bool)
 
+    def read_from_disk(self, indices: Indices) -> tuple[Codes, NDArray[np.uint8]]:
+        """Codes (n, L) and packed labels (n, ceil(T / 8)) of n windows that lie near each other, as consecutive ones do.
+
+        Nothing is kept, so memory does not grow with the store: for whoever reads all of it once, in order.
+
+        Raises:
+            StoreError: A chunk is damaged.
+        """
+        indices = _indices(indices)
+        start, contig = self.start[indices], self._contig[indices]
+        low, high = max(0, int(start.min())), min(self.n_bases, int(start.max()) + self.window)
+        block = self._guard(lambda: self._array("codes")[low:high], "codes")
+        padded = np.pad(block, self.window, constant_values=N_CODE)
+        codes: Codes = sliding_window_view(padded, self.window)[start - low + self.window]
+        _, offsets, lengths = self.contigs
+        before, end = offsets[contig] - start, offsets[contig] + lengths[contig] - start
+        place = np.arange(self.window)
+        for row in np.flatnonzero((before > 0) | (end < self.window)):
+            codes[row, (place < before[row]) | (place >= end[row])] = N_CODE
+        first, last = int(indices.min()), int(indices.max()) + 1
+        labels = self._guard(lambda: self._array("labels")[first:last], "labels")
+        return codes, labels[indices - first]
+
     def code_blocks(self) -> Iterator[Codes]:
         """All stored codes, (B,), in blocks: each base once, however many windows cover it.
 
@@ -179,13 +200,13 @@ class Store:
 
     def positives(self, split: str | None = None) -> NDArray[np.int64]:
         """How many windows of a split are positive for each task, (T,)."""
-        return self._bit_counts(self.packed_labels, split)
+        return self._bit_counts("labels", split)
 
     def known_counts(self, split: str | None = None) -> NDArray[np.int64]:
         """How many windows of a split have a known label for each task, (T,)."""
         if self.packed_known is None:
             return np.full(len(self.tasks), self.indices(split).size, dtype=np.int64)
-        return self._bit_counts(self.packed_known, split)
+        return self._bit_counts("known", split)
 
     def summary(self) -> dict[str, Any]:
         """What `noncoder data info` prints, as JSON values."""
@@ -214,6 +235,7 @@ class Store:
             "raw_bytes": len(self) * (self.window * 4 + len(self.tasks)),
             "sources": len(self.info.sources),
             "dropped": [dict(drop) for drop in self.info.dropped],
+            "notes": list(self.info.notes),
             "digest": self.digest,
             "version": self.info.version,
         }
@@ -282,12 +304,15 @@ class Store:
         last: NDArray[np.int64] = np.maximum(self._first_row + length + 2 * self._pad - self.window, self._rows)
         return last
 
-    def _bit_counts(self, packed: NDArray[np.uint8], split: str | None, block: int = 1 << 16) -> NDArray[np.int64]:
-        indices = self.indices(split)
+    def _bit_counts(self, name: str, split: str | None, block: int = 1 << 16) -> NDArray[np.int64]:
+        """Adds up the bits of a packed array, block by block from the disk: nobody has to hold it for that."""
+        stored, wanted = self._array(name), None if split is None else _split_number(split)
         counts = np.zeros(len(self.tasks), dtype=np.int64)
-        for at in range(0, indices.size, block):
-            rows = packed[indices[at : at + block]]
-            counts += np.unpackbits(rows, axis=1, count=len(self.tasks)).sum(axis=0, dtype=np.int64)
+        for at in range(0, len(self), block):
+            here = slice(None) if wanted is None else self.split[at : at + block] == wanted
+            if wanted is None or np.any(here):
+                rows = self._guard(lambda at=at: stored[at : at + block], name)[here]
+                counts += np.unpackbits(rows, axis=1, count=len(self.tasks)).sum(axis=0, dtype=np.int64)
         return counts
 
     def _array(self, name: str) -> zarr.Array[Any]:
@@ -301,6 +326,12 @@ class Store:
             return read()
         except (ValueError, RuntimeError, OSError, KeyError) as error:
             raise _damaged(self.path, f"{name} cannot be read: {error}") from error
+
+
+def _split_number(split: str) -> int:
+    if split not in SPLITS:
+        raise UnknownNameError("split", split, SPLITS)
+    return SPLITS.index(split)
 
 
 def _indices(indices: Indices) -> NDArray[np.integer[Any]]:

@@ -29,6 +29,21 @@ T = TypeVar("T")
 Settle = Callable[[Callable[[], Any]], Any]
 
 
+def check_target(path: Path, force: bool) -> None:
+    """Makes sure that a store may be written there.
+
+    Raises:
+        InputError: The path is taken and `force` is false, or what is there is no store.
+    """
+    if _exists(path) and not force:
+        raise InputError(f"{path} is there already", mend="give another name, or --force to replace it")
+    if _exists(path) and not _is_store(path) and not _is_empty(path):
+        raise InputError(
+            f"{path} is no store, so it is not replaced", expected="a store, or a name that is free",
+            mend="give another name",
+        )  # fmt: skip
+
+
 class StoreWriter:
     """Writes a store window by window; memory holds one chunk an array.
 
@@ -45,13 +60,7 @@ class StoreWriter:
 
     def __init__(self, path: str | Path, n_tasks: int, force: bool = False) -> None:
         self.path, self.n_tasks, self.force = Path(path), n_tasks, force
-        if _exists(self.path) and not force:
-            raise InputError(f"{self.path} is there already", mend="give another name, or --force to replace it")
-        if _exists(self.path) and not _is_store(self.path) and not _is_empty(self.path):
-            raise InputError(
-                f"{self.path} is no store, so it is not replaced", expected="a store, or a name that is free",
-                mend="give another name",
-            )  # fmt: skip
+        check_target(self.path, force)
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         self._contigs: list[tuple[str, int, int]] = []
         self._columns: dict[str, _Column] = {}
@@ -85,6 +94,12 @@ class StoreWriter:
         self._contigs.append((name, offset, codes.size))
         self._column("codes", np.uint8, ()).append(codes)
         return offset
+
+    def extend_contig(self, codes: NDArray[np.uint8]) -> None:
+        """Appends codes (n,) to the contig that was added last."""
+        name, offset, length = self._contigs[-1]
+        self._contigs[-1] = (name, offset, length + codes.size)
+        self._column("codes", np.uint8, ()).append(codes)
 
     def add_windows(
         self,

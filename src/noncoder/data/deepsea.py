@@ -1,0 +1,276 @@
+"""The bundle of DeepSEA: train.mat, valid.mat and test.mat to a store, and back.
+
+A file holds n windows, `SPLITxdata` (1000, 4, n), one-hot in the order A, G, C, T, and `SPLITdata` (919, n), axes as they
+lie in the file; the second half of the rows are the reverse complements of the first. A store has the forward half,
+its overlapping windows stitched into contigs.
+
+When all parts have been read (`deepsea_parts`), the store is written from them, read back from the disk, and each part
+compared with the digest that was taken when it was read from the bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from noncoder.config import DeepSeaConfig
+from noncoder.data.bed import read_tasks
+from noncoder.data.deepsea_parts import CHANNELS, Part, Source, digest, read_source
+from noncoder.data.deepsea_tasks import deepsea_tasks
+from noncoder.data.info import SPLITS, StoreInfo
+from noncoder.data.matfiles import MatWriter
+from noncoder.data.stitching import find_shifts
+from noncoder.data.store import Store, open_store
+from noncoder.data.tasks import Task
+from noncoder.data.writer import StoreWriter, check_target
+from noncoder.errors import InputError, NoncoderError, StoreError
+from noncoder.files import locked, read_json, unwritable, write_json
+
+# What a source's "strands" says: the forward half is stored, or all rows as they came.
+_FORWARD, _BOTH = "forward", "both"
+
+
+def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -> Store:
+    """Writes the bundle of DeepSEA, or files of its layout, as a store.
+
+    Memory holds two slabs of rows, whatever their number; a killed run goes on from its last slab.
+
+    Args:
+        config: The folder and how to read it.
+        path: Where the store will be.
+        force: Replace a store that is there.
+
+    Returns:
+        The store. Its contigs are numbered as they were found: the bundle has no coordinates.
+
+    Raises:
+        InputError: A file is missing, cut off, damaged or of another layout; a label is not 0 or 1; a base is neither
+            one-hot nor zero and `config.bad_bases` is "error".
+        StoreError: What was written does not read back as what was read.
+    """
+    path = Path(path)
+    files = [config.folder / f"{split}.mat" for split in config.splits]
+    for file in files:
+        if not file.is_file():
+            raise InputError(
+                f"{config.folder} has no {file.name}", expected=", ".join(file.name for file in files),
+                mend="`noncoder data fetch deepsea` downloads them; --splits names those that you have",
+            )  # fmt: skip
+    check_target(path, force)  # before hours of reading, not after
+    work = path.with_name(f".{path.name}.packing")
+    try:
+        with locked(work):
+            _begin(work, config, files)
+            with _hashing(files) as digests:
+                sources = [read_source(config, split, work) for split in config.splits]
+                store = _assemble(config, path, force, sources, digests)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise unwritable(path, error) from error
+    except NoncoderError:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(work, ignore_errors=True)
+    return store
+
+
+@contextmanager
+def _hashing(files: Sequence[Path]) -> Iterator[list[Future[str]]]:
+    """SHA-256 of the files, reckoned beside the reading, and given up when that fails."""
+    stop = Event()
+
+    def sha256(path: Path) -> str:
+        sha = hashlib.sha256()
+        with path.open("rb") as file:
+            while not stop.is_set() and (block := file.read(1 << 22)):
+                sha.update(block)
+        return sha.hexdigest()
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield [pool.submit(sha256, file) for file in files]
+        finally:
+            stop.set()
+
+
+def _begin(work: Path, config: DeepSeaConfig, files: Sequence[Path]) -> None:
+    """Keeps the parts of an earlier run of the same files and settings, and clears away any others."""
+    made_from = {
+        "version": version("noncoder"),
+        "config": config.model_dump(mode="json"),
+        "files": [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files],
+    }
+    if read_json(work / "made-from.json") != json.loads(json.dumps(made_from)):
+        for left in work.glob("*.part"):
+            left.unlink()
+        write_json(work / "made-from.json", made_from)
+
+
+def _assemble(
+    config: DeepSeaConfig, path: Path, force: bool, sources: Sequence[Source], digests: Sequence[Future[str]]
+) -> Store:
+    first = sources[0]
+    for source in sources:
+        if (source.window, source.tasks) != (first.window, first.tasks):
+            raise InputError(
+                f"{first.split}.mat has windows of {first.window} bp and {first.tasks} tasks, {source.split}.mat "
+                f"{source.window} bp and {source.tasks}",
+                expected="one layout in all files",
+            )
+    tasks, ours = _tasks(config, first.tasks)
+    with StoreWriter(path, first.tasks, force) as writer:
+        bad = _write_parts(writer, config, sources)
+        dropped = [
+            {"what": "rows", "count": source.rows // 2, "why": f"{source.split}.mat: the reverse complements of the rest"}
+            for source in sources
+            if not source.both
+        ]
+        dropped += [{"what": "bases", "count": bad, "why": "neither one-hot nor zero, read as N"}] if bad else []
+        writer.finish(
+            StoreInfo(
+                window=first.window,
+                bin=config.bin,
+                tasks=tasks,
+                label_rule="overlap:0.5" if ours else "as given",
+                genome="hg19" if ours else config.folder.name,
+                sources=tuple(
+                    {"name": f"{source.split}.mat", "sha256": sha.result(), "strands": _BOTH if source.both else _FORWARD}
+                    for source, sha in zip(sources, digests, strict=True)
+                ),
+                dropped=tuple(dropped),
+                notes=tuple(
+                    f"{source.split}.mat: both halves of the rows are kept: {source.both}" for source in sources if source.both
+                ),
+                version=version("noncoder"),
+            )
+        )
+    store = open_store(path)
+    _verify(store, sources)
+    return store
+
+
+def _tasks(config: DeepSeaConfig, count: int) -> tuple[tuple[Task, ...], bool]:
+    """The tasks, and whether they are DeepSEA's own."""
+    tasks = tuple(read_tasks(config.tasks)) if config.tasks else deepsea_tasks()
+    if len(tasks) != count:
+        raise InputError(
+            f"the files have {count} tasks, {config.tasks or 'DeepSEA'} has {len(tasks)}",
+            expected="a row a task", mend="give --tasks, a sheet with the column name",
+        )  # fmt: skip
+    return tasks, config.tasks is None
+
+
+def _write_parts(writer: StoreWriter, config: DeepSeaConfig, sources: Sequence[Source]) -> int:
+    """Stitches the parts, across the borders of slabs and files too; returns how many bases were read as N."""
+    total = n_contigs = bad = 0
+    last: NDArray[np.uint8] | None = None
+    for source in sources:
+        for path in tqdm(source.parts, f"writing {source.split}", unit="parts", delay=2, disable=None):
+            part = Part.read(path)
+            shifts, bases, width = part.shifts.astype(np.int64), part.bases, source.window
+            if last is not None:
+                shifts[0] = find_shifts(np.stack([last, part.ends[0]]), config.bin)[1]
+                bases = bases[width - shifts[0] :] if shifts[0] else bases
+            last, bad = part.ends[1], bad + part.bad
+            added = np.where(shifts == 0, width, shifts)
+            ends = np.cumsum(added)
+            opens = np.flatnonzero(shifts == 0)
+            cuts = [0, *(ends - added)[opens[opens > 0]], bases.size]
+            for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+                if low == 0 and shifts[0]:
+                    writer.extend_contig(bases[low:high])
+                else:
+                    n_contigs += 1
+                    writer.add_contig(f"contig{n_contigs}", bases[low:high])
+            split = np.full(shifts.size, SPLITS.index(source.split), dtype=np.uint8)
+            writer.add_windows(total + ends - width, part.labels, split)
+            total += bases.size
+    return bad
+
+
+def _verify(store: Store, sources: Sequence[Source]) -> None:
+    """Reads every window back from the disk and compares it with what was read from the bundle."""
+    row = 0
+    for source in sources:
+        for path in tqdm(source.parts, f"verifying {source.split}", unit="parts", delay=2, disable=None):
+            part = Part.read(path)
+            rows = np.arange(row, row + part.shifts.size)
+            if digest(*store.read_from_disk(rows)) != part.digest:
+                shutil.rmtree(store.path, ignore_errors=True)
+                raise StoreError(
+                    f"{store.path} did not read back as it was written, in rows {row:,} to {row + rows.size:,}",
+                    expected="the windows and labels of the bundle",
+                    mend="check disk and memory of this machine, then pack again",
+                )
+            row += rows.size
+
+
+def unpack_deepsea(store: Store, folder: str | Path, force: bool = False) -> list[Path]:
+    """Writes the splits of a store as train.mat, valid.mat and test.mat, in the layout of DeepSEA's bundle.
+
+    train.mat is of MATLAB's version 7.3, the others of version 5 where they are not too large for it. Each holds the
+    windows of its split in the store's order and then their reverse complements; rows that were packed as they came are
+    written so.
+
+    Args:
+        store: The store.
+        folder: Where the files will be.
+        force: Replace files that are there.
+
+    Returns:
+        The files; a split without windows has none.
+
+    Raises:
+        InputError: A file is there already, cannot be written, or the store has labels that are unknown.
+    """
+    folder = Path(folder)
+    if store.packed_known is not None:
+        raise InputError(f"{store.path} has unknown labels", expected="0 or 1, all that DeepSEA's layout can say")
+    splits = [split for split in SPLITS if store.indices(split).size]
+    for split in splits:
+        if (folder / f"{split}.mat").exists() and not force:
+            raise InputError(
+                f"{folder / split}.mat is there already", mend="give another folder, or --force to replace it"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_unpack_split(store, split, folder) for split in splits]
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _unpack_split(store: Store, split: str, folder: Path, block: int = 1 << 13) -> Path:
+    indices = store.indices(split)
+    strands = {source.get("name"): source.get("strands", _FORWARD) for source in store.info.sources}
+    both = strands.get(f"{split}.mat", _FORWARD) == _FORWARD
+    n = indices.size * (2 if both else 1)
+    shapes = {f"{split}xdata": (store.window, 4, n), f"{split}data": (len(store.tasks), n)}
+    partial = folder / f".{split}.mat.{os.getpid()}.partial"
+    progress: Any = tqdm(total=n, desc=f"writing {split}.mat", unit="rows", delay=2, disable=None)
+    try:
+        with progress, MatWriter(partial, shapes, hdf=split == "train") as writer:
+            for reverse in (False, True)[: 2 if both else 1]:
+                for at in range(0, indices.size, block):
+                    codes, packed = store.read_from_disk(indices[at : at + block])
+                    hot = np.stack([(codes == code).T for code in CHANNELS], axis=1).view(np.uint8)
+                    labels = np.unpackbits(packed, axis=1, count=len(store.tasks)).T
+                    row = at + reverse * indices.size
+                    writer.write(f"{split}xdata", row, hot[::-1, ::-1] if reverse else hot)
+                    writer.write(f"{split}data", row, labels)
+                    progress.update(len(codes))
+        return partial.replace(folder / f"{split}.mat")
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,321 @@
+"""Arrays of bytes in MATLAB's files, read and written a slab at a time: version 5 (and 7) and 7.3, which is HDF5.
+
+MATLAB stores columns first. Here the axes stand as they lie in the file, in reverse of MATLAB's: what MATLAB calls
+(n, 4, 1000) is (1000, 4, n). A slab is a range of the last axis; memory holds no more than the slab.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.errors import InputError
+
+Bytes = NDArray[np.uint8]
+
+# MAT-File Format (MathWorks): the types of a data element and the classes of an array that are used here.
+_INT8, _UINT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 2, 5, 6, 14, 15
+_UINT8_CLASS = 9
+_HEADER = 128
+# MATLAB reads no larger variable from a file of version 5.
+MAX_BYTES_5 = 2**31 - 1
+_INFLATE = 1 << 24
+# Rows that lie together in a chunk of a file that we write; 1 MiB for a window of 1,000 bp.
+_CHUNK_ROWS = 256
+
+
+class MatArray(Protocol):
+    """An array of bytes in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its axes as they lie in the file; the rows of MATLAB's array are the last."""
+
+    @property
+    def step(self) -> int:
+        """How many rows are best read together."""
+
+    def read(self, start: int, stop: int) -> Bytes:
+        """The rows from start to stop, (..., stop - start).
+
+        Raises:
+            InputError: The file is damaged there.
+        """
+
+
+@dataclass
+class _HdfArray:
+    path: Path
+    dataset: h5py.Dataset
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.dataset.shape)
+
+    @property
+    def step(self) -> int:
+        return int(self.dataset.chunks[-1]) if self.dataset.chunks else 1
+
+    def read(self, start: int, stop: int) -> Bytes:
+        try:
+            return np.asarray(self.dataset[..., start:stop]).view(np.uint8)
+        except OSError as error:
+            raise damaged(self.path, f"{self.dataset.name}, rows {start:,} to {stop:,}: {error}") from error
+
+
+@dataclass
+class _FlatArray:
+    """Bytes that lie one after the other in a file, from an offset on."""
+
+    path: Path
+    file: BinaryIO
+    offset: int
+    shape: tuple[int, ...]
+    step: int = 1
+
+    def read(self, start: int, stop: int) -> Bytes:
+        *planes, n = self.shape
+        slab = np.empty((int(np.prod(planes, dtype=np.int64)), stop - start), dtype=np.uint8)
+        for i, row in enumerate(slab):
+            if os.preadv(self.file.fileno(), [row], self.offset + i * n + start) != row.size:
+                raise damaged(self.path, "it ends before its arrays do")
+        return slab.reshape(*planes, stop - start)
+
+
+@contextmanager
+def open_mat(path: Path, scratch: Path) -> Iterator[dict[str, MatArray]]:
+    """Opens a .mat file of any version and gives its arrays of bytes by name; those of other types are left out.
+
+    Args:
+        path: The file.
+        scratch: A folder for what has to be unpacked: a compressed array of version 5 cannot be read at random.
+
+    Raises:
+        InputError: The file is missing, cut off or no .mat file.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror or error}", expected="a .mat file that you may read"
+        ) from error
+    with ExitStack() as stack:
+        stack.enter_context(file)
+        if h5py.is_hdf5(path) or file.read(10) == b"MATLAB 7.3":
+            with _open_hdf(path) as hdf:
+                sets = {name: item for name, item in hdf.items() if isinstance(item, h5py.Dataset)}
+                yield {name: _HdfArray(path, item) for name, item in sets.items() if item.dtype.itemsize == 1}
+        else:
+            yield _read_5(path, file, scratch, stack)
+
+
+@contextmanager
+def _open_hdf(path: Path) -> Iterator[h5py.File]:
+    try:
+        hdf = h5py.File(path, "r")
+    except OSError as error:
+        raise damaged(path, str(error)) from error
+    with hdf:
+        yield hdf
+
+
+def damaged(path: Path, why: str) -> InputError:
+    """The message for a .mat file that is cut off or damaged."""
+    return InputError(
+        f"{path} is cut off or damaged: {why}", expected="a whole .mat file", mend="download or copy it again"
+    )
+
+
+def _read_5(path: Path, file: BinaryIO, scratch: Path, stack: ExitStack) -> dict[str, MatArray]:
+    size = path.stat().st_size
+    file.seek(0)
+    header = file.read(_HEADER)
+    if len(header) < _HEADER or header[126:128] not in (b"IM", b"MI") or b"MATLAB" not in header[:20]:
+        raise InputError(
+            f"{path} is no .mat file: it begins with {header[:12]!r}", expected="MATLAB's version 5, 7 or 7.3"
+        )
+    if header[126:128] == b"MI":
+        raise InputError(f"{path} was written on a big-endian machine", expected="a little-endian .mat file")
+    arrays: dict[str, MatArray] = {}
+    at = _HEADER
+    while at < size:
+        file.seek(at)
+        tag = file.read(8)
+        if len(tag) < 8:
+            raise damaged(path, "it ends within an element")
+        kind, length = struct.unpack("<II", tag)
+        if kind not in (_MATRIX, _COMPRESSED):
+            raise damaged(path, f"an element of type {kind} at byte {at:,}")
+        if at + 8 + length > size:
+            raise damaged(path, f"{size:,} bytes, but an array reaches to byte {at + 8 + length:,}")
+        if kind == _MATRIX:
+            found = _matrix(path, file, at + 8)
+        else:
+            found = _inflate(path, file, at + 8, length, scratch, stack)
+        if found is not None:
+            arrays[found[0]] = found[1]
+        at += 8 + length
+    return arrays
+
+
+def _matrix(path: Path, file: BinaryIO, at: int) -> tuple[str, MatArray] | None:
+    file.seek(at)
+    parsed = _parse_matrix(path, file.read(1 << 12))
+    if parsed is None:
+        return None
+    name, shape, offset = parsed
+    return name, _FlatArray(path, file, at + offset, shape)
+
+
+def _parse_matrix(path: Path, head: bytes) -> tuple[str, tuple[int, ...], int] | None:
+    """Name, shape and where the bytes begin of an array of bytes; None for an array of another class."""
+    try:
+        flags, at = _element(head, 0)
+        dims, at = _element(head, at)
+        name, at = _element(head, at)
+        shape = tuple(reversed(np.frombuffer(dims, dtype="<i4").astype(int).tolist()))
+        if flags[0] != _UINT8_CLASS:
+            return None
+        kind, length = struct.unpack_from("<II", head, at)
+    except (struct.error, IndexError, ValueError) as error:
+        raise damaged(path, "the description of an array") from error
+    if kind >> 16:  # so small that it lies within its tag
+        kind, length, begins = kind & 0xFFFF, kind >> 16, at + 4
+    else:
+        begins = at + 8
+    if kind not in (_UINT8, _INT8) or length != int(np.prod(shape, dtype=np.int64)):
+        raise damaged(path, f"the array {name.decode(errors='replace')} has {length:,} bytes for the shape {shape}")
+    return name.decode(errors="replace"), shape, begins
+
+
+def _element(data: bytes, at: int) -> tuple[bytes, int]:
+    """The content of a small element, and where the next begins: each is filled up to eight bytes."""
+    kind, length = struct.unpack_from("<II", data, at)
+    if kind >> 16:
+        return data[at + 4 : at + 4 + (kind >> 16)], at + 8
+    if at + 8 + length > len(data):
+        raise ValueError("beyond the end")
+    return data[at + 8 : at + 8 + length], at + 8 + -(-length // 8) * 8
+
+
+def _inflate(
+    path: Path, file: BinaryIO, at: int, length: int, scratch: Path, stack: ExitStack
+) -> tuple[str, MatArray] | None:
+    """Unpacks a compressed array into a file without a name, which is gone when the stack is left."""
+    unpack, end = zlib.decompressobj(), at + length
+    file.seek(at)
+    try:
+        head = unpack.decompress(file.read(min(1 << 16, length)), 1 << 12)
+        parsed = _parse_matrix(path, head[8:])
+        if parsed is None:
+            return None
+        name, shape, offset = parsed
+        total = offset + int(np.prod(shape, dtype=np.int64))
+        target = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile(dir=scratch)))
+        written = target.write(head[8:])
+        while written < total:
+            packed = unpack.unconsumed_tail or file.read(min(_INFLATE, end - file.tell()))
+            plain = unpack.decompress(packed, _INFLATE)
+            if not packed and not plain:
+                raise damaged(path, f"the array {name} ends early")
+            written += target.write(plain)
+        while not unpack.eof:  # the checksum stands at the end
+            packed = unpack.unconsumed_tail or file.read(min(_INFLATE, end - file.tell()))
+            unpack.decompress(packed, _INFLATE)
+            if not packed and not unpack.eof:
+                raise damaged(path, f"the array {name} ends early")
+    except zlib.error as error:
+        raise damaged(path, str(error)) from error
+    target.flush()
+    return name, _FlatArray(path, target, offset, shape)
+
+
+class MatWriter:
+    """Writes arrays of bytes to a .mat file, slab by slab: version 5, or 7.3 for what is too large for that.
+
+    Use it as a context manager.
+
+    Args:
+        path: The file.
+        shapes: The arrays' shapes, axes as they lie in the file, by name.
+        hdf: Write version 7.3 in any case.
+    """
+
+    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]], hdf: bool = False) -> None:
+        self.path, self.shapes = path, shapes
+        large = any(np.prod(shape, dtype=np.int64) > MAX_BYTES_5 for shape in shapes.values())
+        self._hdf, self._file = (_create_hdf(path, shapes), None) if hdf or large else (None, path.open("w+b"))
+        self._offsets = _create_5(self._file, shapes) if self._file is not None else {}
+
+    def __enter__(self) -> MatWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+            return
+        self._hdf.close()
+        with self.path.open("r+b") as file:
+            file.write(_header(b"MATLAB 7.3 MAT-file, written by noncoder, HDF5 schema 1.00 .", 0x0200))
+
+    def write(self, name: str, start: int, slab: Bytes) -> None:
+        """Writes the rows of an array from `start` on, (..., n)."""
+        *planes, n = self.shapes[name]
+        if self._file is None:
+            self._hdf[name][..., start : start + slab.shape[-1]] = slab
+            return
+        for i, row in enumerate(np.ascontiguousarray(slab).reshape(int(np.prod(planes, dtype=np.int64)), -1)):
+            left, at = memoryview(row), self._offsets[name] + i * n + start
+            while left:
+                done = os.pwrite(self._file.fileno(), left, at)
+                left, at = left[done:], at + done
+
+
+def _create_hdf(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    hdf = h5py.File(path, "w", userblock_size=512)
+    for name, shape in shapes.items():
+        chunk = (*shape[:-1], max(1, min(_CHUNK_ROWS, shape[-1])))
+        dataset = hdf.create_dataset(name, shape=shape, dtype=np.uint8, chunks=chunk, compression="gzip", compression_opts=1)
+        dataset.attrs["MATLAB_class"] = np.bytes_("uint8")
+    return hdf
+
+
+def _create_5(file: BinaryIO, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Writes everything but the bytes of the arrays and says where those go."""
+    file.write(_header(b"MATLAB 5.0 MAT-file, written by noncoder", 0x0100))
+    offsets = {}
+    for name, shape in shapes.items():
+        size = int(np.prod(shape, dtype=np.int64))
+        padded = -(-size // 8) * 8
+        head = b"".join(
+            (
+                _packed(_UINT32, struct.pack("<II", _UINT8_CLASS, 0)),
+                _packed(_INT32, np.array(shape[::-1], dtype="<i4").tobytes()),
+                _packed(_INT8, name.encode()),
+                struct.pack("<II", _UINT8, size),
+            )
+        )
+        file.write(struct.pack("<II", _MATRIX, len(head) + padded) + head)
+        offsets[name] = file.tell()
+        file.truncate(file.seek(padded, os.SEEK_CUR))
+    file.flush()
+    return offsets
+
+
+def _packed(kind: int, content: bytes) -> bytes:
+    return struct.pack("<II", kind, len(content)) + content.ljust(-(-len(content) // 8) * 8, b"\0")
+
+
+def _header(text: bytes, version: int) -> bytes:
+    return text.ljust(116) + bytes(8) + struct.pack("<H", version) + b"IM"

@@ -1,0 +1,51 @@
+"""Overlapping windows to contigs: where a window begins as the one before it ends, the shared bases are stored once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.uint8]
+
+
+def find_shifts(codes: Codes, step: int) -> NDArray[np.int64]:
+    """By how many bp each window lies behind the one before it.
+
+    The smallest multiple of `step` is taken at which the two agree wherever they overlap. In a repeat that may be
+    less than the true distance: both windows are still spelled to the letter, but the contig is shorter than the
+    chromosome's stretch was.
+
+    Args:
+        codes: Consecutive windows, (n, L).
+        step: The windows' distances are multiples of it, bp.
+
+    Returns:
+        (n,); 0 for a window that overlaps the one before it nowhere, and for the first.
+    """
+    n, width = codes.shape
+    shifts = np.zeros(n, dtype=np.int64)
+    open_ = np.arange(1, n)
+    for shift in range(step, width, step):
+        if not open_.size:
+            break
+        # The overlap's first and last bases tell most pairs apart without a look at the rest.
+        likely = open_[
+            (codes[open_, 0] == codes[open_ - 1, shift]) & (codes[open_, width - shift - 1] == codes[open_ - 1, -1])
+        ]
+        joined = likely[(codes[likely - 1, shift:] == codes[likely, : width - shift]).all(axis=1)]
+        shifts[joined] = shift
+        open_ = open_[shifts[open_] == 0]
+    return shifts
+
+
+def new_bases(codes: Codes, shifts: NDArray[np.int64]) -> Codes:
+    """The bases that each window adds to its contig, end to end: its last `shift`, or all where it opens a contig.
+
+    Args:
+        codes: Consecutive windows, (n, L).
+        shifts: As `find_shifts` returns them, (n,).
+    """
+    width = codes.shape[1]
+    added = np.where(shifts == 0, width, shifts)
+    bases: Codes = codes[np.arange(width) >= width - added[:, None]]
+    return bases
