@@ -33,7 +33,7 @@ def read(folder: Path, content: str | bytes, name: str = "x.bed") -> Peaks:
 
 
 def rows(peaks: Peaks) -> list[tuple[str, int, int, int]]:
-    assert peaks.start.dtype == peaks.end.dtype == peaks.summit.dtype == np.int64
+    assert peaks.start.dtype == peaks.end.dtype == peaks.summit.dtype == np.int32
     names = [peaks.chroms[i] for i in peaks.chrom]
     return list(zip(names, peaks.start.tolist(), peaks.end.tolist(), peaks.summit.tolist(), strict=True))
 
@@ -47,6 +47,10 @@ def refused(folder: Path, content: str | bytes, name: str = "x.bed") -> InputErr
 
 
 class TestReadBed:
+    def test_positions_beyond_four_bytes(self, tmp_path: Path) -> None:
+        peaks = read(tmp_path, "chr1\t4000000000\t4000000100\n")
+        assert (peaks.start[0], peaks.end[0], peaks.summit[0]) == (4_000_000_000, 4_000_000_100, 4_000_000_050)
+
     @LAW
     @given(
         st.lists(PEAK, min_size=1, max_size=20),

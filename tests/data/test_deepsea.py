@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -84,7 +85,7 @@ class TestPack:
         # What neighbours share is stored once, across slabs and files too.
         every = np.concatenate([half[0] for half in halves.values()])
         fresh = [60]
-        for before, after in zip(every[:-1], every[1:], strict=True):
+        for before, after in pairwise(every):
             fresh.append(next((s for s in (20, 40) if (before[s:] == after[:-s]).all()), 60))
         assert store.n_bases == sum(fresh)
         store.check()
@@ -156,7 +157,7 @@ class TestRoundTrip:
     ) -> None:
         splits = {split: both_strands(*half) for split, half in halves.items()}
         if odd:
-            splits["test"] = tuple(array[:-1] for array in splits["test"])
+            splits["test"] = splits["test"][0][:-1], splits["test"][1][:-1]
         store = pack(write_bundle(tmp_path / "b", splits), sheet, tmp_path / "s.zarr")
         files = unpack_deepsea(store, tmp_path / "back")
         assert [file.name for file in files] == ["train.mat", "valid.mat", "test.mat"]
@@ -275,7 +276,9 @@ pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.a
 
 
 class TestBadInput:
-    def fails(self, folder: Path, sheet: Path, match: str, error: type[NoncoderError] = InputError, **settings: object) -> None:
+    def fails(
+        self, folder: Path, sheet: Path, match: str, error: type[NoncoderError] = InputError, **settings: object
+    ) -> None:
         out = folder.parent / "bad.zarr"
         with pytest.raises(error, match=match):
             pack(folder, sheet, out, **settings)
@@ -340,7 +343,9 @@ class TestBadInput:
         self.change(folder, edit)
         self.fails(folder, sheet, r"expected: \(window, 4, rows\)")
 
-    def test_files_of_different_layouts(self, tmp_path: Path, halves: dict[str, tuple[Bytes, Bytes]], sheet: Path) -> None:
+    def test_files_of_different_layouts(
+        self, tmp_path: Path, halves: dict[str, tuple[Bytes, Bytes]], sheet: Path
+    ) -> None:
         codes, labels = halves["test"]
         splits = {split: both_strands(*half) for split, half in halves.items()}
         folder = write_bundle(tmp_path / "b", splits | {"test": both_strands(codes[:, 2:-2], labels)})

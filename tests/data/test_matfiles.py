@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from noncoder.data.matfiles import MatWriter, open_mat
+from noncoder.data.matfiles import create_mat, open_mat
 from noncoder.errors import InputError
 
 Bytes = NDArray[np.uint8]
@@ -71,10 +71,10 @@ def test_what_is_written_in_slabs_reads_back_and_scipy_agrees(
 ) -> None:
     path = tmp_path_factory.mktemp("mat") / "w.mat"
     x, y = some(planes, 4, n), some(planes + 2, n)
-    with MatWriter(path, {"x": x.shape, "y": y.shape}, hdf=hdf) as writer:
+    with create_mat(path, {"x": x.shape, "y": y.shape}, hdf=hdf) as write:
         for at in reversed(range(0, n, step)):
-            writer.write("x", at, x[..., at : at + step])
-            writer.write("y", at, y[..., at : at + step])
+            write("x", at, x[..., at : at + step])
+            write("y", at, y[..., at : at + step])
     found = read_all(path, path.parent)
     np.testing.assert_array_equal(found["x"], x)
     np.testing.assert_array_equal(found["y"], y)
@@ -85,7 +85,7 @@ def test_what_is_written_in_slabs_reads_back_and_scipy_agrees(
 
 
 def test_written_hdf5_calls_itself_a_mat_file_of_version_7_3(tmp_path: Path) -> None:
-    with MatWriter(tmp_path / "t.mat", {"x": (3, 4, 5)}, hdf=True):
+    with create_mat(tmp_path / "t.mat", {"x": (3, 4, 5)}, hdf=True):
         pass
     raw = (tmp_path / "t.mat").read_bytes()
     assert raw.startswith(b"MATLAB 7.3 MAT-file")
@@ -132,7 +132,9 @@ class TestBadFiles:
         with pytest.raises(InputError, match="4,000 bytes for the shape"):
             read_all(tmp_path / "v.mat", tmp_path)
 
-    @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"x" * 500, b"MATLAB 7.3 MAT-file" + b" " * 900])
+    @pytest.mark.parametrize(
+        "content", [b"", b"<html>not found</html>", b"x" * 500, b"MATLAB 7.3 MAT-file" + b" " * 900]
+    )
     def test_other_files_are_told(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "v.mat").write_bytes(content)
         with pytest.raises(InputError, match=r"is no \.mat file|cut off or damaged"):

@@ -8,15 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
+from numpy.typing import NDArray
 
-from noncoder.config import BuildConfig, PackConfig
+from noncoder.config import BuildConfig, DeepSeaConfig, PackConfig
+from noncoder.data.deepsea import pack_deepsea, unpack_deepsea
+from noncoder.data.deepsea_tasks import deepsea_table
+from noncoder.data.info import SPLITS
 from noncoder.data.peaks import build_store
 from noncoder.data.store import Store
 from noncoder.data.table import pack_table
+from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
-from noncoder.sequence.encoding import decode
+from noncoder.sequence.encoding import decode, encode
 from noncoder.sequence.genome import Genome
 from tests.conftest import listing
+from tests.data.bundle import both_strands, write_bundle
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 YEAST, HUMAN, DEEPSEA = (DATA / name for name in ("yeast-rossi2021", "human-hesc-chr22", "deepsea-facts"))
@@ -144,3 +151,41 @@ class TestDeepSEA:
         assert np.array_equal(labels, np.array([[int(label) for label in row[1:]] for row in rows]))
         assert store.packed_known is None
         assert [drop["count"] for drop in store.info.dropped] == [100]
+
+    @pytest.fixture
+    def rows(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The 100 sequences of 8,000 bp as codes, and their 919 labels."""
+        needs(DEEPSEA)
+        with gzip.open(DEEPSEA / "deepsea_rows100.csv.gz", "rt") as file:
+            rows = list(csv.reader(file))
+        codes = np.stack([encode(row[0]) for row in rows])
+        return codes, np.array([[int(label) for label in row[1:]] for row in rows], dtype=np.uint8)
+
+    def test_the_hundred_rows_in_the_bundles_layout(
+        self, tmp_path: Path, rows: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    ) -> None:
+        codes, labels = rows[0][:, 3_500:4_500], rows[1]
+        bundle = write_bundle(tmp_path / "bundle", dict.fromkeys(SPLITS, both_strands(codes, labels)))
+        store = pack_deepsea(DeepSeaConfig(folder=bundle), tmp_path / "s.zarr")
+        found = store.read(store.indices("test"))
+        np.testing.assert_array_equal(found[0], codes)
+        facts = deepsea_table()
+        for name, index in zip(facts["name"], facts["index"], strict=True):
+            column = find_tasks([name], store.tasks)[0]
+            np.testing.assert_array_equal(found[1][:, column], labels[:, index])
+        unpack_deepsea(store, tmp_path / "back")
+        back = scipy.io.loadmat(tmp_path / "back" / "test.mat")
+        x, y = both_strands(codes, labels)
+        np.testing.assert_array_equal(back["testxdata"], x)
+        np.testing.assert_array_equal(back["testdata"], y)
+
+    def test_windows_of_human_dna_are_stitched_into_the_stretches_they_were_cut_from(
+        self, tmp_path: Path, rows: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    ) -> None:
+        codes = np.concatenate([[stretch[at : at + 1000] for at in range(0, 7001, 200)] for stretch in rows[0]])
+        labels = np.repeat(rows[1], 36, axis=0)
+        bundle = write_bundle(tmp_path / "bundle", {"train": both_strands(codes, labels)})
+        store = pack_deepsea(DeepSeaConfig(folder=bundle, splits=("train",)), tmp_path / "s.zarr")
+        np.testing.assert_array_equal(store.read_codes(store.indices()), codes)
+        assert store.n_bases == 100 * 8000
+        assert store.contigs[2].tolist() == [8000] * 100

@@ -1,8 +1,8 @@
 """The bundle of DeepSEA: train.mat, valid.mat and test.mat to a store, and back.
 
-A file holds n windows, `SPLITxdata` (1000, 4, n), one-hot in the order A, G, C, T, and `SPLITdata` (919, n), axes as they
-lie in the file; the second half of the rows are the reverse complements of the first. A store has the forward half,
-its overlapping windows stitched into contigs.
+A file holds n windows, `SPLITxdata` (1000, 4, n), one-hot in the order A, G, C, T, and `SPLITdata` (919, n), axes as
+they lie in the file; the second half of the rows are the reverse complements of the first. A store has the forward
+half, its overlapping windows stitched into contigs.
 
 When all parts have been read (`deepsea_parts`), the store is written from them, read back from the disk, and each part
 compared with the digest that was taken when it was read from the bundle.
@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -31,7 +32,7 @@ from noncoder.data.bed import read_tasks
 from noncoder.data.deepsea_parts import CHANNELS, Part, Source, digest, read_source
 from noncoder.data.deepsea_tasks import deepsea_tasks
 from noncoder.data.info import SPLITS, StoreInfo
-from noncoder.data.matfiles import MatWriter
+from noncoder.data.matfiles import create_mat
 from noncoder.data.stitching import find_shifts
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
@@ -134,7 +135,11 @@ def _assemble(
     with StoreWriter(path, first.tasks, force) as writer:
         bad = _write_parts(writer, config, sources)
         dropped = [
-            {"what": "rows", "count": source.rows // 2, "why": f"{source.split}.mat: the reverse complements of the rest"}
+            {
+                "what": "rows",
+                "count": source.rows // 2,
+                "why": f"{source.split}.mat: the reverse complements of the rest",
+            }
             for source in sources
             if not source.both
         ]
@@ -147,12 +152,18 @@ def _assemble(
                 label_rule="overlap:0.5" if ours else "as given",
                 genome="hg19" if ours else config.folder.name,
                 sources=tuple(
-                    {"name": f"{source.split}.mat", "sha256": sha.result(), "strands": _BOTH if source.both else _FORWARD}
+                    {
+                        "name": f"{source.split}.mat",
+                        "sha256": sha.result(),
+                        "strands": _BOTH if source.both else _FORWARD,
+                    }
                     for source, sha in zip(sources, digests, strict=True)
                 ),
                 dropped=tuple(dropped),
                 notes=tuple(
-                    f"{source.split}.mat: both halves of the rows are kept: {source.both}" for source in sources if source.both
+                    f"{source.split}.mat: both halves of the rows are kept: {source.both}"
+                    for source in sources
+                    if source.both
                 ),
                 version=version("noncoder"),
             )
@@ -189,7 +200,7 @@ def _write_parts(writer: StoreWriter, config: DeepSeaConfig, sources: Sequence[S
             ends = np.cumsum(added)
             opens = np.flatnonzero(shifts == 0)
             cuts = [0, *(ends - added)[opens[opens > 0]], bases.size]
-            for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+            for low, high in pairwise(cuts):
                 if low == 0 and shifts[0]:
                     writer.extend_contig(bases[low:high])
                 else:
@@ -261,15 +272,15 @@ def _unpack_split(store: Store, split: str, folder: Path, block: int = 1 << 13) 
     partial = folder / f".{split}.mat.{os.getpid()}.partial"
     progress: Any = tqdm(total=n, desc=f"writing {split}.mat", unit="rows", delay=2, disable=None)
     try:
-        with progress, MatWriter(partial, shapes, hdf=split == "train") as writer:
+        with progress, create_mat(partial, shapes, hdf=split == "train") as write:
             for reverse in (False, True)[: 2 if both else 1]:
                 for at in range(0, indices.size, block):
                     codes, packed = store.read_from_disk(indices[at : at + block])
                     hot = np.stack([(codes == code).T for code in CHANNELS], axis=1).view(np.uint8)
                     labels = np.unpackbits(packed, axis=1, count=len(store.tasks)).T
                     row = at + reverse * indices.size
-                    writer.write(f"{split}xdata", row, hot[::-1, ::-1] if reverse else hot)
-                    writer.write(f"{split}data", row, labels)
+                    write(f"{split}xdata", row, hot[::-1, ::-1] if reverse else hot)
+                    write(f"{split}data", row, labels)
                     progress.update(len(codes))
         return partial.replace(folder / f"{split}.mat")
     finally:

@@ -1,4 +1,4 @@
-"""Reading DeepSEA's files slab by slab into parts: the codes of the windows, stitched within the slab, and their labels.
+"""Reading DeepSEA's files slab by slab into parts: the windows, stitched within the slab, and their labels.
 
 A part is a file of its own, complete or absent, so that a killed run goes on with the slab after the last.
 """
@@ -82,7 +82,8 @@ class Part:
     def write(self, path: Path) -> None:
         """Writes it to a file that is complete or absent."""
         content = io.BytesIO()
-        np.savez(content, **{name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__})
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        np.savez(content, **values)
         write_bytes(path, content.getbuffer())
 
     @classmethod
@@ -130,9 +131,7 @@ def read_source(config: DeepSeaConfig, split: str, work: Path) -> Source:
     return Source(split, n, y.shape[0], x.shape[0], tuple(parts), both)
 
 
-def _arrays_of(
-    path: Path, split: str, arrays: dict[str, MatArray], config: DeepSeaConfig
-) -> tuple[MatArray, MatArray]:
+def _arrays_of(path: Path, split: str, arrays: dict[str, MatArray], config: DeepSeaConfig) -> tuple[MatArray, MatArray]:
     names = (f"{split}xdata", f"{split}data")
     found = {name: array.shape for name, array in arrays.items()}
     if not set(names) <= set(arrays):
@@ -175,7 +174,12 @@ class _Reader:
         done = stop - start - sum(slab.stop - slab.start for slab, _ in todo)
         with (
             tqdm(
-                total=stop - start, initial=done, desc=f"reading {self.path.name}", unit="windows", delay=2, disable=None
+                total=stop - start,
+                initial=done,
+                desc=f"reading {self.path.name}",
+                unit="windows",
+                delay=2,
+                disable=None,
             ) as bar,
             ThreadPoolExecutor(_THREADS) as pool,
         ):

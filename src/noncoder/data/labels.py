@@ -12,9 +12,9 @@ Bins = NDArray[np.int64]
 
 
 def positive_bins(
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    summit: NDArray[np.int64],
+    start: NDArray[np.integer],
+    end: NDArray[np.integer],
+    summit: NDArray[np.integer],
     bin: int,
     n_bins: int,
     rule: str,
@@ -33,7 +33,7 @@ def positive_bins(
         Bin numbers, ascending.
     """
     if rule == "summit":
-        bins = np.unique(summit // bin)
+        bins = np.unique(summit // bin).astype(np.int64)
         return bins[bins < n_bins]
     if not start.size:
         return np.zeros(0, dtype=np.int64)
@@ -51,7 +51,7 @@ def positive_bins(
     return unique[(total > math.floor(share * bin)) & (unique < n_bins)]
 
 
-def _merged(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _merged(start: NDArray[np.integer], end: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Joins peaks that overlap or touch, so that no base counts twice."""
     order = np.argsort(start, kind="stable")
     start, reach = start[order], np.maximum.accumulate(end[order])
@@ -60,7 +60,7 @@ def _merged(start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[n
     return start[opens], reach[closes]
 
 
-def overlapped_bins(start: NDArray[np.int64], end: NDArray[np.int64], bin: int, n_bins: int) -> Bins:
+def overlapped_bins(start: NDArray[np.integer], end: NDArray[np.integer], bin: int, n_bins: int) -> Bins:
     """The bins of which an interval has at least one base."""
     edges = np.zeros(n_bins + 1, dtype=np.int64)
     np.add.at(edges, np.minimum(start // bin, n_bins), 1)

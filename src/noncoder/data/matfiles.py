@@ -10,11 +10,11 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 import h5py
 import numpy as np
@@ -88,7 +88,7 @@ class _FlatArray:
         *planes, n = self.shape
         slab = np.empty((int(np.prod(planes, dtype=np.int64)), stop - start), dtype=np.uint8)
         for i, row in enumerate(slab):
-            if os.preadv(self.file.fileno(), [row], self.offset + i * n + start) != row.size:
+            if os.preadv(self.file.fileno(), [row.data], self.offset + i * n + start) != row.size:
                 raise damaged(self.path, "it ends before its arrays do")
         return slab.reshape(*planes, stop - start)
 
@@ -159,10 +159,8 @@ def _read_5(path: Path, file: BinaryIO, scratch: Path, stack: ExitStack) -> dict
             raise damaged(path, f"an element of type {kind} at byte {at:,}")
         if at + 8 + length > size:
             raise damaged(path, f"{size:,} bytes, but an array reaches to byte {at + 8 + length:,}")
-        if kind == _MATRIX:
-            found = _matrix(path, file, at + 8)
-        else:
-            found = _inflate(path, file, at + 8, length, scratch, stack)
+        matrix = kind == _MATRIX
+        found = _matrix(path, file, at + 8) if matrix else _inflate(path, file, at + 8, length, scratch, stack)
         if found is not None:
             arrays[found[0]] = found[1]
         at += 8 + length
@@ -222,7 +220,7 @@ def _inflate(
             return None
         name, shape, offset = parsed
         total = offset + int(np.prod(shape, dtype=np.int64))
-        target = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile(dir=scratch)))
+        target = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile(dir=scratch)))  # noqa: SIM115 - the stack closes it
         written = target.write(head[8:])
         while written < total:
             packed = unpack.unconsumed_tail or file.read(min(_INFLATE, end - file.tell()))
@@ -241,54 +239,53 @@ def _inflate(
     return name, _FlatArray(path, target, offset, shape)
 
 
-class MatWriter:
-    """Writes arrays of bytes to a .mat file, slab by slab: version 5, or 7.3 for what is too large for that.
-
-    Use it as a context manager.
+@contextmanager
+def create_mat(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], hdf: bool = False
+) -> Iterator[Callable[[str, int, Bytes], None]]:
+    """Writes arrays of bytes to a .mat file: version 5, or 7.3 for what is too large for that.
 
     Args:
         path: The file.
         shapes: The arrays' shapes, axes as they lie in the file, by name.
         hdf: Write version 7.3 in any case.
+
+    Yields:
+        A function that writes a slab: the array's name, the first row, and the rows (..., n).
     """
+    large = any(np.prod(shape, dtype=np.int64) > MAX_BYTES_5 for shape in shapes.values())
+    if hdf or large:
+        with h5py.File(path, "w", userblock_size=512) as file:
+            sets = {name: _create_set(file, name, shape) for name, shape in shapes.items()}
 
-    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]], hdf: bool = False) -> None:
-        self.path, self.shapes = path, shapes
-        large = any(np.prod(shape, dtype=np.int64) > MAX_BYTES_5 for shape in shapes.values())
-        self._hdf, self._file = (_create_hdf(path, shapes), None) if hdf or large else (None, path.open("w+b"))
-        self._offsets = _create_5(self._file, shapes) if self._file is not None else {}
+            def write_rows(name: str, start: int, slab: Bytes) -> None:
+                sets[name][..., start : start + slab.shape[-1]] = slab
 
-    def __enter__(self) -> MatWriter:
-        return self
+            yield write_rows
+        with path.open("r+b") as plain:
+            plain.write(_header(b"MATLAB 7.3 MAT-file, written by noncoder, HDF5 schema 1.00 .", 0x0200))
+        return
+    with path.open("w+b") as plain:
+        offsets = _create_5(plain, shapes)
 
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            return
-        self._hdf.close()
-        with self.path.open("r+b") as file:
-            file.write(_header(b"MATLAB 7.3 MAT-file, written by noncoder, HDF5 schema 1.00 .", 0x0200))
+        def write_planes(name: str, start: int, slab: Bytes) -> None:
+            n = shapes[name][-1]
+            for i, row in enumerate(np.ascontiguousarray(slab).reshape(-1, slab.shape[-1])):
+                left, at = row.tobytes(), offsets[name] + i * n + start
+                while left:
+                    done = os.pwrite(plain.fileno(), left, at)
+                    left, at = left[done:], at + done
 
-    def write(self, name: str, start: int, slab: Bytes) -> None:
-        """Writes the rows of an array from `start` on, (..., n)."""
-        *planes, n = self.shapes[name]
-        if self._file is None:
-            self._hdf[name][..., start : start + slab.shape[-1]] = slab
-            return
-        for i, row in enumerate(np.ascontiguousarray(slab).reshape(int(np.prod(planes, dtype=np.int64)), -1)):
-            left, at = memoryview(row), self._offsets[name] + i * n + start
-            while left:
-                done = os.pwrite(self._file.fileno(), left, at)
-                left, at = left[done:], at + done
+        yield write_planes
 
 
-def _create_hdf(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Any:
-    hdf = h5py.File(path, "w", userblock_size=512)
-    for name, shape in shapes.items():
-        chunk = (*shape[:-1], max(1, min(_CHUNK_ROWS, shape[-1])))
-        dataset = hdf.create_dataset(name, shape=shape, dtype=np.uint8, chunks=chunk, compression="gzip", compression_opts=1)
-        dataset.attrs["MATLAB_class"] = np.bytes_("uint8")
-    return hdf
+def _create_set(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset:
+    chunks = (*shape[:-1], max(1, min(_CHUNK_ROWS, shape[-1])))
+    dataset = file.create_dataset(
+        name, shape=shape, dtype=np.uint8, chunks=chunks, compression="gzip", compression_opts=1
+    )
+    dataset.attrs["MATLAB_class"] = np.bytes_("uint8")
+    return dataset
 
 
 def _create_5(file: BinaryIO, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,8 +24,9 @@ from noncoder.errors import InputError
 from noncoder.sequence.genome import Genome, Interval, head, match_names
 
 _TRAIN, _VALID, _TEST = 0, 1, 2
-# Bins that are dense in memory at once; at 919 tasks 60 MB.
+# Bins whose labels are in memory at once, packed; at 919 tasks 8 MB.
 _BLOCK = 1 << 16
+_READERS = 2
 
 
 def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> Store:
@@ -46,10 +48,9 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
     """
     paths, tasks = read_task_sheet(config.tasks) if config.tasks else find_peak_files(config.peaks)
     with Genome(config.genome) as genome:
-        peaks = [_read_peaks(p, config) for p in tqdm(paths, "reading peaks", unit="file", delay=2, disable=None)]
         placing = _Placing(config, genome.lengths, read_aliases(config.aliases) if config.aliases else {})
-        placed = placing.place(peaks)
-        labelled = _label(config, placed, genome.lengths, placing.excluded())
+        # Nothing holds the peaks but the step that needs them: with DeepSEA's 919 tasks they are gigabytes.
+        labelled = _label(config, placing.place(_read_peaks(paths, config)), genome.lengths, placing.excluded())
         kept_tasks = placing.select_tasks(tasks, labelled)
         splits = placing.splits()
         with StoreWriter(path, len(kept_tasks), force) as writer:
@@ -70,15 +71,19 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
     return open_store(path)
 
 
-def _read_peaks(path: Path, config: BuildConfig) -> Peaks:
-    peaks = read_bed(path)
-    # Who sets a minimum asks for small tasks to be left out, the empty ones too; else an empty file is a mistake.
-    if not peaks.chrom.size and not config.min_positives:
-        raise InputError(
-            f"{path} is empty: it holds no peak",
-            expected="a line a peak: chrom, start, end",
-            mend="remove it, or give --min-positives 1 to leave out the tasks that have no peak",
-        )
+def _read_peaks(paths: Sequence[Path], config: BuildConfig) -> list[Peaks]:
+    # Parsing lets other threads run, so one file is read while another is parsed.
+    with ThreadPoolExecutor(_READERS) as pool:
+        read = pool.map(read_bed, paths)
+        peaks = list(tqdm(read, "reading peaks", len(paths), unit="file", delay=2, disable=None))
+    for one in peaks:
+        # Who sets a minimum asks for small tasks to be left out, the empty ones too; else an empty file is a mistake.
+        if not one.chrom.size and not config.min_positives:
+            raise InputError(
+                f"{one.path} is empty: it holds no peak",
+                expected="a line a peak: chrom, start, end",
+                mend="remove it, or give --min-positives 1 to leave out the tasks that have no peak",
+            )
     return peaks
 
 
@@ -86,13 +91,12 @@ def _read_peaks(path: Path, config: BuildConfig) -> Peaks:
 class _Contig:
     """What the peaks say about one contig.
 
-    `tasks` and `bins` are the positive pairs, sorted by task; `touched` are the bins that a peak of the group that
-    decides what is kept overlaps.
+    `bins` are the positive bins of each task that has any, ascending; `any_bins` those that a peak of it overlaps,
+    where that decides what is kept.
     """
 
     n_bins: int
-    tasks: NDArray[np.int32]
-    bins: NDArray[np.int32]
+    bins: dict[int, NDArray[np.int32]]
     n_labelling: NDArray[np.int64]
     excluded: NDArray[np.bool_]
     any_bins: dict[int, Bins] = field(default_factory=dict)
@@ -102,9 +106,9 @@ class _Contig:
 class _OnContig:
     """The peaks of one task on one contig, (n,) each."""
 
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    summit: NDArray[np.int64]
+    start: NDArray[np.integer]
+    end: NDArray[np.integer]
+    summit: NDArray[np.integer]
 
 
 class _Placing:
@@ -246,9 +250,10 @@ def _label(
     """The positive bins of every task on every contig that has a peak."""
     contigs: dict[str, _Contig] = {}
     touching = config.keep.startswith("group:")
-    for name in (name for name in lengths if any(name in by_contig for by_contig in placed)):
+    named = [name for name in lengths if any(name in by_contig for by_contig in placed)]
+    for name in tqdm(named, "labelling bins", unit="contig", delay=2, disable=None):
         n_bins = lengths[name] // config.bin
-        tasks, bins, n_labelling, any_bins = [], [], np.zeros(len(placed), dtype=np.int64), {}
+        bins, n_labelling, any_bins = {}, np.zeros(len(placed), dtype=np.int64), {}
         for task, by_contig in enumerate(placed):
             if name not in by_contig:
                 continue
@@ -256,13 +261,10 @@ def _label(
             positive = positive_bins(peaks.start, peaks.end, peaks.summit, config.bin, n_bins, config.label)
             positive = positive[~excluded[name][positive]]
             n_labelling[task] = _count_labelling(peaks, positive, config)
-            tasks.append(np.full(positive.size, task, dtype=np.int32))
-            bins.append(positive.astype(np.int32))
+            bins[task] = positive.astype(np.int32)
             if touching:
                 any_bins[task] = overlapped_bins(peaks.start, peaks.end, config.bin, n_bins)
-        contigs[name] = _Contig(
-            n_bins, np.concatenate(tasks), np.concatenate(bins), n_labelling, excluded[name], any_bins
-        )
+        contigs[name] = _Contig(n_bins, bins, n_labelling, excluded[name], any_bins)
     return contigs
 
 
@@ -283,13 +285,12 @@ def _write(
     splits: Mapping[str, Sequence[tuple[int, Interval]]],
     placing: _Placing,
 ) -> None:
-    column = np.full(max(contig.n_labelling.size for contig in contigs.values()), -1)
-    column[list(kept_tasks)] = np.arange(len(kept_tasks))
+    columns = {task: column for column, task in enumerate(kept_tasks)}
     group = _group_tasks(config, genome, placing, kept_tasks)
     n_excluded = n_unlabelled = 0
     n_split = np.zeros(len(SPLITS), dtype=np.int64)
-    for name, contig in tqdm(contigs.items(), "labelling bins", unit="contig", delay=2, disable=None):
-        kept = _kept_bins(config, contig, column, group)
+    for name, contig in tqdm(contigs.items(), "writing windows", unit="contig", delay=2, disable=None):
+        kept = _kept_bins(config, contig, columns, group)
         n_excluded += int(contig.excluded.sum())
         n_unlabelled += int((~contig.excluded).sum()) - int(kept.sum())
         if not kept.any():
@@ -297,17 +298,11 @@ def _write(
         offset = writer.add_contig(name, genome.contig(name))
         split = _split_of_bins(contig.n_bins, config.bin, splits.get(name, ()))
         n_split += np.bincount(split[kept], minlength=len(SPLITS))
-        columns, order = column[contig.tasks], np.argsort(contig.bins, kind="stable")
-        order = order[columns[order] >= 0]
-        bins, columns = contig.bins[order], columns[order]
         for at in range(0, contig.n_bins, _BLOCK):
             stop = min(at + _BLOCK, contig.n_bins)
-            low, high = np.searchsorted(bins, (at, stop))
-            labels = np.zeros((stop - at, len(kept_tasks)), dtype=np.uint8)
-            labels[bins[low:high] - at, columns[low:high]] = 1
             rows = np.flatnonzero(kept[at:stop])
             start = offset + (rows + at) * config.bin - (config.window - config.bin) // 2
-            writer.add_windows(start, np.packbits(labels[rows], axis=1), split[at:stop][rows])
+            writer.add_windows(start, _packed_labels(contig, columns, at, stop)[rows], split[at:stop][rows])
     for split_name, texts in (("valid", config.valid), ("test", config.test)):
         if texts and not n_split[SPLITS.index(split_name)]:
             raise InputError(
@@ -321,6 +316,16 @@ def _write(
     placing.drop("bins", tails, "the last of a contig, narrower than a bin")
     placing.drop("bins", n_excluded, "overlap an excluded region")
     placing.drop("bins", n_unlabelled, f"not kept by --keep {config.keep}")
+
+
+def _packed_labels(contig: _Contig, columns: Mapping[int, int], start: int, stop: int) -> NDArray[np.uint8]:
+    """The labels of a range of bins, (stop - start, ceil(T / 8)), a bit set at a time: most are 0."""
+    packed = np.zeros((stop - start, -(-len(columns) // 8)), dtype=np.uint8)
+    for task in columns.keys() & contig.bins.keys():
+        bins, column = contig.bins[task], columns[task]
+        low, high = np.searchsorted(bins, (start, stop))
+        packed[bins[low:high] - start, column // 8] |= np.uint8(0x80 >> column % 8)
+    return packed
 
 
 def _group_tasks(config: BuildConfig, genome: Genome, placing: _Placing, kept_tasks: Sequence[int]) -> set[int]:
@@ -343,12 +348,13 @@ def _group_tasks(config: BuildConfig, genome: Genome, placing: _Placing, kept_ta
     return members
 
 
-def _kept_bins(config: BuildConfig, contig: _Contig, column: NDArray[np.int64], group: set[int]) -> NDArray[np.bool_]:
+def _kept_bins(config: BuildConfig, contig: _Contig, columns: Mapping[int, int], group: set[int]) -> NDArray[np.bool_]:
     kept = np.zeros(contig.n_bins, dtype=bool)
     if config.keep == "all":
         kept[:] = True
     elif config.keep == "labelled":
-        kept[contig.bins[column[contig.tasks] >= 0]] = True
+        for task in columns.keys() & contig.bins.keys():
+            kept[contig.bins[task]] = True
     else:
         for task in group & contig.any_bins.keys():
             kept[contig.any_bins[task]] = True

@@ -152,7 +152,7 @@ class Store:
         return np.unpackbits(self.packed_known[_indices(indices)], axis=1, count=len(self.tasks)).astype(bool)
 
     def read_from_disk(self, indices: Indices) -> tuple[Codes, NDArray[np.uint8]]:
-        """Codes (n, L) and packed labels (n, ceil(T / 8)) of n windows that lie near each other, as consecutive ones do.
+        """Codes (n, L) and packed labels (n, ceil(T / 8)) of n windows that lie near each other.
 
         Nothing is kept, so memory does not grow with the store: for whoever reads all of it once, in order.
 
@@ -306,11 +306,11 @@ class Store:
 
     def _bit_counts(self, name: str, split: str | None, block: int = 1 << 16) -> NDArray[np.int64]:
         """Adds up the bits of a packed array, block by block from the disk: nobody has to hold it for that."""
-        stored, wanted = self._array(name), None if split is None else _split_number(split)
-        counts = np.zeros(len(self.tasks), dtype=np.int64)
+        stored, counts = self._array(name), np.zeros(len(self.tasks), dtype=np.int64)
+        chosen = np.ones(len(self), dtype=bool) if split is None else self.split == _split_number(split)
         for at in range(0, len(self), block):
-            here = slice(None) if wanted is None else self.split[at : at + block] == wanted
-            if wanted is None or np.any(here):
+            here = chosen[at : at + block]
+            if here.any():
                 rows = self._guard(lambda at=at: stored[at : at + block], name)[here]
                 counts += np.unpackbits(rows, axis=1, count=len(self.tasks)).sum(axis=0, dtype=np.int64)
         return counts

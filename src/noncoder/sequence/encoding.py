@@ -17,7 +17,7 @@ N_CODE = 4
 
 _INVALID = 255
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
-_ONE_HOT = np.vstack([np.eye(4, dtype=np.uint8), np.zeros((1, 4), dtype=np.uint8)])
+_FOUR = np.arange(4, dtype=np.uint8)
 
 
 def _code_table() -> NDArray[np.uint8]:
@@ -93,7 +93,9 @@ def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def one_hot(codes: NDArray[np.uint8], dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
     """Turns codes (..., L) into one-hot (..., 4, L); N becomes four zeros."""
-    return np.ascontiguousarray(np.swapaxes(_ONE_HOT.astype(dtype)[codes], -1, -2))
+    # Comparisons write rows of a base at once; a look-up of each column would write four scattered values a base.
+    hot: NDArray[np.bool_] = codes[..., None, :] == _FOUR[:, None]
+    return hot.view(np.uint8) if dtype is np.uint8 else hot.astype(dtype)
 
 
 def from_one_hot(x: NDArray[np.generic]) -> NDArray[np.uint8]:
