@@ -18,6 +18,7 @@ from noncoder.data.labels import positive_bins
 from noncoder.data.peaks import build_store
 from noncoder.data.store import Store
 from noncoder.errors import InputError, NoncoderError, SequenceError
+from noncoder.sequence.builds import chromosome_lengths
 from noncoder.sequence.encoding import decode
 from tests.conftest import LENGTHS, listing, padded_slice, random_dna, write_fasta, write_peaks
 
@@ -219,6 +220,27 @@ class TestKeep:
         assert dropped(store).get(f"bins: not kept by --keep {keep}", 0) == n_all - len(bins)
         assert store.info.sources[-1]["name"] == "tasks.tsv"
 
+    def test_bins_that_a_file_lists(self, tmp_path: Path, genome_fasta: Path) -> None:
+        listed = write_peaks(tmp_path / "bins.bed", [("2", 600, 800), ("chr1", 0, 200), ("1", 1_000, 1_200)])
+        store = build(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep=f"bed:{listed}")
+        assert kept(store) == [("chr1", 0), ("chr1", 1_000), ("chr2", 600)]
+        assert store.read_labels(store.indices()).tolist() == [[0, 0], [0, 1], [0, 0]]
+
+    @pytest.mark.parametrize(
+        ("rows", "found"), [([("chr1", 100, 300)], "100-300"), ([("chr1", 0, 400)], "0-400"), ([("x", 0, 200)], "x")]
+    )
+    def test_listed_bins_that_are_none(
+        self, tmp_path: Path, genome_fasta: Path, rows: list[tuple[object, ...]], found: str
+    ) -> None:
+        listed = write_peaks(tmp_path / "bins.bed", rows)
+        error = refused(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep=f"bed:{listed}")
+        assert error.found.endswith(f"lists {found}")
+
+    def test_listed_bins_past_the_end_are_counted(self, tmp_path: Path, genome_fasta: Path) -> None:
+        listed = write_peaks(tmp_path / "bins.bed", [("chr1", 0, 200), ("chr1", 10**9, 10**9 + 200)])
+        store = build(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep=f"bed:{listed}")
+        assert dropped(store)["listed bins: bins.bed: the genome does not reach there"] == 1
+
     def test_a_group_that_is_none(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep="group:DNase")
         assert "no task is of the group 'DNase'" in error.found
@@ -335,6 +357,11 @@ class TestBadInput:
         store = build(tmp_path, genome_fasta, peaks, outside="drop")
         assert {name for name, _ in kept(store)} == {"chr3"}
         assert dropped(store)["peaks: reach past the end of their chromosome"] == 2
+
+    def test_another_build_is_named(self, tmp_path: Path) -> None:
+        fasta = write_fasta(tmp_path / "mouse.fa", {"chrY": "N" * chromosome_lengths("mm9")["Y"]})
+        error = refused(tmp_path, fasta, {"a": [("chrY", 15_902_000, 15_902_600), ("chrY", 91_744_000, 91_744_500)]})
+        assert error.expected.endswith("(the genome is mm9; the peaks of this file would fit mm10)")
 
     def test_every_peak_outside(self, tmp_path: Path, genome_fasta: Path) -> None:
         for minimum in (0, 1):

@@ -24,9 +24,10 @@ def _label_rule(rule: str) -> str:
 
 
 def _keep_rule(rule: str) -> str:
-    if rule in ("all", "labelled") or (rule.startswith("group:") and len(rule) > 6):
+    kind, _, what = rule.partition(":")
+    if rule in ("all", "labelled") or (kind in ("group", "bed") and what):
         return rule
-    raise ValueError("should be 'all', 'labelled' or 'group:NAME'")
+    raise ValueError("should be 'all', 'labelled', 'group:NAME' or 'bed:FILE'")
 
 
 LabelRule = Annotated[str, AfterValidator(_label_rule)]

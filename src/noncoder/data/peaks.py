@@ -21,6 +21,7 @@ from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError
+from noncoder.sequence.builds import fitting_builds, identify_build
 from noncoder.sequence.genome import Genome, Interval, head, match_names
 
 _TRAIN, _VALID, _TEST = 0, 1, 2
@@ -175,10 +176,15 @@ class _Placing:
         return placed
 
     def _outside(self, peaks: Peaks, i: int, contig: str) -> InputError:
+        extents = {name: int(peaks.end[peaks.chrom == at].max()) for at, name in enumerate(peaks.chroms)}
+        build, fit = identify_build(self.lengths), fitting_builds(extents)
+        likely = f"the genome is {build}" if build else ""
+        if fit and build not in fit:
+            likely += f"{'; ' if likely else ''}the peaks of this file would fit {' or '.join(fit)}"
         return InputError(
             f"{peaks.path}: the peak {peaks.chroms[peaks.chrom[i]]}:{peaks.start[i]}-{peaks.end[i]} lies outside its "
             f"chromosome; {contig} has {self.lengths[contig]:,} bp in {self.config.genome.name}",
-            expected="peaks within the genome's chromosomes",
+            expected="peaks within the genome's chromosomes" + (f" ({likely})" if likely else ""),
             mend="check that peaks and genome are of one build, or give --outside drop to leave such peaks out",
         )
 
@@ -199,6 +205,31 @@ class _Placing:
                     mask[overlapped_bins(regions.start[at], regions.end[at], self.config.bin, mask.size)] = True
             lost = [name for name in regions.chroms if name not in found]
             self.drop("excluded chromosomes", len(lost), f"{path.name}: the genome lacks {head(lost)}")
+        return masks
+
+    def listed(self) -> dict[str, NDArray[np.bool_]]:
+        """The bins of each contig that the file of `keep` lists; empty where none is given."""
+        if not self.config.keep.startswith("bed:"):
+            return {}
+        bin, path = self.config.bin, Path(self.config.keep.partition(":")[2])
+        bins = read_bed(path)
+        found = match_names(bins.chroms, list(self.lengths), self.aliases)
+        wrong = np.flatnonzero((bins.start % bin != 0) | (bins.end - bins.start != bin))
+        if wrong.size or not found:
+            what = f"{bins.start[wrong[0]]}-{bins.end[wrong[0]]}" if wrong.size else head(bins.chroms) or "no bin"
+            raise InputError(
+                f"{path} lists {what}",
+                expected=f"bins of {bin} bp, whose starts are multiples of it, on the genome's contigs: "
+                f"{head(self.lengths)}",
+            )
+        masks = {name: np.zeros(length // bin, dtype=bool) for name, length in self.lengths.items()}
+        lost = 0
+        for i, name in enumerate(bins.chroms):
+            at = bins.start[bins.chrom == i] // bin
+            mask = masks.get(found.get(name, ""), np.zeros(0, dtype=bool))
+            mask[at[at < mask.size]] = True
+            lost += int((at >= mask.size).sum())
+        self.drop("listed bins", lost, f"{path.name}: the genome does not reach there")
         return masks
 
     def select_tasks(self, tasks: Sequence[Task], contigs: Mapping[str, _Contig]) -> list[int]:
@@ -287,10 +318,11 @@ def _write(
 ) -> None:
     columns = {task: column for column, task in enumerate(kept_tasks)}
     group = _group_tasks(config, genome, placing, kept_tasks)
+    listed = placing.listed()
     n_excluded = n_unlabelled = 0
     n_split = np.zeros(len(SPLITS), dtype=np.int64)
     for name, contig in tqdm(contigs.items(), "writing windows", unit="contig", delay=2, disable=None):
-        kept = _kept_bins(config, contig, columns, group)
+        kept = listed[name] & ~contig.excluded if listed else _kept_bins(config, contig, columns, group)
         n_excluded += int(contig.excluded.sum())
         n_unlabelled += int((~contig.excluded).sum()) - int(kept.sum())
         if not kept.any():
