@@ -15,12 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
 from noncoder.cli import app, main
 from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
+from tests.data.bundle import both_strands, write_bundle
 from tests.importers.test_report import TASKS, ReportModel, checkpoint
 
 LENGTHS = {"I": 6_000, "II": 5_000, "III": 4_000}
@@ -114,6 +116,32 @@ class TestData:
         summary = json.loads(packed.out)
         assert (summary["windows"], summary["tasks"], summary["unknown_labels"]) == (8, 2, True)
         assert [part["windows"] for part in summary["splits"].values()] == [6, 1, 1]
+
+    def test_the_bundle_of_deepsea_and_back(self, noncoder: Run, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        half = rng.integers(0, 4, (5, 60), dtype=np.uint8), rng.integers(0, 2, (5, 3), dtype=np.uint8)
+        write_bundle(tmp_path / "bundle", dict.fromkeys(("train", "valid", "test"), both_strands(*half)))
+        (tmp_path / "t.tsv").write_text("name\na\nb\nc\n")
+        options = ["--deepsea", "bundle", "--tasks", "t.tsv", "--bin", "20"]
+        summary = json.loads(noncoder("data", "pack", *options, "--json", "b.zarr").out)
+        assert [part["windows"] for part in summary["splits"].values()] == [5, 5, 5]
+        text = noncoder("data", "info", "b.zarr").out
+        assert "left out   5 rows: valid.mat: the reverse complements of the rest" in text
+        files = json.loads(noncoder("data", "unpack", "b.zarr", "out", "--json").out)["files"]
+        assert list(files) == ["out/train.mat", "out/valid.mat", "out/test.mat"]
+        assert_one_message(noncoder("data", "unpack", "b.zarr", "out"), "is there already", "--force")
+        again = json.loads(noncoder("data", "pack", *options, "--json", "b.zarr", "--force").out)
+        assert again["digest"] == summary["digest"]
+        both = noncoder("data", "pack", "--table", "t.tsv", "--deepsea", "bundle", "x.zarr")
+        assert_one_message(both, "either --table FILE or --deepsea FOLDER")
+        astray = noncoder("data", "pack", *options, "--id-column", "id", "x.zarr")
+        assert_one_message(astray, "--id-column says nothing here")
+
+    def test_the_tasks_of_deepsea(self, noncoder: Run) -> None:
+        lines = noncoder("data", "tasks").out.splitlines()
+        assert (len(lines), lines[0]) == (920, "name\tgroup\tcell\tassay\ttreatment")
+        rows = json.loads(noncoder("data", "tasks", "--published", "--json").out)["tasks"]
+        assert (rows[0]["auroc_danq"], rows[598]["auroc_danq"]) == (0.9132489837, None)
 
     def test_explore(self, noncoder: Run, sources: Path) -> None:
         noncoder(*BUILD)

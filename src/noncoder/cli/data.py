@@ -10,6 +10,7 @@ import click
 
 from noncoder.cli.options import as_json, emit, force, section_from, section_options
 from noncoder.config import BuildConfig, DeepSeaConfig, PackConfig, SimulateConfig
+from noncoder.errors import ConfigError
 
 _STORE = click.argument("store", type=click.Path(path_type=Path))
 _OUT = click.argument("out", type=click.Path(path_type=Path))
@@ -53,6 +54,8 @@ def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
       noncoder data pack --table sequences.csv --split-column split mine.zarr
       noncoder data pack --deepsea deepsea_train deepsea.zarr
     """
+    if (given["table"] is None) == (given["folder"] is None):
+        raise ConfigError("there is no source, or two", expected="either --table FILE or --deepsea FOLDER")
     if given["folder"] is None:
         from noncoder.data.table import pack_table
 
@@ -132,6 +135,26 @@ def check(store: Path, as_json: bool) -> None:
     opened.check()
     text = f"{store} is whole: {len(opened):,} windows, digest {opened.digest[:12]}"
     emit({"store": str(store), "whole": True, "windows": len(opened), "digest": opened.digest}, text, as_json)
+
+
+@data.command()
+@click.option(
+    "--published", is_flag=True, help="Add DeepSEA's, DanQ's and DanQ-JASPAR's published scores, and peak files."
+)
+@as_json
+def tasks(published: bool, as_json: bool) -> None:
+    """List the 919 tasks of DeepSEA, as a task sheet (TSV).
+
+    \b
+    Example:
+      noncoder data tasks --published > deepsea-tasks.tsv
+    """
+    from noncoder.data.deepsea_tasks import deepsea_table
+
+    table = deepsea_table()
+    if not published:
+        table = table.select("name", "group", "cell", "assay", "treatment")
+    emit({"tasks": table.to_dicts()}, table.write_csv(separator="\t", quote_style="never").rstrip("\n"), as_json)
 
 
 @click.command()
