@@ -429,6 +429,20 @@ class TestMats:
         assert listing(fetch(small_mats(), tmp_path / "d", shelf).out) == sorted(MATS)
         assert "DeepSEA_data.tar.gz" in listing(shelf.folder)
 
+    def test_what_came_furthest_is_gone_on_with(self, web: Web, shelf: Shelf, tmp_path: Path) -> None:
+        first, second = (f"/{copy.name}" for copy in small_mats().files["bundle"].copies)
+        whole = web.replies[first][0]
+        web.put(first, replace(whole, cut=100), replace(whole, cut=0))
+        web.put(second, replace(whole, cut=200), replace(whole, cut=0))
+        with pytest.raises(DownloadError, match="no address has"):
+            fetch(small_mats(), tmp_path / "d", shelf)
+        web.put(first, whole)
+        web.put(second, whole)
+        web.asked.clear()
+        fetch(small_mats(), tmp_path / "d", shelf)
+        assert [(asked.path, asked.sent) for asked in web.asked] == [(second, len(whole.content) - 200)]
+        assert listing(shelf.folder) == [".lock", second[1:]]
+
     def test_other_shapes(self, web: Web, shelf: Shelf, tmp_path: Path) -> None:
         entry = small_mats()
         for name, variable in (("train.mat", "traindata"), ("test.mat", "testdata")):

@@ -1,7 +1,7 @@
 """Public datasets: where they are, whose they are, and what is known of them.
 
-A digest stands here only where its source publishes one or where the content, not the archive around it, was measured:
-GitHub packs an archive anew when it likes, and Ensembl packs the same genome anew for some releases.
+No file below has a published digest. What is compared is the content, not the archive around it: GitHub packs an
+archive anew when it likes, and nobody promises that one release's file of a genome has the bytes of another's.
 """
 
 from __future__ import annotations

@@ -120,17 +120,22 @@ class Shelf:
         if self.mirror is not None:
             base = self.mirror.rstrip("/")
             copies = tuple(dict.fromkeys(replace(copy, address=f"{base}/{copy.name}") for copy in copies))
-        # Before the first byte: what each server says is compared again when it has been asked.
-        came = max(Part(self.folder / copy.name).size for copy in copies)
-        need_room(self.folder, max(0, file.about - came), copies[0].name)
+        # What came furthest before is gone on with; the order of the catalogue decides among the others.
+        parts = {copy: Part(self.folder / copy.name) for copy in copies}
+        copies = tuple(sorted(copies, key=lambda copy: -parts[copy].size))
+        # Before the first byte; what a server says is compared again when it has been asked.
+        need_room(self.folder, max(0, file.about - parts[copies[0]].size), copies[0].name)
         failures: list[DownloadError] = []
         for copy in copies:
             path = self.folder / copy.name
             try:
                 download(copy, path, check, self.patience)
-                return path
             except DownloadError as error:
                 failures.append(error)
+                continue
+            for part in parts.values():
+                part.remove()
+            return path
         if len(failures) == 1:
             found, expected, mend = failures[0].found, failures[0].expected, failures[0].mend
         else:
