@@ -37,6 +37,10 @@ class InputError(NoncoderError):
     """A peak file, table or argument that cannot be used as it is."""
 
 
+class DownloadError(NoncoderError):
+    """A file that could not be had from its address, or is not what was expected there."""
+
+
 class StoreError(NoncoderError):
     """A dataset that is missing, damaged or not of this format."""
 

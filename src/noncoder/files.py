@@ -64,8 +64,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, mend: str = "wait for it, or give another run=") -> Iterator[None]:
     """Keeps a folder to this process; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        folder: Made where it is not there.
+        mend: What the user can do where another process has it.
 
     Raises:
         InputError: Another process has it, or it cannot be written.
@@ -79,9 +83,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise InputError(
-                f"another process is working in {folder}", mend="wait for it, or give another run="
-            ) from error
+            raise InputError(f"another process is working in {folder}", mend=mend) from error
         yield
 
 

@@ -42,8 +42,11 @@ def main() -> NoReturn:
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted\nnothing half-written was left; the same command starts again, a training where it stopped")
+    except (KeyboardInterrupt, click.Abort) as error:
+        # What was interrupted may say what it left; click puts an error of its own in place of the interrupt.
+        told = str(error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else error)
+        usual = "nothing half-written was left; the same command starts again, a training where it stopped"
+        _fail(f"interrupted\n{told or usual}")
     except click.ClickException as error:
         error.show()
         sys.exit(2)

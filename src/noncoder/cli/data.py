@@ -105,6 +105,60 @@ def simulate(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 
 
 @data.command()
+@click.argument("name", required=False)
+@click.argument("out", required=False, type=click.Path(path_type=Path))
+@click.option("--list", "listed", is_flag=True, help="List what there is, with sizes, licences and citations.")
+@click.option("--offline", is_flag=True, help="Take only what lies in the cache, and say what is missing.")
+@click.option("--mirror", metavar="URL", help="A folder on the web that has the files under their own names.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Where downloads are kept.  [default: $NONCODER_CACHE, else ~/.cache/noncoder]",
+)
+@click.option("--discard", is_flag=True, help="Remove the downloads from the cache when all is made.")
+@force
+@as_json
+def fetch(
+    name: str | None,
+    out: Path | None,
+    listed: bool,
+    offline: bool,
+    mirror: str | None,
+    cache: Path | None,
+    discard: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Download the public dataset NAME, check it and make OUT of it; without NAME, list what there is.
+
+    What was interrupted goes on where it was. A file put into the cache by hand is taken if it passes the checks.
+
+    \b
+    Example:
+      noncoder data fetch yeast-rossi2021 yeast.zarr
+    """
+    from noncoder.data import catalog
+    from noncoder.data import fetch as fetching
+
+    folder = cache or fetching.cache_folder()
+    if listed or name is None:
+        known = [dataset.to_dict() for dataset in catalog.CATALOG.values()]
+        emit({"cache": str(folder), "datasets": known}, f"{catalog.catalog_text()}\n\ncache: {folder}", as_json)
+        return
+    dataset = catalog.find_dataset(name)
+    shelf = fetching.Shelf(folder / name, offline, mirror)
+    fetched = fetching.fetch(dataset, out or dataset.out, shelf, force)
+    if discard:
+        fetching.discard(dataset, shelf)
+    if as_json:
+        emit(fetched.to_dict(), "", True)
+        return
+    if fetched.store is not None:
+        _show(dict(fetched.store), False)
+    click.echo(f"{fetched.out} is there: {dataset.title}\ncite: {dataset.citation}\nnext: {fetched.next}")
+
+
+@data.command()
 @_STORE
 @as_json
 def info(store: Path, as_json: bool) -> None:

@@ -84,6 +84,8 @@ def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -
     except NoncoderError:
         shutil.rmtree(work, ignore_errors=True)
         raise
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("what was read is kept beside the store; the same command goes on from there") from None
     shutil.rmtree(work, ignore_errors=True)
     return store
 

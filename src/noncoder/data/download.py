@@ -1,0 +1,85 @@
+"""Downloads that go on where they were cut off: a file is there complete and checked, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from noncoder.data.parts import Copy, Part, Patience
+from noncoder.data.transfer import Transfer
+from noncoder.errors import DownloadError, InputError, is_unwritable
+from noncoder.files import locked
+
+Check = Callable[[Path], None]
+
+
+def download(copy: Copy, path: Path, check: Check | None = None, patience: Patience | None = None) -> None:
+    """Downloads a file; `path` appears when it is complete and has passed its checks.
+
+    A call that was cut off, killed or interrupted leaves `NAME.part`, and the next one goes on there if the server
+    still has the same version. A file that came in pieces and fails its checks is downloaded once more from its start.
+
+    Args:
+        copy: What and where from.
+        path: Where to; a file that is there is replaced.
+        check: Looks at the complete file, still called `NAME.part`, and raises DownloadError where it is wrong.
+        patience: Times and attempts.
+
+    Raises:
+        DownloadError: The server cannot be reached, refuses, or has something else.
+        InputError: Another process is downloading into the folder, or the disk has no room.
+    """
+    part = Part(path)
+    with locked(path.parent, mend="wait for it: what it downloads is then there for this command too"):
+        try:
+            _complete(copy, part, check, patience or Patience())
+            part.file.replace(path)
+            part.remove()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{part.file} keeps the {part.size / 1e6:,.1f} MB that came; the same command goes on from there"
+            ) from None
+        except OSError as error:
+            if not is_unwritable(error):
+                raise
+            raise InputError(
+                f"cannot write {error.filename or part.file}: {error.strerror}",
+                expected="a folder that can be written, with room left",
+                mend="free some space or name another --cache; what came so far is kept and gone on with",
+            ) from error
+
+
+def _complete(copy: Copy, part: Part, check: Check | None, patience: Patience) -> None:
+    for last in (False, True):
+        doubtful = Transfer(copy, part, patience).run()
+        try:
+            verify(copy, part.file)
+            if check is not None:
+                check(part.file)
+            return
+        except DownloadError as error:
+            part.remove()
+            if last or not doubtful:
+                raise DownloadError(f"{copy.address}: {error.found}", error.expected, error.mend) from error
+
+
+def verify(copy: Copy, path: Path) -> None:
+    """Compares a file with the size and the digest that are known of it.
+
+    Raises:
+        DownloadError: It is another file.
+    """
+    size = path.stat().st_size
+    if copy.size is not None and size != copy.size:
+        raise DownloadError(f"{copy.name} has {size:,} bytes", expected=f"{copy.size:,}")
+    if copy.digest is None:
+        return
+    kind = copy.digest.partition(":")[0]
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
+    if f"{kind}:{found}" != copy.digest:
+        raise DownloadError(
+            f"{copy.name} has the digest {kind}:{found}", expected=copy.digest,
+            mend="try again, or another mirror; where that does not help, its publisher has changed it",
+        )  # fmt: skip

@@ -1,0 +1,259 @@
+"""From a name in the catalogue to a dataset on disk."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from noncoder.config import BuildConfig
+from noncoder.data.catalog import Dataset, MatDataset, PeakDataset, RemoteFile
+from noncoder.data.contents import (
+    check_genome,
+    check_mat,
+    check_mat_archive,
+    check_peaks,
+    read_peak_archive,
+    unpack_mats,
+)
+from noncoder.data.download import Check, download, verify
+from noncoder.data.parts import Copy, Part, Patience, need_room
+from noncoder.data.peaks import build_store
+from noncoder.errors import DownloadError, InputError, is_unwritable
+from noncoder.files import locked, unwritable
+
+_WAIT = "wait for it: what it unpacks is then there for this command too"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch` made.
+
+    Args:
+        out: The store, or the folder of .mat files.
+        sources: What it was made from.
+        next: The command that goes on from here.
+        store: What `noncoder data info` says of the store, if it is one.
+    """
+
+    out: Path
+    sources: tuple[Path, ...]
+    next: str
+    store: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        sources = [str(source) for source in self.sources]
+        return {"out": str(self.out), "sources": sources, "next": self.next, "store": self.store}
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: $NONCODER_CACHE, $XDG_CACHE_HOME/noncoder or ~/.cache/noncoder."""
+    if own := os.environ.get("NONCODER_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "noncoder"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A dataset's folder in the cache, and how it is filled.
+
+    Args:
+        folder: Holds the dataset's files under their own names, put there by us or by hand.
+        offline: Take only what is there.
+        mirror: A folder on the web that has the files under their own names; takes the place of the addresses.
+        patience: Times and attempts.
+    """
+
+    folder: Path
+    offline: bool = False
+    mirror: str | None = None
+    patience: Patience = field(default_factory=Patience)
+
+    def get(self, file: RemoteFile, check: Check, again: Check | None = None) -> Path:
+        """A file, from the cache if it is there, else from the first address that has it.
+
+        Args:
+            file: The file.
+            check: Raises where a download is wrong.
+            again: The same for a file that was there already; None where it will be read to its end anyway.
+
+        Raises:
+            InputError: It is not there and `offline` is set, or what is there is wrong.
+            DownloadError: No address has it.
+        """
+        for copy in file.copies:
+            path = self.folder / copy.name
+            if path.is_file():
+                with _blamed(path):
+                    verify(copy, path)
+                    if again is not None:
+                        again(path)
+                return path
+        self.require([file])
+        return self._load(file, check)
+
+    def require(self, files: Sequence[RemoteFile]) -> None:
+        """Makes sure that there is a way to the files.
+
+        Raises:
+            InputError: `offline` is set and some are not there; names all of them.
+        """
+        lacking = [file for file in files if not any((self.folder / copy.name).is_file() for copy in file.copies)]
+        if self.offline and lacking:
+            raise InputError(
+                f"{self.folder} lacks {' and '.join(file.copies[0].name for file in lacking)}",
+                expected="all files there, since --offline was given",
+                mend="\n".join(_by_hand(self.folder, file.copies) for file in lacking),
+            )
+
+    def _load(self, file: RemoteFile, check: Check) -> Path:
+        copies = file.copies
+        if self.mirror is not None:
+            base = self.mirror.rstrip("/")
+            copies = tuple(dict.fromkeys(replace(copy, address=f"{base}/{copy.name}") for copy in copies))
+        # What came furthest before is gone on with; the order of the catalogue decides among the others.
+        parts = {copy: Part(self.folder / copy.name) for copy in copies}
+        copies = tuple(sorted(copies, key=lambda copy: -parts[copy].size))
+        # Before the first byte; what a server says is compared again when it has been asked.
+        need_room(self.folder, max(0, file.about - parts[copies[0]].size), copies[0].name)
+        failures: list[DownloadError] = []
+        for copy in copies:
+            path = self.folder / copy.name
+            try:
+                download(copy, path, check, self.patience)
+            except DownloadError as error:
+                failures.append(error)
+                continue
+            for part in parts.values():
+                part.remove()
+            return path
+        if len(failures) == 1:
+            found, expected, mend = failures[0].found, failures[0].expected, failures[0].mend
+        else:
+            found = f"no address has {copies[0].name}:" + "".join(f"\n- {error.found}" for error in failures)
+            expected, mend = failures[-1].expected, failures[0].mend
+        raise DownloadError(found, expected, "\nor ".join(filter(None, (mend, _by_hand(self.folder, copies)))))
+
+
+def fetch(dataset: Dataset, out: Path, shelf: Shelf, force: bool = False) -> Fetched:
+    """Downloads a dataset, checks it, and makes what the catalogue promises.
+
+    What is in the cache or already made is checked and used, so a call that was interrupted goes on where it was.
+
+    Args:
+        dataset: From `find_dataset`.
+        out: Where the store, or the folder of .mat files, will be.
+        shelf: The cache.
+        force: Replace what is there.
+
+    Raises:
+        InputError: `out` is taken, a file is wrong or missing, or the disk has no room.
+        DownloadError: A file cannot be had.
+    """
+    if isinstance(dataset, PeakDataset):
+        return _fetch_peaks(dataset, out, shelf, force)
+    if isinstance(dataset, MatDataset):
+        return _fetch_mats(dataset, out, shelf, force)
+    raise TypeError(f"{type(dataset).__name__} has no way to be made")
+
+
+def discard(dataset: Dataset, shelf: Shelf) -> None:
+    """Removes a dataset's files from the cache, and nothing else that lies there."""
+    for file in dataset.files.values():
+        for copy in file.copies:
+            Part(shelf.folder / copy.name).remove()
+            (shelf.folder / copy.name).unlink(missing_ok=True)
+    if isinstance(dataset, PeakDataset):
+        shutil.rmtree(_peaks_in(shelf), ignore_errors=True)
+
+
+def _fetch_peaks(dataset: PeakDataset, out: Path, shelf: Shelf, force: bool) -> Fetched:
+    if os.path.lexists(out) and not force:
+        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+    shelf.require([file for role, file in dataset.files.items() if role != "peaks" or not _peaks_in(shelf).is_dir()])
+    folder = _peak_folder(dataset, shelf)
+    check = partial(check_genome, contigs=dataset.contigs)
+    genome = shelf.get(dataset.files["genome"], check, check)
+    pattern = f"{glob.escape(str(folder))}/*.bed"
+    store = build_store(BuildConfig(genome=genome, peaks=(pattern,), **dataset.build), out, force)
+    command = f"noncoder run {dataset.recipe} data.store={shlex.quote(str(out))} run=runs/{shlex.quote(out.stem)}"
+    return Fetched(out, (folder, genome), command, store.summary())
+
+
+def _peaks_in(shelf: Shelf) -> Path:
+    return shelf.folder / "peaks"
+
+
+def _peak_folder(dataset: PeakDataset, shelf: Shelf) -> Path:
+    """The folder of peak files, unpacked if it is not there."""
+    folder = _peaks_in(shelf)
+    if folder.is_dir():
+        with _blamed(folder):
+            paths = [path for path in folder.glob("*.bed") if not path.name.startswith(".")]
+            check_peaks({path.name: path.read_bytes() for path in paths}, dataset.peaks, folder)
+        return folder
+
+    def check(path: Path) -> None:
+        read_peak_archive(path, dataset.peaks)
+
+    archive = shelf.get(dataset.files["peaks"], check)
+    with _blamed(archive):
+        files = read_peak_archive(archive, dataset.peaks)
+    unpacking = shelf.folder / ".peaks.partial"
+    with locked(shelf.folder, _WAIT):
+        try:
+            shutil.rmtree(unpacking, ignore_errors=True)
+            unpacking.mkdir()
+            for name, content in files.items():
+                (unpacking / name).write_bytes(content)
+            if not folder.is_dir():  # another process may have been quicker
+                unpacking.rename(folder)
+        except OSError as error:
+            if not is_unwritable(error):
+                raise
+            raise unwritable(folder, error) from error
+        finally:
+            shutil.rmtree(unpacking, ignore_errors=True)
+    return folder
+
+
+def _fetch_mats(dataset: MatDataset, out: Path, shelf: Shelf, force: bool) -> Fetched:
+    there = [] if force else [name for name in dataset.mats if os.path.lexists(out / name)]
+    for name in there:
+        with _blamed(out / name):
+            check_mat(out / name, dataset.mats[name])
+    missing = {name: shapes for name, shapes in dataset.mats.items() if name not in there}
+    if missing:
+        need_room(out, 0 if there else dataset.unpacked, f"what {dataset.name} unpacks to")
+        archive = shelf.get(dataset.files["bundle"], partial(check_mat_archive, names=list(dataset.mats)))
+        with locked(shelf.folder, _WAIT), _blamed(archive):
+            unpack_mats(archive, missing, out)
+    command = f"noncoder data pack --deepsea {shlex.quote(str(out))} {shlex.quote(f'{out}.zarr')}"
+    return Fetched(out, tuple(out / name for name in dataset.mats), command)
+
+
+@contextmanager
+def _blamed(path: Path) -> Iterator[None]:
+    """Names the file of the user's that is not what it should be."""
+    try:
+        yield
+    except DownloadError as error:
+        raise InputError(
+            f"{path} is not what it should be: {error.found}",
+            error.expected,
+            "remove it, and run the same command again",
+        ) from error
+
+
+def _by_hand(folder: Path, copies: Sequence[Copy]) -> str:
+    places = " or ".join(dict.fromkeys(f"{folder / copy.name}" for copy in copies))
+    return f"download {copies[0].address} by hand to {places}, and run the same command again"

@@ -1,0 +1,284 @@
+"""One file over HTTP, in as many attempts as it takes."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import time
+import urllib.request
+import zlib
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from tqdm import tqdm
+from urllib3 import exceptions as http
+from urllib3.util import Retry, Timeout
+
+from noncoder.data.parts import Copy, Origin, Part, Patience, need_room
+from noncoder.errors import DownloadError
+
+_REDIRECTS = 5
+_BLOCK = 1 << 18
+# An attempt that brings a file this much further is no failure, so that a long download over a poor line ends too.
+_PROGRESS = 1 << 20
+_AGAIN = (408, 425, 429)
+_GZIP = b"\x1f\x8b"
+
+
+class _CutOff(Exception):  # noqa: N818 - never seen by a user
+    """An attempt failed in a way in which another may not."""
+
+    def __init__(self, why: str, wait: float = 0) -> None:
+        super().__init__(why)
+        self.wait = wait
+
+
+class Transfer:
+    """Brings a part to its end."""
+
+    def __init__(self, copy: Copy, part: Part, patience: Patience) -> None:
+        self.copy, self.part, self.patience = copy, part, patience
+        # Put together from pieces, or of a length that the server did not tell: more may be wrong than usual.
+        self.doubtful = False
+
+    def run(self) -> bool:
+        """Returns whether the file may have been put together wrongly or cut off unnoticed.
+
+        Raises:
+            DownloadError: The server cannot be reached, refuses, or offers something else.
+            InputError: The disk has no room.
+        """
+        failures, reached = 0, self.part.size
+        with self._pool() as pool, self._bar() as bar:
+            while True:
+                try:
+                    self._attempt(pool, bar)
+                    break
+                except _CutOff as error:
+                    failures = 0 if self.part.size >= reached + _PROGRESS else failures + 1
+                    reached = max(reached, self.part.size)
+                    if failures >= self.patience.attempts:
+                        raise self._given_up(error) from error
+                    wait = min(max(error.wait, self.patience.backoff * 2.0**failures / 2), self.patience.longest)
+                    bar.set_postfix_str(f"{error}; again in {wait:.0f} s")
+                    time.sleep(wait)
+        self._peel()
+        return self.doubtful
+
+    def _attempt(self, pool: urllib3.PoolManager, bar: tqdm[Any]) -> None:
+        origin = self.part.origin(self.copy.address)
+        have = self.part.size if origin else 0
+        if origin is None or (origin.total is not None and have > origin.total):
+            origin, have = Origin(self.copy.address), 0
+        self.doubtful |= have > 0
+        if have and have == origin.total:
+            return
+        response = self._ask(pool, origin, have)
+        try:
+            if response.status == 416:
+                self._at_the_end(response, origin, have)
+                return
+            origin, have = self._go_on(response, origin, have) if response.status == 206 else self._begin(response)
+            bar.set_postfix_str("", refresh=False)
+            bar.total, bar.initial, bar.n = origin.total, have, have
+            self._receive(response, origin, bar)
+        finally:
+            response.close()  # else what is left of a body would be read to its end
+
+    def _ask(self, pool: urllib3.PoolManager, origin: Origin, have: int) -> urllib3.BaseHTTPResponse:
+        headers = {"User-Agent": f"noncoder/{version('noncoder')}", "Accept-Encoding": "identity"}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+            if origin.condition:
+                headers["If-Range"] = origin.condition
+        try:
+            response = pool.request(
+                "GET",
+                self.copy.address,
+                headers=headers,
+                preload_content=False,
+                timeout=Timeout(connect=self.patience.connect, read=self.patience.read),
+                retries=Retry(None, connect=0, read=0, status=0, other=0, redirect=_REDIRECTS),
+            )
+        except http.HTTPError as error:
+            raise self._told(error) from error
+        try:
+            self._accept(response, have)
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def _accept(self, response: urllib3.BaseHTTPResponse, have: int) -> None:
+        """Raises where what is coming cannot be the file; nothing that has come is touched before."""
+        address, status = self.copy.address, response.status
+        passed = [str(step.redirect_location) for step in (response.retries.history if response.retries else ())]
+        if address.startswith("https:") and any(step.startswith("http:") for step in passed):
+            raise DownloadError(f"{address} redirects to {passed[-1]}", expected="an address that begins with https")
+        if status in _AGAIN or status >= 500:
+            raise _CutOff(f"the server answers {status} {response.reason}".strip(), _asked_to_wait(response))
+        if status != 200 and not (have and status in (206, 416)):
+            raise DownloadError(
+                f"{address} answers {status} {response.reason}".strip(), expected="the file",
+                mend="it may have moved: look for it where it is described, and give the new place with --mirror",
+            )  # fmt: skip
+        if "html" in response.headers.get("Content-Type", "") and status != 416:
+            raise DownloadError(
+                f"{address} answers with a web page in place of {self.copy.name}", expected="the file",
+                mend="look at the address in a browser: a login, a proxy or a notice may stand before it",
+            )  # fmt: skip
+        encoding = response.headers.get("Content-Encoding", "")
+        if encoding not in ("", "identity", "gzip", "x-gzip"):
+            raise DownloadError(f"{address} sends the file in the encoding {encoding!r}", expected="the file as it is")
+
+    def _begin(self, response: urllib3.BaseHTTPResponse) -> tuple[Origin, int]:
+        headers = response.headers
+        length = headers.get("Content-Length", "")
+        origin = Origin(
+            self.copy.address,
+            headers.get("ETag", ""),
+            headers.get("Last-Modified", ""),
+            int(length) if length.isdecimal() else None,
+            headers.get("Content-Encoding", "").replace("identity", ""),
+        )
+        if self.copy.size is not None and not origin.encoding and origin.total not in (None, self.copy.size):
+            raise DownloadError(
+                f"{self.copy.address} offers {origin.total:,} bytes", expected=f"{self.copy.size:,}, the size published"
+            )
+        self.doubtful = origin.total is None
+        self._need_room(origin, self.part.size)
+        self.part.begin(origin)
+        return origin, 0
+
+    def _go_on(self, response: urllib3.BaseHTTPResponse, origin: Origin, have: int) -> tuple[Origin, int]:
+        told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        total = int(told[2]) if told and told[2] != "*" else origin.total
+        # Some servers know ranges but not If-Range, and send a piece of a later version.
+        same = all(
+            response.headers.get(name, known) == known
+            for name, known in (("ETag", origin.etag), ("Last-Modified", origin.modified))
+        )
+        if not told or int(told[1]) != have or origin.total not in (None, total) or not same:
+            self.part.remove()
+            raise _CutOff("the server sent another piece than it was asked for")
+        origin = replace(origin, total=total)
+        self._need_room(origin, have)
+        self.part.note(origin)
+        return origin, have
+
+    def _at_the_end(self, response: urllib3.BaseHTTPResponse, origin: Origin, have: int) -> None:
+        if response.headers.get("Content-Range") != f"bytes */{have}":
+            self.part.remove()
+            raise _CutOff("the server has fewer bytes than came before")
+        self.part.note(replace(origin, total=have))
+
+    def _receive(self, response: urllib3.BaseHTTPResponse, origin: Origin, bar: tqdm[Any]) -> None:
+        with self.part.file.open("ab") as file:
+            while block := self._read(response):
+                file.write(block)
+                bar.update(len(block))
+        size = self.part.size
+        if origin.total is None:
+            self.part.note(replace(origin, total=size))
+        elif size < origin.total:
+            raise _CutOff("the connection was cut")
+        elif size > origin.total:
+            self.part.remove()
+            raise _CutOff("the server sent more than it said")
+
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        try:
+            return response.read1(_BLOCK, decode_content=False)
+        except http.HTTPError as error:
+            raise self._told(error) from error
+
+    def _need_room(self, origin: Origin, have: int) -> None:
+        total = origin.total or self.copy.size
+        if total is not None:
+            need_room(self.part.file.parent, max(0, total - have), self.copy.name)
+
+    def _peel(self) -> None:
+        """Unpacks what the server packed on its way, which it should not have; a file's own gzip stays."""
+        origin = self.part.origin(self.copy.address)
+        if origin is None or not origin.encoding:
+            return
+        peeled = self.part.file.with_name(self.part.file.name + ".peeled")
+        try:
+            with gzip.open(self.part.file) as inner:
+                twice = inner.read(2) == _GZIP
+            if self.copy.name.endswith("gz") and not twice:
+                return
+            with gzip.open(self.part.file) as inner, peeled.open("wb") as file:
+                shutil.copyfileobj(inner, file, _BLOCK)
+            peeled.replace(self.part.file)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            if not self.copy.name.endswith("gz"):  # else the checks tell it better
+                self.part.remove()
+                raise DownloadError(f"what {self.copy.address} sent is cut off or damaged: {error}") from error
+        finally:
+            peeled.unlink(missing_ok=True)
+        self.part.note(replace(origin, total=self.part.size, encoding=""))
+
+    def _pool(self) -> urllib3.PoolManager:
+        where = urlsplit(self.copy.address)
+        if where.scheme not in ("http", "https") or not where.hostname:
+            raise DownloadError(f"{self.copy.address!r} is no address", expected="http://… or https://…")
+        proxy = urllib.request.getproxies().get(where.scheme)
+        if not proxy or urllib.request.proxy_bypass(where.hostname):
+            return urllib3.PoolManager()
+        try:
+            return urllib3.ProxyManager(proxy if "://" in proxy else f"http://{proxy}")
+        except http.HTTPError as error:
+            raise DownloadError(
+                f"the proxy {proxy} cannot be used: {error}", expected="http://HOST:PORT in the environment"
+            ) from error
+
+    def _bar(self) -> tqdm[Any]:
+        name = self.copy.name
+        short = name if len(name) <= 36 else f"{name[:22]}…{name[-13:]}"
+        return tqdm(desc=short, unit="B", unit_scale=True, delay=2, disable=None)
+
+    def _told(self, error: http.HTTPError) -> Exception:
+        """What an error of the network means: ask again, or give up."""
+        reason = error.reason if isinstance(error, http.MaxRetryError) and error.reason else error
+        host = urlsplit(self.copy.address).netloc
+        if isinstance(reason, http.ResponseError):
+            return DownloadError(f"{self.copy.address} redirects more than {_REDIRECTS} times", expected="the file")
+        if isinstance(reason, http.SSLError):
+            return DownloadError(
+                f"{host} does not prove who it is: {reason}", mend="check this machine's date and certificates"
+            )
+        if isinstance(reason, http.LocationValueError):
+            return DownloadError(f"{self.copy.address} leads to no address: {reason}", expected="http or https")
+        for kind, why in (
+            (http.NameResolutionError, f"there is no way to {host}: its name is not known here"),
+            (http.NewConnectionError, f"{host} takes no connection"),  # is a ConnectTimeoutError too
+            (http.ConnectTimeoutError, f"{host} does not answer within {self.patience.connect:g} s"),
+            (http.ProxyError, f"the proxy does not lead to {host}"),
+            (http.ReadTimeoutError, f"nothing came for {self.patience.read:g} s"),
+            (http.ProtocolError, "the connection was cut"),
+        ):
+            if isinstance(reason, kind):
+                return _CutOff(why)
+        return _CutOff(str(reason))
+
+    def _given_up(self, error: _CutOff) -> DownloadError:
+        origin, size = self.part.origin(self.copy.address), self.part.size
+        of = f" of {origin.total:,}" if origin and origin.total is not None else ""
+        came = f"; {size:,}{of} bytes came" if size else ""
+        return DownloadError(
+            f"{self.copy.address}: {error}, {self.patience.attempts} times in a row{came}",
+            mend="run the same command later: what came is kept and gone on with" if size else "check the network",
+        )
+
+
+def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:
+    told = response.headers.get("Retry-After")
+    try:
+        return Retry().parse_retry_after(told) if told else 0
+    except http.InvalidHeader:
+        return 0
