@@ -39,7 +39,7 @@ import resource, sys, time
 from pathlib import Path
 began = time.perf_counter()
 from noncoder.config import DeepSeaConfig
-from noncoder.data.deepsea import pack_deepsea
+from noncoder.data.deepsea.bundle import pack_deepsea
 imported = time.perf_counter()
 pack_deepsea(DeepSeaConfig(folder=Path(sys.argv[1]), splits=("train",)), sys.argv[2])
 print(imported - began, time.perf_counter() - imported, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

@@ -22,7 +22,7 @@ import torch
 
 from noncoder.cli import app, main
 from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
-from tests.data.bundle import both_strands, write_bundle
+from tests.data.deepsea.made import both_strands, write_bundle
 from tests.importers.test_report import TASKS, ReportModel, checkpoint
 
 LENGTHS = {"I": 6_000, "II": 5_000, "III": 4_000}

@@ -18,7 +18,7 @@ import yaml
 from noncoder.config import read_recipe
 from noncoder.models import create_model, list_models
 from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
-from tests.data.bundle import both_strands, write_bundle
+from tests.data.deepsea.made import both_strands, write_bundle
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -229,7 +229,7 @@ def _make_store(config: RunConfig, force: bool) -> Store:
 
         return pack_table(config.data.pack, config.store, force)
     if config.data.deepsea:
-        from noncoder.data.deepsea import pack_deepsea
+        from noncoder.data.deepsea.bundle import pack_deepsea
 
         return pack_deepsea(config.data.deepsea, config.store, force)
     from noncoder.data.simulate import simulate_store

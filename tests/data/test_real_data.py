@@ -12,8 +12,8 @@ import scipy.io
 from numpy.typing import NDArray
 
 from noncoder.config import BuildConfig, DeepSeaConfig, PackConfig
-from noncoder.data.deepsea import pack_deepsea, unpack_deepsea
-from noncoder.data.deepsea_tasks import deepsea_table
+from noncoder.data.deepsea.bundle import pack_deepsea, unpack_deepsea
+from noncoder.data.deepsea.tasks import deepsea_table
 from noncoder.data.info import SPLITS
 from noncoder.data.peaks import build_store
 from noncoder.data.store import Store
@@ -23,7 +23,7 @@ from noncoder.errors import InputError
 from noncoder.sequence.encoding import decode, encode
 from noncoder.sequence.genome import Genome
 from tests.conftest import listing
-from tests.data.bundle import both_strands, write_bundle
+from tests.data.deepsea.made import both_strands, write_bundle
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 YEAST, HUMAN, DEEPSEA = (DATA / name for name in ("yeast-rossi2021", "human-hesc-chr22", "deepsea-facts"))

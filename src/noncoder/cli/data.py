@@ -61,7 +61,7 @@ def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 
         _show(pack_table(section_from(PackConfig, given, others=DeepSeaConfig), out, force).summary(), as_json)
     else:
-        from noncoder.data.deepsea import pack_deepsea
+        from noncoder.data.deepsea.bundle import pack_deepsea
 
         _show(pack_deepsea(section_from(DeepSeaConfig, given, others=PackConfig), out, force).summary(), as_json)
 
@@ -78,7 +78,7 @@ def unpack(store: Path, folder: Path, force: bool, as_json: bool) -> None:
     Example:
       noncoder data unpack deepsea.zarr deepsea_train
     """
-    from noncoder.data.deepsea import unpack_deepsea
+    from noncoder.data.deepsea.bundle import unpack_deepsea
     from noncoder.data.store import open_store
 
     files = unpack_deepsea(open_store(store), folder, force)
@@ -137,8 +137,8 @@ def fetch(
     Example:
       noncoder data fetch yeast-rossi2021 yeast.zarr
     """
-    from noncoder.data import catalog
-    from noncoder.data import fetch as fetching
+    from noncoder.data.remote import catalog
+    from noncoder.data.remote import fetch as fetching
 
     folder = cache or fetching.cache_folder()
     if listed or name is None:
@@ -203,7 +203,7 @@ def tasks(published: bool, as_json: bool) -> None:
     Example:
       noncoder data tasks --published > deepsea-tasks.tsv
     """
-    from noncoder.data.deepsea_tasks import deepsea_table
+    from noncoder.data.deepsea.tasks import deepsea_table
 
     table = deepsea_table()
     if not published:

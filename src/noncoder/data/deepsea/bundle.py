@@ -4,7 +4,7 @@ A file holds n windows, `SPLITxdata` (1000, 4, n), one-hot in the order A, G, C,
 they lie in the file; the second half of the rows are the reverse complements of the first. A store has the forward
 half, its overlapping windows stitched into contigs.
 
-When all parts have been read (`deepsea_parts`), the store is written from them, read back from the disk, and each part
+When all parts have been read (`parts`), the store is written from them, read back from the disk, and each part
 compared with the digest that was taken when it was read from the bundle.
 """
 
@@ -29,11 +29,11 @@ from tqdm import tqdm
 
 from noncoder.config import DeepSeaConfig
 from noncoder.data.bed import read_tasks
-from noncoder.data.deepsea_parts import CHANNELS, Part, Source, digest, read_source
-from noncoder.data.deepsea_tasks import deepsea_tasks
+from noncoder.data.deepsea.matfiles import create_mat
+from noncoder.data.deepsea.parts import CHANNELS, Part, Source, digest, read_source
+from noncoder.data.deepsea.stitching import find_shifts
+from noncoder.data.deepsea.tasks import deepsea_tasks
 from noncoder.data.info import SPLITS, StoreInfo
-from noncoder.data.matfiles import create_mat
-from noncoder.data.stitching import find_shifts
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter, check_target

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from noncoder.config import BuildConfig
-from noncoder.data.catalog import Dataset, MatDataset, PeakDataset, RemoteFile
-from noncoder.data.contents import (
+from noncoder.data.peaks import build_store
+from noncoder.data.remote.catalog import Dataset, MatDataset, PeakDataset, RemoteFile
+from noncoder.data.remote.contents import (
     check_genome,
     check_mat,
     check_mat_archive,
@@ -23,9 +24,8 @@ from noncoder.data.contents import (
     read_peak_archive,
     unpack_mats,
 )
-from noncoder.data.download import Check, download, verify
-from noncoder.data.parts import Copy, Part, Patience, need_room
-from noncoder.data.peaks import build_store
+from noncoder.data.remote.download import Check, download, verify
+from noncoder.data.remote.parts import Copy, Part, Patience, need_room
 from noncoder.errors import DownloadError, InputError, is_unwritable
 from noncoder.files import locked, unwritable
 

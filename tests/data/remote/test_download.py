@@ -23,12 +23,12 @@ from urllib3 import HTTPResponse
 from urllib3.util import Retry
 from urllib3.util.retry import RequestHistory
 
-from noncoder.data.download import download
-from noncoder.data.parts import Copy, Part, Patience
-from noncoder.data.transfer import Transfer
+from noncoder.data.remote.download import download
+from noncoder.data.remote.parts import Copy, Part, Patience
+from noncoder.data.remote.transfer import Transfer
 from noncoder.errors import DownloadError, InputError
 from tests.conftest import listing
-from tests.data.web import Reply, Web, serving
+from tests.data.remote.web import Reply, Web, serving
 
 QUICK = Patience(connect=1, read=0.25, attempts=3, backoff=0.001, longest=0.01)
 FILE = os.urandom(200_000)
@@ -127,8 +127,8 @@ class TestGoingOn:
         copy = Copy("f", web.put("/f", Reply(FILE, stall=150_000), FILE))
         code = f"""
 from pathlib import Path
-from noncoder.data.download import download
-from noncoder.data.parts import Copy
+from noncoder.data.remote.download import download
+from noncoder.data.remote.parts import Copy
 download(Copy("f", {copy.address!r}), Path({str(tmp_path / "f")!r}))
 """
         process = subprocess.Popen([sys.executable, "-c", code])

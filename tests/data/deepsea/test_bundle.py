@@ -14,14 +14,14 @@ import scipy.io
 from numpy.typing import NDArray
 
 from noncoder.config import DeepSeaConfig
-from noncoder.data import deepsea, deepsea_parts
-from noncoder.data.deepsea import pack_deepsea, unpack_deepsea
-from noncoder.data.deepsea_tasks import deepsea_tasks
+from noncoder.data.deepsea import bundle, parts
+from noncoder.data.deepsea.bundle import pack_deepsea, unpack_deepsea
+from noncoder.data.deepsea.tasks import deepsea_tasks
 from noncoder.data.info import SPLITS
 from noncoder.data.store import Store, open_store
 from noncoder.errors import InputError, NoncoderError, StoreError
 from tests.conftest import small_store
-from tests.data.bundle import both_strands, cut_windows, write_bundle
+from tests.data.deepsea.made import both_strands, cut_windows, write_bundle
 
 Bytes = NDArray[np.uint8]
 TASKS = 11
@@ -74,7 +74,7 @@ class TestPack:
         compressed: bool,
         slab: int,
     ) -> None:
-        monkeypatch.setattr(deepsea_parts, "_SLAB", slab)
+        monkeypatch.setattr(parts, "_SLAB", slab)
         splits = {split: both_strands(*half) for split, half in halves.items()}
         folder = write_bundle(tmp_path / "b", splits, compressed, chunks=compressed)
         store = pack(folder, sheet, tmp_path / "s.zarr")
@@ -98,7 +98,7 @@ class TestPack:
     ) -> None:
         digests = set()
         for slab in (5, 33, 400):
-            monkeypatch.setattr(deepsea_parts, "_SLAB", slab)
+            monkeypatch.setattr(parts, "_SLAB", slab)
             digests.add(pack(folder, sheet, tmp_path / f"{slab}.zarr").digest)
         assert len(digests) == 1
 
@@ -106,8 +106,8 @@ class TestPack:
         rng = np.random.default_rng(0)
         labels = (rng.random((4, 919)) < 0.02).astype(np.uint8)
         codes = rng.integers(0, 5, (4, 1000), dtype=np.uint8)
-        bundle = write_bundle(tmp_path / "b", dict.fromkeys(SPLITS, both_strands(codes, labels)))
-        store = pack_deepsea(DeepSeaConfig(folder=bundle), tmp_path / "s.zarr")
+        folder = write_bundle(tmp_path / "b", dict.fromkeys(SPLITS, both_strands(codes, labels)))
+        store = pack_deepsea(DeepSeaConfig(folder=folder), tmp_path / "s.zarr")
         assert store.tasks == deepsea_tasks()
         assert (store.info.genome, store.info.label_rule, store.window, store.bin) == ("hg19", "overlap:0.5", 1000, 200)
         np.testing.assert_array_equal(store.read(store.indices("test"))[1], labels)
@@ -201,15 +201,15 @@ class TestKilled:
     SCRIPT = """
 import sys, time
 from noncoder.config import DeepSeaConfig
-from noncoder.data import deepsea_parts
-from noncoder.data.deepsea import pack_deepsea
-deepsea_parts._SLAB = 20
-write = deepsea_parts.Part.write
+from noncoder.data.deepsea import parts
+from noncoder.data.deepsea.bundle import pack_deepsea
+parts._SLAB = 20
+write = parts.Part.write
 def slowly(self, path):
     write(self, path)
     print(path.name + "\\n", end="", flush=True)
     time.sleep(0.2)
-deepsea_parts.Part.write = slowly
+parts.Part.write = slowly
 pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.argv[3])
 """
 
@@ -229,7 +229,7 @@ pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.a
         kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".s.zarr.packing").glob("*.part")}
         assert set(seen) <= set(kept)
         made = self._count_made(monkeypatch)
-        monkeypatch.setattr(deepsea_parts, "_SLAB", 20)
+        monkeypatch.setattr(parts, "_SLAB", 20)
         assert pack(folder, sheet, out).digest == whole
         total = -(-400 // 20) + -(-30 // 20) + -(-90 // 20)
         assert len(made) == total - len(kept)
@@ -238,15 +238,15 @@ pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.a
     def test_a_damaged_part_and_other_files_are_read_again(
         self, tmp_path: Path, folder: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(deepsea_parts, "_SLAB", 50)
+        monkeypatch.setattr(parts, "_SLAB", 50)
         out, work = tmp_path / "s.zarr", tmp_path / ".s.zarr.packing"
         self._interrupt(folder, sheet, out, monkeypatch)
-        parts = sorted(work.glob("*.part"))
-        parts[0].write_bytes(parts[0].read_bytes()[:100])
+        found = sorted(work.glob("*.part"))
+        found[0].write_bytes(found[0].read_bytes()[:100])
         made = self._count_made(monkeypatch)
         pack(folder, sheet, out)
-        assert parts[0].name in made
-        assert parts[1].name not in made
+        assert found[0].name in made
+        assert found[1].name not in made
         os.utime(folder / "test.mat", ns=(1, 1))
         self._interrupt(folder, sheet, tmp_path / "t.zarr", monkeypatch)
         os.utime(folder / "test.mat", ns=(2, 2))
@@ -259,19 +259,19 @@ pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.a
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patched:
-            patched.setattr(deepsea, "_assemble", stop)
+            patched.setattr(bundle, "_assemble", stop)
             with pytest.raises(KeyboardInterrupt):
                 pack(folder, sheet, out)
 
     def _count_made(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made: list[str] = []
-        write = deepsea_parts.Part.write
+        write = parts.Part.write
 
-        def counted(part: deepsea_parts.Part, path: Path) -> None:
+        def counted(part: parts.Part, path: Path) -> None:
             made.append(path.name)
             write(part, path)
 
-        monkeypatch.setattr(deepsea_parts.Part, "write", counted)
+        monkeypatch.setattr(parts.Part, "write", counted)
         return made
 
 
@@ -373,8 +373,8 @@ class TestBadInput:
                 raise OSError(28, "No space left on device")
             path.write_bytes(bytes(content))  # type: ignore[call-overload]
 
-        monkeypatch.setattr(deepsea_parts, "write_bytes", full)
-        monkeypatch.setattr(deepsea_parts, "_SLAB", 30)
+        monkeypatch.setattr(parts, "write_bytes", full)
+        monkeypatch.setattr(parts, "_SLAB", 30)
         self.fails(folder, sheet, "No space left on device")
 
     def test_what_does_not_read_back_is_told_and_removed(
@@ -395,14 +395,14 @@ class TestBadInput:
     ) -> None:
         out = folder.parent / "s.zarr"
         digest = pack(folder, sheet, out).digest
-        monkeypatch.setattr(deepsea, "read_source", lambda *_: pytest.fail("was read"))
+        monkeypatch.setattr(bundle, "read_source", lambda *_: pytest.fail("was read"))
         with pytest.raises(InputError, match="is there already"):
             pack(folder, sheet, out)
         assert open_store(out).digest == digest
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deepsea_parts, "_SLAB", 1024)
+    monkeypatch.setattr(parts, "_SLAB", 1024)
     peaks, sizes = [], []
     for n in (3_000, 30_000):
         genome = np.random.default_rng(0).integers(0, 4, n * 20 + 40, dtype=np.uint8)

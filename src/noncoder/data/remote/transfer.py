@@ -18,7 +18,7 @@ from tqdm import tqdm
 from urllib3 import exceptions as http
 from urllib3.util import Retry, Timeout
 
-from noncoder.data.parts import Copy, Origin, Part, Patience, need_room
+from noncoder.data.remote.parts import Copy, Origin, Part, Patience, need_room
 from noncoder.errors import DownloadError
 
 _REDIRECTS = 5

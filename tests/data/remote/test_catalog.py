@@ -20,19 +20,19 @@ from scipy.io import savemat
 
 from noncoder.cli import main
 from noncoder.config import BuildConfig, read_recipe
-from noncoder.data import catalog
-from noncoder.data.catalog import CATALOG, MatDataset, PeakDataset, RemoteFile, catalog_text, find_dataset
-from noncoder.data.contents import PeakFacts, check_genome, check_mat, read_peak_archive
-from noncoder.data.fetch import Shelf, cache_folder, discard, fetch
-from noncoder.data.parts import Copy, Patience
 from noncoder.data.peaks import build_store
+from noncoder.data.remote import catalog
+from noncoder.data.remote.catalog import CATALOG, MatDataset, PeakDataset, RemoteFile, catalog_text, find_dataset
+from noncoder.data.remote.contents import PeakFacts, check_genome, check_mat, read_peak_archive
+from noncoder.data.remote.fetch import Shelf, cache_folder, discard, fetch
+from noncoder.data.remote.parts import Copy, Patience
 from noncoder.data.store import open_store
 from noncoder.errors import DownloadError, InputError, UnknownNameError
 from tests.conftest import listing, random_genome, write_fasta
-from tests.data.web import Reply, Web, serving
+from tests.data.remote.web import Reply, Web, serving
 
 QUICK = Patience(connect=1, read=0.25, attempts=2, backoff=0.001, longest=0.01)
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "yeast-rossi2021"
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "data" / "yeast-rossi2021"
 GENOME = random_genome({"I": 3_000, "II": 2_000, "IV": 4_000, "Mito": 900})
 PEAKS = {
     f"{name}_CX.bed": "".join(f"chr{c}\t{at}\t{at + 1}\tpeak\t1\t.\n" for c in (1, 2, 4) for at in range(i, 2_000, 90))
@@ -179,7 +179,7 @@ class TestEntries:
     def test_yeast_is_built_as_its_recipe_builds_it(self) -> None:
         entry = CATALOG["yeast-rossi2021"]
         assert isinstance(entry, PeakDataset)
-        recipe = read_recipe(Path(__file__).parents[2] / entry.recipe).data.build
+        recipe = read_recipe(Path(__file__).parents[3] / entry.recipe).data.build
         assert recipe is not None
         assert BuildConfig(genome=recipe.genome, peaks=recipe.peaks, **entry.build) == recipe
         assert recipe.genome.name == entry.files["genome"].copies[0].name
@@ -547,7 +547,7 @@ class TestVerb:
         def interrupted(*_: object) -> bytes:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("noncoder.data.transfer.Transfer._read", interrupted)
+        monkeypatch.setattr("noncoder.data.remote.transfer.Transfer._read", interrupted)
         code, _, err = noncoder("deepsea", "--mirror", web.address)
         assert code == 2
         assert len(err.strip().splitlines()) == 2
@@ -567,7 +567,7 @@ def test_the_real_files(server: Web, tmp_path: Path) -> None:
     store = open_store(fetch(entry, tmp_path / "yeast.zarr", shelf).out)
     assert (len(store), len(store.tasks)) == (60_349, 257)
     assert {"Reb1", "Abf1", "Mot1"} <= {task.name for task in store.tasks}
-    recipe = read_recipe(Path(__file__).parents[2] / "recipes/yeast.yaml").data.build
+    recipe = read_recipe(Path(__file__).parents[3] / "recipes/yeast.yaml").data.build
     assert recipe is not None
     same = recipe.model_copy(update={"genome": genome, "peaks": (str(SHARED / "peaks" / "*.bed"),)})
     assert build_store(same, tmp_path / "same.zarr").digest == store.digest

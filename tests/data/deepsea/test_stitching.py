@@ -3,7 +3,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from noncoder.data.stitching import find_shifts, new_bases
+from noncoder.data.deepsea.stitching import find_shifts, new_bases
 from noncoder.sequence.encoding import reverse_complement
 
 Codes = NDArray[np.uint8]

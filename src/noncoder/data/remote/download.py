@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from noncoder.data.parts import Copy, Part, Patience
-from noncoder.data.transfer import Transfer
+from noncoder.data.remote.parts import Copy, Part, Patience
+from noncoder.data.remote.transfer import Transfer
 from noncoder.errors import DownloadError, InputError, is_unwritable
 from noncoder.files import locked
 

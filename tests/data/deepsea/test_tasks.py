@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from noncoder.data.deepsea_tasks import MODELS, deepsea_table, deepsea_tasks
+from noncoder.data.deepsea.tasks import MODELS, deepsea_table, deepsea_tasks
 from noncoder.data.tasks import check_names
 
 

@@ -33,7 +33,7 @@ def deepsea_table() -> pl.DataFrame:
         ENCODE or Roadmap file), and auroc_M and auprc_M for M of deepsea, danq and danq_jaspar; null for the one task
         without a positive in the test set.
     """
-    text = (files("noncoder.data") / "facts" / "deepsea_tasks.tsv").read_bytes()
+    text = (files("noncoder.data.deepsea") / "tasks.tsv").read_bytes()
     scores = {f"{score}_{model}": pl.Float64 for score in ("auroc", "auprc") for model in MODELS}
     names = ("name", "group", "cell", "assay", "treatment", "peaks")
     return pl.read_csv(

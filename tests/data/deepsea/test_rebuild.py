@@ -10,12 +10,12 @@ import pytest
 
 from noncoder.config import read_recipe
 from noncoder.data.bed import read_bed, read_task_sheet
-from noncoder.data.deepsea_tasks import deepsea_table, deepsea_tasks
+from noncoder.data.deepsea.tasks import deepsea_table, deepsea_tasks
 from noncoder.data.peaks import build_store
 from noncoder.sequence.builds import chromosome_lengths
 from tests.conftest import write_fasta
 
-RECIPE = Path(__file__).parents[2] / "recipes/deepsea/rebuild.yaml"
+RECIPE = Path(__file__).parents[3] / "recipes/deepsea/rebuild.yaml"
 # As long as validation needs it; the rest of the chromosomes may be short.
 LENGTHS = {"chr1": 10_000, "chr7": 35_400_000, "chr8": 5_000, "chr9": 5_000, "chrX": 3_000}
 

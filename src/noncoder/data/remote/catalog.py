@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noncoder.data.contents import Contigs, PeakFacts, Shapes
-from noncoder.data.parts import Copy
+from noncoder.data.remote.contents import Contigs, PeakFacts, Shapes
+from noncoder.data.remote.parts import Copy
 from noncoder.errors import UnknownNameError
 
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from noncoder.config import DeepSeaConfig
-from noncoder.data.matfiles import MatArray, open_mat
-from noncoder.data.stitching import find_shifts, new_bases
+from noncoder.data.deepsea.matfiles import MatArray, open_mat
+from noncoder.data.deepsea.stitching import find_shifts, new_bases
 from noncoder.errors import InputError
 from noncoder.files import write_bytes
 from noncoder.sequence.encoding import N_CODE

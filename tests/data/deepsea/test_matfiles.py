@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from noncoder.data.matfiles import create_mat, open_mat
+from noncoder.data.deepsea.matfiles import create_mat, open_mat
 from noncoder.errors import InputError
 
 Bytes = NDArray[np.uint8]
