@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from noncoder.data import explore as module
-from noncoder.data.explore import explore, explore_text
+from noncoder.data.explore import explore
+from noncoder.data.explore_text import explore_text
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task

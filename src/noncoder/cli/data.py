@@ -121,7 +121,7 @@ def explore(store: Path, html: Path | None, force: bool, as_json: bool) -> None:
       noncoder explore yeast.zarr --html yeast.html
     """
     from noncoder.data.explore import explore as statistics
-    from noncoder.data.explore import explore_text
+    from noncoder.data.explore_text import explore_text
     from noncoder.data.store import open_store
     from noncoder.errors import InputError
 
@@ -146,6 +146,7 @@ def _show(summary: dict[str, Any], machine: bool) -> None:
         f"{summary['raw_bytes'] / max(1, summary['bytes']):,.0f} times smaller than one-hot bytes",
         f"  windows    {summary['windows']:,} of {summary['window']} bp, labelled centre {summary['bin']} bp",
         f"  splits     {splits}",
+        *([f"  split by   {summary['split_rule']}"] if summary["split_rule"] else []),
         f"  tasks      {summary['tasks']:,}; {summary['positives']:,} positive labels ({share:.2%})",
         f"  genome     {summary['genome'] or '-'}, {summary['contigs']:,} contigs, {summary['bases']:,} bases",
         f"  labels     {summary['label_rule']}" + (", some unknown" if summary["unknown_labels"] else ""),
