@@ -72,7 +72,9 @@ def make_store(path: Path, n: int) -> int:
     bins[-1] += max(0, n - int(bins.sum()))
     bins = np.diff(np.minimum(np.append(0, np.cumsum(bins)), n))
     bins = bins[bins > 0]
-    split = np.repeat(np.array([0, 1, 2, 0], np.uint8), np.diff([0, *(np.array([0.7, 0.75, 0.85, 1]) * bins.size).astype(int)]))
+    split = np.repeat(
+        np.array([0, 1, 2, 0], np.uint8), np.diff([0, *(np.array([0.7, 0.75, 0.85, 1]) * bins.size).astype(int)])
+    )
     first = np.append(0, np.cumsum(bins * BIN + WINDOW - BIN))
     codes = make_bases(rng, bins)
     exact = plant(rng, codes, first, split)

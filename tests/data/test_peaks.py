@@ -17,6 +17,7 @@ from noncoder.config import BuildConfig
 from noncoder.data.labels import positive_bins
 from noncoder.data.peaks import build_store
 from noncoder.data.store import Store
+from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError, NoncoderError, SequenceError
 from noncoder.sequence.encoding import decode
 from tests.conftest import LENGTHS, listing, padded_slice, random_dna, write_fasta, write_peaks
@@ -402,7 +403,7 @@ class TestBadInput:
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(peaks_module, "_split_of_bins", interrupt)
+        monkeypatch.setattr(StoreWriter, "add_windows", interrupt)
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]})
         assert listing(tmp_path) == ["peaks"]

@@ -111,10 +111,23 @@ def check(store: Path, as_json: bool) -> None:
 @click.command()
 @_STORE
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the figures.")
+@click.option(
+    "--matrix", type=click.Path(path_type=Path), help="Write how often each pair of tasks goes together (NPZ)."
+)
+@click.option(
+    "--min-positives", type=click.IntRange(1), default=30, show_default=True,
+    help="List the tasks with fewer positives in a split.",
+)  # fmt: skip
+@click.option(
+    "--near", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
+    help="The least share of a window's sampled 21-mers that another window has in which it nearly equals that one.",
+)  # fmt: skip
 @force
 @as_json
-def explore(store: Path, html: Path | None, force: bool, as_json: bool) -> None:
-    """Show the statistics of a STORE: positives, imbalance, bases, splits.
+def explore(
+    store: Path, html: Path | None, matrix: Path | None, min_positives: int, near: float, force: bool, as_json: bool
+) -> None:
+    """Show the statistics of a STORE: positives, imbalance, sequence, what its splits share, which tasks go together.
 
     \b
     Example:
@@ -125,9 +138,15 @@ def explore(store: Path, html: Path | None, force: bool, as_json: bool) -> None:
     from noncoder.data.store import open_store
     from noncoder.errors import InputError
 
-    if html is not None and html.exists() and not force:
-        raise InputError(f"{html} is there already", mend="give another name, or --force to replace it")
-    found = statistics(open_store(store))
+    for out in (html, matrix):
+        if out is not None and out.exists() and not force:
+            raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+    opened = open_store(store)
+    found = statistics(opened, min_positives, near)
+    if matrix is not None:
+        from noncoder.data.cooccurrence import save_cooccurrence
+
+        save_cooccurrence(opened, matrix)
     if html is not None:
         from noncoder.report import write_exploration
 

@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """A function of arrays and numbers as machine code, kept on disk after its first use, that threads run side by side."""
+    """A function of arrays and numbers as machine code, kept on disk, that threads can run side by side."""
     return cast(Callable[P, R], numba.njit(cache=True, nogil=True)(function))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def compose(blocks: Callable[[], Iterable[NDArray[np.uint8]]], layout: Layout) -
         in_threads(
             _count,
             [(codes, at, low, high, layout.begin, layout.end, layout.before, after, powers, gc, known, digest)
-             for low, high in zip(cuts[:-1], cuts[1:], strict=True)],
+             for low, high in pairwise(cuts)],
         )  # fmt: skip
         done = ready
     counted = Composition(np.empty_like(gc), np.empty_like(known), np.empty_like(digest))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from numba import get_num_threads
 from numpy.typing import NDArray
 
 from noncoder.data.compiled import compiled, in_threads
+from noncoder.data.store import Store
+from noncoder.files import write_bytes
 
 # Windows whose labels are turned into a row of bits a task at once: 2 MB at 919 tasks, which stays in a cache.
 _BLOCK = 1 << 14
@@ -44,14 +48,16 @@ def count_together(labels: Packed, known: Packed | None, n_tasks: int) -> Counts
         return together
 
     total = sum(in_threads(part, [(i,) for i in range(n_parts)]), np.zeros((n_tasks, n_tasks), dtype=np.int64))
-    return total + np.triu(total, 1).T
+    both: Counts = total + np.triu(total, 1).T
+    return both
 
 
 def jaccard(together: Counts) -> NDArray[np.float64]:
     """Windows positive for both tasks as a share of those positive for either, (T, T); 0 where there are none."""
     positives = np.diag(together)
     either = positives[:, None] + positives[None, :] - together
-    return np.divide(together, either, out=np.zeros(together.shape), where=either > 0)
+    index: NDArray[np.float64] = np.divide(together, either, out=np.zeros(together.shape), where=either > 0)
+    return index
 
 
 def cluster_order(similarity: NDArray[np.float64]) -> list[int]:
@@ -109,6 +115,20 @@ def describe_cooccurrence(together: Counts, names: Sequence[str]) -> dict[str, A
         "cells": len(cells),
         "heatmap": base64.b64encode(np.round(255 * cells).astype(np.uint8).tobytes()).decode(),
     }
+
+
+def save_cooccurrence(store: Store, path: Path) -> None:
+    """Writes an NPZ file with `tasks` (T,), `together` (T, T) and `jaccard` (T, T), in the store's order.
+
+    Args:
+        store: The dataset.
+        path: The file.
+    """
+    together = count_together(store.packed_labels, store.packed_known, len(store.tasks))
+    content = io.BytesIO()
+    names = np.array([task.name for task in store.tasks])
+    np.savez_compressed(content, tasks=names, together=together, jaccard=jaccard(together))
+    write_bytes(path, content.getvalue())
 
 
 def _pool(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ _MOST_CHROMOSOMES = 100
 _MOST_BY_TASK = 40
 # Steps of a tenth of a decade put the same edges under every store, and one of them at 5.01%.
 _STEPS_PER_DECADE = 10
-_GC_BARS = 50
+_GC_BARS = 100
 
 Counts = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from noncoder.data.info import SPLITS
 
 
 def explore_text(stats: Mapping[str, Any]) -> str:
-    """A summary of the statistics for the terminal, a dozen lines at most.
+    """A summary of the statistics for the terminal, some twenty lines at most.
 
     Args:
         stats: What `explore` returned.
@@ -36,9 +36,40 @@ def explore_text(stats: Mapping[str, Any]) -> str:
     for split, lacking in stats["no_positive"].items():
         if lacking and split != "all" and stats["splits"][split]["windows"]:
             lines.append(f"no positive in {split}: {_some(lacking)}")
+    few = stats["few_positives"]
+    for split in SPLITS:
+        if few["tasks"][split] and stats["splits"][split]["windows"]:
+            lines.append(f"fewer than {few['min_positives']} positives in {split}: {_some(few['tasks'][split])}")
     if stats["unknown"]:
         lines.append(f"unknown labels: {stats['unknown']['labels']:,} ({_percent(stats['unknown']['share'])})")
-    return "\n".join(lines)
+    pairs = stats["cooccurrence"]["pairs"] if stats["cooccurrence"] else []
+    if pairs:
+        alike = ", ".join(f"{' and '.join(pair['tasks'])} {pair['jaccard']:.2f}" for pair in pairs[:3])
+        lines.append(f"tasks most alike (Jaccard index): {alike}")
+    return "\n".join([*lines, *_sequence(stats)])
+
+
+def _sequence(stats: Mapping[str, Any]) -> list[str]:
+    """Lines on the windows' sequence: GC, N, and what the splits share."""
+    present = [split for split in SPLITS if stats["splits"][split]["windows"]]
+    made_of, leaking = stats["composition"], stats["leakage"]["splits"]
+    lines = ["GC of the windows: " + ", ".join(f"{split} {_percent(made_of[split]['gc'])}" for split in present)]
+    if made_of["all"]["any_n"]:
+        lines.append(
+            f"windows with N: {made_of['all']['any_n']:,} ({_percent(made_of['all']['any_n_share'])}), "
+            f"more than half: {made_of['all']['half_n']:,}"
+        )
+    if len(present) > 1 and not any(leaking[split]["any"] for split in present):
+        lines.append("no window overlaps, equals or nearly equals one of another split")
+    for split in present:
+        row = leaking[split]
+        if row["any"]:
+            lines.append(
+                f"{split} windows that another split gives away: {row['any']:,} ({_percent(row['any_share'])}): "
+                f"{row['overlapping']:,} overlap one, {row['duplicates']:,} equal one, "
+                f"{row['near_duplicates']:,} nearly equal one"
+            )
+    return lines
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Bases: fewer are not worth a round of threads.
+_LEAST = 1 << 22
 
 Longs = NDArray[np.int64]
 
@@ -54,21 +58,23 @@ def lay_out(start: Longs, window: int, offsets: Longs, lengths: Longs) -> Layout
     return Layout(window, order, begin, end, begin - sorted_start, contig, np.asarray(offsets, dtype=np.int64))
 
 
-def overlapping_blocks(
-    blocks: Iterable[NDArray[np.uint8]], overlap: int
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def overlapping_blocks(blocks: Iterable[NDArray[np.uint8]], overlap: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Blocks of consecutive bases, each with the last bases of those before it.
 
     Args:
-        blocks: All bases, in order.
+        blocks: All bases, in order; small ones, such as contigs of a few bases, are joined.
         overlap: How many bases of what came before each block begins with, where there are as many.
 
     Yields:
         Where the block's first base lies among all, and the block.
     """
-    at, tail = 0, np.empty(0, dtype=np.uint8)
-    for block in blocks:
-        joined = np.concatenate([tail, block])
-        yield at, joined
-        tail = joined[max(0, joined.size - overlap) :]
-        at += joined.size - tail.size
+    at, new, parts = 0, 0, [np.empty(0, dtype=np.uint8)]
+    for block in chain(blocks, [None]):
+        if block is not None:
+            parts.append(block)
+            new += block.size
+        if new and (block is None or new >= _LEAST):
+            joined = np.concatenate(parts)
+            yield at, joined
+            parts, new = [joined[max(0, joined.size - overlap) :]], 0
+            at += joined.size - parts[0].size

@@ -20,9 +20,7 @@ _KINDS = ("overlapping", "duplicates", "near_duplicates")
 Partners = NDArray[np.int64]
 
 
-def leakage(
-    store: Store, layout: Layout, composition: Composition, near: float = similarity.NEAR
-) -> dict[str, Any]:
+def leakage(store: Store, layout: Layout, composition: Composition, near: float = similarity.NEAR) -> dict[str, Any]:
     """Counts the windows of each split that a window of another split gives away.
 
     - `overlapping`: it shares stored bases with a window of the other split.
@@ -91,11 +89,13 @@ def _overlapping(layout: Layout, split: NDArray[np.uint8]) -> Partners:
 def _duplicates(
     digest: NDArray[np.uint64], split: NDArray[np.uint8], whole: NDArray[np.bool_]
 ) -> tuple[Partners, NDArray[np.bool_]]:
-    """For each split and window, a window of that split, not its own, with the same digest; and which have one in their
-    own."""
+    """For each split and window, a window of that split, not its own, with the same digest.
+
+    The second array tells which windows have one in their own split.
+    """
     rows = np.flatnonzero(whole)
     rows = rows[np.argsort(digest[rows], kind="stable")]
-    first = np.append(True, np.diff(digest[rows]) != 0)[: rows.size]
+    first = np.append(True, digest[rows[1:]] != digest[rows[:-1]])[: rows.size]
     alike = np.cumsum(first) - 1
     n_alike = int(first.sum())
     partners, repeated = np.full((len(SPLITS), len(digest)), -1, dtype=np.int64), np.zeros(len(digest), dtype=bool)
@@ -114,8 +114,9 @@ def _of_split(
     here: NDArray[np.bool_],
 ) -> dict[str, Any]:  # fmt: skip
     windows = int(here.sum())
-    counts = {kind: int((found[kind] >= 0).any(axis=0)[here].sum()) for kind in _KINDS}
-    counts["any"] = int(np.any([(found[kind] >= 0).any(axis=0) for kind in _KINDS], axis=0)[here].sum())
+    counts = {kind: int((found[kind][:, here] >= 0).any(axis=0).sum()) for kind in _KINDS}
+    anything = np.concatenate([found[kind][:, here] for kind in _KINDS])
+    counts["any"] = int((anything >= 0).any(axis=0).sum())
     counts |= {"repeated": int(repeated[here].sum()), "not_judged": int((~judged)[here].sum())}
     shares = {f"{kind}_share": count / windows if windows else None for kind, count in counts.items()}
     return {"windows": windows, **counts, **shares}

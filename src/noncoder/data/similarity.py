@@ -43,6 +43,8 @@ _PAIRS = 1 << 18
 Hashes = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 Blocks = Callable[[], Iterable[Bytes]]
+Ints = NDArray[np.int32]
+Occurrences = tuple[Longs, Ints, Longs, Longs]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def near_duplicates(blocks: Blocks, layout: Layout, group: NDArray[np.integer[An
     return Pairs(layout.order[window], layout.order[other], count / samples[window], judged)
 
 
-def _survey(blocks: Blocks, layout: Layout, groups: NDArray[np.int32]) -> tuple[Longs, Bytes]:
+def _survey(blocks: Blocks, layout: Layout, groups: Ints) -> tuple[Longs, Bytes]:
     """The number of samples of each window, and which slots of a table k-mers of several groups fall in."""
     expected = int(layout.end.max(initial=1)) >> sampling(layout.window)
     table = np.zeros(min(_MOST_SLOTS, max(1 << 10, 1 << (2 * expected - 1).bit_length())), dtype=np.uint8)
@@ -105,12 +107,20 @@ def _survey(blocks: Blocks, layout: Layout, groups: NDArray[np.int32]) -> tuple[
         first, last = layout.begin[low:high], layout.end[low:high] - K
         samples[low:high] += np.maximum(0, np.searchsorted(at, last, side="right") - np.searchsorted(at, first))
         next_window = _mark(
-            hashes, at, layout.begin, layout.end, groups if few else np.zeros_like(groups), few, next_window, reach, table
+            hashes,
+            at,
+            layout.begin,
+            layout.end,
+            groups if few else np.zeros_like(groups),
+            few,
+            next_window,
+            reach,
+            table,
         )
     return samples, table
 
 
-def _shared(blocks: Blocks, layout: Layout, table: Bytes) -> tuple[Longs, Longs, Longs, Longs]:
+def _shared(blocks: Blocks, layout: Layout, table: Bytes) -> Occurrences:
     """The occurrences, by position, of the k-mers that may be shared.
 
     Returns:
@@ -135,7 +145,7 @@ def _shared(blocks: Blocks, layout: Layout, table: Bytes) -> tuple[Longs, Longs,
 
 
 def _compare(
-    layout: Layout, groups: NDArray[np.int32], samples: Longs, found: tuple[Longs, Longs, Longs, Longs], near: float
+    layout: Layout, groups: Ints, samples: Longs, found: Occurrences, near: float
 ) -> tuple[Longs, Longs, Longs]:
     at, kmers, postings, bounds = found
     # The windows that hold each posting.
@@ -219,7 +229,7 @@ def _sample(
 
 @compiled
 def _mark(
-    hashes: Hashes, at: Longs, begin: Longs, end: Longs, groups: NDArray[np.int32], few: bool, window: int,
+    hashes: Hashes, at: Longs, begin: Longs, end: Longs, groups: Ints, few: bool, window: int,
     reach: Longs, table: Bytes,
 ) -> int:  # fmt: skip
     """Notes in the table which groups have each k-mer; of many groups, that it was seen again.
@@ -246,9 +256,9 @@ def _mark(
 
 @compiled
 def _match(
-    first: int, last: int, begin: Longs, end: Longs, groups: NDArray[np.int32], samples: Longs, at: Longs,
-    kmers: Longs, bounds: Longs, low: NDArray[np.int32], high: NDArray[np.int32], near: float,
-    count: NDArray[np.int32], best: NDArray[np.int32], rows: Longs,
+    first: int, last: int, begin: Longs, end: Longs, groups: Ints, samples: Longs, at: Longs,
+    kmers: Ints, bounds: Longs, low: Ints, high: Ints, near: float,
+    count: Ints, best: Ints, rows: Longs,
 ) -> tuple[int, int]:  # fmt: skip
     """Writes window, other window and samples shared of the windows from `first` on, until they or the rows end.
 
@@ -260,11 +270,11 @@ def _match(
         if n + best.size > rows.shape[1]:
             return w, n
         need = near * samples[w]
-        i, stop = np.searchsorted(at, begin[w]), np.searchsorted(at, end[w] - K + 1)
-        if samples[w] < LEAST_SAMPLES or stop - i < need:
+        start, stop = np.searchsorted(at, begin[w]), np.searchsorted(at, end[w] - K + 1)
+        if samples[w] < LEAST_SAMPLES or stop - start < need:
             continue
         n_touched = n_hit = 0
-        for i in range(i, stop):
+        for i in range(start, stop):
             done = 0  # postings are in order, so what an earlier one has counted lies before this
             for j in range(bounds[kmers[i]], bounds[kmers[i] + 1]):
                 for v in range(max(low[j], done), high[j]):

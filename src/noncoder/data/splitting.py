@@ -98,7 +98,9 @@ def split_bins(
     """
     if config.split == "regions":
         of = {name: split_of_bins(bins.size, config.bin, regions.get(name, ())) for name, bins in kept.items()}
-        named = [f"{split} {', '.join(texts)}" for split, texts in (("valid", config.valid), ("test", config.test)) if texts]
+        named = [
+            f"{split} {', '.join(texts)}" for split, texts in (("valid", config.valid), ("test", config.test)) if texts
+        ]
         return BinSplits(of, f"regions: {'; '.join(named)}" if named else "")
     names = [name for name, bins in kept.items() if bins.any()]
     lengths = np.array([genome.lengths[name] for name in names], dtype=np.int64)
@@ -157,13 +159,15 @@ def split_by_homology(
     split = np.where(of_unit[first] == of_unit[last], of_unit[unit], DROPPED).astype(np.uint8)
     held_out = [share for share in (config.valid_fraction, config.test_fraction) if share]
     shares = np.sort(sizes)[::-1] / start.size
-    found = HomologySplit(split, unit, component, [float(share) for share in shares if share > min(held_out, default=1)])
+    found = HomologySplit(
+        split, unit, component, [float(share) for share in shares if share > min(held_out, default=1)]
+    )
     wanted = [_TRAIN, *([_VALID] if config.valid_fraction else []), *([_TEST] if config.test_fraction else [])]
     for which in wanted:
         if not (split == which).any():
             raise InputError(
                 f"the {SPLITS[which]} split is empty: of {component.size:,} units of sequence, those that share "
-                f"sequence are together, and the largest {int(component.max(initial=0)) + 1:,} of these components hold "
+                f"sequence make {sizes.size:,} components, and the largest of these hold "
                 f"{', '.join(f'{share:.0%}' for share in shares[:3])} of the windows",
                 expected="components small enough to be dealt to the splits",
                 mend="give a smaller --split-block, or split by --valid and --test",
@@ -186,12 +190,14 @@ def deal(sizes: Longs, shares: Sequence[float], seed: int) -> Longs:
     order = np.random.default_rng(seed).permutation(sizes.size)
     # Components of about one size in a random order, or the largest alone would decide who gets which.
     order = order[np.argsort(-np.floor(np.log2(np.maximum(sizes[order], 1))), kind="stable")]
-    targets = np.asarray(shares) * sizes.sum()
+    targets = np.asarray(shares, dtype=float) * sizes.sum()
     room, dealt = targets.copy(), np.zeros(sizes.size, dtype=np.int64)
     for one in order:
         fits = (room >= sizes[one]) & (targets > 0)
         part = np.divide(room, targets, out=np.zeros_like(room), where=targets > 0)
-        dealt[one] = np.argmax(np.where(fits, part, -1)) if fits.any() else np.argmax(np.where(targets > 0, room, -np.inf))
+        dealt[one] = (
+            np.argmax(np.where(fits, part, -1)) if fits.any() else np.argmax(np.where(targets > 0, room, -np.inf))
+        )
         room[dealt[one]] -= sizes[one]
     return dealt
 
