@@ -221,6 +221,16 @@ class TestText:
         assert "unknown labels: 20 (80.0%)" in text
 
 
+@pytest.mark.parametrize(("start", "split", "said"), [(0, 3, "in split 3"), (400, 0, "outside"), (-40, 0, "outside")])
+def test_a_window_that_lies_nowhere_is_a_clear_error(tmp_path: Path, start: int, split: int, said: str) -> None:
+    with StoreWriter(tmp_path / "data.zarr", 1) as writer:
+        writer.add_contig("chr1", np.zeros(400, dtype=np.uint8))
+        writer.add_windows(np.array([start]), np.zeros((1, 1), dtype=np.uint8), np.array([split], dtype=np.uint8))
+        writer.finish(StoreInfo(window=40, bin=40, tasks=(Task("t"),)))
+    with pytest.raises(StoreError, match=said):
+        explore(open_store(tmp_path / "data.zarr"))
+
+
 def test_a_store_with_damaged_codes_is_a_clear_error(tmp_path: Path) -> None:
     store = write(tmp_path, np.ones((5, 1), dtype=bool), np.zeros(5, dtype=np.uint8))
     chunk = next(path for path in (store.path / "codes").rglob("*") if path.is_file() and path.name != "zarr.json")

@@ -19,6 +19,7 @@ from noncoder.data.leakage import leakage
 from noncoder.data.similarity import NEAR
 from noncoder.data.store import Store
 from noncoder.data.tally import Tally, tally
+from noncoder.errors import StoreError
 from noncoder.sequence.encoding import BASES
 
 # A table of sequences has one contig a sequence, which nobody wants listed.
@@ -51,8 +52,10 @@ def explore(store: Store, min_positives: int = 30, near: float = NEAR) -> dict[s
         tasks go together (see `noncoder.data.cooccurrence`; None beyond 5,000 tasks).
 
     Raises:
-        StoreError: An array cannot be read.
+        StoreError: An array cannot be read, or a window lies in no contig or no split.
     """
+    if store.split.size and store.split.max() >= len(SPLITS):
+        raise StoreError(f"{store.path} is damaged: a window is in split {store.split.max()}", mend="build it again")
     # Sequence first: its tables are gone before the labels are there.
     layout = lay_out(store.start, store.window, *store.contigs[1:])
     composition = compose(store.code_blocks, layout)

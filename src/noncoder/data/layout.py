@@ -9,6 +9,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from noncoder.errors import StoreError
+
 # Bases: fewer are not worth a round of threads.
 _LEAST = 1 << 22
 
@@ -49,12 +51,17 @@ def lay_out(start: Longs, window: int, offsets: Longs, lengths: Longs) -> Layout
         window: Their width, bp.
         offsets: Where each contig starts, (C,).
         lengths: Its length, (C,).
+
+    Raises:
+        StoreError: A window's middle lies in no contig.
     """
     order = np.argsort(start, kind="stable")
     sorted_start = start[order]
     contig = np.searchsorted(offsets, sorted_start + window // 2, side="right") - 1
     begin = np.maximum(sorted_start, offsets[contig])
     end = np.minimum(sorted_start + window, (offsets + lengths)[contig])
+    if order.size and (contig[0] < 0 or not (begin < end).all()):
+        raise StoreError("a window's middle lies outside of every contig", mend="build the store again")
     return Layout(window, order, begin, end, begin - sorted_start, contig, np.asarray(offsets, dtype=np.int64))
 
 

@@ -97,7 +97,7 @@ def _survey(blocks: Blocks, layout: Layout, groups: Ints) -> tuple[Longs, Bytes]
     table = np.zeros(min(_MOST_SLOTS, max(1 << 10, 1 << (2 * expected - 1).bit_length())), dtype=np.uint8)
     n_groups = int(groups.max(initial=0)) + 1
     few = n_groups <= _FEW_GROUPS
-    samples, reach = np.zeros(len(layout), dtype=np.int64), np.zeros(_FEW_GROUPS, dtype=np.int64)
+    samples, reach = np.zeros(len(layout), dtype=np.int64), np.zeros(n_groups if few else 1, dtype=np.int64)
     next_window = 0
     for hashes, at in _samples(blocks, layout):
         if not at.size:
