@@ -37,7 +37,7 @@ def explore(store: Store, min_positives: int = 30, near: float = NEAR) -> dict[s
     """Counts everything that is worth knowing of a dataset before a model sees it.
 
     Sequence is read in blocks and labels as they are packed: beyond the packed labels, memory holds some hundred bytes
-    a window and at most 256 MB for the search of near-duplicates, and what these have in common.
+    a window, a byte for each four bases that windows cover, and what near-duplicates have in common.
 
     Args:
         store: The dataset.

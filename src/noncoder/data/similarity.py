@@ -35,8 +35,9 @@ LEAST_SAMPLES = 10
 
 _SAMPLES = 100
 _PART = 1 << 20
-# A byte a slot: at most 256 MB. Where slots are few, more k-mers than are repeated come through, and are then left out.
-_MOST_SLOTS = 1 << 28
+# A byte a slot, two slots a sample: 128 MB where windows cover 500 Mb, 1 GB for all of a mammal's genome. Where slots
+# are few, more k-mers than are repeated come through, and are then left out.
+_MOST_SLOTS = 1 << 30
 _FEW_GROUPS = 8
 _PAIRS = 1 << 18
 
@@ -72,8 +73,8 @@ def sampling(window: int) -> int:
 def near_duplicates(blocks: Blocks, layout: Layout, group: NDArray[np.integer[Any]], near: float = NEAR) -> Pairs:
     """Finds the windows that are near-duplicates of a window of another group.
 
-    The bases are read twice. Memory beyond a block holds a table of at most 256 MB, and 24 bytes for each occurrence
-    of a sampled k-mer that windows of several groups have.
+    The bases are read twice. Memory beyond a block holds a table of two bytes for each sample of the bases that windows
+    cover, and some 40 bytes for each occurrence of a sampled k-mer that windows of several groups have.
 
     Args:
         blocks: Gives all stored bases in order, in blocks of any size, each time that it is called.
@@ -93,8 +94,9 @@ def near_duplicates(blocks: Blocks, layout: Layout, group: NDArray[np.integer[An
 
 def _survey(blocks: Blocks, layout: Layout, groups: Ints) -> tuple[Longs, Bytes]:
     """The number of samples of each window, and which slots of a table k-mers of several groups fall in."""
-    expected = int(layout.end.max(initial=1)) >> sampling(layout.window)
-    table = np.zeros(min(_MOST_SLOTS, max(1 << 10, 1 << (2 * expected - 1).bit_length())), dtype=np.uint8)
+    covered = np.maximum(0, layout.end - np.maximum(layout.begin, np.append(0, layout.end[:-1]))).sum()
+    wanted = max(1 << 10, 2 * int(covered) >> sampling(layout.window))
+    table = np.zeros(min(_MOST_SLOTS, 1 << (wanted - 1).bit_length()), dtype=np.uint8)
     n_groups = int(groups.max(initial=0)) + 1
     few = n_groups <= _FEW_GROUPS
     samples, reach = np.zeros(len(layout), dtype=np.int64), np.zeros(n_groups if few else 1, dtype=np.int64)

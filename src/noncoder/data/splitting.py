@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,14 +108,19 @@ def split_bins(
     rows = [np.flatnonzero(kept[name]) for name in names]
     flank = (config.window - config.bin) // 2
     start = np.concatenate([at + row * config.bin - flank for at, row in zip(offsets, rows, strict=True)])
-    found = split_by_homology(
-        lambda: (genome.contig(name) for name in names), start, config.window, (offsets, lengths), config
-    )
+    found = split_by_homology(lambda: _blocks(genome, names), start, config.window, (offsets, lengths), config)
     of = {name: np.zeros(bins.size, dtype=np.uint8) for name, bins in kept.items()}
     ends = np.cumsum([row.size for row in rows])[:-1]
     for name, row, split in zip(names, rows, np.split(found.split, ends), strict=True):
         of[name][row] = split
     return BinSplits(of, _rule(found, config))
+
+
+def _blocks(genome: Genome, names: Sequence[str], size: int = 1 << 23) -> Iterator[NDArray[np.uint8]]:
+    for name in names:
+        codes = genome.contig(name)
+        for at in range(0, codes.size, size):
+            yield codes[at : at + size]
 
 
 def split_of_bins(n_bins: int, bin: int, regions: Sequence[tuple[int, Interval]]) -> Splits:
