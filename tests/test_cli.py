@@ -150,6 +150,12 @@ class TestData:
         assert shown.code == 0, shown.err
         assert "<html" in (sources / "page.html").read_text()
         assert_one_message(noncoder("explore", "small.zarr", "--html", "page.html"), "page.html is there already")
+        few = json.loads(noncoder("explore", "small.zarr", "--json", "--min-positives", "7", "--matrix", "m.npz").out)
+        assert few["few_positives"]["min_positives"] == 7
+        assert_one_message(noncoder("explore", "small.zarr", "--matrix", "m.npz"), "m.npz is there already")
+        wrong = noncoder("explore", "small.zarr", "--near", "0")
+        assert wrong.code == 2
+        assert "--near" in wrong.err
 
 
 class TestMistakes:

@@ -30,6 +30,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "labels": lambda: plots.plot_labels([50, 10, 4, 1]),
     "bases": lambda: plots.plot_bases({"A": 0.3, "C": 0.2, "G": 0.2, "T": 0.3, "N": 0.0}),
     "chromosomes": lambda: plots.plot_chromosomes(["I", "II"], {"train": [5, 0], "valid": [0, 0], "test": [0, 7]}),
+    "gc": lambda: plots.plot_gc([0, 0.25, 0.5, 0.75, 1], {"train": [0, 6, 2, 0], "test": [0, 1, 1, 0]}),
+    "cooccurrence": lambda: plots.plot_cooccurrence(np.eye(30) + 0.01, GROUPS),
+    "task_chromosomes": lambda: plots.plot_task_chromosomes(["I", "II"], [COUNTS, COUNTS // 2], [900, 100]),
     "training": lambda: plots.plot_training(
         (np.arange(50), 1 / (1 + LINE)), [10, 40], {"loss": [0.9, 0.7], "auroc": [0.7, 0.8]}, "step", 1
     ),
@@ -129,6 +132,36 @@ def test_labels_count_every_window(windows: list[int]) -> None:
 
 def test_chromosomes_are_stacked_by_split() -> None:
     assert bars(FIGURES["chromosomes"]()).tolist() == [5, 0, 0, 0, 0, 7]
+
+
+def test_gc_is_drawn_as_a_share_of_each_split() -> None:
+    steps = [patch for patch in FIGURES["gc"]().axes[0].patches if isinstance(patch, StepPatch)]
+    assert [patch.get_data()[0].tolist() for patch in steps] == [[0, 0.75, 0.25, 0], [0, 0.5, 0.5, 0]]
+
+
+def pixels(figure: Figure) -> NDArray[Any]:
+    """The colours of a heat map, red, green, blue and how much they cover."""
+    return np.asarray(figure.axes[0].images[0].get_array())
+
+
+def test_cooccurrence_covers_more_where_tasks_are_more_alike() -> None:
+    covered = pixels(plots.plot_cooccurrence([[1, 0.2, 0], [0.2, 1, 0.05], [0, 0.05, 1]]))[..., 3]
+    assert (covered == covered.T).all()
+    assert covered[0, 2] == 0 < covered[1, 2] < covered[0, 1]
+    assert set(np.diag(covered).tolist()) == {255}
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_cooccurrence_of_few_tasks_can_be_drawn(n: int) -> None:
+    assert "Jaccard" in plots.figure_svg(plots.plot_cooccurrence(np.eye(n), ["TF"] * n))
+
+
+def test_task_chromosomes_tell_more_from_fewer() -> None:
+    shown = pixels(plots.plot_task_chromosomes(["I", "II"], [[90, 50, 10], [10, 50, 90]], [500, 500]))
+    assert (shown[0, 0] == shown[1, 2]).all()
+    assert (shown[0, 2] == shown[1, 0]).all()
+    assert shown[0, 0, 0] > shown[0, 2, 0]  # orange has more red than blue
+    assert shown[0, 1, 3] == 0
 
 
 def test_training_shows_the_validations_and_the_kept_weights() -> None:

@@ -1,5 +1,6 @@
 """The report says what the run's files say, needs nothing else, and survives whatever is missing."""
 
+import base64
 import json
 import re
 import shutil
@@ -100,6 +101,37 @@ def stats() -> dict[str, Any]:
         ],
         "other_chromosomes": {"contigs": 0, "windows": 0, "positives": 0},
         "unknown": None,
+    }  # fmt: skip
+
+
+def stats_of_windows() -> dict[str, Any]:
+    """What `explore` tells beyond that; a report of an earlier run lacks it."""
+    found = stats()
+    for i, row in enumerate(found["chromosomes"]):
+        row["positives_of_tasks"] = [9 - i] * 6
+    kinds = ("overlapping", "duplicates", "near_duplicates", "any")
+    leaking = {
+        name: dict.fromkeys(kinds, 0) | {"windows": 100, "any_share": 0.0} for name in ("train", "valid", "test")
+    }
+    leaking["test"] |= {"near_duplicates": 7, "any": 7, "any_share": 0.07}
+    none = {"windows": [0, 0], "shares": [0, 0], "examples": []}
+    near = {"windows": [3, 7], "shares": [0.03, 0.07], "examples": [["II:100-1100", "I:<4>-1004"]]}
+    gc = {"gc": 0.41, "gc_histogram": [0, 5, 3, 0], "any_n": 12, "any_n_share": 0.012, "half_n": 2}
+    return found | {
+        "few_positives": {
+            "min_positives": 30, "tasks": {"all": [], "train": ["Silent"], "valid": NAMES, "test": ["Abf1", "Silent"]},
+        },
+        "composition": {"gc_edges": [0, 0.25, 0.5, 0.75, 1]} | dict.fromkeys(("all", "train", "valid", "test"), gc),
+        "leakage": {
+            "definition": {"k": 21, "sampled_1_in": 8, "near": 0.5, "most_occurrences": 100, "least_samples": 10},
+            "splits": leaking,
+            "pairs": [{"splits": ["train", "test"], "overlapping": none, "duplicates": none, "near_duplicates": near}],
+        },
+        "cooccurrence": {
+            "measure": "jaccard", "order": [0, 1, 2, 4, 5, 3], "cells": 6,
+            "pairs": [{"tasks": ["Reb1", HOSTILE], "together": 17, "jaccard": 0.4321}],
+            "heatmap": base64.b64encode(np.eye(6, dtype=np.uint8).tobytes()).decode(),
+        },
     }  # fmt: skip
 
 
@@ -340,6 +372,25 @@ class TestExploration:
         assert "Training" not in page.words
         assert not page.scripts
         assert sum(tag == "svg" for tag, _ in page.tags) == 6
+
+    def test_tells_what_splits_share_and_which_tasks_go_together(self, tmp_path: Path) -> None:
+        page = Page(write_exploration(stats_of_windows(), tmp_path / "e.html"))
+        assert "test 100 0 0 7 7.0%" in page.words
+        assert "II:100-1100 I:<4>-1004 nearly equal" in page.words
+        assert "2 tasks have fewer than 30 positive windows in test" in page.words
+        assert "12 windows (1.2%) hold N" in page.words
+        assert f"Reb1 {HOSTILE} 17 0.432" in page.words
+        labels = {attributes.get("aria-label") for _, attributes in page.tags}
+        assert {"heat map of which tasks are positive together", "GC content of the windows of each split"} <= labels
+        assert "heat map of positives of each task by chromosome" in labels
+        assert "nan" not in page.words.lower().split()
+
+    def test_says_that_splits_share_nothing(self, tmp_path: Path) -> None:
+        found = stats_of_windows()
+        found["leakage"]["splits"]["test"]["any"] = 0
+        page = Page(write_exploration(found, tmp_path / "e.html"))
+        assert "No window overlaps, equals or nearly equals one of another split." in page.words
+        assert "II:100-1100" not in page.words
 
     def test_is_called_after_the_store(self, tmp_path: Path) -> None:
         assert "<h1>toy.zarr</h1>" in write_exploration(stats(), tmp_path / "e.html").read_text()

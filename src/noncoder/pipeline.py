@@ -245,7 +245,7 @@ def _explore_stage(config: RunConfig, store: Store, force: bool) -> None:
     if not force and (read_json(path) or {}).get("digest") == store.digest:
         _say("explore", "done before, skipped")
         return
-    write_json(path, explore(store) | {"digest": store.digest})
+    write_json(path, explore(store, config.evaluate.min_positives) | {"digest": store.digest})
     _say("explore", str(path))
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from noncoder.data import explore as module
-from noncoder.data.explore import explore, explore_text
+from noncoder.data import tally
+from noncoder.data.explore import explore
+from noncoder.data.explore_text import explore_text
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
@@ -68,7 +70,7 @@ class TestCounts:
     ) -> None:
         labels, split, known = dataset
         with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "_BLOCK", block)
+            patch.setattr(tally, "_BLOCK", block)
             stats = explore(write(Path(temporary), labels, split, known))
         for name in ("all", *SPLITS):
             rows = np.ones(len(labels), dtype=bool) if name == "all" else split == SPLITS.index(name)
@@ -143,6 +145,47 @@ class TestCounts:
             "labels": 3, "share": 3 / 16, "splits": {"train": 3, "valid": 0, "test": 0}, "tasks": 1,
         }  # fmt: skip
 
+    def test_tasks_too_few_to_measure_are_named(self, tmp_path: Path) -> None:
+        labels = np.zeros((30, 3), dtype=bool)
+        labels[:5, 0] = labels[:4, 1] = labels[10:19, 2] = True
+        stats = explore(write(tmp_path, labels, np.repeat([0, 2], [10, 20]).astype(np.uint8)), min_positives=5)
+        few = stats["few_positives"]
+        assert few["min_positives"] == 5
+        assert few["tasks"] == {"all": ["t1"], "train": ["t1", "t2"], "valid": ["t0", "t1", "t2"], "test": ["t0", "t1"]}
+
+    def test_positives_of_each_task_by_chromosome(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        rng = np.random.default_rng(2)
+        labels = rng.random((80, 10)) < 0.4
+        store = write(tmp_path, labels, np.zeros(80, dtype=np.uint8), contigs=4)
+        names, _ = store.bins(np.arange(80))
+        for row in explore(store)["chromosomes"]:
+            here = labels[names == row["name"]]
+            assert row["positives_of_tasks"] == here.sum(axis=0).tolist()
+            assert row["positive_rate"] == pytest.approx(here.mean())
+        monkeypatch.setattr(module, "_MOST_BY_TASK", 3)
+        assert not any("positives_of_tasks" in row for row in explore(store)["chromosomes"])
+
+    def test_gc_and_n_by_split(self, tmp_path: Path) -> None:
+        split = np.random.default_rng(3).integers(0, 2, 60).astype(np.uint8)
+        store = write(tmp_path, np.zeros((60, 1), dtype=bool), split, seed=9)
+        found = explore(store)["composition"]
+        codes = store.read_codes(np.arange(60))
+        unknown = (codes == 4).sum(axis=1)
+        gc = np.isin(codes, [1, 2]).sum(axis=1) / (40 - unknown)
+        for i, name in enumerate(("train", "valid")):
+            here = split == i
+            assert found[name]["gc"] == pytest.approx(gc[here].mean())
+            assert sum(found[name]["gc_histogram"]) == here.sum()
+            assert found[name]["any_n"] == (unknown[here] > 0).sum()
+            assert found[name]["half_n"] == (unknown[here] > 20).sum()
+        assert found["test"]["gc"] is None
+        assert found["all"]["any_n_share"] == pytest.approx((unknown > 0).mean())
+
+    def test_tasks_beyond_reason_are_not_compared(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "MOST_TASKS", 2)
+        store = write(tmp_path, np.ones((5, 3), dtype=bool), np.zeros(5, dtype=np.uint8))
+        assert explore(store)["cooccurrence"] is None
+
 
 class TestText:
     def test_says_the_figures(self, tmp_path: Path) -> None:
@@ -154,12 +197,38 @@ class TestText:
         assert "no positive in train: 8 tasks (t1, t2, t3, t4, t5 and 3 more)" in text
         assert "no positive in valid" not in text
         assert "unknown" not in text
+        assert "fewer than 30 positives in test: 9 tasks" in text
+        assert "GC of the windows: train" in text
+
+    @pytest.mark.parametrize("second", [200, 150])
+    def test_says_what_is_shared(self, tmp_path: Path, second: int) -> None:
+        with StoreWriter(tmp_path / "data.zarr", 2) as writer:
+            writer.add_contig("chr1", np.random.default_rng(0).integers(0, 4, 400).astype(np.uint8))
+            labels = np.packbits([[1, 1], [1, 0]], axis=1)
+            writer.add_windows(np.array([0, second]), labels, np.array([0, 1], dtype=np.uint8))
+            writer.finish(StoreInfo(window=200, bin=200, tasks=(Task("one"), Task("other"))))
+        text = explore_text(explore(open_store(tmp_path / "data.zarr")))
+        nothing = "no window overlaps, equals or nearly equals one of another split"
+        given_away = "valid windows that another split gives away: 1 (100.0%): 1 overlap one, 0 equal one"
+        assert (nothing in text, given_away in text) == ((True, False) if second == 200 else (False, True))
+        assert "tasks most alike (Jaccard index): one and other 0.50" in text
+        assert "windows with N" not in text
 
     def test_is_short(self, tmp_path: Path) -> None:
         known = np.eye(5, dtype=bool)
         text = explore_text(explore(write(tmp_path, known, np.arange(5).astype(np.uint8) % 3, known)))
-        assert len(text.splitlines()) <= 12
+        assert len(text.splitlines()) <= 20
         assert "unknown labels: 20 (80.0%)" in text
+
+
+@pytest.mark.parametrize(("start", "split", "said"), [(0, 3, "in split 3"), (400, 0, "outside"), (-40, 0, "outside")])
+def test_a_window_that_lies_nowhere_is_a_clear_error(tmp_path: Path, start: int, split: int, said: str) -> None:
+    with StoreWriter(tmp_path / "data.zarr", 1) as writer:
+        writer.add_contig("chr1", np.zeros(400, dtype=np.uint8))
+        writer.add_windows(np.array([start]), np.zeros((1, 1), dtype=np.uint8), np.array([split], dtype=np.uint8))
+        writer.finish(StoreInfo(window=40, bin=40, tasks=(Task("t"),)))
+    with pytest.raises(StoreError, match=said):
+        explore(open_store(tmp_path / "data.zarr"))
 
 
 def test_a_store_with_damaged_codes_is_a_clear_error(tmp_path: Path) -> None:

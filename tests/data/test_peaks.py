@@ -17,6 +17,7 @@ from noncoder.config import BuildConfig
 from noncoder.data.labels import positive_bins
 from noncoder.data.peaks import build_store
 from noncoder.data.store import Store
+from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError, NoncoderError, SequenceError
 from noncoder.sequence.builds import chromosome_lengths
 from noncoder.sequence.encoding import decode
@@ -429,7 +430,7 @@ class TestBadInput:
         def interrupt(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(peaks_module, "_split_of_bins", interrupt)
+        monkeypatch.setattr(StoreWriter, "add_windows", interrupt)
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]})
         assert listing(tmp_path) == ["peaks"]

@@ -214,23 +214,42 @@ def tasks(published: bool, as_json: bool) -> None:
 @click.command()
 @_STORE
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the figures.")
+@click.option(
+    "--matrix", type=click.Path(path_type=Path), help="Write how often each pair of tasks goes together (NPZ)."
+)
+@click.option(
+    "--min-positives", type=click.IntRange(1), default=30, show_default=True,
+    help="List the tasks with fewer positives in a split.",
+)  # fmt: skip
+@click.option(
+    "--near", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
+    help="The least share of a window's sampled 21-mers that another window has in which it nearly equals that one.",
+)  # fmt: skip
 @force
 @as_json
-def explore(store: Path, html: Path | None, force: bool, as_json: bool) -> None:
-    """Show the statistics of a STORE: positives, imbalance, bases, splits.
+def explore(
+    store: Path, html: Path | None, matrix: Path | None, min_positives: int, near: float, force: bool, as_json: bool
+) -> None:
+    """Show the statistics of a STORE: positives, imbalance, sequence, what its splits share, which tasks go together.
 
     \b
     Example:
       noncoder explore yeast.zarr --html yeast.html
     """
     from noncoder.data.explore import explore as statistics
-    from noncoder.data.explore import explore_text
+    from noncoder.data.explore_text import explore_text
     from noncoder.data.store import open_store
     from noncoder.errors import InputError
 
-    if html is not None and html.exists() and not force:
-        raise InputError(f"{html} is there already", mend="give another name, or --force to replace it")
-    found = statistics(open_store(store))
+    for out in (html, matrix):
+        if out is not None and out.exists() and not force:
+            raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+    opened = open_store(store)
+    found = statistics(opened, min_positives, near)
+    if matrix is not None:
+        from noncoder.data.cooccurrence import save_cooccurrence
+
+        save_cooccurrence(opened, matrix)
     if html is not None:
         from noncoder.report import write_exploration
 
@@ -249,6 +268,7 @@ def _show(summary: dict[str, Any], machine: bool) -> None:
         f"{summary['raw_bytes'] / max(1, summary['bytes']):,.0f} times smaller than one-hot bytes",
         f"  windows    {summary['windows']:,} of {summary['window']} bp, labelled centre {summary['bin']} bp",
         f"  splits     {splits}",
+        *([f"  split by   {summary['split_rule']}"] if summary["split_rule"] else []),
         f"  tasks      {summary['tasks']:,}; {summary['positives']:,} positive labels ({share:.2%})",
         f"  genome     {summary['genome'] or '-'}, {summary['contigs']:,} contigs, {summary['bases']:,} bases",
         f"  labels     {summary['label_rule']}" + (", some unknown" if summary["unknown_labels"] else ""),

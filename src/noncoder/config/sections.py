@@ -64,6 +64,17 @@ class BuildConfig(Section):
     """Validation split: chromosomes, or regions as chrom:start-end (1-based, closed)."""
     test: tuple[str, ...] = ()
     """Test split: chromosomes, or regions as chrom:start-end (1-based, closed)."""
+    split: Literal["regions", "homology"] = "regions"
+    """How the splits are made: `regions`, those of `valid` and `test`, the rest is for training; `homology`, drawn such
+    that no window of one split overlaps, equals or nearly equals one of another."""
+    valid_fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the windows for validation, with `split: homology`."""
+    test_fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the windows for the test, with `split: homology`."""
+    split_block: int = Field(50_000, ge=1)
+    """The least length, bp, of the blocks that neighbouring windows are kept together in, with `split: homology`."""
+    seed: int = Field(0, ge=0)
+    """Draws the splits, with `split: homology`."""
     outside: Literal["error", "drop"] = "error"
     """What to do with a peak that reaches past its chromosome's end."""
 
@@ -71,6 +82,12 @@ class BuildConfig(Section):
     def _consistent(self) -> Self:
         if bool(self.peaks) == bool(self.tasks):
             raise ValueError("give either peaks (files) or tasks (a sheet that names them)")
+        if self.split == "homology" and (self.valid or self.test):
+            raise ValueError("split homology draws its splits: leave out valid and test, or the split")
+        if self.split == "homology" and self.split_block < self.window:
+            raise ValueError(f"split_block {self.split_block}: should be at least as wide as the window, {self.window}")
+        if self.valid_fraction + self.test_fraction >= 1:
+            raise ValueError("valid_fraction and test_fraction: together they should leave something for training")
         if self.bin > self.window or (self.window - self.bin) % 2:
             raise ValueError(
                 f"window {self.window} and bin {self.bin}: the window should be wider by an even number of bp"

@@ -1,4 +1,4 @@
-"""The statistics of a store: how many positives, where, and how rare.
+"""The statistics of a store: how many positives, where, how rare, and what its splits have in common.
 
 A label that is unknown counts nowhere: not as a positive, not as a negative, and not in a frequency's denominator.
 """
@@ -6,123 +6,168 @@ A label that is unknown counts nowhere: not as a positive, not as a negative, an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from noncoder.data.composition import Composition, compose
+from noncoder.data.cooccurrence import MOST_TASKS, count_together, describe_cooccurrence
 from noncoder.data.info import SPLITS
+from noncoder.data.layout import lay_out
+from noncoder.data.leakage import leakage
+from noncoder.data.similarity import NEAR
 from noncoder.data.store import Store
+from noncoder.data.tally import Tally, tally
+from noncoder.errors import StoreError
 from noncoder.sequence.encoding import BASES
 
-# Unpacked labels take a byte each: 60 MB for 919 tasks, whatever the number of windows.
-_BLOCK = 1 << 16
 # A table of sequences has one contig a sequence, which nobody wants listed.
 _MOST_CHROMOSOMES = 100
+# Where more chromosomes than this are listed, their positives are not told task by task.
+_MOST_BY_TASK = 40
 # Steps of a tenth of a decade put the same edges under every store, and one of them at 5.01%.
 _STEPS_PER_DECADE = 10
+_GC_BARS = 100
 
 Counts = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Tally:
-    """What one pass over the labels counts; the first axis is the split, save of `chromosome_positives`."""
-
-    positives: Counts  # (3, T)
-    known: Counts  # (3, T)
-    windows_with: Counts  # (3, T + 1): windows with 0, 1, 2, ... positive labels
-    chromosome_windows: Counts  # (3, C)
-    chromosome_positives: Counts  # (C,)
-
-
-def explore(store: Store) -> dict[str, Any]:
+def explore(store: Store, min_positives: int = 30, near: float = NEAR) -> dict[str, Any]:
     """Counts everything that is worth knowing of a dataset before a model sees it.
 
-    The labels are read in blocks, so memory beyond that of the open store stays below 200 MB.
+    Sequence is read in blocks and labels as they are packed: beyond the packed labels, memory holds some hundred bytes
+    a window, a byte for each four bases that windows cover, and what near-duplicates have in common.
 
     Args:
         store: The dataset.
+        min_positives: A task with fewer positives in a split is listed: its scores there would be noise.
+        near: The least share of a window's sampled k-mers that a near-duplicate has.
 
     Returns:
         JSON values. `positives`, `known`, `frequency` (share of the known labels that are positive, None where none is
         known) and `order` (columns from the most to the fewest positives) hold a list a split and one for "all", in the
-        order of `tasks`; `splits`, `groups`, `chromosomes` and `bases` are totals.
+        order of `tasks`; `splits`, `groups`, `chromosomes` and `bases` are totals. `composition` tells GC and N of the
+        windows of each split, `leakage` what splits have in common (see `noncoder.data.leakage`), `cooccurrence` which
+        tasks go together (see `noncoder.data.cooccurrence`; None beyond 5,000 tasks).
 
     Raises:
-        StoreError: An array cannot be read.
+        StoreError: An array cannot be read, or a window lies in no contig or no split.
     """
-    tally = _tally(store)
+    if store.split.size and store.split.max() >= len(SPLITS):
+        raise StoreError(f"{store.path} is damaged: a window is in split {store.split.max()}", mend="build it again")
+    # Sequence first: its tables are gone before the labels are there.
+    layout = lay_out(store.start, store.window, *store.contigs[1:])
+    composition = compose(store.code_blocks, layout)
+    shared = leakage(store, layout, composition, near)
+    contig = np.empty(len(store), dtype=np.int32)
+    contig[layout.order] = layout.contig
+    del layout
+    chromosomes = _Chromosomes(store, contig)
+    counts = tally(store, chromosomes.place[contig], chromosomes.listed.size + 1)
     names = [task.name for task in store.tasks]
     groups = [task.group for task in store.tasks]
-    positives = _with_all(tally.positives)
-    known = _with_all(tally.known)
+    positives = _with_all(counts.positives)
+    known = _with_all(counts.known)
     frequency = {split: _shares(positives[split], known[split]) for split in positives}
     return {
         "store": _identity(store),
         "tasks": names,
         "groups_of_tasks": groups,
-        "positives": {split: counts.tolist() for split, counts in positives.items()},
-        "known": {split: counts.tolist() for split, counts in known.items()},
+        "positives": {split: column.tolist() for split, column in positives.items()},
+        "known": {split: column.tolist() for split, column in known.items()},
         "frequency": frequency,
-        "order": {split: np.argsort(-counts, kind="stable").tolist() for split, counts in positives.items()},
+        "order": {split: np.argsort(-column, kind="stable").tolist() for split, column in positives.items()},
         "frequency_histogram": _frequency_histogram(frequency),
         "under_5_percent": {
             split: sum(share is not None and share < 0.05 for share in shares) for split, shares in frequency.items()
         },
-        "no_positive": {
-            split: [name for name, count in zip(names, counts, strict=True) if count == 0]
-            for split, counts in positives.items()
-        },
-        "splits": {split: _split_totals(tally, rows) for split, rows in _ROWS.items()},
-        "labels_per_window": {split: _labels_per_window(tally.windows_with[rows]) for split, rows in _ROWS.items()},
+        "no_positive": _fewer_than(1, names, positives),
+        "few_positives": {"min_positives": min_positives, "tasks": _fewer_than(min_positives, names, positives)},
+        "splits": {split: _split_totals(counts, rows) for split, rows in _ROWS.items()},
+        "labels_per_window": {split: _labels_per_window(counts.windows_with[rows]) for split, rows in _ROWS.items()},
         "groups": _group_totals(groups, positives["all"], known["all"]),
         "bases": _bases(store),
-        **_chromosomes(store, tally),
-        "unknown": _unknown(store, tally),
+        "composition": _compositions(store, composition),
+        **chromosomes.totals(counts.places),
+        "unknown": _unknown(store, counts),
+        "leakage": shared,
+        "cooccurrence": None
+        if len(names) > MOST_TASKS
+        else describe_cooccurrence(count_together(store.packed_labels, store.packed_known, len(names)), names),
     }
 
 
 _ROWS: dict[str, list[int]] = {"all": [0, 1, 2], **{split: [i] for i, split in enumerate(SPLITS)}}
 
 
-def _tally(store: Store) -> _Tally:
-    n_tasks, (names, offsets, _) = len(store.tasks), store.contigs
-    tally = _Tally(
-        positives=np.zeros((3, n_tasks), dtype=np.int64),
-        known=np.zeros((3, n_tasks), dtype=np.int64),
-        windows_with=np.zeros((3, n_tasks + 1), dtype=np.int64),
-        chromosome_windows=np.zeros((3, len(names)), dtype=np.int64),
-        chromosome_positives=np.zeros(len(names), dtype=np.int64),
-    )
-    for at in range(0, len(store), _BLOCK):
-        rows = slice(at, at + _BLOCK)
-        contig = np.searchsorted(offsets, store.start[rows] + store.window // 2, side="right") - 1
-        for split in range(len(SPLITS)):
-            here = store.split[rows] == split
-            if here.any():
-                labels = store.packed_labels[rows][here]
-                known = None if store.packed_known is None else store.packed_known[rows][here]
-                _add(tally, split, labels, known, contig[here])
-    return tally
+class _Chromosomes:
+    """The contigs with most windows; the others share a place behind theirs."""
+
+    def __init__(self, store: Store, contig: NDArray[np.int32]) -> None:
+        self.names, _, self.lengths = store.contigs
+        n_contigs = len(self.names)
+        # One count for each split and contig.
+        joint = np.bincount(store.split * np.int64(n_contigs) + contig, minlength=len(SPLITS) * n_contigs)
+        self.windows = joint.reshape(len(SPLITS), n_contigs)
+        total = self.windows.sum(axis=0)
+        self.used = np.flatnonzero(total)
+        self.listed = np.sort(self.used[np.argsort(-total[self.used], kind="stable")][:_MOST_CHROMOSOMES])
+        self.place = np.full(n_contigs, self.listed.size, dtype=np.int32)
+        self.place[self.listed] = np.arange(self.listed.size)
+
+    def totals(self, positives: Counts) -> dict[str, Any]:
+        """JSON values; positives by place and task, (P + 1, T)."""
+        windows, by_task = self.windows.sum(axis=0), self.listed.size <= _MOST_BY_TASK
+        return {
+            "chromosomes": [
+                {
+                    "name": self.names[i],
+                    "length": int(self.lengths[i]),
+                    "windows": int(windows[i]),
+                    "positives": int(positives[place].sum()),
+                    "positive_rate": _share(int(positives[place].sum()), int(windows[i]) * positives.shape[1]),
+                    "splits": {split: int(self.windows[row, i]) for row, split in enumerate(SPLITS)},
+                    **({"positives_of_tasks": positives[place].tolist()} if by_task else {}),
+                }
+                for place, i in enumerate(self.listed)
+            ],
+            "other_chromosomes": {
+                "contigs": int(self.used.size - self.listed.size),
+                "windows": int(windows.sum() - windows[self.listed].sum()),
+                "positives": int(positives[-1].sum()),
+            },
+        }
 
 
-def _add(tally: _Tally, split: int, labels: NDArray[np.uint8], known: NDArray[np.uint8] | None, contig: Counts) -> None:
-    n_tasks = tally.positives.shape[1]
-    tally.known[split] += len(labels) if known is None else _unpack(known, n_tasks).sum(axis=0, dtype=np.int64)
-    bits = _unpack(labels if known is None else labels & known, n_tasks)
-    tally.positives[split] += bits.sum(axis=0, dtype=np.int64)
-    per_window = bits.sum(axis=1, dtype=np.int64)
-    tally.windows_with[split] += np.bincount(per_window, minlength=n_tasks + 1)
-    # Windows lie in genome order, so a block spans few contigs; counting all of them each time would cost more.
-    first, span = int(contig.min()), slice(int(contig.min()), int(contig.max()) + 1)
-    tally.chromosome_windows[split, span] += np.bincount(contig - first)
-    tally.chromosome_positives[span] += np.bincount(contig - first, weights=per_window).astype(np.int64)
+def _compositions(store: Store, composition: Composition) -> dict[str, Any]:
+    found: dict[str, Any] = {"gc_edges": (np.arange(_GC_BARS + 1) / _GC_BARS).tolist()}
+    known, gc = composition.known, composition.gc
+    for split, rows in _ROWS.items():
+        here = np.isin(store.split, rows)
+        some = here & (known > 0)
+        share = gc[some] / known[some]
+        windows, any_n = int(here.sum()), int((here & (known < store.window)).sum())
+        half_n = int((here & (2 * known < store.window)).sum())
+        # The last bar holds windows of G and C alone, too.
+        bars = np.minimum((share * _GC_BARS).astype(np.int64), _GC_BARS - 1)
+        found[split] = {
+            "gc": float(share.mean()) if share.size else None,
+            "gc_deviation": float(share.std()) if share.size else None,
+            "gc_histogram": np.bincount(bars, minlength=_GC_BARS).tolist(),
+            "any_n": any_n,
+            "any_n_share": _share(any_n, windows),
+            "half_n": half_n,
+            "half_n_share": _share(half_n, windows),
+        }
+    return found
 
 
-def _unpack(packed: NDArray[np.uint8], n_tasks: int) -> NDArray[np.uint8]:
-    return np.unpackbits(packed, axis=1, count=n_tasks)
+def _fewer_than(least: int, names: Sequence[str], positives: Mapping[str, Counts]) -> dict[str, list[str]]:
+    return {
+        split: [name for name, count in zip(names, counts, strict=True) if count < least]
+        for split, counts in positives.items()
+    }
 
 
 def _with_all(counts: Counts) -> dict[str, Counts]:
@@ -135,6 +180,7 @@ def _identity(store: Store) -> dict[str, Any]:
         "digest": store.digest,
         "genome": store.info.genome,
         "label_rule": store.info.label_rule,
+        "split_rule": store.info.split_rule,
         "window": store.window,
         "bin": store.bin,
         "windows": len(store),
@@ -145,11 +191,11 @@ def _identity(store: Store) -> dict[str, Any]:
     }
 
 
-def _split_totals(tally: _Tally, rows: Sequence[int]) -> dict[str, Any]:
-    windows, all_negative = int(tally.windows_with[rows].sum()), int(tally.windows_with[rows, 0].sum())
+def _split_totals(counts: Tally, rows: Sequence[int]) -> dict[str, Any]:
+    windows, all_negative = int(counts.windows_with[rows].sum()), int(counts.windows_with[rows, 0].sum())
     return {
         "windows": windows,
-        **_balance(int(tally.positives[rows].sum()), int(tally.known[rows].sum())),
+        **_balance(int(counts.positives[rows].sum()), int(counts.known[rows].sum())),
         "all_negative": all_negative,
         "all_negative_share": _share(all_negative, windows),
     }
@@ -216,40 +262,16 @@ def _bases(store: Store) -> dict[str, Any]:
     }
 
 
-def _chromosomes(store: Store, tally: _Tally) -> dict[str, Any]:
-    names, _, lengths = store.contigs
-    windows = tally.chromosome_windows.sum(axis=0)
-    used = np.flatnonzero(windows)
-    listed = np.sort(used[np.argsort(-windows[used], kind="stable")][:_MOST_CHROMOSOMES])
-    return {
-        "chromosomes": [
-            {
-                "name": names[i],
-                "length": int(lengths[i]),
-                "windows": int(windows[i]),
-                "positives": int(tally.chromosome_positives[i]),
-                "splits": {split: int(tally.chromosome_windows[row, i]) for row, split in enumerate(SPLITS)},
-            }
-            for i in listed
-        ],
-        "other_chromosomes": {
-            "contigs": int(used.size - listed.size),
-            "windows": int(windows.sum() - windows[listed].sum()),
-            "positives": int(tally.chromosome_positives.sum() - tally.chromosome_positives[listed].sum()),
-        },
-    }
-
-
-def _unknown(store: Store, tally: _Tally) -> dict[str, Any] | None:
+def _unknown(store: Store, counts: Tally) -> dict[str, Any] | None:
     if store.packed_known is None:
         return None
-    windows = tally.windows_with.sum(axis=1)
-    missing = windows * len(store.tasks) - tally.known.sum(axis=1)
+    windows = counts.windows_with.sum(axis=1)
+    missing = windows * len(store.tasks) - counts.known.sum(axis=1)
     return {
         "labels": int(missing.sum()),
         "share": _share(int(missing.sum()), len(store) * len(store.tasks)),
         "splits": dict(zip(SPLITS, missing.tolist(), strict=True)),
-        "tasks": int((tally.known.sum(axis=0) < len(store)).sum()),
+        "tasks": int((counts.known.sum(axis=0) < len(store)).sum()),
     }
 
 
@@ -259,45 +281,3 @@ def _share(part: int, whole: int) -> float | None:
 
 def _shares(part: Counts, whole: Counts) -> list[float | None]:
     return [_share(int(p), int(w)) for p, w in zip(part, whole, strict=True)]
-
-
-def explore_text(stats: Mapping[str, Any]) -> str:
-    """A summary of the statistics for the terminal, a dozen lines at most.
-
-    Args:
-        stats: What `explore` returned.
-    """
-    about = stats["store"]
-    shares = [share for share in stats["frequency"]["all"] if share is not None]
-    bases = " ".join(f"{base} {_percent(share)}" for base, share in stats["bases"]["shares"].items())
-    lines = [
-        f"{about['name']}: {about['windows']:,} windows of {about['window']:,} bp, {about['tasks']:,} tasks",
-        f"bases: {about['bases']:,} ({bases})",
-        f"{'split':<7}{'windows':>12}{'positives':>14}{'of labels':>11}{'no positive':>13}",
-    ]
-    for split in SPLITS:
-        row = stats["splits"][split]
-        lines.append(
-            f"{split:<7}{row['windows']:>12,}{row['positives']:>14,}"
-            f"{_percent(row['positive_share']):>11}{_percent(row['all_negative_share']):>13}"
-        )
-    if shares:
-        low, middle, high = (_percent(float(share)) for share in np.quantile(shares, [0, 0.5, 1]))
-        lines.append(f"tasks: median {middle} positive ({low} to {high}), {stats['under_5_percent']['all']} under 5%")
-    for split, lacking in stats["no_positive"].items():
-        if lacking and split != "all" and stats["splits"][split]["windows"]:
-            lines.append(f"no positive in {split}: {_some(lacking)}")
-    if stats["unknown"]:
-        lines.append(f"unknown labels: {stats['unknown']['labels']:,} ({_percent(stats['unknown']['share'])})")
-    return "\n".join(lines)
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{len(names)} tasks ({', '.join(names[:most])}{more})"
-
-
-def _percent(share: float | None) -> str:
-    if share is None:
-        return "-"
-    return "0%" if share == 0 else f"{share:.2%}" if share < 0.1 else f"{share:.1%}"

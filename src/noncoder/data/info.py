@@ -24,6 +24,7 @@ class StoreInfo:
         tasks: The columns of the labels.
         label_rule: How a label was decided, e.g. "overlap:0.5" or "summit".
         genome: Name of the genome.
+        split_rule: How the splits were made, e.g. "regions: valid VII; test IV".
         sources: Name and SHA-256 of each file that it was made from.
         dropped: What was left out: "what", "count" and "why".
         notes: What else a reader should know, a sentence each.
@@ -39,6 +40,7 @@ class StoreInfo:
     dropped: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     version: str = ""
+    split_rule: str = ""
     format_version: int = field(default=FORMAT_VERSION)
 
     def to_dict(self) -> dict[str, Any]:

@@ -17,14 +17,14 @@ from noncoder.config import BuildConfig
 from noncoder.data.bed import Peaks, find_peak_files, read_aliases, read_bed, read_task_sheet, sha256
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.labels import Bins, overlapped_bins, positive_bins
+from noncoder.data.splitting import DROPPED, Regions, read_regions, split_bins
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError
 from noncoder.sequence.builds import fitting_builds, identify_build
-from noncoder.sequence.genome import Genome, Interval, head, match_names
+from noncoder.sequence.genome import Genome, head, match_names
 
-_TRAIN, _VALID, _TEST = 0, 1, 2
 # Bins whose labels are in memory at once, packed; at 919 tasks 8 MB.
 _BLOCK = 1 << 16
 _READERS = 2
@@ -53,9 +53,9 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
         # Nothing holds the peaks but the step that needs them: with DeepSEA's 919 tasks they are gigabytes.
         labelled = _label(config, placing.place(_read_peaks(paths, config)), genome.lengths, placing.excluded())
         kept_tasks = placing.select_tasks(tasks, labelled)
-        splits = placing.splits()
+        regions = read_regions(config, genome.lengths, placing.aliases)
         with StoreWriter(path, len(kept_tasks), force) as writer:
-            _write(writer, genome, config, labelled, kept_tasks, splits, placing)
+            split_rule = _write(writer, genome, config, labelled, kept_tasks, regions, placing)
             sources = [config.genome, *paths, *([config.tasks] if config.tasks else []), *config.exclude]
             writer.finish(
                 StoreInfo(
@@ -63,6 +63,7 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
                     bin=config.bin,
                     tasks=tuple(tasks[i] for i in kept_tasks),
                     label_rule=config.label,
+                    split_rule=split_rule,
                     genome=config.genome.name.split(".fa")[0],
                     sources=tuple({"name": p.name, "sha256": sha256(p)} for p in sources),
                     dropped=tuple(placing.dropped),
@@ -248,29 +249,6 @@ class _Placing:
             )
         return kept
 
-    def splits(self) -> dict[str, list[tuple[int, Interval]]]:
-        """Validation and test regions by contig."""
-        regions: dict[str, list[tuple[int, Interval]]] = {}
-        for split, texts in ((_VALID, self.config.valid), (_TEST, self.config.test)):
-            for text in texts:
-                name = text if ":" not in text or text in self.lengths else Interval.parse(text).chrom
-                found = match_names([name], list(self.lengths), self.aliases).get(name)
-                if found is None:
-                    raise InputError(
-                        f"the {'valid' if split == _VALID else 'test'} split names {name!r}",
-                        expected=f"a contig of the genome: {head(self.lengths)}",
-                    )
-                whole = Interval(found, 0, self.lengths[found])
-                part = whole if name == text else Interval.parse(text)
-                region = Interval(found, part.start, part.end)
-                if not region.overlaps(whole):
-                    raise InputError(f"{text} lies past the end of {found}", expected=f"at most {len(whole):,}")
-                for other, earlier in regions.get(found, ()):
-                    if other != split and earlier.overlaps(region):
-                        raise InputError(f"{text} is both in the valid and the test split", expected="one split")
-                regions.setdefault(found, []).append((split, region))
-        return regions
-
 
 def _label(
     config: BuildConfig,
@@ -313,22 +291,28 @@ def _write(
     config: BuildConfig,
     contigs: Mapping[str, _Contig],
     kept_tasks: Sequence[int],
-    splits: Mapping[str, Sequence[tuple[int, Interval]]],
+    regions: Regions,
     placing: _Placing,
-) -> None:
+) -> str:
+    """Writes contigs and windows; returns how they were split."""
     columns = {task: column for column, task in enumerate(kept_tasks)}
-    group = _group_tasks(config, genome, placing, kept_tasks)
-    listed = placing.listed()
-    n_excluded = n_unlabelled = 0
+    group, listed = _group_tasks(config, genome, placing, kept_tasks), placing.listed()
+    kept_bins = {
+        name: listed[name] & ~contig.excluded if listed else _kept_bins(config, contig, columns, group)
+        for name, contig in contigs.items()
+    }
+    splits = split_bins(config, genome, kept_bins, regions)
+    n_excluded = n_unlabelled = n_cut = 0
     n_split = np.zeros(len(SPLITS), dtype=np.int64)
     for name, contig in tqdm(contigs.items(), "writing windows", unit="contig", delay=2, disable=None):
-        kept = listed[name] & ~contig.excluded if listed else _kept_bins(config, contig, columns, group)
+        kept, split = kept_bins[name], splits.of[name]
         n_excluded += int(contig.excluded.sum())
         n_unlabelled += int((~contig.excluded).sum()) - int(kept.sum())
+        n_cut += int((kept & (split == DROPPED)).sum())
+        kept = kept & (split != DROPPED)
         if not kept.any():
             continue
         offset = writer.add_contig(name, genome.contig(name))
-        split = _split_of_bins(contig.n_bins, config.bin, splits.get(name, ()))
         n_split += np.bincount(split[kept], minlength=len(SPLITS))
         for at in range(0, contig.n_bins, _BLOCK):
             stop = min(at + _BLOCK, contig.n_bins)
@@ -348,6 +332,8 @@ def _write(
     placing.drop("bins", tails, "the last of a contig, narrower than a bin")
     placing.drop("bins", n_excluded, "overlap an excluded region")
     placing.drop("bins", n_unlabelled, f"not kept by --keep {config.keep}")
+    placing.drop("bins", n_cut, "their window reaches into sequence of another split")
+    return splits.rule
 
 
 def _packed_labels(contig: _Contig, columns: Mapping[int, int], start: int, stop: int) -> NDArray[np.uint8]:
@@ -391,12 +377,3 @@ def _kept_bins(config: BuildConfig, contig: _Contig, columns: Mapping[int, int],
         for task in group & contig.any_bins.keys():
             kept[contig.any_bins[task]] = True
     return kept & ~contig.excluded
-
-
-def _split_of_bins(n_bins: int, bin: int, regions: Sequence[tuple[int, Interval]]) -> NDArray[np.uint8]:
-    """A bin is in the split of the region that holds its middle base."""
-    split = np.full(n_bins, _TRAIN, dtype=np.uint8)
-    middle = np.arange(n_bins) * bin + bin // 2
-    for which, region in regions:
-        split[(middle >= region.start) & (middle < region.end)] = which
-    return split

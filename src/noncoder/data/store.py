@@ -227,6 +227,7 @@ class Store:
             "window": self.window,
             "bin": self.bin,
             "label_rule": self.info.label_rule,
+            "split_rule": self.info.split_rule,
             "genome": self.info.genome,
             "groups": groups,
             "unknown_labels": self.packed_known is not None,

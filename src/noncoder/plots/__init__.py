@@ -1,6 +1,15 @@
 """Arrays to figures, in one restrained style; nothing here knows of stores or runs, or touches pyplot's state."""
 
-from noncoder.plots.data import plot_balance, plot_bases, plot_chromosomes, plot_frequency, plot_labels, plot_positives
+from noncoder.plots.data import (
+    plot_balance,
+    plot_bases,
+    plot_chromosomes,
+    plot_frequency,
+    plot_gc,
+    plot_labels,
+    plot_positives,
+)
+from noncoder.plots.matrices import plot_cooccurrence, plot_task_chromosomes
 from noncoder.plots.results import (
     plot_auroc_by_positives,
     plot_distribution,
@@ -18,12 +27,15 @@ __all__ = [
     "plot_balance",
     "plot_bases",
     "plot_chromosomes",
+    "plot_cooccurrence",
     "plot_distribution",
     "plot_frequency",
+    "plot_gc",
     "plot_labels",
     "plot_positives",
     "plot_precision_recall",
     "plot_roc",
+    "plot_task_chromosomes",
     "plot_throughput",
     "plot_training",
     "save_figure",

@@ -186,3 +186,30 @@ def plot_chromosomes(names: Sequence[str], windows: Mapping[str, ArrayLike]) -> 
     axes.grid(axis="x", visible=False)
     add_legend(axes, [*windows])
     return figure
+
+
+@mpl.rc_context(STYLE)
+def plot_gc(edges: ArrayLike, windows: Mapping[str, ArrayLike]) -> Figure:
+    """The GC content of the windows of each split, as a share of that split's windows.
+
+    Args:
+        edges: GC content, (n + 1,), increasing.
+        windows: Counts (n,) of each split.
+    """
+    figure, (axes,) = make_panels(1, 1, width=5.6, height=3.2)
+    at, top = np.asarray(edges), 0.0
+    total = np.sum([np.asarray(counts) for counts in windows.values()], axis=0)
+    # The few windows of extreme GC, one in a thousand, would squeeze all others.
+    filled = np.flatnonzero(total > total.sum() / 1000)
+    for (split, counts), colour in zip(windows.items(), (GREY, *PALETTE[1::-1]), strict=False):
+        share = np.asarray(counts) / max(1, np.sum(counts))
+        axes.stairs(share, at, color=colour, label=split, linewidth=1.4)
+        top = max(top, float(share.max(initial=0)))
+    if filled.size:
+        axes.set_xlim(at[max(0, filled[0] - 1)], at[min(at.size - 1, filled[-1] + 2)])
+    axes.set(xlabel="GC content of a window", ylabel="share of the split", ylim=(0, 1.08 * max(top, 1e-9)))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(axis="x", visible=False)
+    add_legend(axes, [*windows])
+    return figure

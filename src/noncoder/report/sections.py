@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ def data_section(stats: Mapping[str, Any] | None) -> dict[str, Any] | None:
             [row["name"] for row in chromosomes],
             {split: [row["splits"][split] for row in chromosomes] for split in present},
         )
+    figures |= _figures_of_windows(stats, present)
     frequency = [share for share in stats["frequency"]["all"] if share is not None]
     return {
         "stats": stats,
@@ -53,8 +55,30 @@ def data_section(stats: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "figures": _svgs(figures, "data"),
         "range": [min(positives[shown], default=0), max(positives[shown], default=0)],
         "median_frequency": float(np.median(frequency)) if frequency else None,
+        "leaking": any(stats["leakage"]["splits"][split]["any"] for split in present) if "leakage" in stats else None,
         "shared_chromosomes": sum(sum(count > 0 for count in row["splits"].values()) > 1 for row in chromosomes),
     }
+
+
+def _figures_of_windows(stats: Mapping[str, Any], present: Sequence[str]) -> dict[str, Figure]:
+    """What statistics of earlier versions lack."""
+    figures = {}
+    together, made_of = stats.get("cooccurrence"), stats.get("composition")
+    order = together["order"] if together else list(range(len(stats["tasks"])))
+    if together and len(order) > 1:
+        cells = np.frombuffer(base64.b64decode(together["heatmap"]), dtype=np.uint8) / 255
+        groups = [stats["groups_of_tasks"][i] for i in order]
+        figures["cooccurrence"] = plots.plot_cooccurrence(cells.reshape(2 * [together["cells"]]), groups)
+    if made_of:
+        figures["gc"] = plots.plot_gc(made_of["gc_edges"], {split: made_of[split]["gc_histogram"] for split in present})
+    rows = [row for row in stats["chromosomes"] if "positives_of_tasks" in row]
+    if len(rows) > 1 and not stats["other_chromosomes"]["contigs"]:
+        figures["tasks"] = plots.plot_task_chromosomes(
+            [row["name"] for row in rows],
+            np.array([row["positives_of_tasks"] for row in rows])[:, order],
+            [row["windows"] for row in rows],
+        )
+    return figures
 
 
 def training_section(folder: Path, summary: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -176,6 +200,9 @@ _LABELS = {
     "labels": "histogram of the positive labels of a window",
     "bases": "share of each base",
     "chromosomes": "windows on each chromosome by split",
+    "gc": "GC content of the windows of each split",
+    "cooccurrence": "heat map of which tasks are positive together",
+    "tasks": "heat map of positives of each task by chromosome",
     "step": "loss, AUROC and average precision against steps",
     "seconds": "loss, AUROC and average precision against time",
     "speed": "windows a second over time",
