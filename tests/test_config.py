@@ -92,7 +92,7 @@ class TestValidate:
             (
                 BuildConfig,
                 {**BUILD, "keep": "group:"},
-                "keep: should be 'all', 'labelled' or 'group:NAME', not 'group:'",
+                "keep: should be 'all', 'labelled', 'group:NAME' or 'bed:FILE', not 'group:'",
             ),
             (BuildConfig, {**BUILD, "keep": "labeled"}, "keep: should be"),
             (BuildConfig, {**BUILD, "outside": "clip"}, "outside: input should be 'error' or 'drop'"),
@@ -110,7 +110,7 @@ class TestValidate:
             (RunConfig, {"run": "r", "train": 3}, "train: "),
             (RunConfig, {"run": "r", "train": [1]}, "train: "),
             (RunConfig, {"run": "r", 7: 1}, "7: keys should be strings"),
-            (DataConfig, {"build": BUILD, "simulate": {}}, "give at most one of build, pack and simulate"),
+            (DataConfig, {"build": BUILD, "simulate": {}}, "give at most one of build, pack, deepsea and simulate"),
         ],
     )
     def test_wrong_values(self, section: type[Section], values: dict[str, Any], told: str) -> None:

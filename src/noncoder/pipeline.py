@@ -21,7 +21,6 @@ from noncoder.files import locked, read_json, write_bytes, write_json
 from noncoder.models import check_model
 from noncoder.predictor import Predictor, Strands, load
 from noncoder.report import write_report
-from noncoder.train.fit import train
 from noncoder.train.run import is_trained, read_run
 
 
@@ -51,6 +50,8 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
     if not force and is_trained(config, store):
         _say("train", "done before, skipped")
     else:
+        from noncoder.train import train  # with Lightning, which a finished run can do without
+
         summary = train(config, force)
         _say(
             "train",

@@ -1,6 +1,22 @@
-"""Training: the only place that knows Lightning."""
+"""Training: the only place that knows Lightning.
 
-from noncoder.train.fit import train
+`train` is imported at first use: who evaluates or predicts has no need of Lightning, which takes seconds to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from noncoder.train.run import RunFolder
 
+if TYPE_CHECKING:
+    from noncoder.train.fit import train
+
 __all__ = ["RunFolder", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "train":
+        return import_module("noncoder.train.fit").train
+    raise AttributeError(f"module 'noncoder.train' has no attribute {name!r}")
