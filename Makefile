@@ -39,7 +39,7 @@ lint: .venv/installed-dev
 
 test: lint
 	@echo "==> tests (make long runs those that take minutes)"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 long: .venv/installed-dev
 	$(BIN)/python -m pytest -m long

@@ -50,7 +50,7 @@ class TestPackTable:
             frame.write_parquet(path)
         else:
             text = frame.write_csv(separator="\t" if kind == "tsv" else ",")
-            path.write_bytes(gzip.compress(text.encode()) if kind.endswith("gz") else text.encode())
+            path.write_bytes(gzip.compress(text.encode(), mtime=0) if kind.endswith("gz") else text.encode())
         store = pack_table(PackConfig(table=path, split_column="split"), tmp_path / "s.zarr")
         store.check()
         assert [task.name for task in store.tasks] == ["a", "b"]
@@ -139,7 +139,7 @@ class TestBadTable:
             ("sequence,y\nACGT,1\n", {"valid_fraction": 0.5, "test_fraction": 0.5}, InputError, "leave nothing"),
             (b"PAR1 is this PAR1", {}, InputError, "t.csv is no table"),
             (bytes(range(256)) * 20, {}, InputError, "t.csv is no table"),
-            (gzip.compress(b"sequence,y\nACGT,1\n" * 99)[:-9], {}, InputError, "t.csv is cut off or damaged"),
+            (gzip.compress(b"sequence,y\nACGT,1\n" * 99, mtime=0)[:-9], {}, InputError, "t.csv is cut off or damaged"),
         ],
     )  # fmt: skip
     def test_refused(
