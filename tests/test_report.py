@@ -389,7 +389,7 @@ class TestExploration:
         found = stats_of_windows()
         found["leakage"]["splits"]["test"]["any"] = 0
         page = Page(write_exploration(found, tmp_path / "e.html"))
-        assert "No window overlaps, equals or nearly equals one of another split." in page.words
+        assert "No window that could be judged overlaps, equals or nearly equals one of another split." in page.words
         assert "II:100-1100" not in page.words
 
     def test_is_called_after_the_store(self, tmp_path: Path) -> None:

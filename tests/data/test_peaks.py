@@ -228,7 +228,8 @@ class TestKeep:
         assert store.read_labels(store.indices()).tolist() == [[0, 0], [0, 1], [0, 0]]
 
     @pytest.mark.parametrize(
-        ("rows", "found"), [([("chr1", 100, 300)], "100-300"), ([("chr1", 0, 400)], "0-400"), ([("x", 0, 200)], "x")]
+        ("rows", "found"),
+        [([("chr1", 100, 300)], "chr1:100-300"), ([("chr1", 0, 400)], "chr1:0-400"), ([("x", 0, 200)], "x")],
     )
     def test_listed_bins_that_are_none(
         self, tmp_path: Path, genome_fasta: Path, rows: list[tuple[object, ...]], found: str
@@ -237,10 +238,23 @@ class TestKeep:
         error = refused(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep=f"bed:{listed}")
         assert error.found.endswith(f"lists {found}")
 
-    def test_listed_bins_past_the_end_are_counted(self, tmp_path: Path, genome_fasta: Path) -> None:
-        listed = write_peaks(tmp_path / "bins.bed", [("chr1", 0, 200), ("chr1", 10**9, 10**9 + 200)])
-        store = build(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep=f"bed:{listed}")
-        assert dropped(store)["listed bins: bins.bed: the genome does not reach there"] == 1
+    def test_listed_bins_that_the_genome_lacks(self, tmp_path: Path, genome_fasta: Path) -> None:
+        rows = [("chr1", 0, 200), ("chr1", 10**9, 10**9 + 200), ("chrZ", 0, 200)]
+        listed = write_peaks(tmp_path / "bins.bed", rows)
+        error = refused(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep=f"bed:{listed}")
+        assert "chr1:1000000000-1000000200 lies outside its chromosome" in error.found
+        store = build(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep=f"bed:{listed}", outside="drop")
+        assert kept(store) == [("chr1", 0)]
+        assert dropped(store)["listed bins: reach past the end of their chromosome"] == 1
+        assert dropped(store)["listed bins: on chrZ, which the genome lacks"] == 1
+
+    def test_listed_bins_of_a_chromosome_without_peaks(self, tmp_path: Path, genome_fasta: Path) -> None:
+        listed = write_peaks(tmp_path / "bins.bed", [("chr1", 200, 400), ("chr3", 0, 200), ("chr3", 400, 600)])
+        options: dict[str, Any] = {"keep": f"bed:{listed}", "test": ("chr3",)}
+        store = build(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), **options)
+        assert kept(store) == [("chr1", 200), ("chr3", 0), ("chr3", 400)]
+        assert store.indices("test").size == 2
+        assert store.info.sources[-1]["name"] == "bins.bed"
 
     def test_a_group_that_is_none(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep="group:DNase")

@@ -55,7 +55,8 @@ class BuildConfig(Section):
     a peak's summit (else its midpoint) lies in it."""
     keep: KeepRule = "labelled"
     """Which bins are kept: `labelled`, those positive for a task; `group:NAME`, those that a peak of a task of that
-    group overlaps (DeepSEA's rule, with TF); `all`, every bin of every chromosome that has a peak."""
+    group overlaps (DeepSEA's rule, with TF); `bed:FILE`, those that the file lists, each as a line of its own; `all`,
+    every bin of every chromosome that has a peak."""
     exclude: tuple[Path, ...] = ()
     """BED files of regions; a bin that overlaps one is left out."""
     min_positives: int = Field(0, ge=0)
@@ -126,7 +127,7 @@ class DeepSeaConfig(Section):
     folder: Path
     """Folder of DeepSEA's bundle: train.mat, valid.mat and test.mat."""
     splits: tuple[Literal["train", "valid", "test"], ...] = ("train", "valid", "test")
-    """Which of the bundle's files."""
+    """Which of the bundle's files, separated by commas on the command line."""
     tasks: Path | None = None
     """Task sheet of the bundle: TSV with the column name, and any of group, cell, assay, treatment. By default the 919
     tasks of DeepSEA."""

@@ -60,7 +60,10 @@ def _sequence(stats: Mapping[str, Any]) -> list[str]:
             f"more than half: {made_of['all']['half_n']:,}"
         )
     if len(present) > 1 and not any(leaking[split]["any"] for split in present):
-        lines.append("no window overlaps, equals or nearly equals one of another split")
+        lines.append("no window overlaps, equals or nearly equals one of another split, as far as that can be judged")
+    unjudged = sum(leaking[split]["not_judged"] for split in present)
+    if len(present) > 1 and unjudged:
+        lines.append(f"windows too short, or with too much N, for the search of near-duplicates: {unjudged:,}")
     for split in present:
         row = leaking[split]
         if row["any"]:

@@ -51,12 +51,16 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
     with Genome(config.genome) as genome:
         placing = _Placing(config, genome.lengths, read_aliases(config.aliases) if config.aliases else {})
         # Nothing holds the peaks but the step that needs them: with DeepSEA's 919 tasks they are gigabytes.
-        labelled = _label(config, placing.place(_read_peaks(paths, config)), genome.lengths, placing.excluded())
+        placed = placing.place(_read_peaks(paths, config))
+        listed = placing.listed()
+        labelled = _label(config, placed, genome.lengths, placing.excluded(), listed)
+        del placed
         kept_tasks = placing.select_tasks(tasks, labelled)
         regions = read_regions(config, genome.lengths, placing.aliases)
         with StoreWriter(path, len(kept_tasks), force) as writer:
-            split_rule = _write(writer, genome, config, labelled, kept_tasks, regions, placing)
-            sources = [config.genome, *paths, *([config.tasks] if config.tasks else []), *config.exclude]
+            split_rule = _write(writer, genome, config, labelled, kept_tasks, regions, placing, listed)
+            lists = [Path(config.keep.partition(":")[2])] if listed else []
+            sources = [config.genome, *paths, *([config.tasks] if config.tasks else []), *config.exclude, *lists]
             writer.finish(
                 StoreInfo(
                     window=config.window,
@@ -217,20 +221,31 @@ class _Placing:
         found = match_names(bins.chroms, list(self.lengths), self.aliases)
         wrong = np.flatnonzero((bins.start % bin != 0) | (bins.end - bins.start != bin))
         if wrong.size or not found:
-            what = f"{bins.start[wrong[0]]}-{bins.end[wrong[0]]}" if wrong.size else head(bins.chroms) or "no bin"
+            at = wrong[0] if wrong.size else 0
+            what = f"{bins.chroms[bins.chrom[at]]}:{bins.start[at]}-{bins.end[at]}" if wrong.size else head(bins.chroms)
             raise InputError(
-                f"{path} lists {what}",
+                f"{path} lists {what or 'no bin'}",
                 expected=f"bins of {bin} bp, whose starts are multiples of it, on the genome's contigs: "
                 f"{head(self.lengths)}",
             )
-        masks = {name: np.zeros(length // bin, dtype=bool) for name, length in self.lengths.items()}
-        lost = 0
+        masks: dict[str, NDArray[np.bool_]] = {}
+        lost = outside = 0
         for i, name in enumerate(bins.chroms):
-            at = bins.start[bins.chrom == i] // bin
-            mask = masks.get(found.get(name, ""), np.zeros(0, dtype=bool))
-            mask[at[at < mask.size]] = True
-            lost += int((at >= mask.size).sum())
-        self.drop("listed bins", lost, f"{path.name}: the genome does not reach there")
+            rows = np.flatnonzero(bins.chrom == i)
+            if name not in found:
+                lost += rows.size
+                continue
+            contig = found[name]
+            mask = masks.setdefault(contig, np.zeros(self.lengths[contig] // bin, dtype=bool))
+            at = bins.start[rows] // bin
+            inside = at < mask.size
+            if not inside.all() and self.config.outside == "error":
+                raise self._outside(bins, int(rows[~inside][0]), contig)
+            outside += int((~inside).sum())
+            mask[at[inside]] = True
+        missing = head([name for name in bins.chroms if name not in found])
+        self.drop("listed bins", lost, f"on {missing}, which the genome lacks")
+        self.drop("listed bins", outside, "reach past the end of their chromosome")
         return masks
 
     def select_tasks(self, tasks: Sequence[Task], contigs: Mapping[str, _Contig]) -> list[int]:
@@ -255,11 +270,12 @@ def _label(
     placed: Sequence[Mapping[str, _OnContig]],
     lengths: Mapping[str, int],
     excluded: Mapping[str, NDArray[np.bool_]],
+    listed: Mapping[str, NDArray[np.bool_]],
 ) -> dict[str, _Contig]:
-    """The positive bins of every task on every contig that has a peak."""
+    """The positive bins of every task on every contig that has a peak or a listed bin."""
     contigs: dict[str, _Contig] = {}
     touching = config.keep.startswith("group:")
-    named = [name for name in lengths if any(name in by_contig for by_contig in placed)]
+    named = [name for name in lengths if name in listed or any(name in by_contig for by_contig in placed)]
     for name in tqdm(named, "labelling bins", unit="contig", delay=2, disable=None):
         n_bins = lengths[name] // config.bin
         bins, n_labelling, any_bins = {}, np.zeros(len(placed), dtype=np.int64), {}
@@ -293,14 +309,15 @@ def _write(
     kept_tasks: Sequence[int],
     regions: Regions,
     placing: _Placing,
+    listed: Mapping[str, NDArray[np.bool_]],
 ) -> str:
     """Writes contigs and windows; returns how they were split."""
     columns = {task: column for column, task in enumerate(kept_tasks)}
-    group, listed = _group_tasks(config, genome, placing, kept_tasks), placing.listed()
-    kept_bins = {
-        name: listed[name] & ~contig.excluded if listed else _kept_bins(config, contig, columns, group)
-        for name, contig in contigs.items()
-    }
+    group = _group_tasks(config, genome, placing, kept_tasks)
+    kept_bins = {name: _kept_bins(config, contig, columns, group) for name, contig in contigs.items()}
+    for name, contig in contigs.items() if listed else ():
+        none = np.zeros(contig.n_bins, dtype=bool)
+        kept_bins[name] = listed.get(name, none) & ~contig.excluded
     splits = split_bins(config, genome, kept_bins, regions)
     n_excluded = n_unlabelled = n_cut = 0
     n_split = np.zeros(len(SPLITS), dtype=np.int64)

@@ -20,6 +20,7 @@ from noncoder.data.deepsea.tasks import deepsea_tasks
 from noncoder.data.info import SPLITS
 from noncoder.data.store import Store, open_store
 from noncoder.errors import InputError, NoncoderError, StoreError
+from noncoder.files import locked
 from tests.conftest import small_store
 from tests.data.deepsea.made import both_strands, cut_windows, write_bundle
 
@@ -274,6 +275,18 @@ pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.a
         monkeypatch.setattr(parts.Part, "write", counted)
         return made
 
+    def test_a_second_run_leaves_the_first_one_alone(
+        self, tmp_path: Path, folder: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(parts, "_SLAB", 50)
+        out, work = tmp_path / "s.zarr", tmp_path / ".s.zarr.packing"
+        self._interrupt(folder, sheet, out, monkeypatch)
+        before = sorted(path.name for path in work.iterdir())
+        with locked(work), pytest.raises(InputError, match="another process is working"):
+            pack(folder, sheet, out)
+        assert sorted(path.name for path in work.iterdir()) == before
+        pack(folder, sheet, out)
+
 
 class TestBadInput:
     def fails(
@@ -323,7 +336,22 @@ class TestBadInput:
             file["trainxdata"] = values
 
         self.change(folder, edit)
-        self.fails(folder, sheet, "expected: trainxdata and traindata, of type uint8")
+        self.fails(
+            folder, sheet, r"trainxdata: float32 \(60, 4, 800\)(.|\n)*expected: trainxdata and traindata, of type uint8"
+        )
+
+    def test_wrong_types_in_version_5(self, folder: Path, sheet: Path) -> None:
+        arrays = scipy.io.loadmat(folder / "valid.mat")
+        wanted = {"validxdata": arrays["validxdata"], "validdata": arrays["validdata"].astype(np.float64)}
+        scipy.io.savemat(folder / "valid.mat", wanted)
+        self.fails(folder, sheet, r"validdata: double \(11, 60\)")
+
+    def test_a_file_in_place_of_a_folder(self, folder: Path, sheet: Path) -> None:
+        with pytest.raises(InputError, match="is no folder"):
+            pack(folder / "train.mat", sheet, folder.parent / "s.zarr")
+        store = pack(folder, sheet, folder.parent / "s.zarr")
+        with pytest.raises(InputError, match="is no folder"):
+            unpack_deepsea(store, folder / "train.mat")
 
     def test_wrong_shapes(self, folder: Path, sheet: Path) -> None:
         def edit(file: h5py.File) -> None:

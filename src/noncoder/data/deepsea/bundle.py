@@ -63,6 +63,8 @@ def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -
         StoreError: What was written does not read back as what was read.
     """
     path = Path(path)
+    if not config.folder.is_dir():
+        raise InputError(f"{config.folder} is no folder", expected="the folder of train.mat, valid.mat and test.mat")
     files = [config.folder / f"{split}.mat" for split in config.splits]
     for file in files:
         if not file.is_file():
@@ -72,21 +74,23 @@ def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -
             )  # fmt: skip
     check_target(path, force)  # before hours of reading, not after
     work = path.with_name(f".{path.name}.packing")
-    try:
-        with locked(work):
+    # Whoever finds the folder taken leaves it alone; only its owner clears it away.
+    with locked(work, mend="wait for it: it makes the same store"):
+        try:
             _begin(work, config, files)
             with _hashing(files) as digests:
                 sources = [read_source(config, split, work) for split in config.splits]
                 store = _assemble(config, path, force, sources, digests)
-    except OSError as error:
+        except OSError as error:
+            shutil.rmtree(work, ignore_errors=True)
+            raise unwritable(path, error) from error
+        except NoncoderError:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        except KeyboardInterrupt:
+            told = "what was read is kept beside the store; the same command goes on from there"
+            raise KeyboardInterrupt(told) from None
         shutil.rmtree(work, ignore_errors=True)
-        raise unwritable(path, error) from error
-    except NoncoderError:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("what was read is kept beside the store; the same command goes on from there") from None
-    shutil.rmtree(work, ignore_errors=True)
     return store
 
 
@@ -250,6 +254,8 @@ def unpack_deepsea(store: Store, folder: str | Path, force: bool = False) -> lis
         InputError: A file is there already, cannot be written, or the store has labels that are unknown.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is no folder", mend="give the name of one; it is made if it is not there")
     if store.packed_known is not None:
         raise InputError(f"{store.path} has unknown labels", expected="0 or 1, all that DeepSEA's layout can say")
     splits = [split for split in SPLITS if store.indices(split).size]

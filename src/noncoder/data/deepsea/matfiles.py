@@ -88,7 +88,11 @@ class _FlatArray:
         *planes, n = self.shape
         slab = np.empty((int(np.prod(planes, dtype=np.int64)), stop - start), dtype=np.uint8)
         for i, row in enumerate(slab):
-            if os.preadv(self.file.fileno(), [row.data], self.offset + i * n + start) != row.size:
+            try:
+                found = os.preadv(self.file.fileno(), [row.data], self.offset + i * n + start)
+            except OSError as error:
+                raise damaged(self.path, f"it cannot be read: {error.strerror or error}") from error
+            if found != row.size:
                 raise damaged(self.path, "it ends before its arrays do")
         return slab.reshape(*planes, stop - start)
 
@@ -115,9 +119,20 @@ def open_mat(path: Path, scratch: Path) -> Iterator[dict[str, MatArray]]:
         if h5py.is_hdf5(path) or file.read(10) == b"MATLAB 7.3":
             with _open_hdf(path) as hdf:
                 sets = {name: item for name, item in hdf.items() if isinstance(item, h5py.Dataset)}
-                yield {name: _HdfArray(path, item) for name, item in sets.items() if item.dtype.itemsize == 1}
+                yield {name: _HdfArray(path, item) for name, item in sets.items() if item.dtype in (np.uint8, bool)}
         else:
             yield _read_5(path, file, scratch, stack)
+
+
+def describe_mat(path: Path) -> dict[str, str]:
+    """Type and shape of every array in a .mat file, axes as they lie in the file, for a message."""
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "r") as hdf:
+            sets = {name: item for name, item in hdf.items() if isinstance(item, h5py.Dataset)}
+            return {name: f"{item.dtype} {tuple(item.shape)}" for name, item in sets.items()}
+    from scipy.io import whosmat
+
+    return {name: f"{kind} {tuple(reversed(shape))}" for name, shape, kind in whosmat(str(path))}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from noncoder.config import DeepSeaConfig
-from noncoder.data.deepsea.matfiles import MatArray, open_mat
+from noncoder.data.deepsea.matfiles import MatArray, describe_mat, open_mat
 from noncoder.data.deepsea.stitching import find_shifts, new_bases
 from noncoder.errors import InputError
 from noncoder.files import write_bytes
@@ -133,10 +133,10 @@ def read_source(config: DeepSeaConfig, split: str, work: Path) -> Source:
 
 def _arrays_of(path: Path, split: str, arrays: dict[str, MatArray], config: DeepSeaConfig) -> tuple[MatArray, MatArray]:
     names = (f"{split}xdata", f"{split}data")
-    found = {name: array.shape for name, array in arrays.items()}
     if not set(names) <= set(arrays):
         raise InputError(
-            f"{path} holds the byte arrays {found or 'none'}", expected=f"{names[0]} and {names[1]}, of type uint8",
+            f"{path} holds {', '.join(f'{name}: {what}' for name, what in describe_mat(path).items()) or 'no array'}",
+            expected=f"{names[0]} and {names[1]}, of type uint8",
             mend="check that it is the file of that split, as DeepSEA's authors made it",
         )  # fmt: skip
     x, y = (arrays[name] for name in names)
