@@ -24,7 +24,8 @@ def leakage(store: Store, layout: Layout, composition: Composition, near: float 
     """Counts the windows of each split that a window of another split gives away.
 
     - `overlapping`: it shares stored bases with a window of the other split.
-    - `duplicates`: a window of the other split has the same sequence, or its reverse complement. Windows of which more
+    - `duplicates`: a window of the other split has the same sequence, or its reverse complement. What lies outside of
+      the contig counts as N, so a sequence that does not fill its window has to lie in it alike. Windows of which more
       than half is N are left out.
     - `near_duplicates`: see `noncoder.data.similarity`; exact duplicates at other places are among them, windows that
       overlap are not.
