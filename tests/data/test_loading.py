@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from torch import Tensor
 
-from noncoder.data.loading import Batch, Batches, one_hot, reverse_strand
+from noncoder.data.loading import Batch, Batches, DeviceWindows, Draws, Share, one_hot, reverse_strand
 from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.sequence.encoding import N_CODE, decode, encode, reverse_complement
@@ -39,14 +40,14 @@ def one_contig(tmp_path_factory: pytest.TempPathFactory, text: str) -> Store:
 
 
 def same(one: Batch, other: Batch) -> bool:
-    return all(
+    return one.whole == other.whole and all(
         (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(one[:3], other[:3], strict=True)
     )
 
 
 def training(store: Store, seed: int = 0, batch_size: int = 7, shift: int = 2) -> Batches:
-    return Batches(store, store.indices(), batch_size, seed, shuffle=True, random_strand=True, shift=shift)
+    return Batches(store, store.indices(), batch_size, Draws(seed, shuffle=True, random_strand=True, shift=shift))
 
 
 class TestBatches:
@@ -67,7 +68,7 @@ class TestBatches:
     @LAW
     @given(st.integers(1, 70), st.integers(0, 2**32 - 1))
     def test_every_window_once_a_pass(self, store: Store, batch_size: int, seed: int) -> None:
-        batches = Batches(store, np.arange(60), batch_size, seed, shuffle=True)
+        batches = Batches(store, np.arange(60), batch_size, Draws(seed, shuffle=True))
         assert len(batches) == -(-60 // batch_size)
         for _ in range(2):
             read = list(batches)
@@ -129,7 +130,7 @@ class TestBatches:
         assert all(same(a, b) for a, b in zip(resumed, later, strict=True))
 
     def test_both_strands_are_drawn(self, one_contig: Store) -> None:
-        batches = Batches(one_contig, np.full(400, 2), 400, random_strand=True)
+        batches = Batches(one_contig, np.full(400, 2), 400, Draws(random_strand=True))
         forward = one_contig.read_codes([2])[0]
         drawn = next(iter(batches)).codes.numpy()
         is_forward = (drawn == forward).all(axis=1)
@@ -139,7 +140,7 @@ class TestBatches:
     def test_the_shift_stays_within_the_pads(self, one_contig: Store, text: str) -> None:
         """Windows reach 8 bp past the contig at most, so that no shift reads further or into a neighbour."""
         for row, start in enumerate(STARTS):
-            batch = next(iter(Batches(one_contig, np.full(300, row), 300, shift=6)))
+            batch = next(iter(Batches(one_contig, np.full(300, row), 300, Draws(shift=6))))
             drawn = {decode(codes) for codes in batch.codes.numpy()}
             moved = {min(max(start + by, -8), 88) for by in range(-6, 7)}
             assert drawn == {padded_slice(text, at, at + 20) for at in moved}
@@ -164,7 +165,86 @@ class TestBatches:
             assert batch.to(torch.device("meta")).codes.device.type == "meta"
 
 
+class TestShares:
+    @LAW
+    @given(st.integers(1, 70), st.integers(1, 5))
+    def test_the_parts_of_all_processes_are_the_batch(self, store: Store, batch_size: int, ranks: int) -> None:
+        draws = Draws(3, shuffle=True, random_strand=True, shift=2)
+        whole = Batches(store, store.indices(), batch_size, draws)
+        parts = [Batches(store, store.indices(), batch_size, draws, Share(rank, ranks)) for rank in range(ranks)]
+        for batch, *read in zip(whole, *parts, strict=True):
+            assert {part.whole for part in read} == {batch.whole} == {len(batch.codes)}
+            real = [part for part in read if part.known is None or part.known.any()]
+            assert batch.known is not None
+            assert torch.equal(torch.cat([part.codes for part in real]), batch.codes)
+            assert torch.equal(torch.cat([part.labels for part in real]), batch.labels)
+            assert max(len(part.codes) for part in real) - min(len(part.codes) for part in real) <= 1
+
+    def test_a_process_without_windows_has_one_that_does_not_count(self, one_contig: Store) -> None:
+        parts = [next(iter(Batches(one_contig, np.arange(1), 4, share=Share(rank, 3)))) for rank in range(3)]
+        assert [part.whole for part in parts] == [1, 1, 1]
+        assert [part.known is None or bool(part.known.any()) for part in parts].count(True) == 1
+        assert all(len(part.codes) == 1 for part in parts)
+
+
+class TestDraws:
+    @LAW
+    @given(st.lists(st.floats(0.01, 5), min_size=60, max_size=60), st.integers(0, 2**32 - 1))
+    def test_weights_set_how_often_a_window_comes(self, store: Store, weights: list[float], seed: int) -> None:
+        batches = Batches(store, np.arange(60), 7, Draws(seed, weights=np.array(weights)))
+        times = np.bincount(batches.draw(0).order, minlength=60)
+        expected = 60 * np.array(weights) / np.sum(weights)
+        assert times.sum() == 60
+        assert (np.abs(times - expected) < 1 + 1e-9).all()
+        assert not np.array_equal(batches.draw(0).order, batches.draw(1).order)
+
+    def test_which_windows_a_batch_holds(self, store: Store) -> None:
+        batches = training(store)
+        for epoch in range(2):
+            for position, batch in enumerate(batches):
+                assert np.array_equal(store.read_labels(batches.windows_of(epoch, position)), batch.labels.numpy())
+
+    def test_a_change_knows_the_window_and_the_pass(self, store: Store) -> None:
+        seen: list[tuple[Tensor, int]] = []
+
+        def blank(codes: Tensor, keys: Tensor, epoch: int) -> Tensor:
+            seen.append((keys, epoch))
+            return torch.full_like(codes, 4)
+
+        def keys_of(batch_size: int) -> list[list[int]]:
+            seen.clear()
+            batches = Batches(store, np.arange(60), batch_size, Draws(5, shuffle=True), change=blank)
+            assert all((batch.codes == 4).all() for _ in range(2) for batch in batches)
+            return [torch.cat([keys for keys, epoch in seen if epoch == wanted]).tolist() for wanted in (0, 1)]
+
+        first, second = keys_of(7)
+        assert len(set(first) | set(second)) == 120
+        assert keys_of(60) == [first, second]
+
+
 class TestOnDevice:
+    @LAW
+    @given(st.integers(0, 2**32 - 1))
+    def test_a_store_on_a_device_reads_as_in_memory(self, store: Store, one_contig: Store, seed: int) -> None:
+        for one in (store, one_contig):
+            there = DeviceWindows(one, "cpu")
+            drawn = Batches(one, one.indices(), 7, Draws(seed, shuffle=True, random_strand=True, shift=9)).draw(0)
+            codes, labels, known = there.read(*(there.put(part) for part in drawn[:3]))
+            assert np.array_equal(codes.numpy(), one.read_codes(*drawn[:3]))
+            assert np.array_equal(labels.numpy(), one.read_labels(drawn.order))
+            expected = one.read_known(drawn.order)
+            assert (known is None) == (expected is None)
+            if known is not None and expected is not None:
+                assert np.array_equal(known.numpy(), expected)
+            assert torch.equal(there.read(there.put(drawn.order), there.put(drawn.reverse), None)[0],
+                               torch.from_numpy(one.read_codes(drawn.order, drawn.reverse)))  # fmt: skip
+
+    def test_there_is_no_other_place_than_a_cpu_and_a_gpu(self, store: Store) -> None:
+        batches = training(store)
+        assert batches.move("cpu")
+        assert not batches.move("meta")
+        assert next(iter(batches)).codes.device.type == "cpu"
+
     @LAW
     @given(CODES)
     def test_one_hot_as_in_numpy(self, codes: NDArray[np.uint8]) -> None:

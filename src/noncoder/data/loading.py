@@ -1,9 +1,16 @@
-"""From a store to batches on a device."""
+"""From a store to batches on a device.
+
+The windows of a batch, their strands, shifts and changes are drawn from the seed and the number of the pass alone: they
+are the same on a CPU and on a GPU, in one process and in many, in a run and in a resumed one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -14,6 +21,9 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.sequence.encoding import reverse_complement
 
+# What a change to windows is: codes (n, L), the windows' random keys (n,), the number of the pass -> codes (n, L).
+Change = Callable[[Tensor, Tensor, int], Tensor]
+
 
 class Batch(NamedTuple):
     """Some windows of a store; bytes, so that little travels to the device.
@@ -22,39 +32,81 @@ class Batch(NamedTuple):
         codes: uint8 (n, L).
         labels: uint8 (n, T), 0 or 1.
         known: bool (n, T), or None where every label is known.
+        whole: Windows of the batch in all processes together.
     """
 
     codes: Tensor
     labels: Tensor
     known: Tensor | None
+    whole: int = 0
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
-        moved = (part if part is None else part.to(device, non_blocking=non_blocking) for part in self)
-        return Batch(*moved)  # type: ignore[arg-type]
+        known = None if self.known is None else self.known.to(device, non_blocking=non_blocking)
+        codes, labels = (part.to(device, non_blocking=non_blocking) for part in (self.codes, self.labels))
+        return Batch(codes, labels, known, self.whole)
 
 
-def one_hot(codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Turns codes (N, L) into one-hot (N, 4, L) on their device; N becomes four zeros."""
-    bases = torch.arange(4, dtype=codes.dtype, device=codes.device)
-    return (codes.unsqueeze(1) == bases.view(1, 4, 1)).to(dtype)
+@dataclass(frozen=True)
+class Draws:
+    """What is drawn anew for each pass.
+
+    Args:
+        seed: The same seed draws the same.
+        shuffle: The order of the windows.
+        random_strand: The strand that each window is read from.
+        shift: By how many bp at most each window is moved either way.
+        weights: The chances, (n,), with which windows are drawn, some several times and some not at all in a pass;
+            None for each once.
+    """
+
+    seed: int = 0
+    shuffle: bool = False
+    random_strand: bool = False
+    shift: int = 0
+    weights: NDArray[np.float64] | None = None
+
+
+class Share(NamedTuple):
+    """The part of each batch that one of several processes reads."""
+
+    rank: int = 0
+    ranks: int = 1
+
+
+class Pass(NamedTuple):
+    """What was drawn for one pass, window by window, (n,)."""
+
+    order: NDArray[np.int64]
+    reverse: NDArray[np.bool_]
+    shift: NDArray[np.int64]
+    keys: NDArray[np.int64]
+
+
+class _Place(Protocol):
+    """Where windows are read."""
+
+    def put(self, array: NDArray[Any]) -> Any:
+        """An array in this place."""
+
+    def read(self, indices: Any, reverse: Any, shift: Any | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Codes, labels, and which are known, of n windows."""
 
 
 class Batches:
     """The windows of a split in batches; iterating once is one pass.
 
-    The order, the strands and the shifts of a pass depend on the seed and the number of the pass alone. The position
-    within a pass is kept: `state_dict` taken between two batches, loaded into another object of the same arguments,
-    goes on with the next batch.
+    The position within a pass is kept: `state_dict` taken between two batches, loaded into another object of the same
+    arguments, goes on with the next batch.
 
     Args:
         store: The dataset.
         indices: Which windows, (n,).
         batch_size: Windows a batch; the last batch of a pass may be smaller.
-        seed: Seeds order, strands and shifts.
-        shuffle: Draw a new order for each pass.
-        random_strand: Read each window from a strand drawn at random.
-        shift: Move each window by up to this many bp either way, drawn at random.
+        draws: What is random; by default nothing, the windows come in order.
+        share: Which of several processes this is: each reads its part of every batch. A process for which nothing is
+            left in a small batch reads its first window, with no label known.
+        change: What is done to the codes of a batch.
 
     Raises:
         InputError: There is no window.
@@ -65,17 +117,19 @@ class Batches:
         store: Store,
         indices: NDArray[np.int64],
         batch_size: int,
-        seed: int = 0,
-        shuffle: bool = False,
-        random_strand: bool = False,
-        shift: int = 0,
+        draws: Draws | None = None,
+        share: Share | None = None,
+        change: Change | None = None,
     ) -> None:
         if indices.size == 0:
             raise InputError(f"{store.path} has no window in this split", mend="build the store with this split")
-        self.store, self.indices, self.batch_size, self.seed = store, indices, batch_size, seed
-        self.shuffle, self.random_strand, self.shift = shuffle, random_strand, shift
+        self.store, self.indices, self.batch_size = store, indices, batch_size
+        self.draws, self.share, self.change = draws or Draws(), share or Share(), change
         self.epoch = 0
         self.position = 0
+        self.seconds = 0.0
+        """Seconds spent reading so far, by the clock of the process."""
+        self._place: _Place = _Host(store)
 
     def __len__(self) -> int:
         """Batches a pass."""
@@ -84,11 +138,25 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         if self.position >= len(self):
             self.epoch, self.position = self.epoch + 1, 0
-        order, reverse, shift = self._draw(self.epoch)
+        began = time.perf_counter()
+        drawn = self.draw(self.epoch)
+        indices, reverse, shift, keys = (
+            self._place.put(part) for part in (self.indices[drawn.order], drawn.reverse, drawn.shift, drawn.keys)
+        )
+        self.seconds += time.perf_counter() - began
         while self.position < len(self):
-            rows = slice(self.position * self.batch_size, (self.position + 1) * self.batch_size)
+            began = time.perf_counter()
+            rows, stand_in = self._rows()
+            moved = shift[rows] if self.draws.shift else None
+            codes, labels, known = self._place.read(indices[rows], reverse[rows], moved)
+            if self.change is not None:
+                codes = self.change(codes, torch.as_tensor(keys[rows]), self.epoch)
+            if stand_in:
+                known = torch.zeros_like(labels, dtype=torch.bool)
+            whole = min(self.batch_size, self.indices.size - self.position * self.batch_size)
             self.position += 1
-            yield self._read(self.indices[order[rows]], reverse[rows], shift[rows])
+            self.seconds += time.perf_counter() - began
+            yield Batch(codes, labels, known, whole)
         self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int]:
@@ -99,25 +167,143 @@ class Batches:
         """Goes to where `state_dict` was taken."""
         self.epoch, self.position = state["epoch"], state["position"]
 
-    def _draw(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
-        rng = np.random.Generator(np.random.Philox(key=np.array([self.seed, epoch], dtype=np.uint64)))
-        n = self.indices.size
-        order = rng.permutation(n) if self.shuffle else np.arange(n)
-        reverse = rng.integers(0, 2, n).astype(bool) if self.random_strand else np.zeros(n, dtype=bool)
-        shift = rng.integers(-self.shift, self.shift + 1, n) if self.shift else np.zeros(n, dtype=np.int64)
-        return order, reverse, shift
+    def move(self, device: torch.device | str) -> bool:
+        """Reads on a device from now on, where the whole store is kept: one byte a base, one bit a label.
 
-    def _read(self, indices: NDArray[np.int64], reverse: NDArray[np.bool_], shift: NDArray[np.int64]) -> Batch:
-        codes = self.store.read_codes(indices, reverse, shift if self.shift else None)
+        Returns:
+            Whether there is room; where there is not, or on a CPU, windows are read in the process's memory.
+        """
+        device = torch.device(device)
+        if device.type != "cuda":
+            self._place = _Host(self.store)
+            return device.type == "cpu"
+        key = (str(device), self.store.digest)
+        if key not in _copies and bytes_on_device(self.store) > torch.cuda.mem_get_info(device)[0] // 2:
+            return False
+        self._place = _on_device(self.store, device)
+        return True
+
+    def windows_of(self, epoch: int, position: int) -> NDArray[np.int64]:
+        """Which windows of the store a batch of a pass holds, over all processes."""
+        rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        return self.indices[self.draw(epoch).order[rows]]
+
+    def draw(self, epoch: int) -> Pass:
+        """What a pass is drawn to be."""
+        draws, n = self.draws, self.indices.size
+        rng = np.random.Generator(np.random.Philox(key=np.array([draws.seed, epoch], dtype=np.uint64)))
+        order = np.arange(n)
+        if draws.weights is not None:
+            order = rng.permutation(_spread(draws.weights, n, rng.random()))
+        elif draws.shuffle:
+            order = rng.permutation(n)
+        reverse = rng.integers(0, 2, n).astype(bool) if draws.random_strand else np.zeros(n, dtype=bool)
+        shift = rng.integers(-draws.shift, draws.shift + 1, n) if draws.shift else np.zeros(n, dtype=np.int64)
+        limits = np.iinfo(np.int64)
+        keys = rng.integers(limits.min, limits.max, n) if self.change is not None else np.zeros(n, dtype=np.int64)
+        return Pass(order, reverse, shift, keys)
+
+    def _rows(self) -> tuple[slice, bool]:
+        """Which rows of the pass this process reads next, and whether they only stand in for none."""
+        low = self.position * self.batch_size
+        n = min(self.batch_size, self.indices.size - low)
+        rank, ranks = self.share
+        first, end = n * rank // ranks, n * (rank + 1) // ranks
+        return (slice(low, low + 1), True) if first == end else (slice(low + first, low + end), False)
+
+
+class _Host:
+    """Windows read in the process's memory."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def put(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
+
+    def read(
+        self, indices: NDArray[np.int64], reverse: NDArray[np.bool_], shift: NDArray[np.int64] | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        codes = torch.from_numpy(self.store.read_codes(indices, reverse, shift))
         known: Any = self.store.read_known(indices)
-        return Batch(
-            torch.from_numpy(codes),
-            torch.from_numpy(self.store.read_labels(indices)),
-            None if known is None else torch.from_numpy(known),
-        )
+        labels = torch.from_numpy(self.store.read_labels(indices))
+        return codes, labels, None if known is None else torch.from_numpy(known)
+
+
+class DeviceWindows:
+    """A store on a device: what `Store.read_codes` and `Store.read_labels` do, there.
+
+    Args:
+        store: The dataset.
+        device: The device.
+    """
+
+    def __init__(self, store: Store, device: torch.device | str) -> None:
+        self.device, self.tasks = torch.device(device), len(store.tasks)
+        layout = store.layout
+        self.codes = self.put(layout.codes).unfold(0, store.window, 1)
+        self.rows, self.first, self.last = (self.put(part) for part in (layout.row, layout.first, layout.last))
+        self.labels = self.put(store.packed_labels)
+        self.known = None if store.packed_known is None else self.put(store.packed_known)
+        self._bits = torch.arange(7, -1, -1, dtype=torch.uint8, device=self.device)
+
+    def put(self, array: NDArray[Any]) -> Tensor:
+        """An array on the device."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def read(self, indices: Tensor, reverse: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Codes (n, L), labels (n, T), and which are known or None, of n windows; nothing waits for the device."""
+        rows = self.rows[indices]
+        if shift is not None:
+            rows = torch.minimum(torch.maximum(rows + shift, self.first[indices]), self.last[indices])
+        codes = self.codes[rows]
+        codes = torch.where(reverse[:, None], reverse_strand(codes), codes)
+        known = None if self.known is None else self._unpack(self.known[indices]).bool()
+        return codes, self._unpack(self.labels[indices]), known
+
+    def _unpack(self, packed: Tensor) -> Tensor:
+        return ((packed[:, :, None] >> self._bits) & 1).flatten(1)[:, : self.tasks]
+
+
+def bytes_on_device(store: Store) -> int:
+    """About how many bytes a store takes on a device."""
+    masks = 1 if store.packed_known is None else 2
+    return store.n_bases + len(store) * (3 * 8 + masks * -(-len(store.tasks) // 8))
+
+
+# Training and validation read the same store: one copy on a device serves both, as long as one of them is there.
+_copies: WeakValueDictionary[tuple[str, str], DeviceWindows] = WeakValueDictionary()
+
+
+def _on_device(store: Store, device: torch.device) -> DeviceWindows:
+    key = (str(device), store.digest)
+    copy = _copies.get(key)
+    if copy is None:
+        copy = _copies[key] = DeviceWindows(store, device)
+    return copy
+
+
+def _spread(weights: NDArray[np.float64], n: int, offset: float) -> NDArray[np.int64]:
+    """Draws n windows by weight, spread evenly: a window comes floor or ceil of its expected number of times."""
+    ends = np.cumsum(weights, dtype=np.float64)
+    drawn = np.searchsorted(ends, (np.arange(n) + offset) * (ends[-1] / n), side="right")
+    windows: NDArray[np.int64] = np.minimum(drawn, weights.size - 1).astype(np.int64)
+    return windows
+
+
+def one_hot(codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Turns codes (N, L) into one-hot (N, 4, L) on their device; N becomes four zeros."""
+    bases = torch.arange(4, dtype=codes.dtype, device=codes.device)
+    return (codes.unsqueeze(1) == bases.view(1, 4, 1)).to(dtype)
+
+
+_COMPLEMENT = reverse_complement(np.arange(5, dtype=np.uint8)[None, ::-1])[0]
+_complements: dict[str, Tensor] = {}
 
 
 def reverse_strand(codes: Tensor) -> Tensor:
     """The reverse complement of codes (N, L), on their device."""
-    table = torch.from_numpy(reverse_complement(np.arange(5, dtype=np.uint8)[None, ::-1])[0]).to(codes.device)
-    return table[codes.flip(-1).int()]
+    place = str(codes.device)
+    if place not in _complements:  # copying it each time would make the process wait for the device
+        _complements[place] = torch.from_numpy(_COMPLEMENT).to(codes.device)
+    return _complements[place][codes.flip(-1).int()]

@@ -20,7 +20,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import zarr
@@ -36,6 +36,22 @@ from noncoder.sequence.genome import Interval
 Codes = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 Indices = NDArray[np.integer[Any]] | Sequence[int]
+
+
+class Layout(NamedTuple):
+    """Where the windows of a store lie in memory.
+
+    Args:
+        codes: Every contig, with N around each, (B',).
+        row: Where each window's first base lies in `codes`, (N,).
+        first: The lowest place to which a shift may move it, (N,).
+        last: The highest, (N,).
+    """
+
+    codes: NDArray[np.uint8]
+    row: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
 
 
 class Store:
@@ -275,7 +291,16 @@ class Store:
         return max(0, int(before.max()), int(after.max()))
 
     @cached_property
+    def layout(self) -> Layout:
+        """The arrays from which windows are sliced, for whoever slices them elsewhere."""
+        return Layout(self._padded, self._rows, self._first_row, self._last_row)
+
+    @cached_property
     def _windows(self) -> NDArray[np.uint8]:
+        return cast(NDArray[np.uint8], sliding_window_view(self._padded, self.window))
+
+    @cached_property
+    def _padded(self) -> NDArray[np.uint8]:
         # With N between the contigs, wide enough for every window, a window is one plain slice.
         _, offsets, lengths = self.contigs
         padded = np.full(self.n_bases + (len(offsets) + 1) * self._pad, N_CODE, dtype=np.uint8)
@@ -289,7 +314,7 @@ class Store:
             at += block.size
         if padded.size < self.window:
             padded = np.pad(padded, (0, self.window - padded.size), constant_values=N_CODE)
-        return cast(NDArray[np.uint8], sliding_window_view(padded, self.window))
+        return padded
 
     @cached_property
     def _rows(self) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
 from noncoder.config import RunConfig, TrainConfig
-from noncoder.data.loading import Batches
+from noncoder.data.loading import Batches, Draws
 from noncoder.data.store import Store, open_store
 from noncoder.files import locked, plain_json, write_json
 from noncoder.models import SequenceModel, check_model, count_parameters, create_model, set_prior_bias
@@ -59,10 +59,8 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     settings = config.train
     set_prior_bias(model, _first_shares(settings, store))
-    training = Batches(
-        store, store.indices("train"), settings.batch_size, config.seed, shuffle=True, random_strand=True,
-        shift=settings.shift,
-    )  # fmt: skip
+    draws = Draws(config.seed, shuffle=True, random_strand=True, shift=settings.shift)
+    training = Batches(store, store.indices("train"), settings.batch_size, draws)
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size)
     steps, interval = _plan(settings, len(training))
     module = TrainingModule(model, settings, steps, steps_per_pass=math.ceil(len(training) / settings.accumulate))
