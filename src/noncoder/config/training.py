@@ -28,6 +28,12 @@ def _output_bias(value: Any) -> Any:
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Compile = Annotated[
+    Literal["auto", "none", "default", "reduce-overhead", "max-autotune"],
+    BeforeValidator(
+        lambda value: {True: "default", False: "none"}.get(value, value) if isinstance(value, bool) else value
+    ),
+]
 OutputBias = Annotated[float | Literal["prevalence", "zero"], BeforeValidator(_output_bias)]
 
 
@@ -92,12 +98,14 @@ class TrainConfig(Section):
     best are kept."""
     patience: int = Field(5, ge=1)
     """Validations without a better one, by `monitor`, after which training stops."""
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """Arithmetic of the forward and backward passes; `auto` is bfloat16 where the device computes in it."""
+    precision: Literal["auto", "32-true", "tf32", "bf16-mixed", "16-mixed"] = "auto"
+    """Arithmetic of the forward and backward passes; `auto` is bfloat16 where the device computes in it. `tf32` is
+    float32 whose products a GPU rounds to 10 bits of mantissa, which is many times faster than `32-true`."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train."""
-    compile: bool = False
-    """Compile the network with torch.compile; costs half a minute, pays on long runs."""
+    compile: Compile = "auto"
+    """Compile the network with torch.compile: `default`; `reduce-overhead`, which records GPU work and replays it, for
+    small batches; `max-autotune`; or `none`. `auto` compiles on a GPU. It costs about a minute at the start."""
     output_bias: OutputBias = "prevalence"
     """Where the last layer's bias starts: `prevalence`, at the logit of each task's share of positives in training; a
     number such as 0.02, at the logit of this share for every task; `zero`."""

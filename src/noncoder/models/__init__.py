@@ -18,7 +18,7 @@ from noncoder.models.registry import (
     register,
     set_prior_bias,
 )
-from noncoder.models.summary import LayerRow, layer_table
+from noncoder.models.summary import LayerRow, count_operations, layer_table
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")  # a file here registers its models when it is imported
@@ -28,6 +28,7 @@ __all__ = [
     "LayerRow",
     "SequenceModel",
     "check_model",
+    "count_operations",
     "count_parameters",
     "create_model",
     "layer_table",

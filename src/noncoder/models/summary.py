@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from noncoder.models.registry import count_parameters, create_model
 
 Shape = tuple[int, ...]
+
+_GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 class LayerRow(NamedTuple):
@@ -61,6 +64,41 @@ def layer_table(
     rows.sort(key=lambda row: order.get(row.name, order.get(row.name.rpartition(".")[0], -1)))
     loose = count_parameters(model) - sum(row.parameters for row in rows)
     return [*rows, LayerRow("(others)", "Parameter", None, loose)] if loose else rows
+
+
+def count_operations(name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None) -> int:
+    """Floating-point operations of a forward pass of one window; no weights are made.
+
+    A multiplication and an addition are two. Matrix products, convolutions, attention and recurrent layers count; what
+    is done element by element does not: it costs bytes rather than operations. A training step, forward and backward,
+    takes three times as many.
+
+    Args:
+        name: One of `list_models()`.
+        tasks: How many tasks, T.
+        window: How many bp it reads, L.
+        parameters: Its own settings; defaults for the rest.
+
+    Raises:
+        NoncoderError: There is no such model or setting, or the window is too short.
+    """
+    recurrent: list[int] = []
+
+    def note(layer: nn.RNNBase, inputs: Any, output: Any) -> None:
+        directions, units, width = 1 + layer.bidirectional, layer.hidden_size, layer.input_size
+        weights = _GATES[layer.mode] * units * directions
+        weights *= width + units + (layer.num_layers - 1) * (directions + 1) * units
+        recurrent.append(2 * inputs[0].shape[1] * weights)
+
+    with torch.device("meta"):
+        model = create_model(name, tasks, window, parameters).eval()
+        for part in model.modules():
+            if isinstance(part, nn.RNNBase):
+                part.forward = _recurrent_shape(part)
+                part.register_forward_hook(note)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.zeros(1, 4, window))
+    return int(counter.get_total_flops()) + sum(recurrent)
 
 
 def _parts(

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,11 +31,58 @@ def choose_accelerator(settings: TrainConfig) -> str:
 
 
 def choose_precision(settings: TrainConfig, accelerator: str) -> Any:
-    """The arithmetic of this machine: for "auto", bfloat16 where the processor computes in it, else float32."""
+    """The arithmetic of this machine, as Lightning calls it.
+
+    For "auto", bfloat16 where the processor computes in it, else float32.
+    """
     if settings.precision != "auto":
-        return settings.precision
+        return "32-true" if settings.precision == "tf32" else settings.precision
     native = torch.cuda.is_bf16_supported(False) if accelerator == "gpu" else _cpu_has_bfloat16()
     return "bf16-mixed" if native else "32-true"
+
+
+def choose_compile(settings: TrainConfig, accelerator: str) -> str:
+    """How the network is compiled: for "auto" as torch.compile does by default on a GPU for which it can, else not."""
+    if settings.compile != "auto":
+        return settings.compile
+    return "default" if accelerator == "gpu" and find_spec("triton") is not None else "none"
+
+
+@contextmanager
+def products_of_float32(settings: TrainConfig) -> Iterator[None]:
+    """Says how a GPU multiplies float32 numbers: exactly for the precision "32-true", else rounded to TF32.
+
+    PyTorch's default is neither: convolutions are rounded and matrix products are not.
+    """
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    exact = settings.precision == "32-true"
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def use_fitting_threads() -> None:
+    """As many threads as there are cores for this process, also where a container is given fewer than it sees.
+
+    More threads than cores wait for each other: two on one core can be ten times slower than one. OMP_NUM_THREADS wins.
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(min(torch.get_num_threads(), cores, _quota() or cores))
+
+
+def _quota(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """The cores that a container's share of time comes to, rounded up; None where it is not limited."""
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+        return None if quota == "max" else max(1, -(-int(quota) // int(period)))
+    except (OSError, ValueError):
+        return None
 
 
 def keep_freed_memory() -> None:

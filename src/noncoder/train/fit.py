@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
@@ -17,14 +18,29 @@ from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.loading import Batches, Draws
 from noncoder.data.store import Store, open_store
 from noncoder.files import locked, plain_json, write_json
-from noncoder.models import SequenceModel, check_model, count_parameters, create_model, set_prior_bias
+from noncoder.models import (
+    SequenceModel,
+    check_model,
+    count_operations,
+    count_parameters,
+    create_model,
+    set_prior_bias,
+)
 from noncoder.predictor import Predictor
 from noncoder.train.checkpoint import LastCheckpoint
-from noncoder.train.device import choose_accelerator, choose_precision, keep_freed_memory
+from noncoder.train.device import (
+    choose_accelerator,
+    choose_compile,
+    choose_precision,
+    keep_freed_memory,
+    products_of_float32,
+    use_fitting_threads,
+)
 from noncoder.train.log import TrainingLog
 from noncoder.train.module import TrainingModule
 from noncoder.train.provenance import device_name, git_commit, package_versions
 from noncoder.train.run import RunFolder, claim
+from noncoder.train.speed import Pace
 
 _ROWS_OF_LOG = 400
 
@@ -63,15 +79,23 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     training = Batches(store, store.indices("train"), settings.batch_size, draws)
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size)
     steps, interval = _plan(settings, len(training))
-    module = TrainingModule(model, settings, steps, steps_per_pass=math.ceil(len(training) / settings.accumulate))
+    accelerator = choose_accelerator(settings)
+    compiled = choose_compile(settings, accelerator)
+    module = TrainingModule(model, settings, steps, math.ceil(len(training) / settings.accumulate), compiled)
     log = TrainingLog(
         folder.train, training.indices.size, settings.batch_size,
         every=max(1, steps * settings.accumulate // _ROWS_OF_LOG),
     )  # fmt: skip
+    pace = Pace(
+        training,
+        validation,
+        log,
+        3 * count_operations(model.name, len(store.tasks), store.window, config.model.parameters),
+    )
     started = datetime.now(UTC)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), products_of_float32(settings):
         _quieten()
-        trainer = _trainer(config, folder, steps, interval, log)
+        trainer = _trainer(config, folder, steps, interval, [log, pace])
         checkpoint = str(folder.last) if resume else None
         try:
             trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True if resume else None)
@@ -80,6 +104,7 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
             raise KeyboardInterrupt from None
     best = _load_best(folder, model)
     summary: dict[str, Any] = plain_json(_summary(config, store, model, trainer, log, best, started))
+    summary["speed"] = None if pace.speed is None else pace.speed._asdict()
     Predictor(model, store.tasks, store.bin, {"store_digest": store.digest, "training": summary}).save(folder.predictor)
     write_json(folder.summary, summary)
     return summary
@@ -101,10 +126,12 @@ def _plan(settings: TrainConfig, batches: int) -> tuple[int, int]:
     return interval * validations, interval
 
 
-def _trainer(config: RunConfig, folder: RunFolder, steps: int, interval: int, log: TrainingLog) -> pl.Trainer:
+def _trainer(
+    config: RunConfig, folder: RunFolder, steps: int, interval: int, watchers: Sequence[Callback]
+) -> pl.Trainer:
     settings = config.train
     callbacks: list[Callback] = [
-        log,
+        *watchers,
         EarlyStopping("score", mode="max", patience=settings.patience),
         # Without the optimiser's state, half or two thirds of a checkpoint; averaged weights are part of a callback's.
         ModelCheckpoint(
@@ -119,6 +146,7 @@ def _trainer(config: RunConfig, folder: RunFolder, steps: int, interval: int, lo
     accelerator = choose_accelerator(settings)
     if accelerator == "cpu":
         keep_freed_memory()
+        use_fitting_threads()
     return pl.Trainer(
         accelerator=accelerator,
         devices=1,

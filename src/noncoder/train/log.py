@@ -71,6 +71,8 @@ class TrainingLog(pl.Callback):
         self._loss: list[torch.Tensor] = []
         self._bar: tqdm[Any] | None = None
         self._last: tuple[int, float] = (0, 0.0)
+        self.rates: list[float] = []
+        """The windows a second of each row that this process wrote."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run goes on counting from."""
@@ -99,10 +101,10 @@ class TrainingLog(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts, and writes a row now and then."""
-        self.batches, self.windows = self.batches + 1, self.windows + len(batch.codes)
+        self.batches, self.windows = self.batches + 1, self.windows + batch.whole
         self._loss.append(outputs["loss"].detach())
         if self._bar is not None:
-            self._bar.update(len(batch.codes))
+            self._bar.update(batch.whole)
         if self.batches % self.every == 0:
             self._row(trainer)
 
@@ -146,8 +148,12 @@ class TrainingLog(pl.Callback):
     def _now(self) -> float:
         return self.seconds + (time.perf_counter() - self._began if hasattr(self, "_began") else 0.0)
 
+    def training_seconds(self) -> float:
+        """Seconds so far, without validations."""
+        return self._now() - self.validating
+
     def _speed(self) -> float:
-        return self.windows / max(1e-9, self._now() - self.validating)
+        return self.windows / max(1e-9, self.training_seconds())
 
     def _position(self, trainer: pl.Trainer) -> dict[str, Any]:
         return {
@@ -171,6 +177,7 @@ class TrainingLog(pl.Callback):
             "windows_per_second": (self.windows - windows) / max(1e-9, now - seconds),
         }
         self.log_file.add(row)
+        self.rates.append(row["windows_per_second"])
         self._tell_logger(trainer, {f"train/{key}": row[key] for key in LOG_COLUMNS[4:]})
         self._loss.clear()
         self._last = (self.windows, now)

@@ -26,12 +26,17 @@ class TrainingModule(pl.LightningModule):
         config: The recipe's section on training.
         steps: Optimiser steps in all.
         steps_per_pass: Optimiser steps a pass over the training split.
+        compiled: How torch.compile compiles the model; "none" for not at all.
     """
 
-    def __init__(self, model: SequenceModel, config: TrainConfig, steps: int, steps_per_pass: float) -> None:
+    def __init__(
+        self, model: SequenceModel, config: TrainConfig, steps: int, steps_per_pass: float, compiled: str = "none"
+    ) -> None:
         super().__init__()
         self.model, self.settings, self.steps, self.steps_per_pass = model, config, steps, steps_per_pass
-        self.run_model: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+        self.run_model: nn.Module = model
+        if compiled != "none":
+            self.run_model = torch.compile(model, mode=compiled, dynamic=False)  # type: ignore[assignment]
         self._valid: list[tuple[Tensor, Tensor, Tensor | None]] = []
         self.validation: dict[str, float] = {}
         self._last_input: Tensor | None = None
@@ -53,7 +58,9 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch."""
-        loss = binary_cross_entropy(self.run_model(one_hot(batch.codes)), batch.labels, batch.known)
+        # The smaller last batch of a pass is not worth compiling for once more.
+        run = self.run_model if batch.whole == self.settings.batch_size else self.model
+        loss = binary_cross_entropy(run(one_hot(batch.codes)), batch.labels, batch.known)
         if self._last_input is not None:
             loss = loss + self.settings.l1 * self._last_input.float().abs().sum()
             self._last_input = None  # or it would keep the batch's graph until the next
@@ -62,7 +69,7 @@ class TrainingModule(pl.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collects the logits of a batch; validation reads the forward strand, in float32, whose ranks do not tie."""
         with torch.autocast(batch.codes.device.type, enabled=False):
-            logits = self.run_model(one_hot(batch.codes)).cpu()
+            logits = self.model(one_hot(batch.codes)).cpu()
         known = None if batch.known is None else batch.known.cpu()
         self._valid.append((logits, batch.labels.cpu(), known))
 

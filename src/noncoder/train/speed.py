@@ -1,0 +1,114 @@
+"""Where windows are read, and how fast training is against what the device could do."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from tqdm import tqdm
+
+from noncoder.data.loading import Batches, bytes_on_device
+from noncoder.train.log import TrainingLog
+
+
+class Speed(NamedTuple):
+    """What a training reached.
+
+    Attributes:
+        windows_per_second: Windows a second, validations left out.
+        loading_share: Share of that time in which the process read windows instead of training.
+        operations: Floating-point operations of a training step, a window.
+        peak: Operations a second of a large matrix product in the same arithmetic on the same device; None where it was
+            not measured.
+    """
+
+    windows_per_second: float
+    loading_share: float
+    operations: float
+    peak: float | None
+
+    @property
+    def peak_share(self) -> float | None:
+        """Share of that rate which training reached."""
+        return self.windows_per_second * self.operations / self.peak if self.peak else None
+
+    def text(self) -> str:
+        """One line for a person."""
+        rate = self.windows_per_second * self.operations
+        line = f"{self.windows_per_second:,.0f} windows/s, {_si(rate)}FLOP/s"
+        if self.peak:
+            line += f", {self.peak_share:.0%} of what a large matrix product reaches here"
+        if self.loading_share > 0.1:
+            line += f"; {self.loading_share:.0%} of the time went into reading windows: the model waits for data"
+        return line
+
+
+class Pace(pl.Callback):
+    """Keeps the store on the GPU that trains, so that no window travels, and tells at the end how fast it went.
+
+    Args:
+        training: The batches to train on.
+        validation: The batches to validate on; they share one copy on the device.
+        counts: Where windows and seconds are counted.
+        operations: Floating-point operations of a training step, a window.
+    """
+
+    def __init__(self, training: Batches, validation: Batches, counts: TrainingLog, operations: float) -> None:
+        self.training, self.validation, self.counts, self.operations = training, validation, counts, operations
+        self.speed: Speed | None = None
+        self._began = (0, 0.0)
+
+    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Moves the store; says so where the GPU has no room for it."""
+        there = [batches.move(trainer.strategy.root_device) for batches in (self.training, self.validation)]
+        if not all(there):
+            size = bytes_on_device(self.training.store) / 1e9
+            line = f"the store's {size:.1f} GB do not fit on the GPU: windows are read in memory and sent there"
+            tqdm.write(line, file=sys.stderr)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Begins to count; a resumed training counts what it does itself."""
+        self._began = self.counts.windows, self.counts.training_seconds()
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Tells the speed."""
+        windows, seconds = self.counts.windows - self._began[0], self.counts.training_seconds() - self._began[1]
+        if not windows or trainer.global_rank:
+            return
+        device = trainer.strategy.root_device
+        rates = sorted(self.counts.rates)
+        # What compiling and warming up take at the start is no speed: the middle of the log's rows has none of it.
+        typical = rates[len(rates) // 2] if rates else windows / max(1e-9, seconds)
+        peak = peak_rate(device, _dtype(str(trainer.precision))) * trainer.world_size if device.type == "cuda" else None
+        self.speed = Speed(typical, self.training.seconds / max(1e-9, seconds), self.operations, peak)
+        tqdm.write(self.speed.text(), file=sys.stderr)
+
+
+def _dtype(precision: str) -> torch.dtype:
+    return {"bf16": torch.bfloat16, "16-m": torch.float16}.get(precision[:4], torch.float32)
+
+
+def peak_rate(device: torch.device, dtype: torch.dtype, repeats: int = 8) -> float:
+    """Operations a second of a large matrix product of random numbers: the most that a device gives in practice."""
+    n = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(n, n, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(repeats):
+        _wait(device)
+        began = time.perf_counter()
+        a @ b
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * n**3 / best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _si(rate: float) -> str:
+    return f"{rate / 1e12:.1f} T" if rate >= 1e12 else f"{rate / 1e9:.1f} G"
