@@ -24,6 +24,7 @@ from noncoder.models.layers.attention import FeedForward, HeadConvolution, atten
 from noncoder.models.layers.dropout import Dropout
 
 _FARTHEST = 1000  # distances beyond count as this one; HuggingFace's clamp_len
+_ALIGNED = 8  # a GPU's matrix units take rows of such multiples; some distances that nobody sees fill them up
 
 
 class Reach(NamedTuple):
@@ -180,7 +181,7 @@ class View(NamedTuple):
         waves: The sinusoids of all distances between them, from the farthest to the nearest, (R, d).
         near: How many distances, counted from the nearest, there are to keys that are vectors.
         blocked: Added to the scores of these keys, (L, M + L): 0, or minus infinity where a query does not see one.
-        zeros: The same for slots of zero memory, by distance from the farthest to 1, (L, R'); None without them.
+        zeros: The same for slots of zero memory, by distance from the farthest down, (L, R'); None without them.
     """
 
     waves: Tensor
@@ -207,8 +208,11 @@ def make_view(x: Tensor, before: int, fresh: bool, reach: Reach) -> View:
     zeros = None
     if fresh and reach.causal and reach.slots:
         farthest = max(farthest, reach.slots - 1 if reach.same_length else length - 1 + reach.slots)
-        distance = torch.arange(farthest, 0, -1, device=device)
+        lowest = 1 - (-farthest % _ALIGNED)
+        distance = torch.arange(farthest, lowest - 1, -1, device=device)
         zeros = _blocked((distance <= query) | (distance > query + reach.slots) | reach.hides(distance), x.dtype)
+        nearest = min(nearest, lowest)
+    nearest -= (nearest - before - length) % _ALIGNED
     waves = _sinusoids(torch.arange(farthest, nearest - 1, -1, device=device), x)
     return View(waves, before + length - nearest, _blocked(reach.hides(ahead), x.dtype), zeros)
 
