@@ -1,0 +1,126 @@
+"""What only a GPU can show; skipped where there is none."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import noncoder
+from noncoder.config import RunConfig, SimulateConfig, validate
+from noncoder.data.loading import Batches, Draws
+from noncoder.data.randomness import uniform
+from noncoder.data.simulate import simulate_store
+from noncoder.models import create_model
+from noncoder.train import RunFolder, train
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    pytest.mark.filterwarnings("ignore"),  # compilers and Lightning advise on what is meant here
+]
+
+WINDOW = 200
+
+
+@pytest.fixture(scope="module")
+def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "sim.zarr"
+    simulate_store(SimulateConfig(windows=1200, tasks=4, window=WINDOW, bin=100, chromosomes=6), path)
+    return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, store_path: Path) -> Callable[..., RunConfig]:
+    def make(run: str = "run", model: str = "compact", **settings: Any) -> RunConfig:
+        values = {
+            "run": tmp_path / run,
+            "data": {"store": store_path},
+            "model": {"name": model, "parameters": {"channels": 32} if model == "compact" else {}},
+            "train": {"epochs": 6, "batch_size": 50, "learning_rate": 0.01, "device": "gpu", "compile": "none"}
+            | settings,
+        }
+        return validate(RunConfig, values, origin="test")
+
+    return make
+
+
+def losses(config: RunConfig) -> list[float]:
+    with (RunFolder(config.run).train / "log.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_windows_on_a_gpu_are_those_in_memory(store_path: Path) -> None:
+    store = noncoder.open_store(store_path)
+    draws = Draws(3, shuffle=True, random_strand=True, shift=9)
+    here, there = (Batches(store, store.indices("train"), 64, draws) for _ in range(2))
+    assert there.move("cuda")
+    for one, other in zip(here, there, strict=True):
+        assert other.codes.is_cuda
+        assert other.labels.is_cuda
+        assert torch.equal(one.codes, other.codes.cpu())
+        assert torch.equal(one.labels, other.labels.cpu())
+
+
+def test_random_numbers_of_windows_are_the_same_on_a_gpu() -> None:
+    keys = torch.from_numpy(np.random.default_rng(0).integers(-(1 << 62), 1 << 62, 50))
+    assert torch.equal(uniform(keys, 200, 2), uniform(keys.cuda(), 200, 2).cpu())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"precision": "32-true"},
+        {"precision": "tf32"},
+        {"precision": "bf16-mixed"},
+        {"precision": "16-mixed"},
+        {"precision": "bf16-mixed", "compile": "default"},
+        {"precision": "bf16-mixed", "compile": "reduce-overhead", "accumulate": 2},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_training_learns_in_each_arithmetic(recipe: Callable[..., RunConfig], settings: dict[str, Any]) -> None:
+    config = recipe(**settings)
+    summary = train(config)
+    course = losses(config)
+    assert np.mean(course[-8:]) < 0.97 * np.mean(course[:8])
+    assert np.isfinite(course).all()
+    assert summary["speed"]["peak"] > 1e12
+    store, predictor = noncoder.open_store(config.store), noncoder.load(config.run)
+    probs = predictor.predict(store.read_codes(store.indices("valid")))
+    assert np.isfinite(probs).all()
+
+
+def test_float32_on_a_gpu_starts_as_on_a_cpu(recipe: Callable[..., RunConfig]) -> None:
+    curves = []
+    for device in ("cpu", "gpu"):
+        config = recipe(device, device=device, precision="32-true", epochs=1, model="deepsea", learning_rate=1e-3)
+        train(config)
+        curves.append(losses(config))
+    # Dropout draws differ between the two; the batches do not.
+    np.testing.assert_allclose(curves[0], curves[1], rtol=0.05)
+
+
+@pytest.mark.parametrize("name", noncoder.list_models())
+def test_each_model_gives_on_a_gpu_what_it_gives_on_a_cpu(name: str) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, 5, 1000).eval()
+    x = torch.nn.functional.one_hot(torch.randint(0, 4, (2, 1000)), 4).float().transpose(1, 2)
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.no_grad():
+            here = model(x)
+            there = model.cuda()(x.cuda()).cpu()
+        loss = model.train()(x.cuda()).square().mean()
+        loss.backward()
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+    torch.testing.assert_close(there, here, rtol=1e-3, atol=1e-4)
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
