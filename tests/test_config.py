@@ -63,7 +63,25 @@ class TestValidate:
             (
                 TrainConfig,
                 {"decay": "cosin"},
-                "decay: input should be 'cosine', 'linear', 'constant', 'step' or 'inverse'",
+                "decay: input should be 'cosine', 'linear', 'constant', 'step', 'inverse', 'plateau', 'one-cycle' or "
+                "'cyclical', not 'cosin'; did you mean 'cosine'?",
+            ),
+            (TrainConfig, {"optimizer": "adamW2"}, "not 'adamW2'; did you mean 'adamw'?"),
+            (TrainConfig, {"optimizer": "lion"}, "'keras-rmsprop' or 'muon', not 'lion'"),
+            (TrainConfig, {"muon_momentum": 0.9}, "muon_momentum says nothing with adamw, only with muon"),
+            (TrainConfig, {"decay_patience": 3}, "decay_patience says nothing with cosine, only with plateau"),
+            (TrainConfig, {"decay_floor": 0.1}, "decay_floor says nothing with cosine, only with plateau and cyclical"),
+            (TrainConfig, {"cycle_rise": 0.2}, "cycle_rise says nothing with cosine, only with one-cycle"),
+            (
+                TrainConfig,
+                {"decay": "one-cycle", "warmup_steps": 10},
+                "one-cycle rises by itself: leave out warmup and warmup_steps",
+            ),
+            (TrainConfig, {"decay": "cyclical", "warmup": 0.2}, "cyclical rises by itself"),
+            (
+                TrainConfig,
+                {"decay": "one-cycle", "optimizer": "rmsprop", "cycle_momentum": [0.95, 0.85]},
+                "rmsprop has no momentum for cycle_momentum to move",
             ),
             (TrainConfig, {"momentum": 0.5}, "momentum says nothing with adamw, only with sgd"),
             (

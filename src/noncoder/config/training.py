@@ -10,14 +10,29 @@ from noncoder.config.base import Section
 
 # Which settings say something only with some of the optimisers, or of the kinds of decay.
 _OF_OPTIMIZERS = {
-    "betas": ("adamw", "adam"),
+    "betas": ("adamw", "adam", "muon"),
     "amsgrad": ("adamw", "adam"),
     "momentum": ("sgd",),
+    "muon_momentum": ("muon",),
     "dampening": ("sgd",),
     "rho": ("rmsprop", "keras-rmsprop"),
-    "epsilon": ("adamw", "adam", "rmsprop", "keras-rmsprop"),
+    "epsilon": ("adamw", "adam", "rmsprop", "keras-rmsprop", "muon"),
 }
-_OF_DECAYS = {"decay_factor": ("step",), "decay_every": ("step",), "decay_rate": ("inverse",)}
+_OF_DECAYS = {
+    "decay_factor": ("step", "plateau"),
+    "decay_every": ("step",),
+    "decay_rate": ("inverse",),
+    "decay_patience": ("plateau",),
+    "decay_floor": ("plateau", "cyclical"),
+    "cycle_rise": ("one-cycle",),
+    "cycle_start": ("one-cycle",),
+    "cycle_end": ("one-cycle",),
+    "cycle_momentum": ("one-cycle",),
+    "cycle_passes": ("cyclical",),
+    "cycle_shape": ("cyclical",),
+}
+# The decays that rise by themselves.
+_CYCLES = ("one-cycle", "cyclical")
 
 
 def _output_bias(value: Any) -> Any:
@@ -46,18 +61,21 @@ class TrainConfig(Section):
     """Windows a forward pass."""
     accumulate: int = Field(1, ge=1)
     """Batches an optimiser step."""
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop"] = "adamw"
-    """The optimiser; `keras-rmsprop` is that of the first versions of Keras, with epsilon inside the square root."""
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop", "muon"] = "adamw"
+    """The optimiser; `keras-rmsprop` is that of the first versions of Keras, with epsilon inside the square root; `muon`
+    is Muon for the matrices and kernels of hidden layers and adamw for all else."""
     learning_rate: float = Field(2e-3, gt=0)
     """The highest learning rate."""
     betas: tuple[Share, Share] = (0.9, 0.999)
-    """What the running means of the gradient and of its square keep a step; adamw and adam."""
+    """What the running means of the gradient and of its square keep a step; adamw, adam and muon."""
     amsgrad: bool = False
     """Divide by the largest mean square so far, not by the present one; adamw and adam."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """What the running sum of the gradients keeps a step; sgd."""
     dampening: float = Field(0, ge=0, le=1)
     """The share of each gradient that the running sum leaves out; sgd. Torch7 leaves out `momentum` of it."""
+    muon_momentum: float = Field(0.95, ge=0, lt=1)
+    """What the running mean of a hidden matrix's gradients keeps a step; muon."""
     rho: float = Field(0.9, ge=0, lt=1)
     """What the running mean of the squared gradient keeps a step; both kinds of rmsprop."""
     epsilon: float | None = Field(None, gt=0)
@@ -67,18 +85,38 @@ class TrainConfig(Section):
     """Share of the steps over which the learning rate rises linearly from zero."""
     warmup_steps: int = Field(0, ge=0)
     """In place of `warmup`: optimiser steps of the rise, the last of them at the full rate; 0 for `warmup`."""
-    decay: Literal["cosine", "linear", "constant", "step", "inverse"] = "cosine"
+    decay: Literal["cosine", "linear", "constant", "step", "inverse", "plateau", "one-cycle", "cyclical"] = "cosine"
     """How the learning rate falls after the warm-up: to zero at the end (`cosine`, `linear`), not at all, by a factor
-    every so many passes (`step`), or as 1 / (1 + `decay_rate` * optimiser steps) (`inverse`)."""
+    every so many passes (`step`), as 1 / (1 + `decay_rate` * optimiser steps) (`inverse`), or by a factor when
+    validations get no better (`plateau`). Without a warm-up: one rise and fall (`one-cycle`), or many (`cyclical`)."""
     decay_factor: float = Field(0.9, gt=0, le=1)
-    """What the learning rate is multiplied by every `decay_every` passes; step."""
+    """What the learning rate is multiplied by every `decay_every` passes (step), or after `decay_patience` validations
+    without a better one (plateau)."""
     decay_every: float = Field(1, gt=0)
     """Passes after which the learning rate is multiplied by `decay_factor`; step."""
     decay_rate: float = Field(0, ge=0)
     """How fast the learning rate falls, a step; inverse."""
+    decay_patience: int = Field(2, ge=1)
+    """Validations without a better one, by `monitor`, after which the learning rate falls; plateau."""
+    decay_floor: float | None = Field(None, ge=0, le=1)
+    """Lowest share of the highest learning rate; plateau (by default 0) and cyclical (by default 0.25)."""
+    cycle_rise: float = Field(0.3, gt=0, lt=1)
+    """Share of the steps over which the learning rate rises; one-cycle."""
+    cycle_start: float = Field(25, ge=1)
+    """The learning rate starts at its highest divided by this; one-cycle."""
+    cycle_end: float = Field(1e4, ge=1)
+    """The learning rate ends at where it started divided by this; one-cycle."""
+    cycle_momentum: tuple[Share, Share] | None = None
+    """Highest and lowest of the momentum (sgd, muon) and the first of `betas` (adam, adamw, muon), which falls while the
+    learning rate rises and rises while it falls, e.g. [0.95, 0.85]; by default neither moves; one-cycle."""
+    cycle_passes: float = Field(4, gt=0)
+    """Passes that one rise and fall of the learning rate take; cyclical."""
+    cycle_shape: Literal["triangular", "triangular2"] = "triangular"
+    """Whether every rise goes to the highest learning rate, or each half as high above the lowest as the one before;
+    cyclical."""
     weight_decay: float = Field(0.01, ge=0)
-    """With adamw, the decay of weight matrices and kernels, apart from the gradient; biases and norms have none. With
-    the other optimisers an L2 penalty of half of this on all parameters, in the gradient."""
+    """With adamw and muon, the decay of weight matrices and kernels, apart from the gradient; biases and norms have
+    none. With the other optimisers an L2 penalty of half of this on all parameters, in the gradient."""
     l1: float = Field(0, ge=0)
     """L1 penalty on what enters the last layer, summed over units and windows of a batch; it is part of the logged
     training loss."""
@@ -116,6 +154,11 @@ class TrainConfig(Section):
             for name, kinds in settings.items():
                 if chosen not in kinds and getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} says nothing with {chosen}, only with {' and '.join(kinds)}")
-        if self.warmup_steps and self.warmup not in (0, type(self).model_fields["warmup"].default):
+        unset = self.warmup in (0, type(self).model_fields["warmup"].default)
+        if self.warmup_steps and not unset:
             raise ValueError("give either warmup or warmup_steps")
+        if self.decay in _CYCLES and (self.warmup_steps or not unset):
+            raise ValueError(f"{self.decay} rises by itself: leave out warmup and warmup_steps")
+        if self.cycle_momentum and self.optimizer in ("rmsprop", "keras-rmsprop"):
+            raise ValueError(f"{self.optimizer} has no momentum for cycle_momentum to move")
         return self

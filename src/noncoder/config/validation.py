@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -45,6 +46,9 @@ def _problem(section: type[Section], detail: dict[str, Any]) -> str:
         return f"the key {key!r} is missing"
     message = detail["msg"].removeprefix("Value error, ")
     given = "" if isinstance(detail["input"], dict | Section) else f", not {detail['input']!r}"
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        near = did_you_mean(detail["input"], re.findall(r"'([^']*)'", detail["ctx"]["expected"]))
+        given += f"; {near}" if near else ""
     return f"{key}: {message[0].lower() + message[1:]}{given}" if key else message
 
 

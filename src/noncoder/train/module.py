@@ -15,7 +15,8 @@ from noncoder.data.loading import Batch, one_hot
 from noncoder.losses import binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.models import SequenceModel
-from noncoder.train.optim import learning_rate_factor, make_optimizer
+from noncoder.train.optim import make_optimizer
+from noncoder.train.schedules import Schedule
 
 
 class TrainingModule(pl.LightningModule):
@@ -41,6 +42,7 @@ class TrainingModule(pl.LightningModule):
         self.validation: dict[str, float] = {}
         self._last_input: Tensor | None = None
         self._hook: RemovableHandle | None = None
+        self._schedule: Schedule | None = None
 
     def on_fit_start(self) -> None:
         """Taps what enters the last layer, where it is penalised; models know nothing of it."""
@@ -89,14 +91,16 @@ class TrainingModule(pl.LightningModule):
         }
         # Early stopping and the best checkpoint need a number even where no task can be scored.
         by_loss = self.settings.monitor == "loss" or not scored.any()
-        self.log("score", -self.validation["loss"] if by_loss else self.validation["average_precision"], logger=False)
+        score = -self.validation["loss"] if by_loss else self.validation["average_precision"]
+        self.log("score", score, logger=False)
+        if self._schedule is not None:
+            self._schedule.judge(score)
 
     def configure_optimizers(self) -> Any:
         """The optimiser, with the learning rate set before each of its steps."""
         optimizer = make_optimizer(self.model, self.settings)
-        factor = learning_rate_factor(self.settings, self.steps, self.steps_per_pass)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        self._schedule = Schedule(optimizer, self.settings, self.steps, self.steps_per_pass)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the state of the random numbers, so that dropout goes on as it would have."""

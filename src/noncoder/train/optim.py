@@ -1,25 +1,28 @@
-"""The optimiser and the course of its learning rate."""
+"""The optimiser of a recipe."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from noncoder.config import TrainConfig
-from noncoder.train.optimizers import KerasRMSprop
+from noncoder.train.optimizers import KerasRMSprop, Muon
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The recipe's optimiser; where it sets a largest norm, weights are held to it after every step.
 
-    AdamW decays the matrices and kernels named `weight`, apart from the gradient; biases, norms and other parameters do
-    not decay. The others add the decay of all parameters to the gradient (L2), as the code of the papers that use them
-    does.
+    AdamW and Muon decay the matrices and kernels named `weight`, apart from the gradient; biases, norms and other
+    parameters do not decay. The others add the decay of all parameters to the gradient (L2), as the code of the papers
+    that use them does.
     """
     optimizer = _make(model, config)
+    # A fused optimiser says that it would undo the scaling of fp16's gradients itself; they are unscaled before it
+    # steps, since they are clipped before.
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
     if config.max_norm:
         weights = [part.weight for part in model.modules() if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Linear)]
         optimizer.register_step_post_hook(lambda *_: limit_norms(weights, config.max_norm))
@@ -27,25 +30,52 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 
 def _make(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    rate, decay = config.learning_rate, config.weight_decay
+    rate, decay, c = config.learning_rate, config.weight_decay, config
     params = [p for p in model.parameters() if p.requires_grad]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(params, rate, config.momentum, config.dampening, decay)
-    if config.optimizer == "keras-rmsprop":
-        return KerasRMSprop(params, rate, config.rho, config.epsilon or 1e-6, decay)
-    epsilon = config.epsilon or 1e-8
-    if config.optimizer == "rmsprop":
-        return torch.optim.RMSprop(params, rate, config.rho, epsilon, decay)
-    if config.optimizer == "adam":
-        return torch.optim.Adam(params, rate, config.betas, epsilon, decay, config.amsgrad)
-    return torch.optim.AdamW(_decay_groups(model, decay), rate, config.betas, epsilon, amsgrad=config.amsgrad)
+    # One kernel for all of a step's arithmetic: eight times faster than the default for Adam on a CPU.
+    fused = all(p.device.type in ("cpu", "cuda") for p in params)
+    if c.optimizer == "sgd":
+        return torch.optim.SGD(params, rate, c.momentum, c.dampening, decay, fused=fused)
+    if c.optimizer == "keras-rmsprop":
+        return KerasRMSprop(params, rate, c.rho, c.epsilon or 1e-6, decay)
+    epsilon = c.epsilon or 1e-8
+    if c.optimizer == "rmsprop":
+        return torch.optim.RMSprop(params, rate, c.rho, epsilon, decay)
+    if c.optimizer == "adam":
+        return torch.optim.Adam(params, rate, c.betas, epsilon, decay, c.amsgrad, fused=fused)
+    if c.optimizer == "muon":
+        return Muon(_muon_groups(model, decay), rate, c.muon_momentum, c.betas, epsilon)
+    groups = _decay_groups(model.named_parameters(), decay)
+    return torch.optim.AdamW(groups, rate, c.betas, epsilon, amsgrad=c.amsgrad, fused=fused)
 
 
-def _decay_groups(model: nn.Module, decay: float) -> list[dict[str, float | list[nn.Parameter]]]:
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    decayed = [p for name, p in named if name.endswith("weight") and p.ndim > 1]
-    others = [p for name, p in named if not (name.endswith("weight") and p.ndim > 1)]
+def _decay_groups(named: Iterable[tuple[str, nn.Parameter]], decay: float) -> list[dict[str, Any]]:
+    decayed, others = [], []
+    for name, p in named:
+        if p.requires_grad:
+            (decayed if name.endswith("weight") and p.ndim > 1 else others).append(p)
     return [{"params": params, "weight_decay": share} for params, share in ((decayed, decay), (others, 0.0)) if params]
+
+
+def _muon_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    hidden = {id(weight): weight for weight in hidden_matrices(model) if weight.requires_grad}
+    rest = [(name, p) for name, p in model.named_parameters() if id(p) not in hidden]
+    matrices = {"params": list(hidden.values()), "weight_decay": decay, "orthogonal": True}
+    return [*([matrices] if hidden else []), *_decay_groups(rest, decay)]
+
+
+def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """The weights of linear and convolution layers between the first and the last, which is the model's `output`.
+
+    An embedding of bases and the convolution that reads it are one first layer. Weights of convolutions in groups are
+    stacks of small matrices, those of recurrent layers of four, and are left out.
+    """
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
+    layers = [part for part in model.modules() if isinstance(part, (*kinds, nn.RNNBase))]
+    first = 2 if [type(part) is nn.Linear for part in layers[:2]] == [True, False] else 1
+    last = getattr(model, "output", None)
+    hidden = (part for part in layers[first:] if isinstance(part, kinds) and part is not last)
+    return [cast(nn.Parameter, part.weight) for part in hidden if getattr(part, "groups", 1) == 1]
 
 
 @torch.no_grad()
@@ -53,30 +83,3 @@ def limit_norms(weights: Iterable[Tensor], most: float) -> None:
     """Shortens, in place, the weights (units, ...) into each output unit that are longer than `most`."""
     for weight in weights:
         weight.renorm_(2, 0, most)
-
-
-def learning_rate_factor(config: TrainConfig, steps: int, steps_per_pass: float) -> Callable[[int], float]:
-    """The share of the highest learning rate at each optimiser step: a linear rise, then the chosen fall.
-
-    Args:
-        config: The warm-up, and the kind of decay.
-        steps: Optimiser steps in all.
-        steps_per_pass: Optimiser steps a pass over the training split.
-    """
-    rise = config.warmup_steps or (max(1, round(config.warmup * steps)) if config.warmup else 0)
-    # A share of the steps ends below the full rate, so that the rate's highest comes once; a number of steps at it.
-    top = config.warmup_steps or rise + 1
-
-    def factor(step: int) -> float:
-        if step < rise:
-            return (step + 1) / top
-        along = min(1.0, (step - rise) / max(1, steps - rise))
-        if config.decay == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * along))
-        if config.decay == "linear":
-            return 1 - along
-        if config.decay == "step":
-            return float(config.decay_factor ** (step // (config.decay_every * steps_per_pass)))
-        return 1 / (1 + config.decay_rate * step)  # constant where the decay's rate is zero, as it is by default
-
-    return factor
