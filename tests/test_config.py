@@ -68,6 +68,17 @@ class TestValidate:
             ),
             (TrainConfig, {"optimizer": "adamW2"}, "not 'adamW2'; did you mean 'adamw'?"),
             (TrainConfig, {"optimizer": "lion"}, "'keras-rmsprop' or 'muon', not 'lion'"),
+            (TrainConfig, {"loss": "focl"}, "'focal' or 'asymmetric', not 'focl'; did you mean 'focal'?"),
+            (TrainConfig, {"loss": {"gamma": 3}}, "gamma says nothing with bce, only with focal"),
+            (
+                TrainConfig,
+                {"loss": {"kind": "focal", "margin": 0.1}},
+                "margin says nothing with focal, only with asymm",
+            ),
+            (TrainConfig, {"loss": {"beta": 0.9}}, "beta says nothing with equal, only with effective-number"),
+            (TrainConfig, {"loss": {"weights_file": "w.tsv"}}, "weights_file says nothing with equal, only with file"),
+            (TrainConfig, {"loss": {"task_weights": "file"}}, "task_weights file needs a weights_file"),
+            (TrainConfig, {"loss": {"gama": 1}}, "there is no key 'loss.gama'; did you mean 'gamma'?"),
             (TrainConfig, {"muon_momentum": 0.9}, "muon_momentum says nothing with adamw, only with muon"),
             (TrainConfig, {"decay_patience": 3}, "decay_patience says nothing with cosine, only with plateau"),
             (TrainConfig, {"decay_floor": 0.1}, "decay_floor says nothing with cosine, only with plateau and cyclical"),
@@ -147,6 +158,12 @@ class TestValidate:
         config = validate(RunConfig, {"run": "r", "train": None, "data": {"simulate": {}, "build": None}}, "x")
         assert config.train == TrainConfig()
         assert config.data == DataConfig(simulate=SimulateConfig())
+
+    def test_a_loss_is_named_alone_or_with_its_settings(self) -> None:
+        assert validate(TrainConfig, {"loss": "focal"}, "x") == validate(TrainConfig, {"loss": {"kind": "focal"}}, "x")
+        assert validate(TrainConfig, {"loss": None}, "x") == TrainConfig()
+        config = validate(TrainConfig, {"loss": {"kind": "focal", "alpha": None}}, "x")
+        assert (config.loss.gamma, config.loss.alpha) == (2, None)
 
     def test_is_frozen(self) -> None:
         with pytest.raises(ValidationError):

@@ -1,6 +1,7 @@
 """Recipes: frozen sections, read from YAML, overridden by dotted keys."""
 
 from noncoder.config.base import Section
+from noncoder.config.loss import LossConfig
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
 from noncoder.config.sections import (
     BuildConfig,
@@ -21,6 +22,7 @@ __all__ = [
     "DataConfig",
     "DeepSeaConfig",
     "EvaluateConfig",
+    "LossConfig",
     "ModelConfig",
     "PackConfig",
     "ReportConfig",

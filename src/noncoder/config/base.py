@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -12,3 +14,19 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def refuse_idle(section: Section, chosen: str, settings: Mapping[str, tuple[str, ...]]) -> None:
+    """Makes sure that no setting was given that says nothing with what was chosen.
+
+    Args:
+        section: Its settings.
+        chosen: The kind that was chosen.
+        settings: The kinds with which each setting says something.
+
+    Raises:
+        ValueError: One says nothing and is not its default.
+    """
+    for name, kinds in settings.items():
+        if chosen not in kinds and getattr(section, name) != type(section).model_fields[name].default:
+            raise ValueError(f"{name} says nothing with {chosen}, only with {' and '.join(kinds)}")

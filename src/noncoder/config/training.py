@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from noncoder.config.base import Section
+from noncoder.config.base import Section, refuse_idle
+from noncoder.config.loss import LossConfig
 
 # Which settings say something only with some of the optimisers, or of the kinds of decay.
 _OF_OPTIMIZERS = {
@@ -42,6 +43,10 @@ def _output_bias(value: Any) -> Any:
     raise ValueError("should be 'prevalence', 'zero' or a share above 0 and below 1, e.g. 0.02")
 
 
+def _kind_alone(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
 Share = Annotated[float, Field(ge=0, lt=1)]
 Compile = Annotated[
     Literal["auto", "none", "default", "reduce-overhead", "max-autotune"],
@@ -62,8 +67,10 @@ class TrainConfig(Section):
     accumulate: int = Field(1, ge=1)
     """Batches an optimiser step."""
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop", "muon"] = "adamw"
-    """The optimiser; `keras-rmsprop` is that of the first versions of Keras, with epsilon inside the square root; `muon`
-    is Muon for the matrices and kernels of hidden layers and adamw for all else."""
+    """The optimiser; `keras-rmsprop` is that of the first versions of Keras, with epsilon inside the square root;
+    `muon` is Muon for the matrices and kernels of hidden layers and adamw for all else."""
+    loss: Annotated[LossConfig, BeforeValidator(_kind_alone)] = LossConfig()
+    """What training makes small. Validation tells the plain binary cross-entropy, so that runs can be compared."""
     learning_rate: float = Field(2e-3, gt=0)
     """The highest learning rate."""
     betas: tuple[Share, Share] = (0.9, 0.999)
@@ -107,8 +114,8 @@ class TrainConfig(Section):
     cycle_end: float = Field(1e4, ge=1)
     """The learning rate ends at where it started divided by this; one-cycle."""
     cycle_momentum: tuple[Share, Share] | None = None
-    """Highest and lowest of the momentum (sgd, muon) and the first of `betas` (adam, adamw, muon), which falls while the
-    learning rate rises and rises while it falls, e.g. [0.95, 0.85]; by default neither moves; one-cycle."""
+    """Highest and lowest of the momentum (sgd, muon) and the first of `betas` (adam, adamw, muon), which falls while
+    the learning rate rises and rises while it falls, e.g. [0.95, 0.85]; by default neither moves; one-cycle."""
     cycle_passes: float = Field(4, gt=0)
     """Passes that one rise and fall of the learning rate take; cyclical."""
     cycle_shape: Literal["triangular", "triangular2"] = "triangular"
@@ -150,10 +157,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for chosen, settings in ((self.optimizer, _OF_OPTIMIZERS), (self.decay, _OF_DECAYS)):
-            for name, kinds in settings.items():
-                if chosen not in kinds and getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} says nothing with {chosen}, only with {' and '.join(kinds)}")
+        refuse_idle(self, self.optimizer, _OF_OPTIMIZERS)
+        refuse_idle(self, self.decay, _OF_DECAYS)
         unset = self.warmup in (0, type(self).model_fields["warmup"].default)
         if self.warmup_steps and not unset:
             raise ValueError("give either warmup or warmup_steps")

@@ -41,6 +41,7 @@ from noncoder.train.module import TrainingModule
 from noncoder.train.provenance import device_name, git_commit, package_versions
 from noncoder.train.run import RunFolder, claim
 from noncoder.train.speed import Pace
+from noncoder.train.weights import task_weights
 
 _ROWS_OF_LOG = 400
 
@@ -65,6 +66,7 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     """
     check_model(config.model.name, config.model.parameters)  # before the folder is taken
     store = open_store(config.store)
+    task_weights(config.train.loss, store)
     folder = RunFolder(config.run)
     with locked(folder.train):
         return _train(config, folder, store, resume=claim(folder, config, store, force))
@@ -81,7 +83,8 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     steps, interval = _plan(settings, len(training))
     accelerator = choose_accelerator(settings)
     compiled = choose_compile(settings, accelerator)
-    module = TrainingModule(model, settings, steps, math.ceil(len(training) / settings.accumulate), compiled)
+    steps_per_pass = math.ceil(len(training) / settings.accumulate)
+    module = TrainingModule(model, settings, steps, steps_per_pass, compiled, task_weights(settings.loss, store))
     log = TrainingLog(
         folder.train, training.indices.size, settings.batch_size,
         every=max(1, steps * settings.accumulate // _ROWS_OF_LOG),

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from noncoder.config import TrainConfig
 from noncoder.data.loading import Batch, one_hot
-from noncoder.losses import binary_cross_entropy
+from noncoder.losses import TrainingLoss, binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.models import SequenceModel
 from noncoder.train.optim import make_optimizer
@@ -28,12 +28,20 @@ class TrainingModule(pl.LightningModule):
         steps: Optimiser steps in all.
         steps_per_pass: Optimiser steps a pass over the training split.
         compiled: How torch.compile compiles the model; "none" for not at all.
+        task_weights: What the labels of each task count, (T,); None for 1.
     """
 
     def __init__(
-        self, model: SequenceModel, config: TrainConfig, steps: int, steps_per_pass: float, compiled: str = "none"
+        self,
+        model: SequenceModel,
+        config: TrainConfig,
+        steps: int,
+        steps_per_pass: float,
+        compiled: str = "none",
+        task_weights: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.training_loss = TrainingLoss(config.loss, task_weights)
         self.model, self.settings, self.steps, self.steps_per_pass = model, config, steps, steps_per_pass
         self.run_model: nn.Module = model
         if compiled != "none":
@@ -62,7 +70,7 @@ class TrainingModule(pl.LightningModule):
         """The loss of a batch."""
         # The smaller last batch of a pass is not worth compiling for once more.
         run = self.run_model if batch.whole == self.settings.batch_size else self.model
-        loss = binary_cross_entropy(run(one_hot(batch.codes)), batch.labels, batch.known)
+        loss = self.training_loss(run(one_hot(batch.codes)), batch.labels, batch.known)
         if self._last_input is not None:
             loss = loss + self.settings.l1 * self._last_input.float().abs().sum()
             self._last_input = None  # or it would keep the batch's graph until the next

@@ -50,7 +50,8 @@ def _make(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
 
 
 def _decay_groups(named: Iterable[tuple[str, nn.Parameter]], decay: float) -> list[dict[str, Any]]:
-    decayed, others = [], []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, p in named:
         if p.requires_grad:
             (decayed if name.endswith("weight") and p.ndim > 1 else others).append(p)

@@ -11,6 +11,7 @@ from noncoder.config import RunConfig, read_recipe, write_recipe
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
 from noncoder.files import read_json, write_bytes, write_json
+from noncoder.train.weights import weights_digest
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,13 @@ def is_trained(config: RunConfig, store: Store) -> bool:
 
 def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:
     """All that decides what a training comes to."""
+    weights = weights_digest(config.train.loss)
     return {
         "seed": config.seed,
         "model": config.model.model_dump(mode="json"),
         "train": config.train.model_dump(mode="json", exclude={"device"}),
         "store": store.digest,
+        **({"weights_file": weights} if weights else {}),
     }
 
 

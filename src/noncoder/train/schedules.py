@@ -11,7 +11,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from noncoder.config import TrainConfig
 
-
 _STATE = ("last_epoch", "_step_count", "_last_lr", "share", "best", "stale")
 
 
