@@ -17,37 +17,13 @@ import torch
 from safetensors.torch import load_file
 
 import noncoder
-from noncoder.config import RunConfig, SimulateConfig, read_recipe, validate, write_recipe
-from noncoder.data.simulate import simulate_store
+from noncoder.config import RunConfig, read_recipe, write_recipe
 from noncoder.errors import ConfigError, InputError, StoreError
 from noncoder.metrics import rank
 from noncoder.train import RunFolder, train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.device import choose_precision
 from noncoder.train.run import is_trained, read_run
-
-TINY = {"channels": 8, "dilations": [1], "heads": 2}
-
-
-@pytest.fixture(scope="module")
-def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "sim.zarr"
-    simulate_store(SimulateConfig(windows=300, tasks=3, window=200, bin=100, chromosomes=5), path)
-    return path
-
-
-@pytest.fixture
-def recipe(tmp_path: Path, store_path: Path) -> Callable[..., RunConfig]:
-    def make(run: str = "run", **settings: Any) -> RunConfig:
-        values = {
-            "run": tmp_path / run,
-            "data": {"store": store_path},
-            "model": {"parameters": TINY},
-            "train": {"epochs": 2, "batch_size": 16, "precision": "32-true"} | settings,
-        }
-        return validate(RunConfig, values, origin="test")
-
-    return make
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -134,6 +134,9 @@ class TrainConfig(Section):
     """Largest norm of the gradient; 0 for no clipping."""
     average: float = Field(0.0, ge=0, lt=1)
     """Decay a step of the exponential moving average of the weights that is validated and kept; 0 for none."""
+    average_last: float = Field(0.0, ge=0, lt=1)
+    """Share of the optimiser steps, the last ones, over which the weights are averaged equally (SWA); the average is
+    validated and kept, with batch norms that see training windows anew; 0 for none."""
     shift: int = Field(0, ge=0)
     """Training windows are moved by up to this many bp either way."""
     validations: float = Field(1, gt=0)
@@ -164,6 +167,8 @@ class TrainConfig(Section):
             raise ValueError("give either warmup or warmup_steps")
         if self.decay in _CYCLES and (self.warmup_steps or not unset):
             raise ValueError(f"{self.decay} rises by itself: leave out warmup and warmup_steps")
+        if self.average and self.average_last:
+            raise ValueError("give either average (EMA) or average_last (SWA)")
         if self.cycle_momentum and self.optimizer in ("rmsprop", "keras-rmsprop"):
             raise ValueError(f"{self.optimizer} has no momentum for cycle_momentum to move")
         return self

@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.loading import Batches, Draws
@@ -27,6 +27,7 @@ from noncoder.models import (
     set_prior_bias,
 )
 from noncoder.predictor import Predictor
+from noncoder.train.averaging import make_averaging
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.device import (
     choose_accelerator,
@@ -98,7 +99,8 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     started = datetime.now(UTC)
     with warnings.catch_warnings(), products_of_float32(settings):
         _quieten()
-        trainer = _trainer(config, folder, steps, interval, [log, pace])
+        watchers = [*make_averaging(settings, training, steps), log, pace]
+        trainer = _trainer(config, folder, steps, interval, watchers)
         checkpoint = str(folder.last) if resume else None
         try:
             trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True if resume else None)
@@ -133,19 +135,18 @@ def _trainer(
     config: RunConfig, folder: RunFolder, steps: int, interval: int, watchers: Sequence[Callback]
 ) -> pl.Trainer:
     settings = config.train
+    averaged = bool(settings.average or settings.average_last)
     callbacks: list[Callback] = [
         *watchers,
         EarlyStopping("score", mode="max", patience=settings.patience),
         # Without the optimiser's state, half or two thirds of a checkpoint; averaged weights are part of a callback's.
         ModelCheckpoint(
-            folder.train, "best", monitor="score", mode="max", save_weights_only=not settings.average,
+            folder.train, "best", monitor="score", mode="max", save_weights_only=not averaged,
             enable_version_counter=False,
         ),
         # After all others, whose states it saves.
         LastCheckpoint(folder.last, max(1, steps // 20), interval * settings.accumulate),
     ]  # fmt: skip
-    if settings.average:
-        callbacks.insert(0, EMAWeightAveraging(decay=settings.average))
     accelerator = choose_accelerator(settings)
     if accelerator == "cpu":
         keep_freed_memory()
