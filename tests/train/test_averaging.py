@@ -82,7 +82,7 @@ def test_batch_norms_come_to_the_statistics_of_the_windows(batches: Batches) -> 
     module = TrainingModule(model, TrainConfig(), steps=1, steps_per_pass=1).eval()
     for part in model.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
-            part.running_mean += 7  # type: ignore[operator]
+            torch.nn.init.constant_(part.running_mean, 7)  # type: ignore[arg-type]
     entering: list[Tensor] = []
     norm = model.get_submodule("stem_norm")
     handle = norm.register_forward_pre_hook(lambda _, inputs: entering.append(inputs[0]))

@@ -103,6 +103,7 @@ def renew_batch_norms(module: TrainingModule, windows: Batches) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
         norm.train()
+    windows.move(module.device)
     windows.load_state_dict({"epoch": 0, "position": 0})
     with torch.autocast(module.device.type, enabled=False):
         for batch in windows:
