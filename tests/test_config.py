@@ -79,6 +79,20 @@ class TestValidate:
             (TrainConfig, {"loss": {"weights_file": "w.tsv"}}, "weights_file says nothing with equal, only with file"),
             (TrainConfig, {"loss": {"task_weights": "file"}}, "task_weights file needs a weights_file"),
             (TrainConfig, {"loss": {"gama": 1}}, "there is no key 'loss.gama'; did you mean 'gamma'?"),
+            (
+                TrainConfig,
+                {"augment": "evoag"},
+                "augment: should be a section, 'evoaug' or 'none'; did you mean 'evoaug'?",
+            ),
+            (TrainConfig, {"augment": {"most": 3}}, "most says nothing without a change: give one of inversion"),
+            (TrainConfig, {"augment": {"mutation": 1.5}}, "augment.mutation: input should be less than or equal to 1"),
+            (
+                TrainConfig,
+                {"augment": {"deletions": 5}},
+                "there is no key 'augment.deletions'; did you mean 'deletion'?",
+            ),
+            (TrainConfig, {"resample_cap": 5}, "resample_cap says nothing without resample"),
+            (TrainConfig, {"average": 0.9, "average_last": 0.2}, "give either average (EMA) or average_last (SWA)"),
             (TrainConfig, {"muon_momentum": 0.9}, "muon_momentum says nothing with adamw, only with muon"),
             (TrainConfig, {"decay_patience": 3}, "decay_patience says nothing with cosine, only with plateau"),
             (TrainConfig, {"decay_floor": 0.1}, "decay_floor says nothing with cosine, only with plateau and cyclical"),
@@ -164,6 +178,13 @@ class TestValidate:
         assert validate(TrainConfig, {"loss": None}, "x") == TrainConfig()
         config = validate(TrainConfig, {"loss": {"kind": "focal", "alpha": None}}, "x")
         assert (config.loss.gamma, config.loss.alpha) == (2, None)
+
+    def test_changes_are_named_together_or_one_by_one(self) -> None:
+        config = validate(TrainConfig, {"augment": "evoaug"}, "x")
+        assert config.augment.kinds == ("translocation", "insertion", "deletion", "mutation")
+        assert (config.augment.deletion, config.augment.mutation, config.augment.most) == (20, 0.05, 2)
+        nothing: tuple[Any, ...] = ("none", None, {})
+        assert all(validate(TrainConfig, {"augment": none}, "x") == TrainConfig() for none in nothing)
 
     def test_is_frozen(self) -> None:
         with pytest.raises(ValidationError):

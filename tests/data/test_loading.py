@@ -264,3 +264,69 @@ class TestOnDevice:
     def test_n_is_four_zeros(self) -> None:
         assert not one_hot(torch.full((1, 3), N_CODE, dtype=torch.uint8)).any()
         assert decode(reverse_strand(torch.from_numpy(encode("ACNG")[None]))[0].numpy()) == "CNGT"
+
+
+class TestMixing:
+    def batches(self, store: Store, batch_size: int = 7, share: Share | None = None) -> Batches:
+        draws = Draws(4, shuffle=True, random_strand=True, shift=2, mix=0.4)
+
+        def turn(codes: Tensor, keys: Tensor, epoch: int) -> Tensor:
+            return torch.where((keys % 2 == 0)[:, None], codes.flip(1), codes)
+
+        return Batches(store, store.indices(), batch_size, draws, share, turn)
+
+    def test_a_window_is_mixed_with_another_of_the_pass_as_it_would_be_read(self, store: Store) -> None:
+        batches = self.batches(store)
+        drawn = batches.draw(0)
+        read = list(batches)
+        codes, labels = torch.cat([b.codes for b in read]), torch.cat([b.labels for b in read])
+        known = torch.cat([b.known for b in read if b.known is not None])
+        mixed = [b.mixed for b in read if b.mixed is not None]
+        assert torch.equal(torch.cat([m.codes for m in mixed]), codes[drawn.partner])
+        assert torch.equal(torch.cat([m.labels for m in mixed]), labels[drawn.partner])
+        assert torch.equal(torch.cat([m.known for m in mixed if m.known is not None]), known[drawn.partner])
+        assert sorted(drawn.partner.tolist()) == list(range(60))
+        inputs = [batch.inputs() for batch in read]
+        share = torch.from_numpy(drawn.share)[:, None]
+        x = torch.cat([one for one, _, _ in inputs])
+        own, other = one_hot(codes), one_hot(codes[drawn.partner])
+        torch.testing.assert_close(x, share[:, :, None] * own + (1 - share[:, :, None]) * other)
+        expected = share * labels + (1 - share) * labels[drawn.partner]
+        torch.testing.assert_close(torch.cat([y for _, y, _ in inputs]), expected)
+        both = torch.cat([mask for _, _, mask in inputs if mask is not None])
+        assert torch.equal(both, known & known[drawn.partner])
+
+    def test_shares_are_drawn_from_beta(self, store: Store) -> None:
+        batches = Batches(store, np.arange(60).repeat(100), 7, Draws(mix=0.4))
+        share = batches.draw(0).share.astype(np.float64)
+        assert share.mean() == pytest.approx(0.5, abs=0.02)
+        assert share.var() == pytest.approx(1 / (4 * (2 * 0.4 + 1)), abs=0.01)
+        assert not np.array_equal(share, batches.draw(1).share)
+
+    @LAW
+    @given(st.integers(1, 20), st.integers(1, 4))
+    def test_parts_of_several_processes_are_the_whole(self, store: Store, batch_size: int, ranks: int) -> None:
+        whole = list(self.batches(store, batch_size))
+        parts = [list(self.batches(store, batch_size, Share(rank, ranks))) for rank in range(ranks)]
+        for i, batch in enumerate(whole):
+            n = len(batch.codes)
+            sizes = [n * (rank + 1) // ranks - n * rank // ranks for rank in range(ranks)]
+            x = torch.cat([part[i].inputs()[0][:size] for part, size in zip(parts, sizes, strict=True)])
+            assert torch.equal(x, batch.inputs()[0])
+
+    def test_what_else_is_drawn_stays_as_it_is(self, store: Store) -> None:
+        plain = Batches(store, store.indices(), 7, Draws(4, shuffle=True, random_strand=True, shift=2))
+        mixed = Batches(store, store.indices(), 7, Draws(4, shuffle=True, random_strand=True, shift=2, mix=1))
+        for one, other in zip(plain, mixed, strict=True):
+            assert same(one, other)
+            assert one.mixed is None
+            assert torch.equal(one.inputs()[0], one_hot(one.codes))
+
+    def test_it_moves_as_one(self, store: Store) -> None:
+        batch = next(iter(self.batches(store)))
+        moved = batch.to("cpu")
+        assert same(batch, moved)
+        assert moved.mixed is not None
+        assert batch.mixed is not None
+        assert torch.equal(moved.mixed.share, batch.mixed.share)
+        assert moved.to("meta").inputs()[0].device.type == "meta"

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 import noncoder
 from noncoder.config import RunConfig, read_recipe, write_recipe
 from noncoder.errors import ConfigError, InputError, StoreError
+from noncoder.losses import binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.train import RunFolder, train
 from noncoder.train.checkpoint import LastCheckpoint
@@ -178,9 +179,23 @@ PAPERS: list[dict[str, Any]] = [
     {"optimizer": "adam", "amsgrad": True, "betas": [0.5, 0.9], "weight_decay": 1e-3, "output_bias": 0.02},
 ]  # fmt: skip
 
+# Every choice of optimiser, schedule, average, loss, drawing and change is in one of these or of those above.
+CHOICES: list[dict[str, Any]] = [
+    {"optimizer": "muon", "decay": "one-cycle", "cycle_momentum": [0.95, 0.85], "loss": "asymmetric", "mixup": 0.4,
+     "average_last": 0.5, "validations": 2},
+    {"optimizer": "adamw", "decay": "plateau", "decay_patience": 1, "decay_factor": 0.5, "monitor": "loss",
+     "learning_rate": 0.05, "validations": 4, "loss": {"kind": "focal", "smoothing": 0.05}, "augment": "evoaug",
+     "resample": 0.5, "warmup_steps": 3},
+    {"optimizer": "rmsprop", "decay": "cyclical", "cycle_shape": "triangular2", "cycle_passes": 0.7, "average": 0.9,
+     "loss": {"positive_weight": 8, "task_weights": "effective-number"}, "random_strand": False,
+     "augment": {"inversion": 20, "mutation": 0.1, "finetune": 0.4}},
+]  # fmt: skip
 
-@pytest.mark.parametrize("settings", PAPERS, ids=[str(settings["optimizer"]) for settings in PAPERS])
-def test_each_optimiser_goes_on_as_if_it_had_not_been_interrupted(
+
+@pytest.mark.parametrize(
+    "settings", PAPERS + CHOICES, ids=[str(settings["optimizer"]) for settings in PAPERS + CHOICES]
+)
+def test_each_choice_goes_on_as_if_it_had_not_been_interrupted(
     recipe: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     whole, broken = recipe("whole", epochs=3, **settings), recipe("broken", epochs=3, **settings)
@@ -231,6 +246,35 @@ def test_a_finished_training_is_not_overwritten(recipe: Callable[..., RunConfig]
     with pytest.raises(InputError, match="--force"):
         train(config)
     assert train(config, force=True)["started"] >= first["started"]
+
+
+def test_changed_weights_of_tasks_are_noticed(
+    recipe: Callable[..., RunConfig], store_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.tsv"
+    name = noncoder.open_store(store_path).tasks[1].name
+    path.write_text(f"task\tweight\n{name}\t3\n")
+    config = recipe(epochs=1, loss={"task_weights": "file", "weights_file": str(path)})
+    train(config)
+    assert is_trained(config, noncoder.open_store(store_path))
+    path.write_text(f"task\tweight\n{name}\t4\n")
+    with pytest.raises(ConfigError, match=r"another recipe: weights_file was '\w{64}', is '\w{64}'"):
+        is_trained(config, noncoder.open_store(store_path))
+    path.write_text("task\tweight\nnobody\t3\n")
+    other = recipe("other", loss={"task_weights": "file", "weights_file": str(path)})
+    with pytest.raises(InputError, match="no task is called 'nobody'"):
+        train(other)
+    assert not RunFolder(other.run).recipe.exists()
+
+
+def test_validation_tells_the_plain_loss(recipe: Callable[..., RunConfig], store_path: Path) -> None:
+    config = recipe(epochs=1, loss={"kind": "focal", "positive_weight": 5, "smoothing": 0.2})
+    summary = train(config)
+    store = noncoder.open_store(store_path)
+    logits = noncoder.load(config.run).predict_store(store, store.indices("valid"), "forward")
+    labels = store.read_labels(store.indices("valid"))
+    plain = binary_cross_entropy(torch.from_numpy(np.asarray(logits)), torch.from_numpy(labels))
+    assert summary["best"]["loss"] == pytest.approx(float(plain), rel=1e-4)
 
 
 def test_a_changed_recipe_names_what_changed(recipe: Callable[..., RunConfig], store_path: Path) -> None:

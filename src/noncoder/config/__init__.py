@@ -1,5 +1,6 @@
 """Recipes: frozen sections, read from YAML, overridden by dotted keys."""
 
+from noncoder.config.augment import AugmentConfig
 from noncoder.config.base import Section
 from noncoder.config.loss import LossConfig
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
@@ -18,6 +19,7 @@ from noncoder.config.training import TrainConfig
 from noncoder.config.validation import validate
 
 __all__ = [
+    "AugmentConfig",
     "BuildConfig",
     "DataConfig",
     "DeepSeaConfig",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from noncoder.config.augment import AugmentConfig, read_preset
 from noncoder.config.base import Section, refuse_idle
 from noncoder.config.loss import LossConfig
 
@@ -139,6 +140,18 @@ class TrainConfig(Section):
     validated and kept, with batch norms that see training windows anew; 0 for none."""
     shift: int = Field(0, ge=0)
     """Training windows are moved by up to this many bp either way."""
+    random_strand: bool = True
+    """Read each training window from a strand drawn at random, or all from the forward strand."""
+    augment: Annotated[AugmentConfig, BeforeValidator(read_preset)] = AugmentConfig()
+    """Changes to training windows; by default none."""
+    mixup: float = Field(0, ge=0)
+    """Training windows and their labels are mixed in pairs (arXiv:1710.09412), by shares from the distribution
+    Beta(mixup, mixup); 0 for none."""
+    resample: float = Field(0, ge=0, le=1)
+    """How much more often windows with rare positives are drawn: a window weighs the largest of its positive tasks'
+    (share of positives)**-resample; 0 draws each window once a pass."""
+    resample_cap: float = Field(10, ge=1)
+    """How many times the smallest of these weights the largest may be."""
     validations: float = Field(1, gt=0)
     """Validations a pass."""
     monitor: Literal["average_precision", "loss"] = "average_precision"
@@ -169,6 +182,8 @@ class TrainConfig(Section):
             raise ValueError(f"{self.decay} rises by itself: leave out warmup and warmup_steps")
         if self.average and self.average_last:
             raise ValueError("give either average (EMA) or average_last (SWA)")
+        if not self.resample and self.resample_cap != type(self).model_fields["resample_cap"].default:
+            raise ValueError("resample_cap says nothing without resample")
         if self.cycle_momentum and self.optimizer in ("rmsprop", "keras-rmsprop"):
             raise ValueError(f"{self.optimizer} has no momentum for cycle_momentum to move")
         return self

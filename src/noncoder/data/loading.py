@@ -25,6 +25,27 @@ from noncoder.sequence.encoding import reverse_complement
 Change = Callable[[Tensor, Tensor, int], Tensor]
 
 
+class Mixed(NamedTuple):
+    """The windows that those of a batch are mixed with.
+
+    Args:
+        codes: uint8 (n, L).
+        labels: uint8 (n, T), 0 or 1.
+        known: bool (n, T), or None where every label is known.
+        share: float32 (n, 1), from 0 to 1: how much of each mixture the batch's own window is.
+    """
+
+    codes: Tensor
+    labels: Tensor
+    known: Tensor | None
+    share: Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Mixed:
+        """The windows on another device."""
+        moved = (part if part is None else part.to(device, non_blocking=non_blocking) for part in self)
+        return Mixed(*moved)  # type: ignore[arg-type]
+
+
 class Batch(NamedTuple):
     """Some windows of a store; bytes, so that little travels to the device.
 
@@ -33,18 +54,37 @@ class Batch(NamedTuple):
         labels: uint8 (n, T), 0 or 1.
         known: bool (n, T), or None where every label is known.
         whole: Windows of the batch in all processes together.
+        mixed: What its windows are mixed with; None for nothing.
     """
 
     codes: Tensor
     labels: Tensor
     known: Tensor | None
     whole: int = 0
+    mixed: Mixed | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         known = None if self.known is None else self.known.to(device, non_blocking=non_blocking)
         codes, labels = (part.to(device, non_blocking=non_blocking) for part in (self.codes, self.labels))
-        return Batch(codes, labels, known, self.whole)
+        mixed = None if self.mixed is None else self.mixed.to(device, non_blocking)
+        return Batch(codes, labels, known, self.whole, mixed)
+
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What a model is trained with: bases (n, 4, L), labels (n, T), and which of them count or None.
+
+        Where windows are mixed (mixup, Zhang et al. 2018, arXiv:1710.09412), bases and labels are sums of two by their
+        shares, and a label counts where both are known.
+        """
+        x = one_hot(self.codes)
+        if self.mixed is None:
+            return x, self.labels, self.known
+        share, known = self.mixed.share, self.known
+        x = torch.lerp(one_hot(self.mixed.codes), x, share[:, :, None])
+        labels = torch.lerp(self.mixed.labels.float(), self.labels.float(), share)
+        if known is not None and self.mixed.known is not None:
+            known = known & self.mixed.known
+        return x, labels, known
 
 
 @dataclass(frozen=True)
@@ -58,6 +98,7 @@ class Draws:
         shift: By how many bp at most each window is moved either way.
         weights: The chances, (n,), with which windows are drawn, some several times and some not at all in a pass;
             None for each once.
+        mix: Each window is mixed with another of the pass, by shares from the distribution Beta(mix, mix); 0 for none.
     """
 
     seed: int = 0
@@ -65,6 +106,7 @@ class Draws:
     random_strand: bool = False
     shift: int = 0
     weights: NDArray[np.float64] | None = None
+    mix: float = 0
 
 
 class Share(NamedTuple):
@@ -81,6 +123,8 @@ class Pass(NamedTuple):
     reverse: NDArray[np.bool_]
     shift: NDArray[np.int64]
     keys: NDArray[np.int64]
+    partner: NDArray[np.int64]
+    share: NDArray[np.float32]
 
 
 class _Place(Protocol):
@@ -140,23 +184,22 @@ class Batches:
             self.epoch, self.position = self.epoch + 1, 0
         began = time.perf_counter()
         drawn = self.draw(self.epoch)
-        indices, reverse, shift, keys = (
-            self._place.put(part) for part in (self.indices[drawn.order], drawn.reverse, drawn.shift, drawn.keys)
-        )
+        placed = Pass(*(self._place.put(part) for part in drawn._replace(order=self.indices[drawn.order])))
         self.seconds += time.perf_counter() - began
         while self.position < len(self):
             began = time.perf_counter()
             rows, stand_in = self._rows()
-            moved = shift[rows] if self.draws.shift else None
-            codes, labels, known = self._place.read(indices[rows], reverse[rows], moved)
-            if self.change is not None:
-                codes = self.change(codes, torch.as_tensor(keys[rows]), self.epoch)
+            codes, labels, known = self._read(placed, rows)
             if stand_in:
                 known = torch.zeros_like(labels, dtype=torch.bool)
+            mixed = None
+            if self.draws.mix:
+                share = torch.as_tensor(placed.share[rows])[:, None]
+                mixed = Mixed(*self._read(placed, placed.partner[rows]), share)
             whole = min(self.batch_size, self.indices.size - self.position * self.batch_size)
             self.position += 1
             self.seconds += time.perf_counter() - began
-            yield Batch(codes, labels, known, whole)
+            yield Batch(codes, labels, known, whole, mixed)
         self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int]:
@@ -201,7 +244,18 @@ class Batches:
         shift = rng.integers(-draws.shift, draws.shift + 1, n) if draws.shift else np.zeros(n, dtype=np.int64)
         limits = np.iinfo(np.int64)
         keys = rng.integers(limits.min, limits.max, n) if self.change is not None else np.zeros(n, dtype=np.int64)
-        return Pass(order, reverse, shift, keys)
+        partner, share = np.arange(n), np.ones(n, dtype=np.float32)
+        if draws.mix:
+            partner, share = rng.permutation(n), rng.beta(draws.mix, draws.mix, n).astype(np.float32)
+        return Pass(order, reverse, shift, keys, partner, share)
+
+    def _read(self, placed: Pass, rows: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Codes, labels, and which are known, of rows of a pass whose order was turned into windows."""
+        moved = placed.shift[rows] if self.draws.shift else None
+        codes, labels, known = self._place.read(placed.order[rows], placed.reverse[rows], moved)
+        if self.change is not None:
+            codes = self.change(codes, torch.as_tensor(placed.keys[rows]), self.epoch)
+        return codes, labels, known
 
     def _rows(self) -> tuple[slice, bool]:
         """Which rows of the pass this process reads next, and whether they only stand in for none."""

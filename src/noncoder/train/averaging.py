@@ -37,7 +37,9 @@ def some_of(training: Batches, most: int = _WINDOWS) -> Batches:
     """Batches of training windows, evenly spaced over the split, read as in the first pass of a training."""
     n = training.indices.size
     chosen = training.indices[np.linspace(0, n, min(most, n), endpoint=False).astype(np.int64)]
-    return Batches(training.store, chosen, training.batch_size, replace(training.draws, shuffle=False, weights=None))
+    return Batches(
+        training.store, chosen, training.batch_size, replace(training.draws, shuffle=False, weights=None, mix=0)
+    )
 
 
 class TailAveraging(WeightAveraging):

@@ -15,7 +15,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from noncoder.config import RunConfig, TrainConfig
+from noncoder.data.augmentation import Augmentation
 from noncoder.data.loading import Batches, Draws
+from noncoder.data.resampling import window_weights
 from noncoder.data.store import Store, open_store
 from noncoder.files import locked, plain_json, write_json
 from noncoder.models import (
@@ -78,8 +80,7 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     settings = config.train
     set_prior_bias(model, _first_shares(settings, store))
-    draws = Draws(config.seed, shuffle=True, random_strand=True, shift=settings.shift)
-    training = Batches(store, store.indices("train"), settings.batch_size, draws)
+    training = _training(config, store)
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size)
     steps, interval = _plan(settings, len(training))
     accelerator = choose_accelerator(settings)
@@ -113,6 +114,15 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     Predictor(model, store.tasks, store.bin, {"store_digest": store.digest, "training": summary}).save(folder.predictor)
     write_json(folder.summary, summary)
     return summary
+
+
+def _training(config: RunConfig, store: Store) -> Batches:
+    """The training windows, drawn and changed as the recipe says."""
+    settings, indices = config.train, store.indices("train")
+    weights = window_weights(store, indices, settings.resample, settings.resample_cap) if settings.resample else None
+    draws = Draws(config.seed, True, settings.random_strand, settings.shift, weights, settings.mixup)
+    change = Augmentation(settings.augment, settings.epochs) if settings.augment.kinds else None
+    return Batches(store, indices, settings.batch_size, draws, change=change)
 
 
 def _first_shares(settings: TrainConfig, store: Store) -> torch.Tensor:
