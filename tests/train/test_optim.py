@@ -262,6 +262,15 @@ def test_orthogonalised_matrices_have_singular_values_near_one() -> None:
     torch.testing.assert_close(orthogonalise(drawn[1:2]), got[1:2])  # whatever it is stacked with
 
 
+@pytest.mark.parametrize(("rows", "columns", "rank"), [(20, 41, 20), (16, 600, 16), (30, 200, 5)])
+def test_wide_matrices_come_to_the_same_by_their_products(rows: int, columns: int, rank: int) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(rows, rank)) * 10.0 ** np.linspace(0, -3, rank) @ rng.normal(size=(rank, columns))
+    got = orthogonalise(torch.from_numpy(drawn)[None])[0].numpy()
+    expected = newton_schulz(drawn)
+    assert np.linalg.norm(got - expected) < 1e-3 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop", "muon"])
 def test_an_optimiser_goes_on_from_its_state_bit_by_bit(kind: Any) -> None:
     config = TrainConfig(optimizer=kind, learning_rate=0.01)

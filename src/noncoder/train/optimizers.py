@@ -89,13 +89,32 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
         matrices: (n, rows, columns), with no more rows than columns for the least work.
         steps: Steps of the iteration.
     """
-    a, b, c = _NEWTON_SCHULZ
     x = matrices.to(torch.bfloat16 if matrices.is_cuda else torch.float32)
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=1e-7)
+    # Wide matrices in float32: what the iteration multiplies them with is found from their products, and they are
+    # multiplied once. It takes a fifth of the work, and more digits than bfloat16 has.
+    wide = not x.is_cuda and x.shape[-1] > 2 * x.shape[-2]
+    done = _multiplier(x @ x.mT, steps) @ x if wide else _iterated(x, steps)
+    return done.to(matrices.dtype)
+
+
+def _iterated(x: Tensor, steps: int) -> Tensor:
+    a, b, c = _NEWTON_SCHULZ
     for _ in range(steps):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.to(matrices.dtype)
+    return x
+
+
+def _multiplier(gram: Tensor, steps: int) -> Tensor:
+    """What the iteration multiplies matrices with, of their products with their transposes (n, rows, rows)."""
+    a, b, c = _NEWTON_SCHULZ
+    unit = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
+    whole = unit
+    for _ in range(steps):
+        one = a * unit + torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        whole, gram = one @ whole, one @ gram @ one  # polynomials of one matrix: their order does not matter
+    return whole
 
 
 class Muon(torch.optim.Optimizer):
