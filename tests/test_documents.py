@@ -9,13 +9,14 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
-from noncoder.config import read_recipe
+from noncoder.config import AugmentConfig, LossConfig, TrainConfig, read_recipe
 from noncoder.models import create_model, list_models
 from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
 from tests.data.deepsea.made import both_strands, write_bundle
@@ -129,6 +130,18 @@ def test_the_demo_recipe_walks_the_road(folder: Path) -> None:
     done = call("noncoder run recipes/demo.yaml", folder)
     assert done.returncode == 0, done.stderr
     assert (folder / "runs/demo/report.html").exists()
+
+
+def test_every_choice_of_a_training_is_documented() -> None:
+    text = (ROOT / "docs/training.md").read_text()
+    sections = (TrainConfig, ("optimizer", "decay")), (LossConfig, ("kind", "task_weights"))
+    choices = {
+        choice for section, keys in sections for key in keys for choice in get_args(get_type_hints(section)[key])
+    }
+    assert len(choices) > 15
+    keys = {*LossConfig.model_fields, *AugmentConfig.model_fields} - {"kind"}
+    for name in choices | keys | {"average", "average_last", "resample", "resample_cap", "mixup", "random_strand"}:
+        assert re.search(rf"`(loss\.|augment\.)?{name}\b", text), name
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
