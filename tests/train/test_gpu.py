@@ -12,12 +12,14 @@ import pytest
 import torch
 
 import noncoder
-from noncoder.config import RunConfig, SimulateConfig, validate
+from noncoder.config import AugmentConfig, RunConfig, SimulateConfig, TrainConfig, validate
+from noncoder.data.augmentation import Augmentation
 from noncoder.data.loading import Batches, Draws
 from noncoder.data.randomness import uniform
 from noncoder.data.simulate import simulate_store
 from noncoder.models import create_model
 from noncoder.train import RunFolder, train
+from noncoder.train.optim import make_optimizer
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
@@ -93,6 +95,54 @@ def test_training_learns_in_each_arithmetic(recipe: Callable[..., RunConfig], se
     store, predictor = noncoder.open_store(config.store), noncoder.load(config.run)
     probs = predictor.predict(store.read_codes(store.indices("valid")))
     assert np.isfinite(probs).all()
+
+
+def test_windows_are_changed_and_mixed_on_a_gpu_as_in_memory(store_path: Path) -> None:
+    store = noncoder.open_store(store_path)
+    config = AugmentConfig(inversion=9, translocation=9, insertion=9, deletion=9, mutation=0.1, most=5)
+    draws = Draws(3, shuffle=True, random_strand=True, shift=9, mix=0.4)
+    change = Augmentation(config, passes=1)
+    here, there = (Batches(store, store.indices("train"), 64, draws, change=change) for _ in range(2))
+    assert there.move("cuda")
+    for one, other in zip(here, there, strict=True):
+        assert torch.equal(one.codes, other.codes.cpu())
+        torch.testing.assert_close(one.inputs()[0], other.inputs()[0].cpu())
+        torch.testing.assert_close(one.inputs()[1], other.inputs()[1].cpu())
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop", "muon"])
+def test_an_optimiser_steps_on_a_gpu_as_on_a_cpu(kind: Any) -> None:
+    weights = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        model = create_model("compact", 3, WINDOW, {"channels": 16}).to(device)
+        before = torch.cat([p.detach().cpu().flatten() for p in model.parameters()])
+        optimizer = make_optimizer(model, TrainConfig(optimizer=kind, learning_rate=0.01))
+        rng = torch.Generator().manual_seed(1)
+        for _ in range(3):
+            for p in model.parameters():
+                p.grad = torch.randn(p.shape, generator=rng).to(p.device)
+            optimizer.step()
+        weights.append(torch.cat([p.detach().cpu().flatten() for p in model.parameters()]) - before)
+    # Muon's iteration runs in bfloat16 on a GPU.
+    assert (weights[0] - weights[1]).norm() < (0.03 if kind == "muon" else 1e-4) * weights[0].norm()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "muon", "decay": "one-cycle", "cycle_momentum": [0.95, 0.85], "average_last": 0.5, "mixup": 0.2},
+        {"loss": "focal", "augment": "evoaug", "resample": 0.5, "precision": "16-mixed", "average": 0.9},
+        {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay": 0, "loss": {"task_weights": "effective-number"}},
+    ],
+    ids=["muon", "adamw", "sgd"],
+)
+def test_choices_train_on_a_gpu(recipe: Callable[..., RunConfig], settings: dict[str, Any]) -> None:
+    config = recipe(**settings)
+    train(config)
+    course = losses(config)
+    assert np.isfinite(course).all()
+    assert np.mean(course[-8:]) < 0.99 * np.mean(course[:8])
 
 
 def test_float32_on_a_gpu_starts_as_on_a_cpu(recipe: Callable[..., RunConfig]) -> None:
