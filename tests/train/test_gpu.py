@@ -125,7 +125,7 @@ def test_an_optimiser_steps_on_a_gpu_as_on_a_cpu(kind: Any) -> None:
             optimizer.step()
         weights.append(torch.cat([p.detach().cpu().flatten() for p in model.parameters()]) - before)
     # Muon's iteration runs in bfloat16 on a GPU.
-    assert (weights[0] - weights[1]).norm() < (0.03 if kind == "muon" else 1e-4) * weights[0].norm()
+    assert (weights[0] - weights[1]).norm() < (0.05 if kind == "muon" else 1e-4) * weights[0].norm()
 
 
 @pytest.mark.parametrize(

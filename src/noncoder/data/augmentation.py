@@ -48,25 +48,31 @@ class Augmentation:
         if not kinds or epoch >= self.first_plain:
             return codes
         chosen = _choose(keys, len(kinds), config.most)
-        length = codes.shape[1]
-        for i, kind in enumerate(kinds):
-            if kind == "mutation":
-                codes = mutate(codes, keys, config.mutation * chosen[:, i])
-                continue
-            most = min(getattr(config, kind), length) * chosen[:, i]
-            own = KINDS.index(kind)
-            how_long, where = (uniform(keys, 1, stream + own)[:, 0] for stream in (_HOW_LONG, _WHERE))
-            if kind == "translocation":
-                codes = rotate(codes, _whole(how_long, 2 * most + 1) - most)
-                continue
-            size = _whole(how_long, most + 1)
-            if kind == "inversion":
-                codes = invert(codes, _whole(where, length - size + 1), size)
-            elif kind == "insertion":
-                codes = insert(codes, _whole(where, length + 1), size, _random_bases(keys, length, own))
+        for kind, picked in zip(kinds, chosen.unbind(dim=1), strict=True):
+            if codes.is_cuda:  # where picking some would make the process wait for the device
+                codes = self._change(kind, codes, keys, picked)
             else:
-                codes = delete(codes, _whole(where, length - size + 1), size, _random_bases(keys, length, own))
+                rows = picked.nonzero()[:, 0]
+                changed = self._change(kind, codes[rows], keys[rows], picked[rows])
+                codes = codes.index_copy(0, rows, changed)
         return codes
+
+    def _change(self, kind: str, codes: Tensor, keys: Tensor, picked: Tensor) -> Tensor:
+        """One kind of change to the windows (n, L) for which `picked`, (n,), is 1, none to those for which it is 0."""
+        length, own = codes.shape[1], KINDS.index(kind)
+        if kind == "mutation":
+            return mutate(codes, keys, self.config.mutation * picked)
+        most = min(getattr(self.config, kind), length) * picked
+        how_long, where = (uniform(keys, 1, stream + own)[:, 0] for stream in (_HOW_LONG, _WHERE))
+        if kind == "translocation":
+            return rotate(codes, _whole(how_long, 2 * most + 1) - most)
+        size = _whole(how_long, most + 1)
+        if kind == "inversion":
+            return invert(codes, _whole(where, length - size + 1), size)
+        bases = (uniform(keys, length, _BASES + own) * 4).to(torch.uint8)
+        if kind == "insertion":
+            return insert(codes, _whole(where, length + 1), size, bases)
+        return delete(codes, _whole(where, length - size + 1), size, bases)
 
 
 def mutate(codes: Tensor, keys: Tensor, share: Tensor) -> Tensor:
@@ -77,10 +83,10 @@ def mutate(codes: Tensor, keys: Tensor, share: Tensor) -> Tensor:
         keys: int64 (n,), random.
         share: The chance in each window, (n,).
     """
-    length = codes.shape[1]
-    drawn = uniform(keys, 2 * length, _MUTATED)
-    step = 1 + (drawn[:, length:] * 3).to(torch.uint8)
-    mutated = (drawn[:, :length] < share[:, None]) & (codes != N_CODE)
+    drawn = uniform(keys, codes.shape[1], _MUTATED)
+    mutated = (drawn < share[:, None]) & (codes != N_CODE)
+    # A draw below the share is even below it: it also says which of the three.
+    step = 1 + (drawn * (3 / share.clamp(min=1e-7))[:, None]).clamp(max=2).to(torch.uint8)
     return torch.where(mutated, (codes + step) % 4, codes)
 
 
@@ -147,10 +153,6 @@ def _whole(drawn: Tensor, below: Tensor | int) -> Tensor:
     """Whole numbers from 0 to below `below`, of draws from [0, 1)."""
     # In double precision: the product of a float32 below 1 could be rounded up to `below`.
     return (drawn.double() * below).long()
-
-
-def _random_bases(keys: Tensor, length: int, kind: int) -> Tensor:
-    return (uniform(keys, length, _BASES + kind) * 4).to(torch.uint8)
 
 
 def _positions(codes: Tensor) -> Tensor:
