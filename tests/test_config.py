@@ -85,6 +85,7 @@ class TestValidate:
                 "augment: should be a section, 'evoaug' or 'none'; did you mean 'evoaug'?",
             ),
             (TrainConfig, {"augment": {"most": 3}}, "most says nothing without a change: give one of inversion"),
+            (TrainConfig, {"augment": {"deletion": 5, "least": 3}}, "augment: least 3 is more than most, 2"),
             (TrainConfig, {"augment": {"mutation": 1.5}}, "augment.mutation: input should be less than or equal to 1"),
             (
                 TrainConfig,
@@ -182,7 +183,7 @@ class TestValidate:
     def test_changes_are_named_together_or_one_by_one(self) -> None:
         config = validate(TrainConfig, {"augment": "evoaug"}, "x")
         assert config.augment.kinds == ("translocation", "insertion", "deletion", "mutation")
-        assert (config.augment.deletion, config.augment.mutation, config.augment.most) == (20, 0.05, 2)
+        assert (config.augment.deletion, config.augment.mutation, config.augment.least) == (20, 0.05, 2)
         nothing: tuple[Any, ...] = ("none", None, {})
         assert all(validate(TrainConfig, {"augment": none}, "x") == TrainConfig() for none in nothing)
 

@@ -14,7 +14,7 @@ KINDS = ("inversion", "translocation", "insertion", "deletion", "mutation")
 # `evoaug` are the strengths in the README of the authors' package, github.com/p-koo/evoaug, which inverts nothing.
 _PRESETS: dict[str, dict[str, float]] = {
     "none": {},
-    "evoaug": {"translocation": 20, "insertion": 20, "deletion": 20, "mutation": 0.05},
+    "evoaug": {"translocation": 20, "insertion": 20, "deletion": 20, "mutation": 0.05, "least": 2},
 }
 
 
@@ -34,8 +34,10 @@ class AugmentConfig(Section):
     """Up to this many bp are left out, and as many random bases come in at the ends; 0 for none."""
     mutation: float = Field(0, ge=0, le=1)
     """Share of the bases that become another; 0 for none."""
+    least: int = Field(1, ge=0)
+    """The fewest of the changes above that a window gets."""
     most: int = Field(2, ge=1)
-    """Each window gets one to this many of the changes above, drawn without replacement."""
+    """The most that it gets: a number from `least` to this is drawn, then so many changes without replacement."""
     finetune: float = Field(0, ge=0, lt=1)
     """Share of the passes, the last ones, without any change: EvoAug's second stage."""
 
@@ -46,9 +48,11 @@ class AugmentConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for name in ("most", "finetune"):
+        for name in ("least", "most", "finetune"):
             if not self.kinds and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} says nothing without a change: give one of {', '.join(KINDS)}")
+        if self.least > self.most:
+            raise ValueError(f"least {self.least} is more than most, {self.most}")
         return self
 
 

@@ -47,7 +47,7 @@ class Augmentation:
         config, kinds = self.config, self.config.kinds
         if not kinds or epoch >= self.first_plain:
             return codes
-        chosen = _choose(keys, len(kinds), config.most)
+        chosen = _choose(keys, len(kinds), config.least, config.most)
         for kind, picked in zip(kinds, chosen.unbind(dim=1), strict=True):
             if codes.is_cuda:  # where picking some would make the process wait for the device
                 codes = self._change(kind, codes, keys, picked)
@@ -142,9 +142,10 @@ def delete(codes: Tensor, start: Tensor, size: Tensor, bases: Tensor) -> Tensor:
     return torch.where(outside, bases, codes.gather(1, source))
 
 
-def _choose(keys: Tensor, kinds: int, most: int) -> Tensor:
+def _choose(keys: Tensor, kinds: int, least: int, most: int) -> Tensor:
     """Which of the kinds of change each window gets, 0 or 1, (n, kinds)."""
-    count = 1 + _whole(uniform(keys, 1, _HOW_MANY), min(most, kinds))
+    least, most = min(least, kinds), min(most, kinds)
+    count = least + _whole(uniform(keys, 1, _HOW_MANY), most - least + 1)
     rank = uniform(keys, kinds, _WHICH).argsort(dim=1).argsort(dim=1)
     return (rank < count).long()
 
