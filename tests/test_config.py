@@ -82,7 +82,7 @@ class TestValidate:
             (
                 TrainConfig,
                 {"augment": "evoag"},
-                "augment: should be a section, 'evoaug' or 'none'; did you mean 'evoaug'?",
+                "augment: should be a section, 'evoaug' or 'none', not 'evoag'; did you mean 'evoaug'?",
             ),
             (TrainConfig, {"augment": {"most": 3}}, "most says nothing without a change: give one of inversion"),
             (TrainConfig, {"augment": {"deletion": 5, "least": 3}}, "augment: least 3 is more than most, 2"),
@@ -101,7 +101,7 @@ class TestValidate:
             (
                 TrainConfig,
                 {"decay": "one-cycle", "warmup_steps": 10},
-                "one-cycle rises by itself: leave out warmup and warmup_steps",
+                "one-cycle rises by itself: set warmup to 0 and leave out warmup_steps",
             ),
             (TrainConfig, {"decay": "cyclical", "warmup": 0.2}, "cyclical rises by itself"),
             (
@@ -132,7 +132,7 @@ class TestValidate:
             (BuildConfig, {**BUILD, "label": "overlap:1"}, "label: should be"),
             (BuildConfig, {**BUILD, "label": "overlap:-0.1"}, "label: should be"),
             (BuildConfig, {**BUILD, "label": "overlap:nan"}, "label: should be"),
-            (BuildConfig, {**BUILD, "label": "Summit"}, "label: should be"),
+            (BuildConfig, {**BUILD, "label": "Summit"}, "not 'Summit'; did you mean 'summit'?"),
             (
                 BuildConfig,
                 {**BUILD, "keep": "group:"},

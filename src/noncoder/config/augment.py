@@ -7,7 +7,6 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from noncoder.config.base import Section
-from noncoder.errors import did_you_mean
 
 KINDS = ("inversion", "translocation", "insertion", "deletion", "mutation")
 
@@ -65,6 +64,5 @@ def read_preset(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in _PRESETS:
-        near = did_you_mean(value, _PRESETS)
-        raise ValueError(f"should be a section, 'evoaug' or 'none'{near and '; '}{near}")
+        raise ValueError("should be a section, 'evoaug' or 'none'")
     return _PRESETS[value]

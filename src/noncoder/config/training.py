@@ -179,7 +179,7 @@ class TrainConfig(Section):
         if self.warmup_steps and not unset:
             raise ValueError("give either warmup or warmup_steps")
         if self.decay in _CYCLES and (self.warmup_steps or not unset):
-            raise ValueError(f"{self.decay} rises by itself: leave out warmup and warmup_steps")
+            raise ValueError(f"{self.decay} rises by itself: set warmup to 0 and leave out warmup_steps")
         if self.average and self.average_last:
             raise ValueError("give either average (EMA) or average_last (SWA)")
         if not self.resample and self.resample_cap != type(self).model_fields["resample_cap"].default:

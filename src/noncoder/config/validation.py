@@ -44,10 +44,10 @@ def _problem(section: type[Section], detail: dict[str, Any]) -> str:
         return f"there is no key {key!r}" + (f"; {near}" if near else f"; known here: {known}")
     if detail["type"] == "missing":
         return f"the key {key!r} is missing"
-    message = detail["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(detail["input"], dict | Section) else f", not {detail['input']!r}"
-    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
-        near = did_you_mean(detail["input"], re.findall(r"'([^']*)'", detail["ctx"]["expected"]))
+    message, value = detail["msg"].removeprefix("Value error, "), detail["input"]
+    given = "" if isinstance(value, dict | Section) else f", not {value!r}"
+    if isinstance(value, str):
+        near = did_you_mean(value, re.findall(r"'([^']*)'", message))
         given += f"; {near}" if near else ""
     return f"{key}: {message[0].lower() + message[1:]}{given}" if key else message
 

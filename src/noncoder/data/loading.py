@@ -117,7 +117,7 @@ class Share(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """What was drawn for one pass, window by window, (n,)."""
+    """What was drawn for one pass, window by window, (n,); no partners and shares where none are mixed."""
 
     order: NDArray[np.int64]
     reverse: NDArray[np.bool_]
@@ -244,7 +244,7 @@ class Batches:
         shift = rng.integers(-draws.shift, draws.shift + 1, n) if draws.shift else np.zeros(n, dtype=np.int64)
         limits = np.iinfo(np.int64)
         keys = rng.integers(limits.min, limits.max, n) if self.change is not None else np.zeros(n, dtype=np.int64)
-        partner, share = np.arange(n), np.ones(n, dtype=np.float32)
+        partner, share = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
         if draws.mix:
             partner, share = rng.permutation(n), rng.beta(draws.mix, draws.mix, n).astype(np.float32)
         return Pass(order, reverse, shift, keys, partner, share)

@@ -67,7 +67,8 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
         InputError: The store has no training or validation split, the training is finished already, or another
             process is at it.
     """
-    check_model(config.model.name, config.model.parameters)  # before the folder is taken
+    # Before the folder is taken.
+    check_model(config.model.name, config.model.parameters)
     store = open_store(config.store)
     task_weights(config.train.loss, store)
     folder = RunFolder(config.run)

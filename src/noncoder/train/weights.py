@@ -87,7 +87,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} cannot be read: {error}", expected="a TSV with the columns task and weight")
+    why = getattr(error, "strerror", None) or error
+    return InputError(f"{path} cannot be read: {why}", expected="a TSV with the columns task and weight")
 
 
 def _weight(text: str, where: str) -> float:
