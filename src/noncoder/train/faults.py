@@ -27,17 +27,17 @@ RECENT, REFERENCE = 16, 64
 _LOOK_EVERY = 50  # batches; each look waits for the device
 
 
-class FaultNoticed(Exception):
+class FaultNoticedError(Exception):
     """Something went wrong in a step that is over; the same steps, watched closely, show what."""
 
 
 class Explosion:
-    """Tells when a loss has exploded: the median of the last 16 is more than `factor` times the lowest median of 64
-    in a row so far.
+    """Tells when a loss has exploded.
 
+    It has where the median of the last 16 batches is more than `factor` times the lowest median of 64 in a row so far.
     Medians, as single batches may be far off; the lowest so far, as a loss that climbs slowly would take a running one
     along.
-    """  # fmt: skip
+    """
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
@@ -134,7 +134,7 @@ class FaultWatch(pl.Callback):
 
         Raises:
             TrainingError: The step ahead is broken.
-            FaultNoticed: A step that is over was.
+            FaultNoticedError: A step that is over was.
         """
         taken, self._losses = self._losses, []
         norms, self._norms = self._norms, []
@@ -155,7 +155,7 @@ class FaultWatch(pl.Callback):
 
     def _stop(self, what: str, number: int, loss: float, norm: float | None) -> None:
         if not self.closely:
-            raise FaultNoticed(f"{what} in batch {number}")
+            raise FaultNoticedError(f"{what} in batch {number}")
         trainer = self._trainer
         assert trainer is not None
         module = trainer.lightning_module

@@ -31,7 +31,7 @@ from noncoder.train.device import (
     products_of_float32,
     use_fitting_threads,
 )
-from noncoder.train.faults import FaultNoticed, FaultWatch
+from noncoder.train.faults import FaultNoticedError, FaultWatch
 from noncoder.train.launch import checkpoint_to_go_on_from, claimed, join, make_strategy
 from noncoder.train.log import TrainingLog
 from noncoder.train.passes import Passes
@@ -82,7 +82,7 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, world: World) -> 
     closely = choose_accelerator(config.train, say=False) == "cpu"
     try:
         fitted = _fit(config, folder, store, world, closely)
-    except FaultNoticed as noticed:
+    except FaultNoticedError as noticed:
         if world.rank == 0:
             print(f"{noticed}; looking for it closely, from the last checkpoint", file=sys.stderr)
         fitted = _fit(config, folder, store, world, closely=True)

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor
 
 from noncoder.config import TrainConfig
@@ -141,11 +142,10 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def weight_of_part(batch: Batch) -> Tensor | float:
-    """What the mean loss of this process's part of a batch is multiplied by, for the mean over processes to be the
-    whole batch's: its share of the known labels, times the processes.
+    """What a process's mean loss of its part is multiplied by, for the mean over processes to be the whole batch's.
 
-    All processes must ask for it together.
-    """  # fmt: skip
+    That is its share of the known labels, times the processes. All processes must ask for it together.
+    """
     if not _several():
         return 1.0
     known = batch.labels.numel() if batch.known is None else batch.known.sum()

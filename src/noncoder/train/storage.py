@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
@@ -62,7 +62,7 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             sink = _Sink(file)
-            torch.save(content, sink)
+            torch.save(content, cast(IO[bytes], sink))
             sink.finish()
         partial.replace(path)
         sync_folder(path.parent)
@@ -141,7 +141,7 @@ def choose_checkpoint(last: Path, previous: Path) -> Path | None:
     )
 
 
-class Storage(TorchCheckpointIO):  # type: ignore[misc]
+class Storage(TorchCheckpointIO):
     """Writes Lightning's checkpoints; where the disk is full, training goes on without them.
 
     What is named in `needed` is kept in memory then, and written as soon as there is room: the best weights cannot be
