@@ -13,14 +13,17 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from noncoder.data.loading import Batch, one_hot
-from noncoder.errors import TrainingError
-from noncoder.files import write_json
+from noncoder.data.loading import Batch, Share, one_hot
+from noncoder.data.store import open_store
+from noncoder.errors import InputError, TrainingError
+from noncoder.files import read_json, write_json
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes
+from noncoder.train.prepare import prepare
 from noncoder.train.ranks import World, gather, mean_over_ranks
+from noncoder.train.run import RunFolder, read_run
 from noncoder.train.seeding import seed_batch
-from noncoder.train.storage import write_checkpoint
+from noncoder.train.storage import read_checkpoint, write_checkpoint
 
 RECENT, REFERENCE = 16, 64
 """Batches whose median loss is compared, and those that make what it is compared with."""
@@ -34,7 +37,8 @@ class FaultNoticedError(Exception):
 class Explosion:
     """Tells when a loss has exploded.
 
-    It has where the median of the last 16 batches is more than `factor` times the lowest median of 64 in a row so far.
+    It has where the median of the last 16 batches is more than `factor` times the lowest median of 64 in a row so far,
+    at the start that of the first 16.
     Medians, as single batches may be far off; the lowest so far, as a loss that climbs slowly would take a running one
     along.
     """
@@ -52,7 +56,7 @@ class Explosion:
         limit = self.factor * self.lowest
         if self.factor and math.isfinite(limit) and statistics.median(self.losses[-RECENT:]) > max(limit, 1e-6):
             return limit
-        if len(self.losses) == REFERENCE:
+        if len(self.losses) == (RECENT if self.lowest == math.inf else REFERENCE):
             self.lowest = min(self.lowest, statistics.median(self.losses))
             self.losses.clear()
         return None
@@ -238,3 +242,49 @@ def _broken_gradient(model: nn.Module) -> str:
         if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
             return f"every layer's output is finite, but not the gradient of {name}"
     return ""
+
+
+def load_fault(run: str | Path) -> tuple[Batch, TrainingModule]:
+    """What stopped a training: the batch, and the module with the weights it had, on the CPU.
+
+    The random numbers are set to what they were: `module.training_step(batch, 0)` gives the loss that was told, in the
+    arithmetic of the training. For several processes it is the first one's part of the batch.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        InputError: No fault is kept there.
+        StoreError: The store is not there any more.
+    """
+    folder, config = RunFolder(Path(run)), read_run(run)
+    fault = read_json(folder.fault)
+    if fault is None:
+        raise InputError(f"{run} holds no fault", expected=f"{folder.fault}, which a training that was stopped leaves")
+    prepared = prepare(config, open_store(config.store), Share(0, fault["ranks"]))
+    module, batches = prepared.module, prepared.passes.batches
+    module.load_state_dict(read_checkpoint(folder.fault.with_suffix(".ckpt"))["state_dict"])
+    module.on_fit_start()
+    reduced = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fault["precision"])
+    if reduced is not None:
+        module.model = _Reduced(module.model, reduced)  # type: ignore[assignment]
+        module.__dict__["run_model"] = module.model
+    module.train()
+    batches.load_state_dict({"epoch": fault["pass"], "position": fault["position"]})
+    batch = next(iter(batches))
+    seed_batch(config.seed, fault["batch"], 0)
+    return batch, module
+
+
+class _Reduced(nn.Module):
+    """A model in the arithmetic of a mixed precision."""
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model, self.dtype = model, dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits."""
+        with torch.autocast("cpu", self.dtype):
+            logits: Tensor = self.model(x)
+        return logits

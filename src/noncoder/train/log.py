@@ -37,7 +37,8 @@ class CsvLog:
 
     def start(self, windows: int) -> None:
         """Keeps the rows up to a number of windows; writes the header where there is no file."""
-        rows = [row for row in self.read() if (row["windows"] or "").isdigit() and int(row["windows"]) <= windows]
+        # A process may have been killed in the midst of its last row.
+        rows = [row for row in self.read() if None not in row.values() and int(row["windows"]) <= windows]
         write_bytes(self.path, self._text(rows, header=True).encode())
 
     def add(self, row: Mapping[str, Any]) -> None:

@@ -34,14 +34,19 @@ class TrainingModule(pl.LightningModule):
         compiled: How torch.compile compiles the model; "none" for not at all.
     """
 
+    run_model: nn.Module
+    """The model, compiled where it should be."""
+
     def __init__(
         self, model: SequenceModel, config: TrainConfig, steps: int, steps_per_pass: float, compiled: str = "none"
     ) -> None:
         super().__init__()
         self.model, self.settings, self.steps, self.steps_per_pass = model, config, steps, steps_per_pass
-        self.run_model: nn.Module = model
+        # No part of the module by Lightning's reckoning: its weights are the model's, and a checkpoint of a compiled
+        # one could not go on uncompiled on another device.
+        self.__dict__["run_model"] = model
         if compiled != "none":
-            self.run_model = torch.compile(model, mode=compiled, dynamic=False)  # type: ignore[assignment]
+            self.__dict__["run_model"] = torch.compile(model, mode=compiled, dynamic=False)
         self._valid: list[_Part] = []
         self.validation: dict[str, float] = {}
         self._last_input: Tensor | None = None
@@ -91,11 +96,10 @@ class TrainingModule(pl.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        self.tell_gradient(norm)  # before clipping spreads what is not finite
         if gradient_clip_val:
-            norm = nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
-        else:
-            norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self.tell_gradient(norm)
+            nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collects the logits of a batch; validation reads the forward strand, in float32, whose ranks do not tie."""

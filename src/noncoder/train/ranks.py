@@ -99,6 +99,11 @@ def from_first(value: T) -> T:
     return values[0]
 
 
+def is_first() -> bool:
+    """Whether this is the first process, which alone prints and writes."""
+    return not _several() or dist.get_rank() == 0
+
+
 def number_of_ranks() -> int:
     """How many processes there are."""
     return dist.get_world_size() if _several() else 1
@@ -149,5 +154,5 @@ def weight_of_part(batch: Batch) -> Tensor | float:
     if not _several():
         return 1.0
     known = batch.labels.numel() if batch.known is None else batch.known.sum()
-    mine = torch.as_tensor(known, dtype=torch.float32, device=batch.labels.device).reshape(1)
+    mine = torch.as_tensor(known, dtype=torch.float32, device=batch.labels.device)
     return mine / mean_over_ranks(mine).clamp(min=1.0 / dist.get_world_size())
