@@ -26,7 +26,8 @@ from tests.conftest import make_store, random_genome
 from tests.train.making import COMPACT, DANQ, logged, make_recipe, weights
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {"batch_size": 15, "accumulate": 2, "validations": 2, "learning_rate": 0.02, "l1": 1e-3}
+# Not Adam, which makes as large a step of a gradient that is all rounding as of any other.
+SETTINGS = {"batch_size": 15, "accumulate": 2, "validations": 2, "optimizer": "sgd", "learning_rate": 0.3, "l1": 1e-3}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def in_two_processes(config: RunConfig, path: Path, kill_at: int = 0) -> subproc
 def check_equal(one: Path, two: Path) -> None:
     a, b = weights(one), weights(two)
     for name in a:
-        torch.testing.assert_close(a[name], b[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(a[name], b[name], rtol=1e-5, atol=1e-6)
     rows = zip(logged(one), logged(two), strict=True)
     for p, q in rows:
         for key in p:
@@ -85,9 +86,6 @@ def test_two_processes_train_as_one(tmp_path: Path, store: Path) -> None:
     check_equal(one.run, two.run)
     folder = RunFolder(two.run)
     assert read_recipe(folder.recipe) == two
-    again = in_two_processes(two, tmp_path / "two.yaml")
-    assert again.returncode == 2
-    assert "holds a finished training" in again.stderr
 
 
 @pytest.mark.long
@@ -103,6 +101,9 @@ def test_two_processes_that_are_killed_go_on(tmp_path: Path, store: Path) -> Non
     a, b = weights(whole.run), weights(broken.run)
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert logged(whole.run) == logged(broken.run)
+    again = in_two_processes(whole, tmp_path / "whole.yaml")
+    assert again.returncode == 2
+    assert "holds a finished training" in again.stderr
 
 
 @pytest.mark.long
@@ -173,10 +174,12 @@ def test_who_starts_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         find_world(TrainConfig(devices=2))
     for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE"):
         monkeypatch.delenv(name)
-    for name, value in {
-        "SLURM_NTASKS": "6", "SLURM_PROCID": "4", "SLURM_NNODES": "2", "SLURM_LOCALID": "1", "SLURM_JOB_NAME": "noncoder",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
+    slurm = {"NTASKS": "6", "PROCID": "4", "NNODES": "2", "LOCALID": "1", "JOB_NAME": "train"}
+    for name, value in slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    with pytest.raises(ConfigError, match="ntasks-per-node"):
+        find_world(TrainConfig())
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "3")
     assert find_world(TrainConfig()) == World(4, 3, 2, external=True)
 
 

@@ -17,7 +17,7 @@ from noncoder.losses import binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.models import SequenceModel
 from noncoder.train.optim import learning_rate_factor, make_optimizer
-from noncoder.train.ranks import from_first, gather_on_first, number_of_ranks, weight_of_part
+from noncoder.train.ranks import from_first, gather_on_first, weight_of_sum, weight_of_part
 
 # Of a batch of validation: logits, labels, and which labels are known or None, (n, T).
 _Part = tuple[Tensor, Tensor, Tensor | None]
@@ -79,8 +79,7 @@ class TrainingModule(pl.LightningModule):
         loss = binary_cross_entropy(run(one_hot(batch.codes)), batch.labels, batch.known)
         loss = loss * weight_of_part(batch)
         if self._last_input is not None:
-            # A sum over windows, of which each process has some.
-            loss = loss + self.settings.l1 * number_of_ranks() * self._last_input.float().abs().sum()
+            loss = loss + self.settings.l1 * weight_of_sum(batch) * self._last_input.float().abs().sum()
             self._last_input = None  # or it would keep the batch's graph until the next
         self.mean_loss = loss.detach()
         return loss * self.weight_in_step

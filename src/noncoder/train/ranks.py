@@ -78,9 +78,14 @@ def _launched() -> World | None:
     if TorchElasticEnvironment.detect():
         environment: Any = TorchElasticEnvironment()
         devices = int(os.environ.get("LOCAL_WORLD_SIZE", environment.world_size()))
-    elif SLURMEnvironment.detect() and SLURMEnvironment().world_size() > 1:
-        environment = SLURMEnvironment()
-        devices = environment.world_size() // int(os.environ.get("SLURM_NNODES", "1"))
+    elif SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1:
+        if "SLURM_NTASKS_PER_NODE" not in os.environ:
+            raise ConfigError(
+                f"SLURM has started {os.environ['SLURM_NTASKS']} processes without saying how many on each machine",
+                mend="give sbatch or srun --ntasks-per-node in place of --ntasks",
+            )
+        environment = SLURMEnvironment(auto_requeue=False)
+        devices = int(os.environ["SLURM_NTASKS_PER_NODE"])
     else:
         return None
     return World(environment.global_rank(), devices, environment.world_size() // devices, external=True)
@@ -104,9 +109,16 @@ def is_first() -> bool:
     return not _several() or dist.get_rank() == 0
 
 
-def number_of_ranks() -> int:
-    """How many processes there are."""
-    return dist.get_world_size() if _several() else 1
+def weight_of_sum(batch: Batch) -> int:
+    """What a sum over a process's windows is multiplied by, for the mean over processes to be the whole batch's sum.
+
+    That is the processes, or 0 where this one's only window stands in for none.
+    """
+    if not _several():
+        return 1
+    share = Share(dist.get_rank(), dist.get_world_size())
+    first, end = share.of(batch.whole)
+    return share.ranks if end > first else 0
 
 
 def gather_on_first(value: list[T]) -> list[list[T]]:
