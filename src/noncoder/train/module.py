@@ -17,7 +17,7 @@ from noncoder.losses import binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.models import SequenceModel
 from noncoder.train.optim import learning_rate_factor, make_optimizer
-from noncoder.train.ranks import from_first, gather_on_first, weight_of_sum, weight_of_part
+from noncoder.train.ranks import from_first, gather_on_first, weight_of_part, weight_of_sum
 
 # Of a batch of validation: logits, labels, and which labels are known or None, (n, T).
 _Part = tuple[Tensor, Tensor, Tensor | None]
