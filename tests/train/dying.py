@@ -19,5 +19,5 @@ def save_and_die(self: LastCheckpoint, *args: Any) -> None:
 
 
 if __name__ == "__main__":
-    LastCheckpoint.on_train_batch_end = save_and_die  # type: ignore[method-assign]
+    LastCheckpoint.on_train_batch_end = save_and_die  # type: ignore[method-assign, assignment]
     main()
