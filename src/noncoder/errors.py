@@ -49,6 +49,10 @@ class ConfigError(NoncoderError):
     """A recipe with a wrong key or value."""
 
 
+class TrainingError(NoncoderError):
+    """A training that cannot go on: its loss or gradient is no number, or has exploded."""
+
+
 class UnknownNameError(NoncoderError):
     """A name that is not among the known ones; the message offers the nearest.
 

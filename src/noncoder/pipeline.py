@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -32,15 +33,41 @@ def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
         force: Do every stage anew.
 
     Returns:
-        "run", "report", and "evaluate" with the summary of each split.
+        "run", "report", and "evaluate" with the summary of each split; nothing in the further processes of a training
+        on several devices, which do no more than train.
 
     Raises:
         NoncoderError: A stage cannot be done with what the recipe says.
     """
     began = time.perf_counter()
     check_model(config.model.name, config.model.parameters)  # before hours of data, not after
+    if _only_trains(config):
+        from noncoder.train import train
+
+        train(config)
+        return {}
     with locked(config.run):
         return _walk(config, force, began)
+
+
+def _only_trains(config: RunConfig) -> bool:
+    """Whether this is a process that the first one has started for its training.
+
+    Raises:
+        InputError: Something else has started several processes, which cannot share the other stages.
+    """
+    if not {"WORLD_SIZE", "SLURM_NTASKS"} & set(os.environ):
+        return False
+    from noncoder.train.ranks import find_world
+
+    world = find_world(config.train)
+    if world.external and world.ranks > 1:
+        raise InputError(
+            f"`noncoder run` was started in {world.ranks} processes, and only training has work for them",
+            mend="make the store with `noncoder data`, start `noncoder train` in this way, then `noncoder run` in one "
+            "process for the rest",
+        )
+    return world.rank > 0
 
 
 def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:

@@ -185,7 +185,7 @@ CHOICES: list[dict[str, Any]] = [
      "average_last": 0.5, "validations": 2},
     {"optimizer": "adamw", "decay": "plateau", "decay_patience": 1, "decay_factor": 0.5, "monitor": "loss",
      "learning_rate": 0.05, "validations": 4, "loss": {"kind": "focal", "smoothing": 0.05}, "augment": "evoaug",
-     "resample": 0.5, "warmup_steps": 3},
+     "resample": 0.5, "warmup_steps": 3, "patience": 99},
     {"optimizer": "rmsprop", "decay": "cyclical", "cycle_shape": "triangular2", "cycle_passes": 0.7, "average": 0.9,
      "loss": {"positive_weight": 8, "task_weights": "effective-number"}, "random_strand": False,
      "augment": {"inversion": 20, "mutation": 0.1, "finetune": 0.4}},

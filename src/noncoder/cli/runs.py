@@ -32,6 +32,8 @@ def run(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) ->
     from noncoder.pipeline import run_recipe
 
     result = run_recipe(read_recipe(recipe, overrides), force)
+    if not result:
+        return  # another process of the training, which the first tells of
     emit(result, f"report: {result['report']}", as_json)
 
 
@@ -46,11 +48,15 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
     \b
     Example:
       noncoder train recipes/yeast.yaml data.store=yeast.zarr run=runs/yeast
+      noncoder train recipes/yeast.yaml train.devices=4
     """
     from noncoder.config import read_recipe
     from noncoder.train import train as fit
+    from noncoder.train.ranks import is_first
 
     summary = fit(read_recipe(recipe, overrides), force)
+    if not is_first():
+        return
     best = summary["best"]
     text = (
         f"trained {summary['model']} ({summary['n_parameters']:,} parameters) for {summary['epochs']:.1f} passes in "

@@ -64,9 +64,9 @@ class TrainConfig(Section):
     epochs: float = Field(6, gt=0)
     """Passes over the training split."""
     batch_size: int = Field(128, ge=1)
-    """Windows a forward pass."""
+    """Windows a forward pass, over all devices together."""
     accumulate: int = Field(1, ge=1)
-    """Batches an optimiser step."""
+    """Batches an optimiser step; a step may take the last of a pass and the first of the next."""
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop", "muon"] = "adamw"
     """The optimiser; `keras-rmsprop` is that of the first versions of Keras, with epsilon inside the square root;
     `muon` is Muon for the matrices and kernels of hidden layers and adamw for all else."""
@@ -170,6 +170,19 @@ class TrainConfig(Section):
     output_bias: OutputBias = "prevalence"
     """Where the last layer's bias starts: `prevalence`, at the logit of each task's share of positives in training; a
     number such as 0.02, at the logit of this share for every task; `zero`."""
+    devices: int = Field(1, ge=1)
+    """Devices of each machine, a process each; each takes its part of every batch. Under torchrun or SLURM leave it
+    out: what they started counts."""
+    nodes: int = Field(1, ge=1)
+    """Machines; torchrun or SLURM starts the processes on them."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """With several devices: `ddp`, the network is on each; `fsdp`, its weights and the optimiser's state are spread
+    over GPUs, for networks that one cannot hold."""
+    keep_best: int = Field(1, ge=1)
+    """How many of the best validations' weights are kept as files; the best of them is the one that is used."""
+    explosion: float = Field(10, ge=0)
+    """Training stops where the loss is this many times what it was: the median of 16 batches against the lowest median
+    of 64 so far; 0 for never."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -115,6 +115,10 @@ class Share(NamedTuple):
     rank: int = 0
     ranks: int = 1
 
+    def of(self, n: int) -> tuple[int, int]:
+        """The first of a batch's n windows that it reads, and the end; equal where nothing is left for it."""
+        return n * self.rank // self.ranks, n * (self.rank + 1) // self.ranks
+
 
 class Pass(NamedTuple):
     """What was drawn for one pass, window by window, (n,); no partners and shares where none are mixed."""
@@ -261,8 +265,7 @@ class Batches:
         """Which rows of the pass this process reads next, and whether they only stand in for none."""
         low = self.position * self.batch_size
         n = min(self.batch_size, self.indices.size - low)
-        rank, ranks = self.share
-        first, end = n * rank // ranks, n * (rank + 1) // ranks
+        first, end = self.share.of(n)
         return (slice(low, low + 1), True) if first == end else (slice(low + first, low + end), False)
 
 

@@ -17,13 +17,17 @@ from noncoder.config import TrainConfig
 from noncoder.errors import ConfigError
 
 
-def choose_accelerator(settings: TrainConfig) -> str:
+def choose_accelerator(settings: TrainConfig, say: bool = True) -> str:
     """Where to train, "cpu" or "gpu"; says so where a GPU is there and not used.
+
+    Args:
+        settings: The recipe's section on training.
+        say: Whether to say so.
 
     Raises:
         ConfigError: A GPU is asked for and there is none.
     """
-    if settings.device == "cpu" and torch.cuda.is_available():
+    if say and settings.device == "cpu" and torch.cuda.is_available():
         print(f"a GPU is there and unused: {torch.cuda.get_device_name()} (train.device=cpu)", file=sys.stderr)
     if settings.device == "gpu" and not torch.cuda.is_available():
         raise ConfigError("train.device is gpu, but there is no GPU that torch can use", mend="train.device=cpu")

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import logging
-import math
+import shlex
+import sys
 import warnings
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from torch import nn
 
-from noncoder.config import RunConfig, TrainConfig
-from noncoder.data.augmentation import Augmentation
-from noncoder.data.loading import Batches, Draws
-from noncoder.data.resampling import window_weights
+from noncoder.config import RunConfig
 from noncoder.data.store import Store, open_store
-from noncoder.files import locked, plain_json, write_json
-from noncoder.models import (
-    SequenceModel,
-    check_model,
-    count_operations,
-    count_parameters,
-    create_model,
-    set_prior_bias,
-)
+from noncoder.errors import NoncoderError, TrainingError
+from noncoder.files import plain_json, write_json
+from noncoder.models import SequenceModel, check_model, count_operations, count_parameters
 from noncoder.predictor import Predictor
 from noncoder.train.averaging import make_averaging
-from noncoder.train.checkpoint import LastCheckpoint
+from noncoder.train.checkpoint import BestCheckpoints, LastCheckpoint
 from noncoder.train.device import (
     choose_accelerator,
     choose_compile,
@@ -39,11 +32,17 @@ from noncoder.train.device import (
     products_of_float32,
     use_fitting_threads,
 )
+from noncoder.train.faults import FaultNoticedError, FaultWatch
+from noncoder.train.launch import checkpoint_to_go_on_from, claimed, join, make_strategy
 from noncoder.train.log import TrainingLog
-from noncoder.train.module import TrainingModule
+from noncoder.train.passes import Passes
+from noncoder.train.prepare import Prepared, prepare, read_passes
 from noncoder.train.provenance import device_name, git_commit, package_versions
-from noncoder.train.run import RunFolder, claim
+from noncoder.train.ranks import World, find_world, from_first
+from noncoder.train.run import RunFolder
+from noncoder.train.seeding import BatchByBatch
 from noncoder.train.speed import Pace
+from noncoder.train.storage import Storage, read_checkpoint
 from noncoder.train.weights import task_weights
 
 _ROWS_OF_LOG = 400
@@ -52,7 +51,8 @@ _ROWS_OF_LOG = 400
 def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     """Trains a model, or goes on where an interrupted training of the same recipe stopped.
 
-    On a CPU the process keeps freed memory from then on, which makes steps faster.
+    On a CPU the process keeps freed memory from then on, which makes steps faster. With several devices it is called
+    in a process for each; all get the same.
 
     Args:
         config: The recipe.
@@ -62,123 +62,167 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
         The content of train/summary.json.
 
     Raises:
-        ConfigError: The folder holds a training of another recipe.
+        ConfigError: The folder holds a training of another recipe, or the settings do not fit each other.
         StoreError: The store is missing or damaged.
         InputError: The store has no training or validation split, the training is finished already, or another
             process is at it.
+        TrainingError: The loss or the gradient is no number, or the loss explodes.
+        KeyboardInterrupt: It was told to end; the message says how to go on.
     """
-    # Before the folder is taken.
-    check_model(config.model.name, config.model.parameters)
-    store = open_store(config.store)
+    check_model(config.model.name, config.model.parameters)  # before the folder is taken
+    store, world, folder = open_store(config.store), find_world(config.train), RunFolder(config.run)
+    read_passes(config, store)
     task_weights(config.train.loss, store)
-    folder = RunFolder(config.run)
-    with locked(folder.train):
-        return _train(config, folder, store, resume=claim(folder, config, store, force))
-
-
-def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> dict[str, Any]:
-    pl.seed_everything(config.seed, verbose=False)
-    model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
-    settings = config.train
-    set_prior_bias(model, _first_shares(settings, store))
-    training = _training(config, store)
-    validation = Batches(store, store.indices("valid"), 2 * settings.batch_size)
-    steps, interval = _plan(settings, len(training))
-    accelerator = choose_accelerator(settings)
-    compiled = choose_compile(settings, accelerator)
-    steps_per_pass = math.ceil(len(training) / settings.accumulate)
-    module = TrainingModule(model, settings, steps, steps_per_pass, compiled, task_weights(settings.loss, store))
-    log = TrainingLog(
-        folder.train, training.indices.size, settings.batch_size,
-        every=max(1, steps * settings.accumulate // _ROWS_OF_LOG),
-    )  # fmt: skip
-    pace = Pace(
-        training,
-        validation,
-        log,
-        3 * count_operations(model.name, len(store.tasks), store.window, config.model.parameters),
-    )
-    started = datetime.now(UTC)
-    with warnings.catch_warnings(), products_of_float32(settings):
+    with warnings.catch_warnings(), products_of_float32(config.train):
         _quieten()
-        watchers = [*make_averaging(settings, training, steps), log, pace]
-        trainer = _trainer(config, folder, steps, interval, watchers)
-        checkpoint = str(folder.last) if resume else None
-        try:
-            trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True if resume else None)
-        except SystemExit:
-            # Lightning turns Ctrl-C into an exit of its own.
-            raise KeyboardInterrupt from None
-    best = _load_best(folder, model)
-    summary: dict[str, Any] = plain_json(_summary(config, store, model, trainer, log, best, started))
-    summary["speed"] = None if pace.speed is None else pace.speed._asdict()
-    Predictor(model, store.tasks, store.bin, {"store_digest": store.digest, "training": summary}).save(folder.predictor)
-    write_json(folder.summary, summary)
-    return summary
+        join(world, choose_accelerator(config.train))
+        with claimed(folder, config, store, world, force):
+            return _train(config, folder, store, world)
 
 
-def _training(config: RunConfig, store: Store) -> Batches:
-    """The training windows, drawn and changed as the recipe says."""
-    settings, indices = config.train, store.indices("train")
-    weights = window_weights(store, indices, settings.resample, settings.resample_cap) if settings.resample else None
-    draws = Draws(config.seed, True, settings.random_strand, settings.shift, weights, settings.mixup)
-    change = Augmentation(settings.augment, settings.epochs) if settings.augment.kinds else None
-    return Batches(store, indices, settings.batch_size, draws, change=change)
+def _train(config: RunConfig, folder: RunFolder, store: Store, world: World) -> dict[str, Any]:
+    started = datetime.now(UTC)
+    closely = choose_accelerator(config.train, say=False) == "cpu"
+    try:
+        fitted = _fit(config, folder, store, world, closely)
+    except FaultNoticedError as noticed:
+        if world.rank == 0:
+            print(f"{noticed}; looking for it closely, from the last checkpoint", file=sys.stderr)
+        fitted = _fit(config, folder, store, world, closely=True)
+    if world.rank > 0:
+        return from_first({})
+    try:
+        fitted.best.finish()
+        model = _load_best(folder, fitted.prepared.model)
+        summary: dict[str, Any] = plain_json(_summary(config, store, fitted, started))
+        info = {"store_digest": store.digest, "training": summary}
+        Predictor(model, store.tasks, store.bin, info).save(folder.predictor)
+        write_json(folder.summary, summary)
+    except NoncoderError:
+        from_first({})
+        raise
+    for path in (folder.previous, folder.fault, folder.fault.with_suffix(".ckpt")):
+        path.unlink(missing_ok=True)
+    return from_first(summary)
 
 
-def _first_shares(settings: TrainConfig, store: Store) -> torch.Tensor:
-    """The share of positives that each task is predicted to have before training, (T,)."""
-    if settings.output_bias == "prevalence":
-        known = torch.from_numpy(store.known_counts("train")).clamp(min=1)
-        return torch.from_numpy(store.positives("train")) / known
-    return torch.full((len(store.tasks),), 0.5 if settings.output_bias == "zero" else settings.output_bias)
+@dataclass(frozen=True)
+class _Fitted:
+    """A training whose steps are done."""
+
+    prepared: Prepared
+    trainer: pl.Trainer
+    log: TrainingLog
+    pace: Pace
+    best: BestCheckpoints
 
 
-def _plan(settings: TrainConfig, batches: int) -> tuple[int, int]:
-    """Optimiser steps in all, and between validations; the last step is followed by a validation."""
-    steps = settings.epochs * batches / settings.accumulate
-    validations = max(1, min(round(settings.epochs * settings.validations), int(steps)))
-    interval = max(1, math.ceil(steps / validations))
-    return interval * validations, interval
+def _fit(config: RunConfig, folder: RunFolder, store: Store, world: World, closely: bool) -> _Fitted:
+    settings, accelerator = config.train, choose_accelerator(config.train, say=False)
+    prepared = prepare(config, store, world.share, choose_compile(settings, accelerator))
+    passes = prepared.passes
+    log = TrainingLog(
+        folder.train, passes.batches.indices.size, settings.batch_size, every=max(1, len(passes) // _ROWS_OF_LOG)
+    )
+    model = config.model
+    pace = Pace(
+        passes.batches, prepared.validation, log,
+        3 * count_operations(model.name, len(store.tasks), store.window, model.parameters),
+    )  # fmt: skip
+    files = (folder.fault, folder.fault.with_suffix(".ckpt"))
+    watch = FaultWatch(passes, world, files, config.seed, closely, settings.explosion)
+    storage = Storage()
+    averaging = make_averaging(settings, passes.batches, passes.steps)
+    # Averaged weights are part of a callback's state.
+    best = BestCheckpoints(folder.train, settings.keep_best, storage, weights_only=not averaging)
+    last = LastCheckpoint(
+        folder.last,
+        folder.previous,
+        max(1, passes.steps // 20),
+        passes.interval * settings.accumulate,
+        best,
+        watch.look,
+    )
+    callbacks: list[Callback] = [
+        *averaging,
+        BatchByBatch(passes, config.seed, world.rank),
+        watch,
+        log,
+        pace,
+        EarlyStopping("score", mode="max", patience=settings.patience),
+        best,
+        last,  # after all others, whose states it saves
+    ]
+    trainer = _trainer(config, folder, passes, world, callbacks, storage)
+    _tell_of_batch_norm(prepared.model, world, trainer)
+    checkpoint = checkpoint_to_go_on_from(folder, world)
+    try:
+        trainer.fit(
+            prepared.module, passes, prepared.validation, ckpt_path=checkpoint,
+            weights_only=True if checkpoint else None,
+        )  # fmt: skip
+    except SystemExit:
+        # Lightning turns Ctrl-C into an exit of its own.
+        if world.rank > 0:
+            raise SystemExit(0) from None
+        raise KeyboardInterrupt(_how_to_go_on(folder)) from None
+    except TrainingError:
+        if world.rank > 0:
+            raise SystemExit(0) from None
+        raise
+    return _Fitted(prepared, trainer, log, pace, best)
+
+
+def _how_to_go_on(folder: RunFolder) -> str:
+    if not folder.last.exists():
+        return "nothing had been saved yet; the same command starts again"
+    return (
+        f"training is saved in {folder.last}; the same command goes on from there, or\n"
+        f"noncoder train {shlex.quote(str(folder.recipe))}"
+    )
 
 
 def _trainer(
-    config: RunConfig, folder: RunFolder, steps: int, interval: int, watchers: Sequence[Callback]
+    config: RunConfig, folder: RunFolder, passes: Passes, world: World, callbacks: list[Callback], storage: Storage
 ) -> pl.Trainer:
     settings = config.train
-    averaged = bool(settings.average or settings.average_last)
-    callbacks: list[Callback] = [
-        *watchers,
-        EarlyStopping("score", mode="max", patience=settings.patience),
-        # Without the optimiser's state, half or two thirds of a checkpoint; averaged weights are part of a callback's.
-        ModelCheckpoint(
-            folder.train, "best", monitor="score", mode="max", save_weights_only=not averaged,
-            enable_version_counter=False,
-        ),
-        # After all others, whose states it saves.
-        LastCheckpoint(folder.last, max(1, steps // 20), interval * settings.accumulate),
-    ]  # fmt: skip
-    accelerator = choose_accelerator(settings)
+    accelerator = choose_accelerator(settings, say=False)
     if accelerator == "cpu":
         keep_freed_memory()
         use_fitting_threads()
     return pl.Trainer(
         accelerator=accelerator,
-        devices=1,
+        devices=world.devices,
+        num_nodes=world.nodes,
+        strategy=make_strategy(settings, world, accelerator),
+        sync_batchnorm=world.ranks > 1 and accelerator == "gpu",
+        use_distributed_sampler=False,
         precision=choose_precision(settings, accelerator),
-        max_steps=steps,
+        max_steps=passes.steps,
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.clip or None,
-        val_check_interval=interval * settings.accumulate,
+        val_check_interval=passes.interval * settings.accumulate,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,
+        plugins=[storage],
+        enable_checkpointing=False,  # Lightning's own; ours are callbacks like others
         logger=_tensorboard(folder),
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder.train,
     )
+
+
+def _tell_of_batch_norm(model: SequenceModel, world: World, trainer: pl.Trainer) -> None:
+    norms = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
+    if norms and world.ranks > 1 and world.rank == 0 and trainer.strategy.root_device.type == "cpu":
+        print(
+            f"{model.name} has batch norm, which torch does not share between processes on CPUs: each normalises its "
+            "own part of a batch, and training is not that of one process",
+            file=sys.stderr,
+        )
 
 
 def _tensorboard(folder: RunFolder) -> Any:
@@ -197,26 +241,18 @@ def _quieten() -> None:
             logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _load_best(folder: RunFolder, model: SequenceModel) -> dict[str, Any]:
-    checkpoint = torch.load(folder.best, map_location="cpu", weights_only=True)
+def _load_best(folder: RunFolder, model: SequenceModel) -> SequenceModel:
+    checkpoint = read_checkpoint(folder.best)
     prefix = "model."
     weights = checkpoint["state_dict"].items()
     model.load_state_dict({k.removeprefix(prefix): v for k, v in weights if k.startswith(prefix)})
-    model.cpu().eval()
-    return {"step": int(checkpoint["global_step"])}
+    return model.cpu().eval()
 
 
-def _summary(
-    config: RunConfig,
-    store: Store,
-    model: SequenceModel,
-    trainer: pl.Trainer,
-    log: TrainingLog,
-    best: dict[str, Any],
-    started: datetime,
-) -> dict[str, Any]:
-    rows = {int(row["step"]): row for row in log.valid_file.read()}
-    best |= {key: float(rows[best["step"]][key]) for key in ("auroc", "average_precision", "loss")}
+def _summary(config: RunConfig, store: Store, fitted: _Fitted, started: datetime) -> dict[str, Any]:
+    model, trainer, log = fitted.prepared.model, fitted.trainer, fitted.log
+    row = {int(row["step"]): row for row in log.valid_file.read()}[fitted.best.best]
+    best = {"step": fitted.best.best} | {key: float(row[key]) for key in ("auroc", "average_precision", "loss")}
     finished = trainer.global_step >= trainer.max_steps
     return {
         "model": model.name,
@@ -227,8 +263,10 @@ def _summary(
         "seconds": round(log.seconds, 2),
         "windows_per_second": round(log.windows / max(1e-9, log.seconds - log.validating), 1),
         "best": best,
+        "speed": None if fitted.pace.speed is None else fitted.pace.speed._asdict(),
         "stopped": "all steps done" if finished else f"no better validation in {config.train.patience}",
         "device": device_name(trainer.strategy.root_device),
+        "devices": trainer.world_size,
         "threads": torch.get_num_threads(),
         "precision": str(trainer.precision),
         "seed": config.seed,

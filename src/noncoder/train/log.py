@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +16,64 @@ import lightning.pytorch as pl
 import torch
 from tqdm import tqdm
 
+from noncoder.files import write_bytes
 from noncoder.train.module import TrainingModule
+from noncoder.train.ranks import mean_over_ranks
 
 LOG_COLUMNS = ("step", "epoch", "windows", "seconds", "loss", "learning_rate", "windows_per_second")
 VALID_COLUMNS = ("step", "epoch", "windows", "seconds", "loss", "auroc", "average_precision", "tasks")
 
 
 class CsvLog:
-    """A CSV file that grows by rows and forgets the rows after the window from which a run is resumed."""
+    """A CSV file that grows by rows and forgets the rows after the window from which a run is resumed.
+
+    Where the disk is full, rows wait in memory until there is room.
+    """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path, self.columns = path, columns
+        self._waiting: list[Mapping[str, Any]] = []
+        self._full = False
 
     def start(self, windows: int) -> None:
         """Keeps the rows up to a number of windows; writes the header where there is no file."""
-        rows = [row for row in self.read() if int(row["windows"]) <= windows] if self.path.exists() else []
-        self._write("w", rows)
+        # A process may have been killed in the midst of its last row.
+        rows = [row for row in self.read() if None not in row.values() and int(row["windows"]) <= windows]
+        write_bytes(self.path, self._text(rows, header=True).encode())
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Appends a row."""
-        self._write("a", [row])
+        """Appends a row, after those that wait."""
+        self._waiting.append(row)
+        size = 0
+        try:
+            with self.path.open("ab") as file:
+                size = file.tell()
+                file.write(self._text(self._waiting, header=False).encode())
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.path, size)  # half a row may have been written
+            if not self._full:
+                tqdm.write(f"cannot write {self.path}: {error.strerror}; training goes on, its rows wait", sys.stderr)
+            self._full = True
+        else:
+            self._waiting.clear()
+            self._full = False
 
     def read(self) -> list[dict[str, str]]:
-        """All rows."""
+        """All rows, also those that wait."""
+        if not self.path.exists():
+            return []
         with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
+            waiting = [{c: str(_short(row[c])) for c in self.columns} for row in self._waiting]
+            return [*csv.DictReader(file), *waiting]
 
-    def _write(self, mode: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        with self.path.open(mode, newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
-            if mode == "w":
-                writer.writeheader()
-            writer.writerows({c: _short(row[c]) for c in self.columns} for row in rows)
+    def _text(self, rows: Sequence[Mapping[str, Any]], header: bool) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.columns)
+        if header:
+            writer.writeheader()
+        writer.writerows({c: _short(row[c]) for c in self.columns} for row in rows)
+        return text.getvalue()
 
 
 def _short(value: Any) -> Any:
@@ -75,8 +104,8 @@ class TrainingLog(pl.Callback):
         """The windows a second of each row that this process wrote."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on counting from."""
-        loss = [float(loss) for loss in self._loss]
+        """What a resumed run goes on counting from; processes ask for it together."""
+        loss = self._losses().tolist()
         return {"batches": self.batches, "windows": self.windows, "seconds": self._now(), "loss": loss,
                 "validating": self.validating, "last": list(self._last)}  # fmt: skip
 
@@ -89,6 +118,9 @@ class TrainingLog(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         """Opens the logs and the bar."""
         self._began = time.perf_counter()
+        self._loss = [loss.to(trainer.strategy.root_device) for loss in self._loss]
+        if not trainer.is_global_zero:
+            return
         for file in (self.log_file, self.valid_file):
             file.start(self.windows)
         total = min(int(trainer.max_steps) * trainer.accumulate_grad_batches * self.batch_size, 1 << 62)
@@ -102,7 +134,7 @@ class TrainingLog(pl.Callback):
     ) -> None:
         """Counts, and writes a row now and then."""
         self.batches, self.windows = self.batches + 1, self.windows + batch.whole
-        self._loss.append(outputs["loss"].detach())
+        self._loss.append(module.mean_loss if isinstance(module, TrainingModule) else outputs["loss"].detach())
         if self._bar is not None:
             self._bar.update(batch.whole)
         if self.batches % self.every == 0:
@@ -117,6 +149,8 @@ class TrainingLog(pl.Callback):
         if trainer.sanity_checking or not isinstance(module, TrainingModule):
             return
         self.validating += time.perf_counter() - self._validation_began
+        if not trainer.is_global_zero:
+            return
         row = self._position(trainer) | module.validation
         self.valid_file.add(row)
         self._tell_logger(trainer, {f"valid/{key}": row[key] for key in ("loss", "auroc", "average_precision")})
@@ -145,6 +179,10 @@ class TrainingLog(pl.Callback):
             self._bar.close()
             self._bar = None
 
+    def _losses(self) -> torch.Tensor:
+        """The losses since the last row, of whole batches."""
+        return mean_over_ranks(torch.stack(self._loss)) if self._loss else torch.zeros(0)
+
     def _now(self) -> float:
         return self.seconds + (time.perf_counter() - self._began if hasattr(self, "_began") else 0.0)
 
@@ -165,21 +203,23 @@ class TrainingLog(pl.Callback):
 
     def _tell_logger(self, trainer: pl.Trainer, values: dict[str, float]) -> None:
         if trainer.logger is not None:
-            trainer.logger.log_metrics(values, step=trainer.global_step)
+            with suppress(OSError):  # a full disk, of which the logs tell
+                trainer.logger.log_metrics(values, step=trainer.global_step)
 
     def _row(self, trainer: pl.Trainer) -> None:
         windows, seconds = self._last
         now = self._now() - self.validating
-        loss = float(torch.stack(self._loss).mean())
         row = self._position(trainer) | {
-            "loss": loss,
+            "loss": float(self._losses().mean()),
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "windows_per_second": (self.windows - windows) / max(1e-9, now - seconds),
         }
-        self.log_file.add(row)
-        self.rates.append(row["windows_per_second"])
-        self._tell_logger(trainer, {f"train/{key}": row[key] for key in LOG_COLUMNS[4:]})
         self._loss.clear()
         self._last = (self.windows, now)
+        self.rates.append(row["windows_per_second"])
+        if not trainer.is_global_zero:
+            return
+        self.log_file.add(row)
+        self._tell_logger(trainer, {f"train/{key}": row[key] for key in LOG_COLUMNS[4:]})
         if self._bar is not None:
-            self._bar.set_description(f"training, loss {loss:.4f}", refresh=False)
+            self._bar.set_description(f"training, loss {row['loss']:.4f}", refresh=False)

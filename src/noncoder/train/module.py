@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -16,7 +17,11 @@ from noncoder.losses import TrainingLoss, binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.models import SequenceModel
 from noncoder.train.optim import make_optimizer
+from noncoder.train.ranks import from_first, gather_on_first, weight_of_part, weight_of_sum
 from noncoder.train.schedules import Schedule
+
+# Of a batch of validation: logits, labels, and which labels are known or None, (n, T).
+_Part = tuple[Tensor, Tensor, Tensor | None]
 
 
 class TrainingModule(pl.LightningModule):
@@ -31,6 +36,9 @@ class TrainingModule(pl.LightningModule):
         task_weights: What the labels of each task count, (T,); None for 1.
     """
 
+    run_model: nn.Module
+    """The model, compiled where it should be."""
+
     def __init__(
         self,
         model: SequenceModel,
@@ -43,14 +51,22 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.training_loss = TrainingLoss(config.loss, task_weights)
         self.model, self.settings, self.steps, self.steps_per_pass = model, config, steps, steps_per_pass
-        self.run_model: nn.Module = model
+        # No part of the module by Lightning's reckoning: its weights are the model's, and a checkpoint of a compiled
+        # one could not go on uncompiled on another device.
+        self.__dict__["run_model"] = model
         if compiled != "none":
-            self.run_model = torch.compile(model, mode=compiled, dynamic=False)  # type: ignore[assignment]
-        self._valid: list[tuple[Tensor, Tensor, Tensor | None]] = []
+            self.__dict__["run_model"] = torch.compile(model, mode=compiled, dynamic=False)
+        self._valid: list[_Part] = []
         self.validation: dict[str, float] = {}
         self._last_input: Tensor | None = None
         self._hook: RemovableHandle | None = None
         self._schedule: Schedule | None = None
+        self.weight_in_step = 1.0
+        """What the batch counts for among those of its optimiser step."""
+        self.mean_loss = torch.zeros(())
+        """The loss of the last batch; its mean over processes is the whole batch's."""
+        self.tell_gradient: Callable[[Tensor], None] = lambda norm: None
+        """Told the norm of the gradient before each step."""
 
     def on_fit_start(self) -> None:
         """Taps what enters the last layer, where it is penalised; models know nothing of it."""
@@ -67,15 +83,32 @@ class TrainingModule(pl.LightningModule):
         self._last_input = inputs[0] if layer.training else None
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The loss of a batch."""
+        """The loss of this process's part of a batch, by what it counts for in the optimiser step."""
         # The smaller last batch of a pass is not worth compiling for once more.
         run = self.run_model if batch.whole == self.settings.batch_size else self.model
         x, labels, known = batch.inputs()
-        loss = self.training_loss(run(x), labels, known)
+        loss = self.training_loss(run(x), labels, known) * weight_of_part(batch)
         if self._last_input is not None:
-            loss = loss + self.settings.l1 * self._last_input.float().abs().sum()
+            loss = loss + self.settings.l1 * weight_of_sum(batch) * self._last_input.float().abs().sum()
             self._last_input = None  # or it would keep the batch's graph until the next
-        return loss
+        self.mean_loss = loss.detach()
+        return loss * self.weight_in_step
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the gradient, and tells of its norm, which clipping needs anyway."""
+        if self.settings.strategy == "fsdp":  # no process has the whole gradient
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        self.tell_gradient(norm)  # before clipping spreads what is not finite
+        if gradient_clip_val:
+            nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collects the logits of a batch; validation reads the forward strand, in float32, whose ranks do not tie."""
@@ -85,21 +118,15 @@ class TrainingModule(pl.LightningModule):
         self._valid.append((logits, batch.labels.cpu(), known))
 
     def on_validation_epoch_end(self) -> None:
-        """Measures the whole split at once: a mean of batch-wise AUROCs would be another number."""
-        logits, labels = (torch.cat([part[i] for part in self._valid]) for i in (0, 1))  # type: ignore[misc]
-        masks = [part[2] for part in self._valid if part[2] is not None]
-        known = torch.cat(masks) if masks else None
-        self._valid.clear()
-        ranking = rank(logits, labels, known)
-        scored = ~np.isnan(ranking.auroc)
-        self.validation = {
-            "loss": float(binary_cross_entropy(logits, labels, known)),
-            "auroc": float(np.mean(ranking.auroc[scored])) if scored.any() else float("nan"),
-            "average_precision": float(np.mean(ranking.average_precision[scored])) if scored.any() else float("nan"),
-            "tasks": int(scored.sum()),
-        }
+        """Measures the whole split at once: a mean of batch-wise AUROCs would be another number.
+
+        The first process measures what all have collected, in the order of one process, and tells the others.
+        """
+        collected, self._valid = gather_on_first(self._valid), []
+        parts = [part for batch in zip(*collected, strict=True) for part in batch]
+        self.validation = from_first(_measure(parts) if parts else {})
         # Early stopping and the best checkpoint need a number even where no task can be scored.
-        by_loss = self.settings.monitor == "loss" or not scored.any()
+        by_loss = self.settings.monitor == "loss" or not self.validation["tasks"]
         score = -self.validation["loss"] if by_loss else self.validation["average_precision"]
         self.log("score", score, logger=False)
         if self._schedule is not None:
@@ -111,10 +138,18 @@ class TrainingModule(pl.LightningModule):
         self._schedule = Schedule(optimizer, self.settings, self.steps, self.steps_per_pass)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._schedule, "interval": "step"}}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the state of the random numbers, so that dropout goes on as it would have."""
-        checkpoint["random_state"] = torch.get_rng_state()
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restores the state of the random numbers."""
-        torch.set_rng_state(checkpoint["random_state"].cpu())
+def _measure(parts: list[_Part]) -> dict[str, float]:
+    logits, labels = (torch.cat([part[i] for part in parts]) for i in (0, 1))  # type: ignore[misc]
+    known = None
+    if any(part[2] is not None for part in parts):
+        known = torch.cat([torch.ones_like(part[1], dtype=torch.bool) if part[2] is None else part[2]
+                           for part in parts])  # fmt: skip
+    ranking = rank(logits, labels, known)
+    scored = ~np.isnan(ranking.auroc)
+    return {
+        "loss": float(binary_cross_entropy(logits, labels, known)),
+        "auroc": float(np.mean(ranking.auroc[scored])) if scored.any() else float("nan"),
+        "average_precision": float(np.mean(ranking.average_precision[scored])) if scored.any() else float("nan"),
+        "tasks": int(scored.sum()),
+    }

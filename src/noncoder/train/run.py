@@ -36,6 +36,16 @@ class RunFolder:
         return self.train / "last.ckpt"
 
     @property
+    def previous(self) -> Path:
+        """The checkpoint before the last."""
+        return self.train / "previous.ckpt"
+
+    @property
+    def fault(self) -> Path:
+        """What went wrong in a step that stopped the training; beside it the weights with which it did."""
+        return self.train / "fault.json"
+
+    @property
     def best(self) -> Path:
         """The checkpoint of the best validation."""
         return self.train / "best.ckpt"
@@ -52,21 +62,20 @@ class RunFolder:
 
 
 def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bool:
-    """Takes the folder for this recipe; true where a checkpoint of it lies there."""
+    """Takes the folder for this recipe; true where a checkpoint of it lies there.
+
+    Raises:
+        ConfigError: It holds an unfinished training of another recipe, or of a store that has changed.
+        InputError: It holds a finished training, or what is none.
+    """
     if force and folder.train.exists():
         _clear(folder.train)
     if folder.summary.exists():
         raise InputError(f"{folder.path} holds a finished training", mend="give another run=, or --force to train anew")
     claim = folder.train / "claim.json"
     mine = _claim_of(config, store)
-    if folder.last.exists() and claim.exists():
-        theirs = read_json(claim)
-        if theirs != mine:
-            changed = ", ".join(_differences(theirs, mine))
-            raise ConfigError(
-                f"{folder.path} holds an unfinished training of another recipe: {changed}",
-                mend="give the old values, another run=, or --force to train anew",
-            )
+    if (folder.last.exists() or folder.previous.exists()) and claim.exists():
+        _refuse_changes(f"{folder.path} holds an unfinished training", read_json(claim) or {}, mine, store)
         return True
     write_json(claim, mine)
     write_bytes(folder.recipe, write_recipe(config).encode())
@@ -92,13 +101,13 @@ def is_trained(config: RunConfig, store: Store) -> bool:
     folder = RunFolder(config.run)
     if not folder.summary.exists():
         return False
-    changed = _differences(read_json(folder.train / "claim.json"), _claim_of(config, store))
-    if changed:
-        raise ConfigError(
-            f"{folder.path} holds a finished training of another recipe: {', '.join(changed)}",
-            mend="give another run=, or --force to train anew",
-        )
+    theirs = read_json(folder.train / "claim.json") or {}
+    _refuse_changes(f"{folder.path} holds a finished training", theirs, _claim_of(config, store), store)
     return True
+
+
+# What changes where and how a training runs or what it writes down, not what it comes to.
+_OF_NO_CONSEQUENCE = {"device", "devices", "nodes", "strategy", "keep_best", "explosion"}
 
 
 def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:
@@ -107,10 +116,24 @@ def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:
     return {
         "seed": config.seed,
         "model": config.model.model_dump(mode="json"),
-        "train": config.train.model_dump(mode="json", exclude={"device"}),
+        "train": config.train.model_dump(mode="json", exclude=_OF_NO_CONSEQUENCE),
         "store": store.digest,
         **({"weights_file": weights} if weights else {}),
     }
+
+
+def _refuse_changes(what: str, theirs: dict[str, Any], mine: dict[str, Any], store: Store) -> None:
+    changed = ", ".join(_differences({**theirs, "store": ""}, {**mine, "store": ""}))
+    if changed:
+        raise ConfigError(
+            f"{what} of another recipe: {changed}", mend="give the old values, another run=, or --force to train anew"
+        )
+    if theirs.get("store") != mine["store"]:
+        raise ConfigError(
+            f"{what}, and the store {store.path} is not what it was when that began: its content has the digest "
+            f"{str(mine['store'])[:12]}, it had {str(theirs.get('store'))[:12]}",
+            mend="give the store of then as data.store, another run=, or --force to train anew on this one",
+        )
 
 
 def _differences(old: Any, new: Any, key: str = "") -> list[str]:

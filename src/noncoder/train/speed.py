@@ -19,13 +19,15 @@ class Speed(NamedTuple):
 
     Attributes:
         windows_per_second: Windows a second, validations left out.
-        loading_share: Share of that time in which the process read windows instead of training.
+        loading_seconds: Seconds in which the process read windows instead of training.
+        loading_share: Their share of the seconds.
         operations: Floating-point operations of a training step, a window.
         peak: Operations a second of a large matrix product in the same arithmetic on the same device; None where it was
             not measured.
     """
 
     windows_per_second: float
+    loading_seconds: float
     loading_share: float
     operations: float
     peak: float | None
@@ -41,7 +43,7 @@ class Speed(NamedTuple):
         line = f"{self.windows_per_second:,.0f} windows/s, {_si(rate)}FLOP/s"
         if self.peak:
             line += f", {self.peak_share:.0%} of what a large matrix product reaches here"
-        if self.loading_share > 0.1:
+        if self.loading_share > 0.1 and self.loading_seconds > 10:  # the first read of a store alone takes seconds
             line += f"; {self.loading_share:.0%} of the time went into reading windows: the model waits for data"
         return line
 
@@ -83,7 +85,8 @@ class Pace(pl.Callback):
         # What compiling and warming up take at the start is no speed: the middle of the log's rows has none of it.
         typical = rates[len(rates) // 2] if rates else windows / max(1e-9, seconds)
         peak = peak_rate(device, _dtype(str(trainer.precision))) * trainer.world_size if device.type == "cuda" else None
-        self.speed = Speed(typical, self.training.seconds / max(1e-9, seconds), self.operations, peak)
+        waited = self.training.seconds
+        self.speed = Speed(typical, waited, waited / max(1e-9, seconds), self.operations, peak)
         tqdm.write(self.speed.text(), file=sys.stderr)
 
 

@@ -1,0 +1,203 @@
+"""Checkpoint files: complete or absent, and known to be as they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from noncoder.errors import InputError
+from noncoder.files import unwritable
+
+# After torch's zip, whose own checksums torch does not check. Readers of zips pass over what follows the end.
+_MARK = b"noncoder-sha256:"
+_TAIL = len(_MARK) + 64
+
+
+class _Sink:
+    """A file that hashes what is written, and keeps the first error to itself until it is asked for.
+
+    torch's zip writer answers an error in its midst with another of its own, or with the end of the process.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.hash = file, hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self.error is None:
+            try:
+                self.file.write(data)
+                self.hash.update(data)
+            except OSError as error:
+                self.error = error
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        if self.error is not None:
+            raise self.error
+        self.file.write(_MARK + self.hash.hexdigest().encode())
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Writes a checkpoint under a temporary name, on the disk before it is renamed.
+
+    Raises:
+        OSError: The system will not let us; nothing is left behind.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            sink = _Sink(file)
+            torch.save(content, cast(IO[bytes], sink))
+            sink.finish()
+        partial.replace(path)
+        sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Has the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def damage(path: Path) -> str:
+    """What is wrong with a checkpoint file; empty where nothing is."""
+    try:
+        size = path.stat().st_size - _TAIL
+        if size <= 0:
+            return "it is too short"
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while size:
+                block = file.read(min(size, 1 << 20))
+                digest.update(block)
+                size -= len(block)
+            tail = file.read()
+    except FileNotFoundError:
+        return "it is not there"
+    except OSError as error:
+        return str(error.strerror or error)
+    if not tail.startswith(_MARK):
+        return "its end is missing"
+    return "" if tail == _MARK + digest.hexdigest().encode() else "its content is not what was written"
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, tensors in memory.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    wrong = damage(path)
+    if wrong:
+        raise InputError(f"the checkpoint {path} cannot be read: {wrong}", mend="train anew with --force")
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
+
+
+def choose_checkpoint(last: Path, previous: Path) -> Path | None:
+    """The checkpoint to go on from: the last, or the one before where the last is damaged, which is said.
+
+    Returns:
+        None where there is none.
+
+    Raises:
+        InputError: All that are there are damaged.
+    """
+    there = [path for path in (last, previous) if path.exists()]
+    if not there:
+        return None
+    wrong = {}
+    for path in there:
+        wrong[path] = damage(path)
+        if not wrong[path]:
+            told = "; ".join(f"{other} is damaged: {why}" for other, why in wrong.items() if why)
+            if told:
+                print(f"{told}; training goes on from {path}", file=sys.stderr)
+            return path
+    raise InputError(
+        "no checkpoint to go on from is whole: " + "; ".join(f"{path}: {why}" for path, why in wrong.items()),
+        mend="put back a copy of one of them, or train anew with --force",
+    )
+
+
+class Storage(TorchCheckpointIO):
+    """Writes Lightning's checkpoints; where the disk is full, training goes on without them.
+
+    What is named in `needed` is kept in memory then, and written as soon as there is room: the best weights cannot be
+    had again.
+    """
+
+    def __init__(self) -> None:
+        self.needed: set[Path] = set()
+        self._waiting: dict[Path, bytes] = {}
+        self._full = False
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Writes a checkpoint, unless the system will not let us; that is said once, and its end too."""
+        path = Path(path)
+        try:
+            # First what waits: a later checkpoint that speaks of a file must not be there before the file.
+            self._write_waiting()
+            write_checkpoint(checkpoint, path)
+        except OSError as error:
+            self._tell(f"cannot write {path}: {error.strerror or error}; training goes on, the checkpoint before stays")
+            self._full = True
+            if path in self.needed:
+                content = io.BytesIO()
+                torch.save(checkpoint, content)
+                self._waiting[path] = content.getvalue()
+            return
+        if self._full:
+            self._full = False
+            self._tell("checkpoints can be written again")
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Reads a checkpoint; only tensors and plain values."""
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Removes a checkpoint; one that is not there is none."""
+        self._waiting.pop(Path(path), None)
+        with suppress(OSError):
+            Path(path).unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Writes what waits.
+
+        Raises:
+            InputError: There is still no room.
+        """
+        try:
+            self._write_waiting()
+        except OSError as error:
+            raise unwritable(next(iter(self._waiting)), error) from error
+
+    def _write_waiting(self) -> None:
+        for path, content in list(self._waiting.items()):
+            write_checkpoint(torch.load(io.BytesIO(content), weights_only=True), path)
+            del self._waiting[path]
+
+    def _tell(self, text: str) -> None:
+        if not (self._full and text.startswith("cannot")):
+            print(f"\n{text}", file=sys.stderr, flush=True)

@@ -1,0 +1,205 @@
+"""Training that is killed, told to end, or finds its checkpoints damaged ends as if nothing had been."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from noncoder.config import read_recipe, write_recipe
+from noncoder.data.store import open_store
+from noncoder.errors import ConfigError, InputError
+from noncoder.train import RunFolder, train
+from noncoder.train.checkpoint import LastCheckpoint
+from tests.train.making import logged, make_recipe, rows, same_weights, simulate
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulate(tmp_path_factory.mktemp("store") / "sim.zarr")
+
+
+def kill_again_and_again(folder: Path, store: Path, kills: int, seed: int, **settings: Any) -> dict[str, Any]:
+    whole, broken = (make_recipe(folder / name, store, **settings) for name in ("whole", "broken"))
+    path = folder / "broken.yaml"
+    path.write_text(write_recipe(broken))
+    train(whole)
+    command = [sys.executable, "-m", "tests.train.killing", str(path), str(kills), str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert result["done"], done.stderr
+    assert same_weights(whole.run, broken.run)
+    assert logged(whole.run) == logged(broken.run)
+    return result
+
+
+def test_killed_again_and_again_it_ends_bit_identical(tmp_path: Path, store: Path) -> None:
+    # Batches that a step's number does not divide, averaged weights, dropout, validations between passes.
+    settings = {"epochs": 12, "shift": 3, "accumulate": 5, "average": 0.8, "validations": 0.7, "patience": 30,
+                "keep_best": 2}  # fmt: skip
+    result = kill_again_and_again(tmp_path, store, kills=6, seed=5, **settings)
+    assert result["killed"] >= 5
+    assert result["in_writing"] >= 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_many_more_times(tmp_path: Path, store: Path, seed: int) -> None:
+    result = kill_again_and_again(tmp_path, store, kills=25, seed=seed, epochs=40, patience=60, keep_best=3)
+    assert result["killed"] >= 15
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, config: Any, batches: int) -> None:
+    """Trains until so many batches are done, then fails as if the power had gone."""
+    save = LastCheckpoint.on_train_batch_end
+
+    def save_and_fail(self: LastCheckpoint, *args: Any) -> None:
+        save(self, *args)
+        self._rest_until = 0.0
+        if self.batches == batches:
+            raise RuntimeError("the power is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LastCheckpoint, "on_train_batch_end", save_and_fail)
+        with pytest.raises(RuntimeError, match="power"):
+            train(config)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], damage: Any
+) -> None:
+    whole, broken = (make_recipe(tmp_path / name, store) for name in ("whole", "broken"))
+    train(whole)
+    stop_after(monkeypatch, broken, 15)
+    folder = RunFolder(broken.run)
+    damage(folder.last)
+    capsys.readouterr()
+    train(broken)
+    told = capsys.readouterr().err
+    assert ("last.ckpt is damaged" in told) == (damage is not Path.unlink)
+    assert same_weights(whole.run, broken.run)
+    assert logged(whole.run) == logged(broken.run)
+    assert not folder.previous.exists()
+
+
+def test_two_damaged_checkpoints_are_one_clear_error(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_recipe(tmp_path / "run", store)
+    stop_after(monkeypatch, config, 15)
+    folder = RunFolder(config.run)
+    flip(folder.last)
+    cut(folder.previous)
+    with pytest.raises(InputError, match=r"(?s)last.ckpt: its content.*previous.ckpt: its end is missing.*--force"):
+        train(config)
+    assert train(config, force=True)["steps"] > 0
+
+
+def test_a_damaged_best_one_is_left_out_and_said(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_recipe(tmp_path / "run", store)
+    stop_after(monkeypatch, config, 18)
+    best = sorted(RunFolder(config.run).train.glob("best-*.ckpt"))
+    assert best
+    for path in best:
+        flip(path)
+    summary = train(config)
+    assert "is left out of the best" in capsys.readouterr().err
+    assert summary["best"]["step"] > int(best[0].stem.split("-")[1])
+
+
+def test_the_best_are_kept_by_step(tmp_path: Path, store: Path) -> None:
+    config = make_recipe(tmp_path / "run", store, validations=2, keep_best=2, learning_rate=0.01)
+    summary = train(config)
+    folder = RunFolder(config.run).train
+    valid = {int(row["step"]): float(row["average_precision"]) for row in rows(folder / "valid.csv")}
+    two = sorted(valid, key=lambda step: (-valid[step], step))[:2]
+    assert sorted(path.name for path in folder.glob("best-*.ckpt")) == [f"best-{s:08d}.ckpt" for s in sorted(two)]
+    assert summary["best"]["step"] == two[0]
+    assert (folder / "best.ckpt").samefile(folder / f"best-{two[0]:08d}.ckpt")
+
+
+def test_what_does_not_change_the_result_does_not_block(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(monkeypatch, make_recipe(tmp_path / "run", store), 15)
+    changed = make_recipe(tmp_path / "run", store, keep_best=3, explosion=0, device="auto")
+    assert train(changed)["steps"] > 0
+
+
+def test_a_store_that_changed_is_told_in_words(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_recipe(tmp_path / "run", store)
+    stop_after(monkeypatch, config, 15)
+    folder = RunFolder(config.run)
+    claim = json.loads((folder.train / "claim.json").read_text())
+    (folder.train / "claim.json").write_text(json.dumps(claim | {"store": "0123456789abcdef"}))
+    digest = open_store(store).digest[:12]
+    with pytest.raises(ConfigError, match=rf"(?s)is not what it was.*{digest}, it had 0123456789ab.*data.store"):
+        train(config)
+
+
+def test_more_batches_a_step_than_a_pass_has_are_refused(tmp_path: Path, store: Path) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)accumulate is 1000.*at most"):
+        train(make_recipe(tmp_path / "run", store, accumulate=1000))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_to_end_saves_and_says_how_to_go_on(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    whole, broken = (make_recipe(tmp_path / name, store) for name in ("whole", "broken"))
+    train(whole)
+    before, heed = signal.getsignal(number), LastCheckpoint.on_train_batch_end
+
+    def signal_and_heed(self: LastCheckpoint, *args: Any) -> None:
+        if self.batches == 6:
+            os.kill(os.getpid(), number)
+        heed(self, *args)
+
+    folder = RunFolder(broken.run)
+    with monkeypatch.context() as patch:
+        patch.setattr(LastCheckpoint, "on_train_batch_end", signal_and_heed)
+        with pytest.raises(KeyboardInterrupt, match=f"(?s)saved in {folder.last}.*noncoder train {folder.recipe}"):
+            train(broken)
+    assert signal.getsignal(number) is before
+    assert rows(folder.train / "log.csv")[-1]["step"] == "7"
+    train(read_recipe(folder.recipe))
+    assert same_weights(whole.run, broken.run)
+
+
+def test_steps_take_the_same_number_of_batches_across_passes(tmp_path: Path, store: Path) -> None:
+    config = make_recipe(tmp_path / "run", store, epochs=2, accumulate=5, validations=1.5)
+    summary = train(config)
+    windows = open_store(store).indices("train").size
+    batches = -(-windows // 16)
+    assert batches % 5, "the batches of a pass are a multiple of a step's"
+    folder = RunFolder(config.run).train
+    valid = rows(folder / "valid.csv")
+    assert int(valid[-1]["step"]) == summary["steps"]
+    for row in valid:
+        passes, left = divmod(5 * int(row["step"]), batches)
+        assert int(row["windows"]) == passes * windows + min(windows, 16 * left)
+    assert np.isclose(summary["epochs"] * windows, int(valid[-1]["windows"]))
