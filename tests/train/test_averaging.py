@@ -15,43 +15,63 @@ from noncoder.data.loading import Batches, Draws
 from noncoder.metrics import rank
 from noncoder.models import create_model
 from noncoder.train import RunFolder, train
-from noncoder.train.averaging import TailAveraging, make_averaging, renew_batch_norms, some_of
+from noncoder.train.averaging import Averaging, make_averaging, renew_batch_norms, some_of
 from noncoder.train.module import TrainingModule
 from tests.conftest import small_store
 
+Steps = list[dict[str, Tensor]]
 
-def test_the_weights_of_the_last_steps_are_averaged_equally(
-    recipe: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[dict[str, Tensor]] = []
-    means: list[dict[str, Tensor]] = []
-    update, end = TailAveraging.on_train_batch_end, TailAveraging.on_train_end
 
-    def keep(self: TailAveraging, trainer: Any, module: Any, *rest: Any) -> None:
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[Steps, Steps]:
+    """Filled by a training: the weights after each step, and the mean at its end."""
+    seen: Steps = []
+    means: Steps = []
+    update, end = Averaging.on_train_batch_end, Averaging.on_train_end
+
+    def keep(self: Averaging, trainer: Any, module: Any, *rest: Any) -> None:
         update(self, trainer, module, *rest)
         seen.append({name: p.detach().clone() for name, p in module.named_parameters()})
 
-    def finish(self: TailAveraging, trainer: Any, module: Any) -> None:
+    def finish(self: Averaging, trainer: Any, module: Any) -> None:
         end(self, trainer, module)
         means.append({name: p.detach().clone() for name, p in module.named_parameters()})
 
-    monkeypatch.setattr(TailAveraging, "on_train_batch_end", keep)
-    monkeypatch.setattr(TailAveraging, "on_train_end", finish)
+    monkeypatch.setattr(Averaging, "on_train_batch_end", keep)
+    monkeypatch.setattr(Averaging, "on_train_end", finish)
+    return seen, means
+
+
+def test_the_weights_of_the_last_steps_are_averaged_equally(
+    recipe: Callable[..., RunConfig], watched: tuple[Steps, Steps]
+) -> None:
     train(recipe(average_last=0.25, epochs=2, decay="constant", learning_rate=0.01))
+    seen, (means,) = watched
     chosen = seen[-max(1, round(0.25 * len(seen))) :]
     assert len(chosen) > 4
-    for name, mean in means[0].items():
-        torch.testing.assert_close(
-            mean, torch.stack([weights[name] for weights in chosen]).mean(0), atol=1e-6, rtol=1e-4
-        )
+    for name, mean in means.items():
+        expected = torch.stack([weights[name] for weights in chosen]).mean(0)
+        torch.testing.assert_close(mean, expected, atol=1e-6, rtol=1e-4)
         assert not torch.equal(mean, chosen[-1][name]) or not mean.any()
 
 
-@pytest.mark.parametrize("share", [0.3, 0.9])
-def test_the_average_is_what_is_validated_and_kept(
-    recipe: Callable[..., RunConfig], store_path: Path, share: float
+def test_an_exponential_mean_keeps_its_share_a_step(
+    recipe: Callable[..., RunConfig], watched: tuple[Steps, Steps]
 ) -> None:
-    config = recipe(average_last=share, learning_rate=0.01, epochs=3)
+    train(recipe(average=0.8, epochs=1, decay="constant", learning_rate=0.01))
+    seen, (means,) = watched
+    for name, mean in means.items():
+        expected = seen[0][name]
+        for weights in seen[1:]:
+            expected = 0.8 * expected + 0.2 * weights[name]
+        torch.testing.assert_close(mean, expected, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [{"average_last": 0.3}, {"average_last": 0.9}, {"average": 0.9}], ids=str)
+def test_the_average_is_what_is_validated_and_kept(
+    recipe: Callable[..., RunConfig], store_path: Path, settings: dict[str, float]
+) -> None:
+    config = recipe(learning_rate=0.01, epochs=3, **settings)
     summary = train(config)
     store = noncoder.open_store(store_path)
     logits = noncoder.load(config.run).predict_store(store, store.indices("valid"), "forward")
@@ -112,8 +132,9 @@ def test_some_windows_are_spread_over_the_split(batches: Batches) -> None:
 def test_no_average_unless_asked_for(batches: Batches) -> None:
     assert make_averaging(TrainConfig(), batches, 100) == []
     (ema,) = make_averaging(TrainConfig(average=0.9), batches, 100)
-    assert not isinstance(ema, TailAveraging)
+    assert isinstance(ema, Averaging)
+    assert ema.should_update(0)
     (tail,) = make_averaging(TrainConfig(average_last=0.2), batches, 100)
-    assert isinstance(tail, TailAveraging)
+    assert isinstance(tail, Averaging)
     assert [tail.should_update(step) for step in (79, 80, 99)] == [False, True, True]
     assert not tail.should_update(epoch_idx=99)

@@ -134,10 +134,11 @@ class TrainConfig(Section):
     clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0 for no clipping."""
     average: float = Field(0.0, ge=0, lt=1)
-    """Decay a step of the exponential moving average of the weights that is validated and kept; 0 for none."""
+    """Decay a step of the exponential moving average of the weights that is validated and kept, with batch norms that
+    see training windows anew; 0 for none."""
     average_last: float = Field(0.0, ge=0, lt=1)
-    """Share of the optimiser steps, the last ones, over which the weights are averaged equally (SWA); the average is
-    validated and kept, with batch norms that see training windows anew; 0 for none."""
+    """In place of `average`: share of the optimiser steps, the last ones, over which the weights are averaged equally
+    (SWA); 0 for none."""
     shift: int = Field(0, ge=0)
     """Training windows are moved by up to this many bp either way."""
     random_strand: bool = True

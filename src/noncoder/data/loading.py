@@ -31,19 +31,16 @@ class Mixed(NamedTuple):
     Args:
         codes: uint8 (n, L).
         labels: uint8 (n, T), 0 or 1.
-        known: bool (n, T), or None where every label is known.
         share: float32 (n, 1), from 0 to 1: how much of each mixture the batch's own window is.
     """
 
     codes: Tensor
     labels: Tensor
-    known: Tensor | None
     share: Tensor
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Mixed:
         """The windows on another device."""
-        moved = (part if part is None else part.to(device, non_blocking=non_blocking) for part in self)
-        return Mixed(*moved)  # type: ignore[arg-type]
+        return Mixed(*(part.to(device, non_blocking=non_blocking) for part in self))
 
 
 class Batch(NamedTuple):
@@ -52,7 +49,7 @@ class Batch(NamedTuple):
     Args:
         codes: uint8 (n, L).
         labels: uint8 (n, T), 0 or 1.
-        known: bool (n, T), or None where every label is known.
+        known: bool (n, T), whether the label, and where windows are mixed both labels, are known; None where all are.
         whole: Windows of the batch in all processes together.
         mixed: What its windows are mixed with; None for nothing.
     """
@@ -70,21 +67,17 @@ class Batch(NamedTuple):
         mixed = None if self.mixed is None else self.mixed.to(device, non_blocking)
         return Batch(codes, labels, known, self.whole, mixed)
 
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What a model is trained with: bases (n, 4, L), labels (n, T), and which of them count or None.
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """What a model is trained with: bases (n, 4, L), and labels (n, T).
 
-        Where windows are mixed (mixup, Zhang et al. 2018, arXiv:1710.09412), bases and labels are sums of two by their
-        shares, and a label counts where both are known.
+        Where windows are mixed (mixup, Zhang et al. 2018, arXiv:1710.09412), both are sums of two by their shares.
         """
         x = one_hot(self.codes)
         if self.mixed is None:
-            return x, self.labels, self.known
-        share, known = self.mixed.share, self.known
+            return x, self.labels
+        share = self.mixed.share
         x = torch.lerp(one_hot(self.mixed.codes), x, share[:, :, None])
-        labels = torch.lerp(self.mixed.labels.float(), self.labels.float(), share)
-        if known is not None and self.mixed.known is not None:
-            known = known & self.mixed.known
-        return x, labels, known
+        return x, torch.lerp(self.mixed.labels.float(), self.labels.float(), share)
 
 
 @dataclass(frozen=True)
@@ -194,12 +187,13 @@ class Batches:
             began = time.perf_counter()
             rows, stand_in = self._rows()
             codes, labels, known = self._read(placed, rows)
-            if stand_in:
-                known = torch.zeros_like(labels, dtype=torch.bool)
             mixed = None
             if self.draws.mix:
-                share = torch.as_tensor(placed.share[rows])[:, None]
-                mixed = Mixed(*self._read(placed, placed.partner[rows]), share)
+                other_codes, other_labels, also = self._read(placed, placed.partner[rows])
+                mixed = Mixed(other_codes, other_labels, torch.as_tensor(placed.share[rows])[:, None])
+                known = None if known is None or also is None else known & also
+            if stand_in:
+                known = torch.zeros_like(labels, dtype=torch.bool)
             whole = min(self.batch_size, self.indices.size - self.position * self.batch_size)
             self.position += 1
             self.seconds += time.perf_counter() - began

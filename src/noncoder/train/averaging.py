@@ -8,8 +8,9 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, WeightAveraging
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from noncoder.config import TrainConfig
 from noncoder.data.loading import Batches, one_hot
@@ -27,9 +28,9 @@ def make_averaging(config: TrainConfig, training: Batches, steps: int) -> list[C
         steps: Optimiser steps in all.
     """
     if config.average:
-        return [EMAWeightAveraging(decay=config.average)]
+        return [Averaging(0, some_of(training), config.average)]
     if config.average_last:
-        return [TailAveraging(steps - max(1, round(config.average_last * steps)), some_of(training))]
+        return [Averaging(steps - max(1, round(config.average_last * steps)), some_of(training))]
     return []
 
 
@@ -42,19 +43,24 @@ def some_of(training: Batches, most: int = _WINDOWS) -> Batches:
     )
 
 
-class TailAveraging(WeightAveraging):
-    """Stochastic weight averaging (Izmailov et al. 2018, arXiv:1803.05407): the mean of the last steps' weights.
+class Averaging(WeightAveraging):
+    """A mean of the weights of many steps, which is validated and kept.
 
-    Until the first of these steps the weights themselves are validated and kept. Statistics of batch norms are not
-    averaged: before each validation of averaged weights they are taken anew, over training windows.
+    An equal one over the last steps (stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407), or an
+    exponential moving one. Until its first step the weights themselves are validated and kept. Statistics of batch
+    norms are not averaged: before each validation of averaged weights they are taken anew, over training windows.
 
     Args:
         first: The first optimiser step, from 0, after which weights enter the mean.
         windows: What batch norms see.
+        decay: What an exponential mean keeps a step; None for an equal one.
     """
 
-    def __init__(self, first: int, windows: Batches) -> None:
-        super().__init__(use_buffers=False)
+    def __init__(self, first: int, windows: Batches, decay: float | None = None) -> None:
+        if decay is None:
+            super().__init__(use_buffers=False)
+        else:
+            super().__init__(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
         self.first, self.windows = first, windows
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:

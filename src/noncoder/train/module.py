@@ -86,8 +86,8 @@ class TrainingModule(pl.LightningModule):
         """The loss of this process's part of a batch, by what it counts for in the optimiser step."""
         # The smaller last batch of a pass is not worth compiling for once more.
         run = self.run_model if batch.whole == self.settings.batch_size else self.model
-        x, labels, known = batch.inputs()
-        loss = self.training_loss(run(x), labels, known) * weight_of_part(batch)
+        x, labels = batch.inputs()
+        loss = self.training_loss(run(x), labels, batch.known) * weight_of_part(batch)
         if self._last_input is not None:
             loss = loss + self.settings.l1 * weight_of_sum(batch) * self._last_input.float().abs().sum()
             self._last_input = None  # or it would keep the batch's graph until the next
