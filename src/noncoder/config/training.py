@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from noncoder.config.augment import AugmentConfig, read_preset
 from noncoder.config.base import Section, refuse_idle
 from noncoder.config.loss import LossConfig
+from noncoder.config.watch import WatchConfig
 
 # Which settings say something only with some of the optimisers, or of the kinds of decay.
 _OF_OPTIMIZERS = {
@@ -170,6 +171,8 @@ class TrainConfig(Section):
     output_bias: OutputBias = "prevalence"
     """Where the last layer's bias starts: `prevalence`, at the logit of each task's share of positives in training; a
     number such as 0.02, at the logit of this share for every task; `zero`."""
+    watch: WatchConfig = WatchConfig()
+    """What is recorded of the training; nothing here changes what it comes to."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import Any
 
 import lightning.pytorch as pl
@@ -39,11 +38,13 @@ from noncoder.train.device import (
     products_of_float32,
     use_fitting_threads,
 )
+from noncoder.train.gradients import make_watchers
 from noncoder.train.log import TrainingLog
 from noncoder.train.module import TrainingModule
 from noncoder.train.provenance import device_name, git_commit, package_versions
 from noncoder.train.run import RunFolder, claim
 from noncoder.train.speed import Pace
+from noncoder.train.watch import check_loggers, describe_start, finish_loggers, make_loggers
 from noncoder.train.weights import task_weights
 
 _ROWS_OF_LOG = 400
@@ -69,6 +70,7 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     """
     # Before the folder is taken.
     check_model(config.model.name, config.model.parameters)
+    check_loggers(config.train.watch)
     store = open_store(config.store)
     task_weights(config.train.loss, store)
     folder = RunFolder(config.run)
@@ -101,8 +103,11 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     started = datetime.now(UTC)
     with warnings.catch_warnings(), products_of_float32(settings):
         _quieten()
-        watchers = [*make_averaging(settings, training, steps), log, pace]
+        watchers = [
+            *make_averaging(settings, training, steps), log, pace, *make_watchers(log, folder.train, settings.watch),
+        ]  # fmt: skip
         trainer = _trainer(config, folder, steps, interval, watchers)
+        write_json(folder.train / "started.json", describe_start(config, store, model, trainer))
         checkpoint = str(folder.last) if resume else None
         try:
             trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True if resume else None)
@@ -114,6 +119,7 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     summary["speed"] = None if pace.speed is None else pace.speed._asdict()
     Predictor(model, store.tasks, store.bin, {"store_digest": store.digest, "training": summary}).save(folder.predictor)
     write_json(folder.summary, summary)
+    finish_loggers(trainer.loggers, summary["best"])
     return summary
 
 
@@ -174,19 +180,11 @@ def _trainer(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        logger=_tensorboard(folder),
+        logger=make_loggers(config, folder),
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder.train,
     )
-
-
-def _tensorboard(folder: RunFolder) -> Any:
-    if find_spec("tensorboard") is None:
-        return False
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(folder.train, name="tensorboard", version="")
 
 
 def _quieten() -> None:

@@ -164,8 +164,8 @@ class TrainingLog(pl.Callback):
         }
 
     def _tell_logger(self, trainer: pl.Trainer, values: dict[str, float]) -> None:
-        if trainer.logger is not None:
-            trainer.logger.log_metrics(values, step=trainer.global_step)
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.global_step)
 
     def _row(self, trainer: pl.Trainer) -> None:
         windows, seconds = self._last

@@ -107,7 +107,7 @@ def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:
     return {
         "seed": config.seed,
         "model": config.model.model_dump(mode="json"),
-        "train": config.train.model_dump(mode="json", exclude={"device"}),
+        "train": config.train.model_dump(mode="json", exclude={"device", "watch"}),
         "store": store.digest,
         **({"weights_file": weights} if weights else {}),
     }
