@@ -87,6 +87,18 @@ def locked(folder: Path, mend: str = "wait for it, or give another run=") -> Ite
         yield
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process works in a folder, as far as this machine's system knows."""
+    try:
+        with (folder / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def unwritable(path: Path, error: OSError) -> InputError:
     """The message for a file or folder that the system would not let us write."""
     return InputError(

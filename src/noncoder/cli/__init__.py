@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import click
 
+from noncoder.cli.compare import compare
 from noncoder.cli.data import data, explore
 from noncoder.cli.imports import import_
 from noncoder.cli.models import models
@@ -31,7 +32,7 @@ def app() -> None:
     """
 
 
-for _verb in (run, data, explore, models, train, evaluate, predict, import_, report):
+for _verb in (run, data, explore, models, train, evaluate, predict, import_, report, compare):
     app.add_command(_verb)
 
 

@@ -59,7 +59,7 @@ def plot_comparison(curves: Mapping[str, Curve], x_label: str) -> Figure:
             axes.plot(curve.valid_at, curve.valid[measure], marker="o", markersize=3, **_look(i))
         axes.set(title=_title(measure), xlabel=x_label)
         _count(axes)
-    _limit_loss(panels[0], curves.values(), measures[0])
+    _limit_loss(panels[0], list(curves.values()), measures[0])
     _legend_of_runs(figure, list(curves))
     return figure
 
@@ -85,7 +85,8 @@ def plot_efficiency(panels: Mapping[str, Mapping[str, Curve]]) -> Figure:
     first = next(iter(panels.values()))
     measure = next(iter(next(iter(first.values())).valid))
     axes_of[0].set_ylabel(_title(measure))
-    _limit_loss(axes_of[0], first.values(), measure)
+    for axes, curves in zip(axes_of, panels.values(), strict=True):
+        _limit_loss(axes, list(curves.values()), measure)
     kinds = [
         Line2D([], [], color=INK, marker="o", markersize=3.5, label="validation"),
         Line2D([], [], color=INK, alpha=0.4, linewidth=1, label="training"),
@@ -104,7 +105,8 @@ def smoothed(values: ArrayLike) -> Floats:
     low = np.maximum(np.arange(row.size) - reach, 0)
     high = np.minimum(np.arange(row.size) + reach + 1, row.size)
     n = counts[high] - counts[low]
-    return np.divide(sums[high] - sums[low], n, out=np.full(row.size, np.nan), where=n > 0)
+    means: Floats = np.divide(sums[high] - sums[low], n, out=np.full(row.size, np.nan), where=n > 0)
+    return means
 
 
 @mpl.rc_context(STYLE)
@@ -171,7 +173,8 @@ def plot_gradient_flow(
     """
     at, mean = np.asarray(steps), np.asarray(gradient_mean, dtype=float)
     figure = Figure(figsize=(9.6, 6.6), layout="constrained")
-    top, *below = (figure.add_subplot(2, 1, 1), *(figure.add_subplot(2, 3, 4 + i) for i in range(3)))
+    panels = figure.subplot_mosaic([["bars"] * 3, ["gradient", "weight", "update"]])
+    top, *below = panels.values()
     _bars(top, names, mean, np.asarray(gradient_max, dtype=float), at)
     colours = LinearSegmentedColormap.from_list("depth", [PALETTE[5], PALETTE[0], INK])
     shade = Normalize(0, max(1, len(names) - 1))
@@ -184,7 +187,7 @@ def plot_gradient_flow(
         _log(axes, at)
     bar = figure.colorbar(ScalarMappable(shade, colours), ax=below, aspect=30, pad=0.01)
     bar.set_ticks([0, max(1, len(names) - 1)], labels=["input", "output"])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 
@@ -204,7 +207,9 @@ def _bars(axes: Axes, names: Sequence[str], mean: Floats, most: Floats, steps: N
     axes.yaxis.set_minor_formatter(NullFormatter())
     every = -(-len(names) // _MOST_LAYERS)
     labels = [plain_text(name.removesuffix(".weight"), 26) for name in names[::every]]
-    axes.set_xticks(place[::every], labels, rotation=90, fontsize=7.5 if len(names) > 24 else 8.5)
+    few = len(names) <= 14
+    turn: dict[str, Any] = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if few else {"rotation": 90}
+    axes.set_xticks(place[::every], labels, fontsize=7.5 if len(names) > 24 else 8.5, **turn)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="x", visible=False)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, handlelength=1.2)
@@ -236,18 +241,28 @@ def _training_loss(axes: Axes, run: int, curve: Curve) -> None:
     axes.plot(*thin(curve.at, smoothed(curve.loss)), alpha=0.4, linewidth=1, **_look(run))
 
 
-def _limit_loss(axes: Axes, curves: Any, measure: str) -> None:
-    """The first steps of a training are an order of magnitude above the rest, which they would press flat."""
-    shown = [curve.valid[measure] for curve in curves]
-    late = [smoothed(curve.loss)[curve.loss.size // 20 :] for curve in curves if curve.loss.size]
-    every = np.concatenate([*shown, *late])
-    every = every[np.isfinite(every)]
+def _limit_loss(axes: Axes, curves: Sequence[Curve], measure: str) -> None:
+    """Leaves out what would press the rest flat: a training's first steps and single far validations, marked at the top."""
+    late = [_finite(smoothed(curve.loss)[curve.loss.size // 20 :]) for curve in curves]
+    valid = [_finite(curve.valid[measure]) for curve in curves]
+    every = np.concatenate([*late, *valid])
     if not every.size:
         return
-    later = [np.quantile(part[np.isfinite(part)], 0.97) for part in late if np.isfinite(part).any()]
-    high = float(np.max([np.nanmax(part) for part in shown if np.isfinite(part).any()] + later))
     low = float(every.min())
-    axes.set_ylim(low - 0.06 * (high - low or 1), high + 0.06 * (high - low or 1))
+    later = max((float(np.quantile(part, 0.97)) for part in late if part.size), default=low)
+    usual = max([float(np.quantile(part, 0.9)) for part in valid if part.size] + [later])
+    highest = max([float(part.max()) for part in valid if part.size] + [later])
+    high = highest if highest - low <= 2 * (usual - low) else usual + 0.25 * (usual - low)
+    margin = 0.06 * (high - low or 1)
+    axes.set_ylim(low - margin, high + margin)
+    for i, curve in enumerate(curves):
+        above = curve.valid_at[curve.valid[measure] > high + margin]
+        top = np.full(above.size, high + 0.7 * margin)
+        axes.plot(above, top, "^", color=_look(i)["color"], markersize=5, clip_on=False)
+
+
+def _finite(values: Floats) -> Floats:
+    return values[np.isfinite(values)]
 
 
 def _count(axes: Axes) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
 
@@ -19,6 +20,7 @@ from noncoder.data.store import Store
 from noncoder.errors import ConfigError
 from noncoder.files import read_json, write_json
 from noncoder.models import SequenceModel, count_parameters
+from noncoder.train.provenance import device_name
 from noncoder.train.run import RunFolder
 
 
@@ -69,7 +71,7 @@ def finish_loggers(loggers: Sequence[Logger], best: Mapping[str, float] | None =
         if best and isinstance(logger, WandbLogger | MLFlowLogger):
             logger.log_metrics({f"best/{key}": float(value) for key, value in best.items()}, step=int(best["step"]))
         if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=0 if best else 1, quiet=True)
+            logger.experiment.finish(exit_code=0 if best else 1)
 
 
 class EndLoggers(pl.Callback):
@@ -103,11 +105,10 @@ def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str
     beside = folder.path.resolve().parent
     uri = watch.tracking or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{beside / 'mlflow.db'}"
     # A database on this machine keeps no files: they lie beside it, and not where the command happened to be called.
-    files = Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts" if uri.startswith("sqlite:") else None
+    here = Path(uri.removeprefix("sqlite:///")).resolve().parent if uri.startswith("sqlite:///") else None
+    files = None if here is None else (here / "mlartifacts").as_uri()
     try:
-        logger = TolerantMlflow(
-            watch.project, name, uri, run_id=known.get("mlflow"), artifact_location=files and files.as_uri()
-        )
+        logger = TolerantMlflow(watch.project, name, uri, run_id=known.get("mlflow"), artifact_location=files)
         _ = logger.experiment
     except MlflowException as error:
         raise ConfigError(
@@ -118,7 +119,7 @@ def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str
     return logger
 
 
-class TolerantMlflow(MLFlowLogger):  # type: ignore[misc]
+class TolerantMlflow(MLFlowLogger):
     """MLflow's logger, but that a server which goes away does not end a training of days."""
 
     _lost = False
@@ -167,6 +168,8 @@ def describe_start(config: RunConfig, store: Store, model: SequenceModel, traine
         "windows": windows,
         "tasks": len(store.tasks),
         "positives_per_window": float(store.positives("train").sum()) / windows,
+        "device": device_name(trainer.strategy.root_device),
+        "threads": torch.get_num_threads(),
         "precision": str(trainer.precision),
         "accumulate": config.train.accumulate,
         "store": str(store.path),
