@@ -148,7 +148,7 @@ def plot_rate_test(
     low = float(np.nanmin(smooth))
     axes.set_ylim(low - 0.08 * (y_top - low), y_top)
     axes.xaxis.set_major_locator(LogLocator(numticks=12))
-    axes.legend(loc="best")
+    figure.legend(loc="outside upper left", ncols=2, handlelength=1.8)
     return figure
 
 
@@ -176,7 +176,7 @@ def plot_gradient_flow(
     panels = figure.subplot_mosaic([["bars"] * 3, ["gradient", "weight", "update"]])
     top, *below = panels.values()
     _bars(top, names, mean, np.asarray(gradient_max, dtype=float), at)
-    colours = LinearSegmentedColormap.from_list("depth", [PALETTE[5], PALETTE[0], INK])
+    colours = LinearSegmentedColormap.from_list("depth", [PALETTE[5], PALETTE[0], PALETTE[1]])
     shade = Normalize(0, max(1, len(names) - 1))
     titles = ("mean |gradient|", "mean |weight|", "mean |update| / mean |weight|")
     for axes, title, values in zip(below, titles, (mean, weight_mean, update_ratio), strict=True):
@@ -242,7 +242,7 @@ def _training_loss(axes: Axes, run: int, curve: Curve) -> None:
 
 
 def _limit_loss(axes: Axes, curves: Sequence[Curve], measure: str) -> None:
-    """Leaves out what would press the rest flat: a training's first steps and single far validations, marked at the top."""
+    """Leaves out what would press the rest flat: first steps, and single validations, which get a mark."""
     late = [_finite(smoothed(curve.loss)[curve.loss.size // 20 :]) for curve in curves]
     valid = [_finite(curve.valid[measure]) for curve in curves]
     every = np.concatenate([*late, *valid])

@@ -18,7 +18,7 @@ from noncoder.files import read_json, unreadable
 # The split that was kept for the end comes first.
 _SPLITS = ("test", "valid", "train")
 CURVES = ("roc_fpr", "roc_tpr", "pr_recall", "pr_precision")
-LOG = ("step", "seconds", "loss", "windows_per_second")
+LOG = ("step", "seconds", "loss", "learning_rate", "windows_per_second")
 VALID = ("step", "seconds", "loss", "auroc", "average_precision")
 
 

@@ -82,8 +82,8 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     settings = config.train
-    set_prior_bias(model, _first_shares(settings, store))
-    training = _training(config, store)
+    set_prior_bias(model, first_shares(settings, store))
+    training = training_batches(config, store)
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size)
     steps, interval = _plan(settings, len(training))
     accelerator = choose_accelerator(settings)
@@ -102,7 +102,7 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     )
     started = datetime.now(UTC)
     with warnings.catch_warnings(), products_of_float32(settings):
-        _quieten()
+        quieten()
         watchers = [
             *make_averaging(settings, training, steps), log, pace, *make_watchers(log, folder.train, settings.watch),
         ]  # fmt: skip
@@ -123,7 +123,7 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
     return summary
 
 
-def _training(config: RunConfig, store: Store) -> Batches:
+def training_batches(config: RunConfig, store: Store) -> Batches:
     """The training windows, drawn and changed as the recipe says."""
     settings, indices = config.train, store.indices("train")
     weights = window_weights(store, indices, settings.resample, settings.resample_cap) if settings.resample else None
@@ -132,7 +132,7 @@ def _training(config: RunConfig, store: Store) -> Batches:
     return Batches(store, indices, settings.batch_size, draws, change=change)
 
 
-def _first_shares(settings: TrainConfig, store: Store) -> torch.Tensor:
+def first_shares(settings: TrainConfig, store: Store) -> torch.Tensor:
     """The share of positives that each task is predicted to have before training, (T,)."""
     if settings.output_bias == "prevalence":
         known = torch.from_numpy(store.known_counts("train")).clamp(min=1)
@@ -187,7 +187,8 @@ def _trainer(
     )
 
 
-def _quieten() -> None:
+def quieten() -> None:
+    """Keeps Lightning's advice from the user, within `warnings.catch_warnings`."""
     # Lightning's advice is about data loaders of worker processes, which the batches here are not.
     warnings.filterwarnings("ignore", module="lightning")
     for name in logging.root.manager.loggerDict:
