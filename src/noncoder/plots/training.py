@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from noncoder.plots.style import GREY, INK, PALETTE, STYLE, make_panels, plain_text, short_number, thin
@@ -204,7 +204,7 @@ def _bars(axes: Axes, names: Sequence[str], mean: Floats, most: Floats, steps: N
                   label=f"mean at step {steps[0]:,}")  # fmt: skip
     axes.set(yscale="log", title=f"|gradient| of each layer at step {steps[-1]:,}", xlim=(-0.7, len(names) - 0.3))
     axes.set_ylim(bottom=lowest)
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
     every = -(-len(names) // _MOST_LAYERS)
     labels = [plain_text(name.removesuffix(".weight"), 26) for name in names[::every]]
     few = len(names) <= 14
@@ -223,11 +223,11 @@ def _above_zero(values: ArrayLike) -> Floats:
 
 def _log(axes: Axes, steps: NDArray[Any]) -> None:
     axes.set_yscale("log")
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
     if steps.size > 2 and steps[-1] >= 20 * steps[0]:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(numticks=6))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(short_number))

@@ -16,6 +16,9 @@ from noncoder.train.flow import GRADIENT_COLUMNS, read_flow
 from noncoder.train.log import CsvLog, TrainingLog
 from noncoder.train.watch import EndLoggers, show_figure
 
+# A figure takes a second or two, which trainings of a few seconds, as in a search, have better use for.
+_MANY_STEPS = 100
+
 
 class GradientFlow(pl.Callback):
     """Writes the size of every parameter's gradient, weights and update at chosen optimiser steps, and draws them.
@@ -82,8 +85,13 @@ class GradientFlow(pl.Callback):
                 logger.log_metrics({k: v for k, v in values.items() if math.isfinite(v)}, step=trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Draws what was written."""
-        flow = read_flow(self.file.path) if trainer.is_global_zero else None
+        """Draws what was written; after few steps only where somebody has asked for it by a number."""
+        if trainer.is_global_zero and (self.every != "log" or trainer.global_step >= _MANY_STEPS):
+            self.draw(trainer)
+
+    def draw(self, trainer: pl.Trainer) -> None:
+        """Writes the figure and tells the loggers."""
+        flow = read_flow(self.file.path)
         if flow is None:
             return
         figure = plots.plot_gradient_flow(*flow)
