@@ -46,6 +46,12 @@ def plain_json(values: Any) -> Any:
     return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
+def whole_lines(path: Path) -> bytes:
+    """A text file but for a last line that has no end: one who was writing it may have been killed, or be at it."""
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1] or content
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object; None where there is no file.
 

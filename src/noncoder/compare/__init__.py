@@ -156,4 +156,4 @@ def _number(value: float | None, how: str) -> str:
     return "-" if value is None else format(value, how)
 
 
-__all__ = ["compare", "comparison_text", "read_runs", "write_comparison", "write_losses"]
+__all__ = ["Run", "compare", "comparison_text", "read_runs", "write_comparison", "write_losses"]

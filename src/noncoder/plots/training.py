@@ -257,8 +257,8 @@ def _limit_loss(axes: Axes, curves: Sequence[Curve], measure: str) -> None:
     axes.set_ylim(low - margin, high + margin)
     for i, curve in enumerate(curves):
         above = curve.valid_at[curve.valid[measure] > high + margin]
-        top = np.full(above.size, high + 0.7 * margin)
-        axes.plot(above, top, "^", color=_look(i)["color"], markersize=5, clip_on=False)
+        if above.size:
+            axes.plot(above, np.full(above.size, high + 0.6 * margin), "^", color=_look(i)["color"], markersize=5)
 
 
 def _finite(values: Floats) -> Floats:

@@ -62,6 +62,15 @@ def yaml_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def clock(seconds: Any) -> str:
+    """Seconds to compare: tenths below a minute, 5:13 below an hour, 2:05:13 above."""
+    if _missing(seconds) or seconds < 60:
+        return "–" if _missing(seconds) else f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02} h" if hours else f"{minutes}:{whole % 60:02} min"
+
+
 def large(value: Any) -> str:
     """A large number in millions or billions."""
     if _missing(value):
@@ -80,6 +89,7 @@ FILTERS = {
     "percent": percent,
     "times": times,
     "duration": duration,
+    "clock": clock,
     "large": large,
     "yaml": yaml_value,
 }

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from noncoder.files import unreadable
+from noncoder.files import unreadable, whole_lines
 
 GRADIENT_COLUMNS = (
     "step", "epoch", "windows", "parameter", "dims", "gradient_mean", "gradient_max", "weight_mean", "update_ratio",
@@ -43,11 +43,11 @@ def read_flow(path: Path) -> Flow | None:
     Raises:
         InputError: The file is not as training writes it.
     """
-    if not path.is_file() or not path.stat().st_size:
+    content = whole_lines(path) if path.is_file() else b""
+    if not content:
         return None
     try:
-        # A run that was killed may have left half of a last line.
-        table = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
+        table = pl.read_csv(content, infer_schema=False, truncate_ragged_lines=True)
         numbers = [pl.col(name).cast(pl.Float64, strict=False) for name in ("step", "dims", *_MEASURES)]
         table = table.with_columns(numbers).filter(pl.col("update_ratio").is_not_null() & (pl.col("dims") > 1))
     except pl.exceptions.PolarsError as error:

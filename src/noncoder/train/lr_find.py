@@ -199,7 +199,8 @@ class _RangeTest(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """After a step, looks whether to go on."""
-        self._parts.append(outputs["loss"].detach())
+        # Lightning has divided it for the sum of the gradients.
+        self._parts.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
         if trainer.global_step == len(self.losses):
             return
         loss = float(torch.stack(self._parts).mean())
