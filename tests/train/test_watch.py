@@ -241,6 +241,20 @@ class TestLoggers:
         assert 0 < started["positives_per_window"] < 3
 
 
+def stored(path: Path) -> bytes:
+    """What Weights & Biases keeps for its server: records that are cut at the ends of blocks of 32 KiB, joined."""
+    content, at, parts = path.read_bytes(), 7, []
+    while at + 7 <= len(content):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        end = at + 7 + int.from_bytes(content[at + 4 : at + 6], "little")
+        parts.append(content[at + 7 : end])
+        at = end
+    return b"".join(parts)
+
+
 # What the packages themselves warn of is not ours to mend.
 @pytest.mark.filterwarnings("ignore")
 class TestTrackers:
@@ -258,7 +272,7 @@ class TestTrackers:
         parts = sorted((folder / "wandb").glob("offline-run-*"))
         assert len(parts) >= 1
         assert all(part.name.endswith(f"-{identity}") for part in parts)
-        records = b"".join((part / f"run-{identity}.wandb").read_bytes() for part in parts)
+        records = b"".join(stored(part / f"run-{identity}.wandb") for part in parts)
         for key in (b"valid/average_precision", b"train/loss", b"gradient_mean/stem.weight", b"best/auroc"):
             assert key in records
         assert list(folder.glob("wandb/offline-run-*/files/media/images/gradient flow*.png"))
@@ -284,6 +298,12 @@ class TestTrackers:
             float(row["average_precision"]) for row in rows(folder / "valid.csv")), abs=1e-5)  # fmt: skip
         assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["gradients.png"]
         assert (tmp_path / "mlartifacts").is_dir()
+        # Told somewhere else, it is another run there.
+        elsewhere = recipe(watch={"loggers": "mlflow", "tracking": f"sqlite:///{tmp_path / 'other.db'}"})
+        (logger,) = watching.make_loggers(elsewhere, RunFolder(config.run))
+        assert logger.version != run.info.run_id
+        (logger,) = watching.make_loggers(config, RunFolder(config.run))
+        assert logger.version == run.info.run_id
 
     def test_a_tracker_that_goes_away_does_not_end_a_training(
         self, recipe: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -107,7 +107,8 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
             *make_averaging(settings, training, steps), log, pace, *make_watchers(log, folder.train, settings.watch),
         ]  # fmt: skip
         trainer = _trainer(config, folder, steps, interval, watchers)
-        write_json(folder.train / "started.json", describe_start(config, store, model, trainer))
+        if trainer.is_global_zero:
+            write_json(folder.train / "started.json", describe_start(config, store, model, trainer))
         checkpoint = str(folder.last) if resume else None
         try:
             trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True if resume else None)

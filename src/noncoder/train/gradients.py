@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 
 from noncoder import plots
@@ -24,7 +25,7 @@ class GradientFlow(pl.Callback):
     """Writes the size of every parameter's gradient, weights and update at chosen optimiser steps, and draws them.
 
     Gradients are those of the whole step: after the last backward pass of its batches, unscaled, before clipping. On
-    other steps nothing is computed.
+    other steps nothing is computed. With FSDP, where no process has a whole parameter, nothing is written.
 
     Args:
         counted: Counts windows; stands before this one among the callbacks.
@@ -41,6 +42,8 @@ class GradientFlow(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Forgets what was written after the step from which training goes on."""
+        if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
+            self.every = 0
         if trainer.is_global_zero:
             self.file.start(self.counted.windows)
 

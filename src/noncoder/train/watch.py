@@ -13,6 +13,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 from noncoder.config import RunConfig, WatchConfig
@@ -41,9 +42,13 @@ def check_loggers(watch: WatchConfig) -> None:
 def make_loggers(config: RunConfig, folder: RunFolder) -> list[Logger]:
     """The loggers of a recipe; a training that goes on is told to the run that it began, whose name the folder keeps.
 
+    Of several processes the first alone tells.
+
     Raises:
         ConfigError: Weights & Biases or MLflow cannot be reached.
     """
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        return []
     watch, kept = config.train.watch, folder.train / "loggers.json"
     known = read_json(kept) or {}
     name = watch.name or config.run.resolve().name
@@ -55,14 +60,21 @@ def make_loggers(config: RunConfig, folder: RunFolder) -> list[Logger]:
             loggers.append(_mlflow(watch, folder, name, known))
         elif kind == "tensorboard" or ("tensorboard" not in watch.loggers and find_spec("tensorboard") is not None):
             loggers.append(TensorBoardLogger(folder.train, name="tensorboard", version=""))
-    for kind, logger in (("wandb", WandbLogger), ("mlflow", MLFlowLogger)):
-        for one in loggers:
-            # MLflow takes a setting once; a training that goes on has told it.
-            if isinstance(one, logger) and kind not in known:
-                one.log_hyperparams(config.model_dump(mode="json"))
-                known[kind] = one.version
-                write_json(kept, known)
+    for logger in loggers:
+        place = _place(logger)
+        # MLflow takes a setting once; a training that goes on has told it.
+        if place and known.get(place) != logger.version:
+            logger.log_hyperparams(config.model_dump(mode="json"))
+            known[place] = logger.version
+            write_json(kept, known)
     return loggers
+
+
+def _place(logger: Logger) -> str | None:
+    """Where a logger keeps runs by names of its own."""
+    if isinstance(logger, TolerantMlflow):
+        return logger.place
+    return "wandb" if isinstance(logger, WandbLogger) else None
 
 
 def finish_loggers(loggers: Sequence[Logger], best: Mapping[str, float] | None = None) -> None:
@@ -103,12 +115,14 @@ def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str
     from mlflow.exceptions import MlflowException
 
     beside = folder.path.resolve().parent
-    uri = watch.tracking or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{beside / 'mlflow.db'}"
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = watch.tracking or before or f"sqlite:///{beside / 'mlflow.db'}"
     # A database on this machine keeps no files: they lie beside it, and not where the command happened to be called.
     here = Path(uri.removeprefix("sqlite:///")).resolve().parent if uri.startswith("sqlite:///") else None
     files = None if here is None else (here / "mlartifacts").as_uri()
     try:
-        logger = TolerantMlflow(watch.project, name, uri, run_id=known.get("mlflow"), artifact_location=files)
+        logger = TolerantMlflow(watch.project, name, uri, run_id=known.get(f"mlflow {uri}"), artifact_location=files)
+        logger.place = f"mlflow {uri}"
         _ = logger.experiment
     except MlflowException as error:
         raise ConfigError(
@@ -116,12 +130,17 @@ def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str
             expected="a server or a database, as http://host:5000 or sqlite:///mlflow.db",
             mend="give another train.watch.tracking, or leave mlflow out",
         ) from error
+    finally:
+        # Lightning's logger has MLflow set it, and the next training of this process would take it for the user's.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        os.environ |= {} if before is None else {"MLFLOW_TRACKING_URI": before}
     return logger
 
 
 class TolerantMlflow(MLFlowLogger):
     """MLflow's logger, but that a server which goes away does not end a training of days."""
 
+    place = "mlflow"
     _lost = False
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
