@@ -130,6 +130,8 @@ class TestWarnings:
         summary = json.loads((paths[1] / "train/summary.json").read_text()) | {"device": "a GPU"}
         (paths[1] / "train/summary.json").write_text(json.dumps(summary))
         loss, device = compare(read_runs(paths))["warnings"]
+        (drawn,) = compare(read_runs([write_run(tmp_path / "c", resample=1.0)]))["warnings"]
+        assert "seen by c are more" in drawn
         assert "training loss" in loss
         assert "different devices" in device
 

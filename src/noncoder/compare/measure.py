@@ -12,7 +12,7 @@ from noncoder.compare.read import AXES, Run
 # What a recipe says of the run itself and of what is shown of it; nothing of this changes a training.
 _ASIDE = ("run", "report.", "evaluate.", "train.watch.", "train.device")
 # What the logged training loss is made of.
-_LOSS = ("train.loss", "train.l1", "train.label_smoothing", "train.mixup", "train.augment", "train.resample")
+_LOSS = ("train.loss", "train.l1", "train.mixup", "train.augment", "train.resample")
 
 
 def differing_keys(runs: Sequence[Run]) -> dict[str, list[Any]]:
@@ -49,6 +49,11 @@ def warnings_of(runs: Sequence[Run], differing: dict[str, list[Any]]) -> list[st
         told.append(
             f"Of {_names(without)} the positive labels seen are not known: the store is not there and nothing else "
             "tells how many a window has."
+        )
+    drawn = [run.name for run in runs if run.recipe.get("train.resample")]
+    if drawn:
+        told.append(
+            f"The positive labels seen by {_names(drawn)} are more than is said: rare ones are drawn more often."
         )
     devices = {(run.facts.get("device"), run.facts.get("threads")) for run in runs if run.facts.get("device")}
     if len(devices) > 1:

@@ -21,14 +21,14 @@ from tqdm import tqdm
 
 from noncoder import plots
 from noncoder.config import RunConfig
-from noncoder.data.loading import Batches, Draws
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.files import plain_json, write_bytes, write_json
 from noncoder.models import check_model, create_model, set_prior_bias
 from noncoder.train.device import choose_accelerator, choose_precision, products_of_float32
-from noncoder.train.fit import first_shares, quieten
+from noncoder.train.fit import first_shares, quieten, training_batches
 from noncoder.train.module import TrainingModule
+from noncoder.train.weights import task_weights
 
 # The test ends when the loss is this many times its least.
 _DIVERGED = 4.0
@@ -152,9 +152,9 @@ def _run(config: RunConfig, ramp: Ramp) -> _RangeTest:
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     set_prior_bias(model, first_shares(settings, store))
-    draws = Draws(config.seed, shuffle=True, random_strand=True, shift=settings.shift)
-    batches = Batches(store, store.indices("train"), settings.batch_size, draws)
-    module = TrainingModule(model, settings, ramp.steps, math.ceil(len(batches) / settings.accumulate))
+    batches, weights = training_batches(config, store), task_weights(settings.loss, store)
+    steps_per_pass = math.ceil(len(batches) / settings.accumulate)
+    module = TrainingModule(model, settings, ramp.steps, steps_per_pass, task_weights=weights)
     test = _RangeTest(ramp.rates)
     accelerator = choose_accelerator(settings)
     with warnings.catch_warnings(), products_of_float32(settings):
