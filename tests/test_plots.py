@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 
 from noncoder import plots
 from noncoder.plots import style
+from noncoder.plots.training import smoothed
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.integers(0, 500, 30)
 GROUPS = ["DNase"] * 10 + ["TF"] * 15 + [""] * 5
 SCORES = np.where(np.arange(30) == 3, np.nan, RNG.uniform(0.5, 1, 30))
 LINE = np.linspace(0, 1, 50)
+CURVE = plots.Curve(np.arange(50.0), 1 / (1 + LINE), np.array([10.0, 40.0]),
+                    {"loss": np.array([0.9, 0.7]), "auroc": np.array([0.7, np.nan])})  # fmt: skip
+FLOW = np.array([[1e-3, 0], [1e-4, np.nan], [1e-5, 1e-3]])
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "positives": lambda: plots.plot_positives({"train": COUNTS, "valid": COUNTS // 10}, GROUPS),
@@ -41,6 +45,13 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "precision_recall": lambda: plots.plot_precision_recall({"CTCF": (LINE, 1 - LINE)}, {"CTCF": 0.1}),
     "distribution": lambda: plots.plot_distribution({"AUROC": SCORES, "average precision": SCORES / 2}, GROUPS),
     "auroc_by_positives": lambda: plots.plot_auroc_by_positives(COUNTS, SCORES, GROUPS),
+    "comparison": lambda: plots.plot_comparison({"$x": CURVE, "_y": CURVE}, "steps"),
+    "efficiency": lambda: plots.plot_efficiency(
+        {"passes": {"a": CURVE, "b": CURVE}, "hours": {"a": CURVE, "b": CURVE}}
+    ),
+    "learning_rate": lambda: plots.plot_learning_rate(np.arange(50), LINE, "steps"),
+    "rate_test": lambda: plots.plot_rate_test(10**-LINE, 1 + LINE, 1 + LINE, {"steepest": 0.3}, 2.0),
+    "gradient_flow": lambda: plots.plot_gradient_flow(["a.weight", "b.weight"], [1, 100, 1000], *[FLOW] * 4),
 }
 
 
@@ -222,3 +233,38 @@ def test_numbers_that_are_text_are_not_rounded() -> None:
 def test_a_thousand_dots_stay_small() -> None:
     figure = plots.plot_auroc_by_positives(np.arange(1, 1001), np.linspace(0.5, 1, 1000))
     assert len(plots.figure_svg(figure)) < 90_000
+
+
+def test_smoothing_is_a_centred_running_mean() -> None:
+    values = RNG.normal(size=200)
+    smooth = smoothed(values)
+    assert smooth[100] == pytest.approx(values[95:106].mean())
+    assert smooth[0] == pytest.approx(values[:6].mean())
+    assert smoothed([3.0, np.nan, 1.0]).tolist()[::2] == [3.0, 1.0]
+    assert smoothed([]).size == 0
+
+
+def test_efficiency_shows_loss_against_both_and_cuts_what_is_far_above() -> None:
+    loss = np.array([9.0, 0.5, 0.45, 0.42, 0.41, 0.4, 0.4, 0.39, 0.39, 0.38, 0.38])
+    curve = plots.Curve(np.arange(100.0), np.full(100, 0.4), np.arange(11.0), {"loss": loss})
+    figure = plots.plot_efficiency(
+        {"passes": {"a": curve}, "hours": {"a": curve._replace(valid_at=curve.valid_at / 2)}}
+    )
+    assert [axes.get_xlabel() for axes in figure.axes] == ["passes", "hours"]
+    for axes, last in zip(figure.axes, (10, 5), strict=True):
+        low, high = axes.get_ylim()
+        assert low < 0.38 < 0.5 < high < 2
+        training, validation, above = axes.lines
+        assert np.asarray(validation.get_xdata())[-1] == last
+        assert np.asarray(validation.get_ydata()).tolist() == loss.tolist()
+        assert np.asarray(above.get_xdata()).tolist() == [0]  # a mark stands for the point that is cut off
+        assert np.ptp(np.asarray(training.get_ydata())) < 1e-12
+
+
+def test_gradient_flow_leaves_zeros_out_of_its_logarithms() -> None:
+    bars, *lines, _ = FIGURES["gradient_flow"]().axes
+    assert "step 1,000" in bars.get_title(loc="left")
+    assert [label.get_text() for label in bars.get_xticklabels()] == ["a", "b"]
+    for axes in lines:
+        assert len(axes.lines) == 2
+        assert np.isnan(np.asarray(axes.lines[1].get_ydata())).tolist() == [True, True, False]

@@ -46,6 +46,12 @@ def plain_json(values: Any) -> Any:
     return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
+def whole_lines(path: Path) -> bytes:
+    """A text file but for a last line that has no end: one who was writing it may have been killed, or be at it."""
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1] or content
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object; None where there is no file.
 
@@ -85,6 +91,18 @@ def locked(folder: Path, mend: str = "wait for it, or give another run=") -> Ite
         except OSError as error:
             raise InputError(f"another process is working in {folder}", mend=mend) from error
         yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process works in a folder, as far as this machine's system knows."""
+    try:
+        with (folder / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

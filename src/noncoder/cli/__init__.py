@@ -11,8 +11,10 @@ from typing import NoReturn
 
 import click
 
+from noncoder.cli.compare import compare
 from noncoder.cli.data import data, explore
 from noncoder.cli.imports import import_
+from noncoder.cli.lr_find import lr_find
 from noncoder.cli.models import models
 from noncoder.cli.runs import evaluate, predict, report, run, train
 from noncoder.errors import NoncoderError, is_unwritable
@@ -31,7 +33,7 @@ def app() -> None:
     """
 
 
-for _verb in (run, data, explore, models, train, evaluate, predict, import_, report):
+for _verb in (run, data, explore, models, train, evaluate, predict, import_, report, compare, lr_find):
     app.add_command(_verb)
 
 

@@ -17,6 +17,7 @@ from noncoder.config.sections import (
 )
 from noncoder.config.training import TrainConfig
 from noncoder.config.validation import validate
+from noncoder.config.watch import WatchConfig
 
 __all__ = [
     "AugmentConfig",
@@ -32,6 +33,7 @@ __all__ = [
     "Section",
     "SimulateConfig",
     "TrainConfig",
+    "WatchConfig",
     "read_recipe",
     "read_settings",
     "validate",

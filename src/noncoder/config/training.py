@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from noncoder.config.augment import AugmentConfig, read_preset
 from noncoder.config.base import Section, refuse_idle
 from noncoder.config.loss import LossConfig
+from noncoder.config.watch import WatchConfig
 
 # Which settings say something only with some of the optimisers, or of the kinds of decay.
 _OF_OPTIMIZERS = {
@@ -184,6 +185,8 @@ class TrainConfig(Section):
     explosion: float = Field(10, ge=0)
     """Training stops where the loss is this many times what it was: the median of 16 batches against the lowest median
     of 64 so far; 0 for never."""
+    watch: WatchConfig = WatchConfig()
+    """What is recorded of the training; nothing here changes what it comes to."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -19,21 +19,35 @@ from noncoder.plots.results import (
     plot_training,
 )
 from noncoder.plots.style import PALETTE, figure_svg, save_figure
+from noncoder.plots.training import (
+    Curve,
+    plot_comparison,
+    plot_efficiency,
+    plot_gradient_flow,
+    plot_learning_rate,
+    plot_rate_test,
+)
 
 __all__ = [
     "PALETTE",
+    "Curve",
     "figure_svg",
     "plot_auroc_by_positives",
     "plot_balance",
     "plot_bases",
     "plot_chromosomes",
+    "plot_comparison",
     "plot_cooccurrence",
     "plot_distribution",
+    "plot_efficiency",
     "plot_frequency",
     "plot_gc",
+    "plot_gradient_flow",
     "plot_labels",
+    "plot_learning_rate",
     "plot_positives",
     "plot_precision_recall",
+    "plot_rate_test",
     "plot_roc",
     "plot_task_chromosomes",
     "plot_throughput",

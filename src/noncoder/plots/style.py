@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib as mpl
 import numpy as np
@@ -105,15 +105,16 @@ def figure_svg(figure: Figure, name: str = "", label: str = "") -> str:
     return re.sub(r"\s*\n\s*", "\n", svg).strip()
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path | BinaryIO, format: str | None = None) -> None:
     """Writes a figure; the ending says in which format.
 
     Args:
         figure: The figure.
-        path: The file, such as positives.png, .pdf or .svg.
+        path: The file, such as positives.png, .pdf or .svg; or an open one.
+        format: "png", "pdf" or "svg", where no ending says it.
     """
     with mpl.rc_context(STYLE):
-        figure.savefig(path, dpi=160, facecolor="white")
+        figure.savefig(path, dpi=160, facecolor="white", format=format)
 
 
 def make_panels(

@@ -22,6 +22,11 @@ def metric(value: Any) -> str:
     return "–" if _missing(value) else f"{value:.3f}"
 
 
+def score(value: Any) -> str:
+    """A score to four digits, where runs are compared."""
+    return "–" if _missing(value) else f"{value:.4f}"
+
+
 def number(value: Any) -> str:
     """A number to three digits."""
     return "–" if _missing(value) else f"{value:.3g}" if value < 100 else f"{value:,.0f}"
@@ -52,6 +57,20 @@ def duration(seconds: Any) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def yaml_value(value: Any) -> str:
+    """A value as a recipe writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def clock(seconds: Any) -> str:
+    """Seconds to compare: tenths below a minute, 5:13 below an hour, 2:05:13 above."""
+    if _missing(seconds) or seconds < 60:
+        return "–" if _missing(seconds) else f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02} h" if hours else f"{minutes}:{whole % 60:02} min"
+
+
 def large(value: Any) -> str:
     """A large number in millions or billions."""
     if _missing(value):
@@ -65,10 +84,13 @@ def large(value: Any) -> str:
 FILTERS = {
     "count": count,
     "metric": metric,
+    "score": score,
     "number": number,
     "percent": percent,
     "times": times,
     "duration": duration,
+    "clock": clock,
     "large": large,
+    "yaml": yaml_value,
 }
 """What the templates call these functions."""

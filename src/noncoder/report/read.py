@@ -13,12 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from noncoder.files import read_json, unreadable
+from noncoder.files import read_json, unreadable, whole_lines
 
 # The split that was kept for the end comes first.
 _SPLITS = ("test", "valid", "train")
 CURVES = ("roc_fpr", "roc_tpr", "pr_recall", "pr_precision")
-LOG = ("step", "seconds", "loss", "windows_per_second")
+LOG = ("step", "seconds", "loss", "learning_rate", "windows_per_second")
 VALID = ("step", "seconds", "loss", "auroc", "average_precision")
 
 
@@ -34,11 +34,11 @@ class Split:
 
 def read_csv(path: Path, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """The columns as numbers, NaN where a cell holds none; without rows where there is no file."""
-    if not path.is_file() or not path.stat().st_size:
+    content = whole_lines(path) if path.is_file() else b""
+    if not content:
         return {name: np.empty(0) for name in columns}
     try:
-        # A run that was killed may have left half of a last line.
-        table = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
+        table = pl.read_csv(content, infer_schema=False, truncate_ragged_lines=True)
         return {name: table[name].cast(pl.Float64, strict=False).to_numpy() for name in columns}
     except pl.exceptions.PolarsError as error:
         raise unreadable(path, error) from error

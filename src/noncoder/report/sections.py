@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from noncoder import plots
 from noncoder.report.read import CURVES, LOG, VALID, Split, read_csv
+from noncoder.train.flow import read_flow
 
 # More bars than this, and their names run into each other.
 _MOST_CHROMOSOMES = 40
@@ -100,6 +101,11 @@ def training_section(folder: Path, summary: Mapping[str, Any] | None) -> dict[st
         )
         for name, divisor, label in (("step", 1, "optimiser step"), ("seconds", size, unit))
     }
+    if np.isfinite(log["learning_rate"]).sum() > 1:
+        figures["rate"] = plots.plot_learning_rate(log["step"], log["learning_rate"], "optimiser step")
+    flow = read_flow(folder / "gradients.csv")
+    if flow is not None:
+        figures["flow"] = plots.plot_gradient_flow(*flow)
     speed = log["windows_per_second"]
     if np.isfinite(speed).sum() > 1:
         figures["speed"] = plots.plot_throughput(log["seconds"] / size, speed, unit)
@@ -206,6 +212,8 @@ _LABELS = {
     "step": "loss, AUROC and average precision against steps",
     "seconds": "loss, AUROC and average precision against time",
     "speed": "windows a second over time",
+    "rate": "learning rate against steps",
+    "flow": "gradients, weights and updates of every layer",
     "distribution": "AUROC and average precision of every task, by group",
     "scatter": "AUROC of every task against its positive windows in training",
     "roc": "ROC curves of some tasks",

@@ -8,7 +8,6 @@ import sys
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import Any
 
 import lightning.pytorch as pl
@@ -33,6 +32,7 @@ from noncoder.train.device import (
     use_fitting_threads,
 )
 from noncoder.train.faults import FaultNoticedError, FaultWatch
+from noncoder.train.gradients import make_watchers
 from noncoder.train.launch import checkpoint_to_go_on_from, claimed, join, make_strategy
 from noncoder.train.log import TrainingLog
 from noncoder.train.passes import Passes
@@ -43,6 +43,7 @@ from noncoder.train.run import RunFolder
 from noncoder.train.seeding import BatchByBatch
 from noncoder.train.speed import Pace
 from noncoder.train.storage import Storage, read_checkpoint
+from noncoder.train.watch import check_loggers, describe_start, finish_loggers, make_loggers
 from noncoder.train.weights import task_weights
 
 _ROWS_OF_LOG = 400
@@ -69,12 +70,14 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
         TrainingError: The loss or the gradient is no number, or the loss explodes.
         KeyboardInterrupt: It was told to end; the message says how to go on.
     """
-    check_model(config.model.name, config.model.parameters)  # before the folder is taken
+    # Before the folder is taken.
+    check_model(config.model.name, config.model.parameters)
+    check_loggers(config.train.watch)
     store, world, folder = open_store(config.store), find_world(config.train), RunFolder(config.run)
     read_passes(config, store)
     task_weights(config.train.loss, store)
     with warnings.catch_warnings(), products_of_float32(config.train):
-        _quieten()
+        quieten()
         join(world, choose_accelerator(config.train))
         with claimed(folder, config, store, world, force):
             return _train(config, folder, store, world)
@@ -98,6 +101,7 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, world: World) -> 
         info = {"store_digest": store.digest, "training": summary}
         Predictor(model, store.tasks, store.bin, info).save(folder.predictor)
         write_json(folder.summary, summary)
+        finish_loggers(fitted.trainer.loggers, summary["best"])
     except NoncoderError:
         from_first({})
         raise
@@ -149,12 +153,15 @@ def _fit(config: RunConfig, folder: RunFolder, store: Store, world: World, close
         watch,
         log,
         pace,
+        *make_watchers(log, folder.train, settings.watch),
         EarlyStopping("score", mode="max", patience=settings.patience),
         best,
         last,  # after all others, whose states it saves
     ]
     trainer = _trainer(config, folder, passes, world, callbacks, storage)
     _tell_of_batch_norm(prepared.model, world, trainer)
+    if world.rank == 0:
+        write_json(folder.train / "started.json", describe_start(config, store, prepared.model, trainer))
     checkpoint = checkpoint_to_go_on_from(folder, world)
     try:
         trainer.fit(
@@ -208,7 +215,7 @@ def _trainer(
         callbacks=callbacks,
         plugins=[storage],
         enable_checkpointing=False,  # Lightning's own; ours are callbacks like others
-        logger=_tensorboard(folder),
+        logger=make_loggers(config, folder),
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder.train,
@@ -225,15 +232,8 @@ def _tell_of_batch_norm(model: SequenceModel, world: World, trainer: pl.Trainer)
         )
 
 
-def _tensorboard(folder: RunFolder) -> Any:
-    if find_spec("tensorboard") is None:
-        return False
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(folder.train, name="tensorboard", version="")
-
-
-def _quieten() -> None:
+def quieten() -> None:
+    """Keeps Lightning's advice from the user, within `warnings.catch_warnings`."""
     # Lightning's advice is about data loaders of worker processes, which the batches here are not.
     warnings.filterwarnings("ignore", module="lightning")
     for name in logging.root.manager.loggerDict:

@@ -202,9 +202,9 @@ class TrainingLog(pl.Callback):
         }
 
     def _tell_logger(self, trainer: pl.Trainer, values: dict[str, float]) -> None:
-        if trainer.logger is not None:
+        for logger in trainer.loggers:
             with suppress(OSError):  # a full disk, of which the logs tell
-                trainer.logger.log_metrics(values, step=trainer.global_step)
+                logger.log_metrics(values, step=trainer.global_step)
 
     def _row(self, trainer: pl.Trainer) -> None:
         windows, seconds = self._last

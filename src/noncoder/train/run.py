@@ -107,7 +107,7 @@ def is_trained(config: RunConfig, store: Store) -> bool:
 
 
 # What changes where and how a training runs or what it writes down, not what it comes to.
-_OF_NO_CONSEQUENCE = {"device", "devices", "nodes", "strategy", "keep_best", "explosion"}
+_OF_NO_CONSEQUENCE = {"device", "devices", "nodes", "strategy", "keep_best", "explosion", "watch"}
 
 
 def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""The verb that tries learning rates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from noncoder.cli.options import as_json, emit, force
+
+
+@click.command("lr-find")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--steps", type=int, default=300, show_default=True, help="Optimiser steps of the rise.")
+@click.option("--lowest", type=float, default=1e-6, show_default=True, help="The learning rate of the first step.")
+@click.option("--highest", type=float, default=10.0, show_default=True, help="That of the last, if the loss does not "
+              "diverge before.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Another folder than RUN/lr-find.")
+@force
+@as_json
+def lr_find(
+    recipe: Path,
+    overrides: tuple[str, ...],
+    steps: int,
+    lowest: float,
+    highest: float,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Find a learning rate for a RECIPE: train a little at rising rates and see where the loss falls and diverges.
+
+    Nothing is written but result.json, result.png and result.txt in RUN/lr-find.
+
+    \b
+    Example:
+      noncoder lr-find recipes/demo.yaml data.store=demo.zarr train.optimizer=sgd
+    """
+    from noncoder.config import read_recipe
+    from noncoder.train.lr_find import Ramp, find_learning_rate, range_test_text
+
+    config = read_recipe(recipe, overrides)
+    folder = out or config.run / "lr-find"
+    result = find_learning_rate(config, folder, Ramp(lowest, highest, steps), force)
+    emit(result | {"out": str(folder)}, f"{range_test_text(result)}\nfigure: {folder / 'result.png'}", as_json)

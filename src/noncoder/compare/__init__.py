@@ -1,0 +1,159 @@
+"""Trainings side by side: curves, a table, what differs, how soon each gets how far; one page and one figure."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from noncoder import plots
+from noncoder.compare.measure import default_reach, differing_keys, reached, table_row, warnings_of
+from noncoder.compare.read import AXES, Run, read_run_folder
+from noncoder.errors import InputError
+from noncoder.files import plain_json, write_bytes
+from noncoder.report import render
+
+_FIGURES = (".png", ".svg", ".pdf")
+_SAID = {"finished": "", "running": "running", "unfinished": "unfinished"}
+_LABELS = {"step": "optimiser steps", "epoch": "passes over the training split", "positives": "positive labels seen"}
+
+
+def read_runs(paths: Sequence[Path], names: Sequence[str] = ()) -> list[Run]:
+    """Reads runs, under the names given, or those of their folders, made unique.
+
+    Raises:
+        InputError: There is none, one cannot be read or stands twice, or there are not as many names as runs.
+    """
+    if not paths:
+        raise InputError("there is no run to compare", expected="the folders of one or more runs")
+    places = [path.resolve() for path in paths]
+    again = [path for path, place in zip(paths, places, strict=True) if places.count(place) > 1]
+    if again:
+        raise InputError(f"the run {again[0]} is named more than once", mend="name each run once")
+    if names and len(names) != len(paths):
+        raise InputError(f"{len(names)} names for {len(paths)} runs", expected="one name a run, parted by commas")
+    if len(set(names)) < len(names):
+        raise InputError(f"the names {', '.join(names)} are not all different", mend="give each run a name of its own")
+    return [read_run_folder(path, name) for path, name in zip(paths, names or _own_names(places), strict=True)]
+
+
+def _own_names(places: Sequence[Path]) -> list[str]:
+    """As many of the last parts of each path as tell the runs apart."""
+    for parts in range(1, max(len(place.parts) for place in places)):
+        names = ["/".join(place.parts[-parts:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+    return [str(place) for place in places]
+
+
+def compare(runs: Sequence[Run], reach: float | None = None) -> dict[str, Any]:
+    """What there is to say of several trainings, as plain values.
+
+    Args:
+        runs: The trainings.
+        reach: The average precision that counts as reached; by default the lowest of the runs' highest.
+
+    Returns:
+        "runs" (a row each), "reach" (average_precision; and steps, epochs, seconds of training and positives until
+        then, by run), "differing" (recipe keys), "warnings".
+    """
+    differing = differing_keys(runs)
+    goal = default_reach(runs) if reach is None else reach
+    values = {
+        "runs": [table_row(run) for run in runs],
+        "reach": None
+        if goal is None
+        else {
+            "average_precision": goal,
+            "lowest_best": reach is None,
+            "runs": {run.name: reached(run, goal) for run in runs},
+        },
+        "differing": differing,
+        "warnings": warnings_of(runs, differing),
+    }
+    return dict(plain_json(values))
+
+
+def write_comparison(runs: Sequence[Run], values: Mapping[str, Any], out: Path) -> Path:
+    """Writes the page: one HTML file that needs nothing else.
+
+    Args:
+        runs: The trainings.
+        values: What `compare` returned.
+        out: The file.
+    """
+    unit, size = time_unit(runs)
+    figures = {}
+    for axis in AXES:
+        shown = [run for run in runs if axis != "positives" or run.positives_per_window is not None]
+        if shown:
+            label = _LABELS.get(axis, f"{unit} of training")
+            curves = {run.name: run.curve(axis, size if axis == "seconds" else 1) for run in shown}
+            svg = plots.figure_svg(
+                plots.plot_comparison(curves, label), axis, f"loss, AUROC and average precision against {label}"
+            )
+            figures[axis] = Markup(svg)
+    figures["losses"] = Markup(plots.figure_svg(_efficiency(runs), "losses", "loss against passes and against time"))
+    return render("compare.html.j2", out, title=" · ".join(run.name for run in runs), unit=unit, figures=figures,
+                  **values)  # fmt: skip
+
+
+def write_losses(runs: Sequence[Run], path: Path) -> Path:
+    """Writes the figure of losses against passes (efficiency of data) and against time (speed).
+
+    Raises:
+        InputError: The file's ending names no format that there is.
+    """
+    if path.suffix.lower() not in _FIGURES:
+        raise InputError(f"{path} has an unknown ending", expected=", ".join(_FIGURES))
+    content = io.BytesIO()
+    plots.save_figure(_efficiency(runs), content, path.suffix[1:].lower())
+    write_bytes(path, content.getbuffer())
+    return path
+
+
+def _efficiency(runs: Sequence[Run]) -> Any:
+    unit, size = time_unit(runs)
+    return plots.plot_efficiency({
+        "passes over the training split": {run.name: run.curve("epoch") for run in runs},
+        f"{unit} of training": {run.name: run.curve("seconds", size) for run in runs},
+    })  # fmt: skip
+
+
+def time_unit(runs: Sequence[Run]) -> tuple[str, int]:
+    """The unit that suits the longest training, and its seconds."""
+    last = max(float(np.max(run.log["trained"], initial=0)) for run in runs)
+    return ("hours", 3600) if last >= 7200 else ("minutes", 60) if last >= 120 else ("seconds", 1)
+
+
+def comparison_text(values: Mapping[str, Any]) -> str:
+    """The table for a terminal."""
+    width = max(12, *(len(row["name"]) for row in values["runs"]))
+    lines = [f"{'run':{width}}  {'model':16} {'parameters':>12} {'windows/s':>10} {'passes':>7} {'seconds':>9}"
+             f" {'loss':>7} {'AUROC':>7} {'AP':>7}"]  # fmt: skip
+    for row in values["runs"]:
+        best = row["best"] or {}
+        scores = " ".join(f"{_number(best.get(key), '.4f'):>7}" for key in ("loss", "auroc", "average_precision"))
+        lines.append(
+            f"{row['name']:{width}}  {row['model'] or '-':16} {_number(row['parameters'], ',.0f'):>12} "
+            f"{_number(row['windows_per_second'], ',.0f'):>10} {_number(row['epochs'], '.2f'):>7} "
+            f"{_number(row['seconds'], ',.0f'):>9} {scores}  {_SAID[row['state']]}".rstrip()
+        )  # fmt: skip
+    reach = values["reach"]
+    if reach:
+        lines.append(f"to an average precision of {reach['average_precision']:.4f} in validation:")
+        for name, at in reach["runs"].items():
+            lines.append(f"  {name:{width}}  " + ("never" if at is None else (
+                f"{at['epoch']:.2f} passes, {at['seconds']:,.0f} s of training, step {at['step']:,.0f}")))  # fmt: skip
+    return "\n".join([*lines, *(f"careful: {text}" for text in values["warnings"])])
+
+
+def _number(value: float | None, how: str) -> str:
+    return "-" if value is None else format(value, how)
+
+
+__all__ = ["Run", "compare", "comparison_text", "read_runs", "write_comparison", "write_losses"]

@@ -1,0 +1,106 @@
+"""What differs between trainings, and how soon each gets how far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from noncoder.compare.read import AXES, Run
+
+# What a recipe says of the run itself and of what is shown of it; nothing of this changes a training.
+_ASIDE = ("run", "report.", "evaluate.", "train.watch.", "train.device")
+# What the logged training loss is made of.
+_LOSS = ("train.loss", "train.l1", "train.mixup", "train.augment", "train.resample")
+
+
+def differing_keys(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Recipe keys whose values are not the same in all runs that have a recipe, to each run's value; None without."""
+    known = [run.recipe for run in runs if run.recipe]
+    keys = dict.fromkeys(key for recipe in known for key in recipe if not key.startswith(_ASIDE))
+    return {
+        key: [run.recipe.get(key) for run in runs]
+        for key in keys
+        if any(recipe.get(key) != known[0].get(key) or (key in recipe) != (key in known[0]) for recipe in known)
+    }
+
+
+def warnings_of(runs: Sequence[Run], differing: dict[str, list[Any]]) -> list[str]:
+    """What speaks against comparing these runs."""
+    told = []
+    digests = {run.name: run.facts.get("store_digest") for run in runs}
+    if len(set(digests.values()) - {None}) > 1:
+        where = ", ".join(f"{name}: {str(digest)[:12]}" for name, digest in digests.items() if digest)
+        told.append(
+            f"These runs were trained and validated on different data ({where}): their losses and scores cannot be "
+            "compared."
+        )
+    unknown = [name for name, digest in digests.items() if digest is None]
+    if unknown and len(runs) > 1:
+        told.append(f"On which data {_names(unknown)} trained is not recorded; it may not be the same.")
+    if any(key.startswith(_LOSS) for key in differing):
+        told.append(
+            "The runs differ in what their training loss is made of: compare the validation's loss, which is the same "
+            "cross-entropy for all."
+        )
+    without = [run.name for run in runs if run.positives_per_window is None]
+    if without:
+        told.append(
+            f"Of {_names(without)} the positive labels seen are not known: the store is not there and nothing else "
+            "tells how many a window has."
+        )
+    drawn = [run.name for run in runs if run.recipe.get("train.resample")]
+    if drawn:
+        told.append(
+            f"The positive labels seen by {_names(drawn)} are more than is said: rare ones are drawn more often."
+        )
+    devices = {(run.facts.get("device"), run.facts.get("threads")) for run in runs if run.facts.get("device")}
+    if len(devices) > 1:
+        told.append("The runs used different devices or numbers of threads: their times say little about the models.")
+    return told
+
+
+def default_reach(runs: Sequence[Run]) -> float | None:
+    """The average precision that all runs get to: the lowest of the highest."""
+    tops = [np.nanmax(run.valid["average_precision"], initial=-np.inf) for run in runs]
+    return float(min(tops)) if tops and np.isfinite(tops).all() else None
+
+
+def reached(run: Run, precision: float) -> dict[str, float] | None:
+    """Where the first validation with at least this average precision was, along every axis; None if there is none."""
+    there = np.flatnonzero(run.valid["average_precision"] >= precision)
+    return {axis: float(run.along(run.valid, axis)[there[0]]) for axis in AXES} if there.size else None
+
+
+def table_row(run: Run) -> dict[str, Any]:
+    """What the table says of a run."""
+    facts, log = run.facts, run.log
+    last = {name: float(log[name][-1]) if log[name].size else float("nan") for name in log}
+    speed = facts.get("windows_per_second")
+    if speed is None and last["trained"] > 0:
+        speed = last["windows"] / last["trained"]
+    return {
+        "name": run.name,
+        "state": run.state,
+        "model": facts.get("model") or run.recipe.get("model.name"),
+        "parameters": facts.get("n_parameters"),
+        "windows_per_second": speed,
+        "device": facts.get("device"),
+        "threads": facts.get("threads"),
+        "precision": facts.get("precision"),
+        "epochs": facts.get("epochs", last["epoch"]),
+        "steps": last["step"] if run.state != "finished" else facts.get("steps"),
+        "seconds": facts.get("seconds", last["seconds"]),
+        "trained_seconds": last["trained"],
+        "positives": last["windows"] * run.positives_per_window if run.positives_per_window is not None else None,
+        "best": run.best,
+        "tests": {
+            name: {"strands": test.get("strands"), **(test.get("mean") or {})} for name, test in run.tests.items()
+        },
+        "store_digest": facts.get("store_digest"),
+    }
+
+
+def _names(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,159 @@
+"""A run's folder as something to compare; the run may still be training, or have been trained elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from noncoder.data.store import open_store
+from noncoder.errors import InputError, NoncoderError, did_you_mean
+from noncoder.files import is_locked, read_json, unreadable
+from noncoder.plots import Curve
+from noncoder.report import read_csv, read_splits
+
+_LOG = ("step", "epoch", "windows", "seconds", "loss", "windows_per_second")
+_VALID = ("step", "epoch", "windows", "seconds", "loss", "auroc", "average_precision")
+MEASURES = _VALID[4:]
+AXES = ("step", "epoch", "seconds", "positives")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a training.
+
+    Args:
+        name: What it is called here.
+        state: "finished", "running", or "unfinished" where nothing on this machine works on it.
+        log: log.csv, and `trained`, the seconds of training without those of validating.
+        valid: valid.csv, and `trained`.
+        facts: summary.json, or what was known at the start.
+        recipe: The recipe as written, dotted keys to values.
+        positives_per_window: Mean positive labels of a training window; None where nothing tells.
+        tests: Split to the means that evaluating it gave.
+    """
+
+    name: str
+    state: str
+    log: dict[str, Floats]
+    valid: dict[str, Floats]
+    facts: dict[str, Any]
+    recipe: dict[str, Any]
+    positives_per_window: float | None
+    tests: dict[str, dict[str, Any]]
+
+    def along(self, rows: dict[str, Floats], axis: str) -> Floats:
+        """Where the rows of a log are: steps, passes, seconds of training, or positive labels seen."""
+        if axis == "positives":
+            return rows["windows"] * (np.nan if self.positives_per_window is None else self.positives_per_window)
+        return rows["trained" if axis == "seconds" else axis]
+
+    def curve(self, axis: str, unit: float = 1) -> Curve:
+        """Its losses and scores against an axis.
+
+        Args:
+            axis: One of `AXES`.
+            unit: What the axis is divided by, e.g. 3600 for hours.
+        """
+        valid = {name: self.valid[name] for name in MEASURES}
+        return Curve(self.along(self.log, axis) / unit, self.log["loss"], self.along(self.valid, axis) / unit, valid)
+
+    @property
+    def best(self) -> dict[str, float] | None:
+        """The best validation so far: the one that was kept, else that of the highest average precision."""
+        found = self.facts.get("best")
+        if found:
+            return dict(found)
+        scores = self.valid["average_precision"]
+        if not np.isfinite(scores).any():
+            return None
+        row = int(np.nanargmax(scores))
+        return {name: float(self.valid[name][row]) for name in ("step", *MEASURES)}
+
+
+def read_run_folder(path: Path, name: str) -> Run:
+    """Reads a run.
+
+    Raises:
+        InputError: There is no such folder, it is no run or has no log yet, or a file cannot be read.
+    """
+    if not path.is_dir():
+        near = did_you_mean(path.name, (other.name for other in path.parent.glob("*/"))) if path.parent.is_dir() else ""
+        raise InputError(f"there is no run {path}", expected="a run's folder", mend=near)
+    train = path / "train"
+    log, valid = read_csv(train / "log.csv", _LOG), read_csv(train / "valid.csv", _VALID)
+    if not log["step"].size and not valid["step"].size:
+        raise InputError(
+            f"{path} has nothing to compare: no row in train/log.csv and train/valid.csv",
+            mend="name a run that has trained, or wait for its first rows",
+        )
+    log["trained"] = _trained(log)
+    valid["trained"] = _interpolated(valid, log)
+    summary, started = read_json(train / "summary.json"), read_json(train / "started.json") or {}
+    state = "finished" if summary is not None else "running" if is_locked(train) else "unfinished"
+    facts = started | (summary or {})
+    tests = {split.name: split.summary for split in read_splits(path / "evaluate") if split.summary is not None}
+    recipe = _recipe(path / "recipe.yaml")
+    return Run(name, state, log, valid, facts, recipe, _positives(path, facts, recipe), tests)
+
+
+def _trained(log: dict[str, Floats]) -> Floats:
+    """Seconds of training alone, from each row's speed, in which validations do not count."""
+    windows = np.diff(log["windows"], prepend=0)
+    speed = log["windows_per_second"]
+    whole = np.diff(log["seconds"], prepend=0)
+    return np.cumsum(np.divide(windows, speed, out=whole, where=np.isfinite(speed) & (speed > 0)))
+
+
+def _interpolated(valid: dict[str, Floats], log: dict[str, Floats]) -> Floats:
+    if not log["windows"].size:
+        return valid["seconds"]
+    at = np.append(0.0, log["windows"])
+    seconds: Floats = np.interp(valid["windows"], at, np.append(0.0, log["trained"]))
+    # Where the last rows of the log are not written yet, at the speed so far.
+    beyond = valid["windows"] > at[-1]
+    if beyond.any() and at[-1] > 0:
+        seconds[beyond] = log["trained"][-1] * valid["windows"][beyond] / at[-1]
+    return seconds
+
+
+def _positives(path: Path, facts: dict[str, Any], recipe: dict[str, Any]) -> float | None:
+    if facts.get("positives_per_window") is not None:
+        return float(facts["positives_per_window"])
+    # Trainings of earlier versions did not write it down.
+    digest = facts.get("store_digest")
+    place = facts.get("store") or recipe.get("data.store") or path / "data.zarr"
+    try:
+        store = open_store(place)
+        if digest in (None, store.digest):
+            return float(store.positives("train").sum() / store.indices("train").size)
+    except NoncoderError:
+        pass
+    stats = read_json(path / "explore.json") or {}
+    train = stats.get("splits", {}).get("train", {})
+    if digest in (None, stats.get("digest")) and train.get("windows"):
+        return float(train["positives"] / train["windows"])
+    return None
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise unreadable(path, error) from error
+    return _flat(values) if isinstance(values, dict) else {}
+
+
+def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) and value else {f"{before}{key}": value}
+    return flat
