@@ -15,6 +15,7 @@ from noncoder.cli.data import data, explore
 from noncoder.cli.imports import import_
 from noncoder.cli.models import models
 from noncoder.cli.runs import evaluate, predict, report, run, train
+from noncoder.cli.tune import tune
 from noncoder.errors import NoncoderError, is_unwritable
 
 
@@ -31,7 +32,7 @@ def app() -> None:
     """
 
 
-for _verb in (run, data, explore, models, train, evaluate, predict, import_, report):
+for _verb in (run, data, explore, models, train, tune, evaluate, predict, import_, report):
     app.add_command(_verb)
 
 

@@ -19,6 +19,7 @@ from noncoder.plots.results import (
     plot_training,
 )
 from noncoder.plots.style import PALETTE, figure_svg, save_figure
+from noncoder.plots.tuning import plot_history, plot_importance, plot_slices, plot_trial_curves
 
 __all__ = [
     "PALETTE",
@@ -31,12 +32,16 @@ __all__ = [
     "plot_distribution",
     "plot_frequency",
     "plot_gc",
+    "plot_history",
+    "plot_importance",
     "plot_labels",
     "plot_positives",
     "plot_precision_recall",
     "plot_roc",
+    "plot_slices",
     "plot_task_chromosomes",
     "plot_throughput",
     "plot_training",
+    "plot_trial_curves",
     "save_figure",
 ]

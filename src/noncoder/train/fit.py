@@ -39,6 +39,7 @@ from noncoder.train.device import (
     products_of_float32,
     use_fitting_threads,
 )
+from noncoder.train.hook import OnValidation, ValidationHook
 from noncoder.train.log import TrainingLog
 from noncoder.train.module import TrainingModule
 from noncoder.train.provenance import device_name, git_commit, package_versions
@@ -49,7 +50,7 @@ from noncoder.train.weights import task_weights
 _ROWS_OF_LOG = 400
 
 
-def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
+def train(config: RunConfig, force: bool = False, on_validation: OnValidation | None = None) -> dict[str, Any]:
     """Trains a model, or goes on where an interrupted training of the same recipe stopped.
 
     On a CPU the process keeps freed memory from then on, which makes steps faster.
@@ -57,9 +58,10 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     Args:
         config: The recipe.
         force: Start anew where a training lies already.
+        on_validation: Told the row of valid.csv after each validation; stops the training by returning true.
 
     Returns:
-        The content of train/summary.json.
+        The content of train/summary.json; nothing where `on_validation` stopped the training, which is then unfinished.
 
     Raises:
         ConfigError: The folder holds a training of another recipe.
@@ -73,10 +75,12 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     task_weights(config.train.loss, store)
     folder = RunFolder(config.run)
     with locked(folder.train):
-        return _train(config, folder, store, resume=claim(folder, config, store, force))
+        return _train(config, folder, store, claim(folder, config, store, force), on_validation)
 
 
-def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> dict[str, Any]:
+def _train(
+    config: RunConfig, folder: RunFolder, store: Store, resume: bool, on_validation: OnValidation | None
+) -> dict[str, Any]:
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     settings = config.train
@@ -98,10 +102,11 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
         log,
         3 * count_operations(model.name, len(store.tasks), store.window, config.model.parameters),
     )
+    hook = ValidationHook(on_validation, log.valid_file)
     started = datetime.now(UTC)
     with warnings.catch_warnings(), products_of_float32(settings):
         _quieten()
-        watchers = [*make_averaging(settings, training, steps), log, pace]
+        watchers = [*make_averaging(settings, training, steps), log, pace, hook]
         trainer = _trainer(config, folder, steps, interval, watchers)
         checkpoint = str(folder.last) if resume else None
         try:
@@ -109,6 +114,8 @@ def _train(config: RunConfig, folder: RunFolder, store: Store, resume: bool) -> 
         except SystemExit:
             # Lightning turns Ctrl-C into an exit of its own.
             raise KeyboardInterrupt from None
+    if hook.stopped:
+        return {}
     best = _load_best(folder, model)
     summary: dict[str, Any] = plain_json(_summary(config, store, model, trainer, log, best, started))
     summary["speed"] = None if pace.speed is None else pace.speed._asdict()
