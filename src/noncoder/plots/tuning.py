@@ -69,7 +69,7 @@ def plot_trial_curves(
             axes.plot(x[-1:], y[-1:], color=colour, marker="o", markersize=3)
             label = "_"
     if best is not None:
-        axes.plot(*curves[best], color=PALETTE[1], linewidth=2, label="the best")
+        axes.plot(*curves[best], color=PALETTE[1], linewidth=2, marker="o", markersize=3.5, label="the best")
     axes.set(xlabel="passes over the training split", ylabel=score_label)
     axes.set_xlim(left=0)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, handlelength=1.2, columnspacing=1.4)

@@ -87,15 +87,18 @@ class Range(_Entry):
         """A value."""
         if self.whole:
             return trial.suggest_int(key, int(self.low), int(self.top), step=int(self.step or 1), log=self.log)
-        return trial.suggest_float(key, self.low, self.top, step=self.step, log=self.log)
+        return self.value(trial.suggest_float(key, self.low, self.top, step=self.step, log=self.log))
 
     def name(self, value: Any) -> Any:
         """A value as a study keeps it."""
         return value
 
     def value(self, name: Any) -> Any:
-        """The value that a study keeps under this name."""
-        return name
+        """The value that a study keeps under this name; 0.3, where steps of 0.1 add up to 0.30000000000000004."""
+        if self.step is None or self.whole:
+            return name
+        low, step = Decimal(str(self.low)), Decimal(str(self.step))
+        return float(low + round((Decimal(str(name)) - low) / step) * step)
 
     def holds(self, value: Any) -> bool:
         """Whether the value is one of the range."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
 
 from noncoder.config import RunConfig, write_recipe
 from noncoder.files import write_bytes
@@ -64,6 +67,13 @@ def write_best(trials: Sequence[Trial], config: RunConfig, space: Space, folder:
     score = f"# Trial {best.number}: {_measure(config)} {best.value}\n#   noncoder train {path}\n"
     write_bytes(path, (score + recipe).encode())
     return path
+
+
+def note(trials: Sequence[Trial], number: int, config: RunConfig, space: Space, folder: Path) -> None:
+    """Writes down and says what a trial came to."""
+    write_table(trials, space, folder)
+    write_best(trials, config, space, folder)
+    tqdm.write(trial_line(trials[number], trials, config), file=sys.stderr)
 
 
 def trial_line(trial: Trial, trials: Sequence[Trial], config: RunConfig) -> str:

@@ -70,8 +70,12 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
 def _search(study: Any, config: RunConfig, space: Space, settings: TuneConfig, folder: Path, workers: Workers) -> bool:
     if settings.cluster is None:
         return Search(study, config, space, settings, folder, workers).run()
-    from noncoder.tune.cluster import run_on_cluster
-
+    try:
+        from noncoder.tune.cluster import run_on_cluster
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise InputError("--cluster needs Ray", mend="pip install 'noncoder[cluster]'") from None
     return run_on_cluster(study, config, space, settings, folder, workers)
 
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
-from noncoder.tune.results import trial_line, write_best, write_table
+from noncoder.tune.results import note
 from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
 from noncoder.tune.trial import FAILURES, drop_checkpoints, run_trial, trial_config
-from noncoder.tune.trials import Trial, again, queue_cut_off, read_trials
+from noncoder.tune.trials import MOST_FAILURES, again, left, queue_cut_off, read_trials
 from noncoder.tune.workers import Workers
 
 if TYPE_CHECKING:
     import optuna
-
-_MOST_FAILURES = 5
-# A trial with one of these counts among those that were asked for.
-_COUNTED = ("complete", "pruned", "infeasible", "failed", "running")
 
 
 class _CutOffError(Exception):
@@ -79,10 +71,8 @@ class Search:
                 again(self.study, self.study.get_trials(deepcopy=False)[self._cut_off])
                 self._cut_off = None
         trials = read_trials(self.study, self.space)
-        write_table(trials, self.space, self.folder)
-        write_best(trials, self.config, self.space, self.folder)
-        tqdm.write(trial_line(trials[self._number], trials, self.config), file=sys.stderr)
-        if self.failures >= _MOST_FAILURES:
+        note(trials, self._number, self.config, self.space, self.folder)
+        if self.failures >= MOST_FAILURES:
             raise InputError(
                 f"{self.failures} trials in a row failed; the last: {trials[self._number].message}",
                 mend=f"see {self.folder / 'trials.tsv'}; what has finished is kept",
@@ -141,10 +131,3 @@ class Search:
         if not isinstance(error, TrialPruned):
             trial.set_user_attr("message", str(error) or type(error).__name__)
             self.failures += 1
-
-
-def left(trials: Sequence[Trial], settings: TuneConfig) -> int:
-    """How many trials are still to be begun."""
-    if settings.sampler == "grid" and all(trial.state != "waiting" for trial in trials):
-        return 0
-    return max(0, settings.trials - sum(trial.state in _COUNTED for trial in trials))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
 from noncoder.tune.workers import Workers
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+MOST_FAILURES = 5
+"""How many trials may fail in a row."""
+# A trial with one of these states counts among those that were asked for.
+_COUNTED = ("complete", "pruned", "infeasible", "failed", "running")
 _MOST_ATTEMPTS = 3
 _SECONDS_TO_START = 60
 
@@ -101,3 +106,10 @@ def _trial(trial: FrozenTrial, space: Space) -> Trial:
         message=message,
         folder=attrs.get("folder", ""),
     )
+
+
+def left(trials: Sequence[Trial], settings: TuneConfig) -> int:
+    """How many trials are still to be begun."""
+    if settings.sampler == "grid" and all(trial.state != "waiting" for trial in trials):
+        return 0
+    return max(0, settings.trials - sum(trial.state in _COUNTED for trial in trials))
