@@ -167,7 +167,9 @@ class StudySearcher(Searcher):  # type: ignore[misc]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keeps a score on the way."""
-        trial = self._running[trial_id]
+        self._report(self._running[trial_id], result)
+
+    def _report(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
         if result["step"] not in self._known(trial).intermediate_values:
             trial.report(result["score"], result["step"])
 
@@ -189,6 +191,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             self._cut_off(trial)
             return
         else:
+            self._report(trial, result)  # Ray tells of the last score here alone
             self._tell(trial, "PRUNED")
         drop_checkpoints(folder)
 

@@ -31,6 +31,11 @@ class Drawer(Protocol):
         """One of several values."""
 
 
+def _exact(number: Any) -> Decimal:
+    """The number as it is written, so that steps of 0.1 add up."""
+    return Decimal(str(number))
+
+
 class _Entry(Section):
     """What ranges and choices have in common."""
 
@@ -65,7 +70,7 @@ class Range(_Entry):
             raise ValueError(f"low {self.low} should be above 0 on a logarithmic scale")
         if self.log and self.step:
             raise ValueError("give either log or step")
-        if self.step is not None and not 0 < self.step <= self.high - self.low:
+        if self.step is not None and not 0 < _exact(self.step) <= _exact(self.high) - _exact(self.low):
             raise ValueError(f"step {self.step} should lie between 0 and high - low")
         return self
 
@@ -79,7 +84,7 @@ class Range(_Entry):
         """The highest value that steps reach."""
         if self.step is None:
             return self.high
-        low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step))
+        low, high, step = (_exact(number) for number in (self.low, self.high, self.step))
         top = low + (high - low) // step * step
         return int(top) if self.whole else float(top)
 
@@ -97,8 +102,8 @@ class Range(_Entry):
         """The value that a study keeps under this name; 0.3, where steps of 0.1 add up to 0.30000000000000004."""
         if self.step is None or self.whole:
             return name
-        low, step = Decimal(str(self.low)), Decimal(str(self.step))
-        return float(low + round((Decimal(str(name)) - low) / step) * step)
+        low, step = _exact(self.low), _exact(self.step)
+        return float(low + round((_exact(name) - low) / step) * step)
 
     def holds(self, value: Any) -> bool:
         """Whether the value is one of the range."""
@@ -106,16 +111,16 @@ class Range(_Entry):
             return False
         if self.whole and not isinstance(value, int):
             return False
-        steps = (Decimal(str(value)) - Decimal(str(self.low))) / Decimal(str(self.step)) if self.step else Decimal(0)
+        steps = (_exact(value) - _exact(self.low)) / _exact(self.step) if self.step else Decimal(0)
         return steps == steps.to_integral_value()
 
     def values(self) -> list[Any]:
         """All values: those of the steps; empty for a range without."""
         if self.step is None and not self.whole:
             return []
-        step = Decimal(str(self.step or 1))
-        n = int((Decimal(str(self.top)) - Decimal(str(self.low))) / step) + 1
-        numbers = [Decimal(str(self.low)) + i * step for i in range(n)]
+        step = _exact(self.step or 1)
+        n = int((_exact(self.top) - _exact(self.low)) / step) + 1
+        numbers = [_exact(self.low) + i * step for i in range(n)]
         return [int(number) if self.whole else float(number) for number in numbers]
 
     def first(self) -> Any:
