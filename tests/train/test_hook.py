@@ -16,7 +16,7 @@ __all__ = ["recipe", "store_path"]
 
 def test_each_validation_is_told_as_it_is_logged(recipe: Callable[..., RunConfig]) -> None:
     config, told = recipe(validations=2), list[dict[str, float]]()
-    summary = train(config, on_validation=lambda row: told.append(row))  # type: ignore[func-returns-value]
+    summary = train(config, on_validation=lambda row: told.append(row))
     logged = rows(RunFolder(config.run).train / "valid.csv")
     assert told == [{name: float(value) for name, value in row.items()} for row in logged]
     assert max(row["average_precision"] for row in told) == summary["best"]["average_precision"]

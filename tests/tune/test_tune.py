@@ -107,6 +107,9 @@ def test_a_study_leaves_a_table_figures_and_a_recipe_that_scores_the_same(search
     for name in result["figures"]:
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (folder / f"{name}.svg").read_text()
+    page = Path(result["page"]).read_text()
+    assert page.count("<svg") == 4
+    assert "http" not in page.split("<pre>")[0]
     assert set(result["figures"]) == {"history", "curves", "importance", "slices"}
     assert sum(result["importance"].values()) == pytest.approx(1)
     best = read_recipe(folder / "best.yaml")

@@ -31,7 +31,12 @@ def tune(recipe: Path, overrides: tuple[str, ...], out: Path | None, force: bool
     from noncoder.config import read_recipe
     from noncoder.tune import tune as search
 
-    result = search(read_recipe(recipe, overrides), section_from(TuneConfig, given), out, force)
+    config, settings = read_recipe(recipe, overrides), section_from(TuneConfig, given)
+    if not config.store.exists():
+        from noncoder.pipeline import make_data
+
+        make_data(config)
+    result = search(config, settings, out, force)
     emit(result, _text(result), as_json)
 
 
@@ -47,5 +52,6 @@ def _text(result: dict[str, Any]) -> str:
         lines += [f"  {values}", f"recipe: {best['recipe']}", f"model: {best['run']}"]
     if result["importance"]:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in result["importance"].items())
-        lines.append(f"importance: {shares}")
-    return "\n".join([*lines, f"study: {result['study']}"])
+        finished = result["trials"].get("complete", 0)
+        lines.append(f"importance, from {finished} finished trials: {shares}")
+    return "\n".join([*lines, f"page: {result['page']}"])

@@ -44,7 +44,8 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
         data = data_section(read_json(run / "explore.json"))
     except (KeyError, TypeError) as error:
         raise unreadable(run / "explore.json", f"{error} is not as this version writes it") from error
-    return _render(
+    return render(
+        "page.html.j2",
         out or run / "report.html",
         title=title or run.resolve().name,
         recipe=(run / "recipe.yaml").read_text() if (run / "recipe.yaml").is_file() else None,
@@ -67,10 +68,17 @@ def write_exploration(stats: Mapping[str, Any], out: Path, title: str = "") -> P
     Returns:
         The file.
     """
-    return _render(out, title=title or stats["store"]["name"], whole=False, data=data_section(stats))
+    return render("page.html.j2", out, title=title or stats["store"]["name"], whole=False, data=data_section(stats))
 
 
-def _render(out: Path, **values: Any) -> Path:
+def render(template: str, out: Path, **values: Any) -> Path:
+    """Writes a page from one of the templates; all of them share the style of this folder.
+
+    Args:
+        template: Its file's name.
+        out: The file.
+        values: What the template shows.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -79,6 +87,6 @@ def _render(out: Path, **values: Any) -> Path:
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters |= FILTERS
-    page = environment.get_template("page.html.j2").render(**values)
+    page = environment.get_template(template).render(**values)
     write_bytes(out, page.encode())
     return out

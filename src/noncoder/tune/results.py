@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from optuna import Study
 
+FIGURES = ("history", "curves", "importance", "slices")
+ENDINGS = ("png", "svg")
 _LEAST_FOR_IMPORTANCE = 4
 
 
@@ -127,6 +129,40 @@ def importance(study: Study) -> dict[str, float]:
         return dict(
             optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
         )
+
+
+def write_page(trials: Sequence[Trial], summary: dict[str, Any], config: RunConfig, space: Space,
+               figures: dict[str, Figure]) -> Path:  # fmt: skip
+    """Writes study.html: figures, trials and the best recipe in one file."""
+    from markupsafe import Markup
+
+    from noncoder.plots import figure_svg
+    from noncoder.report import render
+
+    folder = Path(summary["study"])
+    best = best_trial(trials, config)
+    rows = [
+        {
+            "trial": trial,
+            "best": trial is best,
+            "values": [_short(trial.values[key]) if key in trial.values else "" for key in space.entries],
+        }
+        for trial in trials
+        if trial.state != "waiting"
+    ]
+    return render(
+        "tuning.html.j2",
+        folder / "study.html",
+        title=f"Tuning {config.run.resolve().name}",
+        measure=_measure(config),
+        summary=summary,
+        keys=list(space.entries),
+        rows=rows,
+        best=best,
+        recipe=(folder / "best.yaml").read_text() if best else None,
+        figures={name: Markup(figure_svg(figure, name, name)) for name, figure in figures.items()},
+        finished=sum(trial.state == "complete" for trial in trials),
+    )
 
 
 def draw(trials: Sequence[Trial], shares: dict[str, float], config: RunConfig, space: Space,

@@ -12,7 +12,7 @@ from noncoder.data.store import Store, open_store
 from noncoder.errors import InputError
 from noncoder.files import unwritable
 from noncoder.models import check_model
-from noncoder.tune.results import draw, summarise, write_best, write_table
+from noncoder.tune.results import ENDINGS, FIGURES, draw, summarise, write_best, write_page, write_table
 from noncoder.tune.search import Search
 from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space, read_space
@@ -31,7 +31,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
         force: Begin anew where a study lies already.
 
     Returns:
-        "study", "trials" by state, "best" with its values, "importance" and "stopped".
+        "study", "trials" by state, "best" with its values, "importance", "stopped", "page" and "figures".
 
     Raises:
         ConfigError: The space does not fit the recipe, or the folder holds another study.
@@ -58,12 +58,13 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
             raise KeyboardInterrupt(
                 f"the study in {folder} is complete up to here; the same command goes on, a trial where it stopped"
             ) from None
-        trials = read_trials(study, space)
-        write_table(trials, space, folder)
-        write_best(trials, config, space, folder)
-        summary = summarise(study, trials, config, folder)
-        summary["stopped"] = "all trials done" if enough else f"{settings.budget:g} minutes are over"
-        _write_figures(trials, summary, config, space, settings)
+        with workers.turn():
+            trials = read_trials(study, space)
+            write_table(trials, space, folder)
+            write_best(trials, config, space, folder)
+            summary = summarise(study, trials, config, folder)
+            summary["stopped"] = "all trials done" if enough else f"{settings.budget:g} minutes are over"
+            _write_figures(trials, summary, config, space, settings)
     return summary
 
 
@@ -108,11 +109,12 @@ def _clear(folder: Path, config: RunConfig, settings: TuneConfig, workers: Worke
         raise InputError(f"{others} other processes are at the study in {folder}", mend="wait for them, or end them")
     delete_study(folder, config, settings)
     try:
-        for path in (folder / "trials", folder / "best"):
+        for path in (folder / "trials", folder / "best", folder / "ray"):
             if path.is_dir():
                 shutil.rmtree(path)
-        for path in (folder / "study.db", folder / "trials.tsv", folder / "best.yaml"):
-            path.unlink(missing_ok=True)
+        names = ["study.db", "trials.tsv", "best.yaml", "study.html"]
+        for name in (*names, *(f"{figure}.{ending}" for figure in FIGURES for ending in ENDINGS)):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
 
@@ -122,7 +124,8 @@ def _write_figures(trials: Any, summary: dict[str, Any], config: RunConfig, spac
 
     folder = Path(summary["study"])
     figures = draw(trials, summary["importance"], config, space, settings)
+    summary["page"] = str(write_page(trials, summary, config, space, figures))
     for name, figure in figures.items():
-        for ending in ("png", "svg"):
+        for ending in ENDINGS:
             save_figure(figure, folder / f"{name}.{ending}")
     summary["figures"] = list(figures)

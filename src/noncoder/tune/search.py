@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ class Search:
         Raises:
             InputError: Too many trials failed in a row.
         """
+        import_module("noncoder.train.fit")  # or the first trial would be charged for Lightning's seconds
         while time.monotonic() < self.deadline:
             with ExitStack() as self._turn:
                 # One at a time counts the trials and begins one, or there would be more than were asked for.
