@@ -127,7 +127,8 @@ def plot_slices(
             axes.set_xscale("log")
             label_decades(axes.xaxis)
         elif name not in unordered:
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+            whole_numbers = all(isinstance(value, int) for value in chosen)
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=whole_numbers))
         axes.set_xlabel(plain_text(name, 36))
     for axes in panels[len(values) :]:
         axes.set_visible(False)

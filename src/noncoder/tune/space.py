@@ -72,7 +72,7 @@ class Space:
             for parent in parents:
                 section = section.setdefault(parent, {})
             section[last] = value
-        changed = validate(RunConfig, recipe, origin=", ".join(f"{key}={value}" for key, value in values.items()))
+        changed = validate(RunConfig, recipe, origin="these values together")
         check_model(changed.model.name, changed.model.parameters)
         return changed
 
@@ -90,7 +90,8 @@ class Space:
                 mend = (
                     error.mend or "see `when` in the guide on tuning, if it makes sense with another key's value only"
                 )
-                raise ConfigError(f"{self.origin}: {error.found}", error.expected, mend) from None
+                found = error.found.removeprefix("these values together: ")
+                raise ConfigError(f"{self.origin}: {found}", error.expected, mend) from None
 
     def _met(self, key: str) -> dict[str, Any]:
         """Values with which a key's condition, and the conditions of its keys, hold."""
