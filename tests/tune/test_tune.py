@@ -389,10 +389,14 @@ def test_a_killed_study_goes_on(recipe: Recipe, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_the_same_space_through_ray(recipe: Recipe, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    words = command(recipe(validations=4), tmp_path, "--trials", "3", "--cluster", "local")
+    address = f"sqlite:///{tmp_path / 'shared.db'}"
+    words = command(recipe(validations=4), tmp_path, "--trials", "3", "--cluster", "local", "--storage", address)
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert sum(result["trials"].values()) == 3
     assert set(result["trials"]) <= {"complete", "pruned"}
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert any("ray" in path.parts for path in files)
+    assert not [path for path in files if b"shared.db" in path.read_bytes()]
     assert train(read_recipe(result["best"]["recipe"]))["best"]["average_precision"] == result["best"]["value"]

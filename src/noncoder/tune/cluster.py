@@ -49,7 +49,8 @@ def run_on_cluster(
     _connect(settings)
     seen_by_all = config.model_copy(update={"data": config.data.model_copy(update={"store": config.store.resolve()})})
     points = StudySearcher(study, config, space, settings, folder.resolve(), workers)
-    train_one = partial(_train_one, config=seen_by_all, settings=settings, space=space)
+    without_address = settings.model_copy(update={"storage": None})
+    train_one = partial(_train_one, config=seen_by_all, settings=without_address, space=space)
     gpus = ray.cluster_resources().get("GPU", 0)
     tuner = ray_tune.Tuner(
         ray_tune.with_resources(train_one, {"cpu": 1, "gpu": 1 if gpus else 0}),
@@ -77,6 +78,7 @@ def run_on_cluster(
 def _connect(settings: TuneConfig) -> None:
     # Paths mean the same to a trial as to who started it.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # a trial has logs of its own
     if ray.is_initialized():
         return
     address = None if settings.cluster == "local" else settings.cluster
@@ -213,6 +215,10 @@ class StudySearcher(Searcher):  # type: ignore[misc]
 
     def _known(self, trial: optuna.Trial) -> optuna.trial.FrozenTrial:
         return self.study.get_trials(deepcopy=False)[trial.number]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray writes what it is given into a file; the address of the study's database is not for it."""
+        return {name: value for name, value in self.__dict__.items() if name in ("_metric", "_mode", "deadline")}
 
     def save(self, checkpoint_path: str) -> None:
         """Keeps nothing: all is in the study's database."""
