@@ -350,6 +350,38 @@ def test_the_command_prints_json_or_text(
             assert f"recipe: {tmp_path / 'study/best.yaml'}\n" in told.out
 
 
+@pytest.mark.usefixtures("quick")
+def test_the_store_is_made_where_the_recipe_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = {"simulate": {"windows": 60, "tasks": 2, "window": 100, "bin": 50, "chromosomes": 3}}
+    config = validate(RunConfig, {"run": tmp_path / "run", "data": data}, origin="test")
+    monkeypatch.setattr(sys, "argv", command(config, tmp_path, "--trials", "1")[2:])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code, capsys.readouterr().err
+    assert (tmp_path / "run/data.zarr").exists()
+    best = read_recipe(tmp_path / "run/tune/best.yaml")
+    assert best.store == tmp_path / "run/data.zarr"
+    assert best.run == tmp_path / "run/tune/best"
+
+
+def test_a_point_of_a_grid_is_not_lost_with_its_process(
+    opened: Callable[[], tuple[optuna.Study, Space]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, space = opened()
+    study.enqueue_trial({"train.learning_rate": 0.05})
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        study.ask()  # and the process dies before it says who it is
+    queue_cut_off(study, Workers(tmp_path))
+    assert [trial.state for trial in read_trials(study, space)] == ["running"]
+    monkeypatch.setattr("noncoder.tune.trials._SECONDS_TO_START", -1)
+    queue_cut_off(study, Workers(tmp_path))
+    assert [trial.state for trial in read_trials(study, space)] == ["interrupted", "waiting"]
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        assert space.suggest(study.ask()) == {"train.learning_rate": 0.05}
+
+
 @pytest.mark.long
 def test_two_processes_share_a_study(recipe: Recipe, tmp_path: Path) -> None:
     words = command(recipe(epochs=0.5), tmp_path, "--trials", "12", "--pruner", "none")

@@ -63,7 +63,9 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
             write_table(trials, space, folder)
             write_best(trials, config, space, folder)
             summary = summarise(study, trials, config, folder)
-            summary["stopped"] = "all trials done" if enough else f"{settings.budget:g} minutes are over"
+            running = summary["trials"].get("running")
+            done = f"{running} trials still run in other processes" if running else "all trials done"
+            summary["stopped"] = done if enough else f"{settings.budget:g} minutes are over"
             _write_figures(trials, summary, config, space, settings)
     return summary
 

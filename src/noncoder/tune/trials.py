@@ -46,15 +46,16 @@ def again(study: Study, trial: FrozenTrial) -> None:
     import optuna
 
     attempt = trial.user_attrs.get("attempt", 1) + (not trial.user_attrs.get("interrupted", False))
-    # What kills its process each time must not be tried for ever. Without a folder nothing was begun.
-    if attempt > _MOST_ATTEMPTS or "folder" not in trial.user_attrs:
+    kept = {"folder": trial.user_attrs["folder"], "attempt": attempt} if "folder" in trial.user_attrs else {}
+    # What kills its process each time must not be tried for ever; a point that was not yet drawn can be drawn anew.
+    if attempt > _MOST_ATTEMPTS or not (kept or "fixed_params" in trial.system_attrs):
         return
     study.add_trial(
         optuna.create_trial(
             state=optuna.trial.TrialState.WAITING,
             params=trial.params,
             distributions=trial.distributions,
-            user_attrs={"folder": trial.user_attrs["folder"], "attempt": attempt},
+            user_attrs=kept,
             system_attrs=trial.system_attrs,
             intermediate_values=trial.intermediate_values,
         )
