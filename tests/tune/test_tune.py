@@ -224,6 +224,11 @@ def test_a_trial_that_fails_is_told_and_the_next_begins(search: Search, monkeypa
         search("train.shift: {low: 1, high: 20}", trials=20, sampler="grid", force=True)
 
 
+def test_a_grid_that_is_too_large_is_told(search: Search) -> None:
+    with pytest.raises(ConfigError, match=r"a grid of 3,000 points[\s\S]*--sampler random"):
+        search("train.shift: {low: 0, high: 2999}", trials=1, sampler="grid")
+
+
 @pytest.mark.usefixtures("quick")
 def test_values_that_do_not_go_together_are_told(search: Search) -> None:
     result = search("train.warmup: [0.05, 0.5]\ntrain.warmup_steps: [0, 2]", trials=4, sampler="grid")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ETA = 3
 """Of how many trials one goes on, and how many times further, in successive halving."""
+_MOST_POINTS = 2000
 
 
 def direction(config: RunConfig) -> str:
@@ -50,7 +51,7 @@ def open_study(folder: Path, config: RunConfig, space: Space, settings: TuneConf
     with _database_errors(settings.storage):
         study: Study = optuna.create_study(
             storage=_storage(folder, settings),
-            study_name=config.run.name,
+            study_name=config.run.resolve().name,
             sampler=make_sampler(settings),
             pruner=_pruner(config, settings),
             direction=direction(config),
@@ -58,8 +59,8 @@ def open_study(folder: Path, config: RunConfig, space: Space, settings: TuneConf
         )
         before = study.user_attrs.get("made from")
     if before is None:
-        study.set_user_attr("made from", made_from)
         _first_points(study, config, space, settings)
+        study.set_user_attr("made from", made_from)  # last: until then its making can be repeated
     elif changed := differences(before, made_from):
         raise ConfigError(
             f"{folder} holds a study of another kind: {', '.join(changed)}",
@@ -73,8 +74,8 @@ def delete_study(folder: Path, config: RunConfig, settings: TuneConfig) -> None:
     optuna = import_optuna()
     with _database_errors(settings.storage):
         storage = _storage(folder, settings)
-        if config.run.name in {study.study_name for study in optuna.get_all_study_summaries(storage)}:
-            optuna.delete_study(study_name=config.run.name, storage=storage)
+        if config.run.resolve().name in {study.study_name for study in optuna.get_all_study_summaries(storage)}:
+            optuna.delete_study(study_name=config.run.resolve().name, storage=storage)
 
 
 def import_optuna() -> Any:
@@ -164,8 +165,11 @@ def _first_points(study: Study, config: RunConfig, space: Space, settings: TuneC
     """Puts the recipe's own values first, to be compared with; or the whole grid."""
     if settings.sampler == "grid":
         points = space.grid()
+        if len(points) > _MOST_POINTS:
+            raise ConfigError(f"{space.origin}: a grid of {len(points):,} points", f"at most {_MOST_POINTS:,}",
+                              "fewer choices or wider steps, or --sampler random")  # fmt: skip
         random.Random(settings.seed).shuffle(points)
         for values in points:
-            study.enqueue_trial(space.named(values))
+            study.enqueue_trial(space.named(values), skip_if_exists=True)
     elif (values := space.own_values(config)) is not None:  # type: ignore[assignment]
-        study.enqueue_trial(space.named(values))
+        study.enqueue_trial(space.named(values), skip_if_exists=True)
