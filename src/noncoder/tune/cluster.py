@@ -81,9 +81,9 @@ def _connect(settings: TuneConfig) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # a trial has logs of its own
     if ray.is_initialized():
         return
-    address = None if settings.cluster == "local" else settings.cluster
+    local = {"include_dashboard": False} if settings.cluster == "local" else {}
     try:
-        ray.init(address, log_to_driver=False, **({"include_dashboard": False} if address is None else {}))
+        ray.init(settings.cluster, log_to_driver=False, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"no Ray at {settings.cluster!r}: {reason}", "an address, `auto` or `local`") from error
@@ -92,8 +92,6 @@ def _connect(settings: TuneConfig) -> None:
 def _scheduler(config: RunConfig, settings: TuneConfig) -> Any:
     if settings.pruner == "none":
         return FIFOScheduler()
-    if settings.pruner == "median":
-        raise InputError("--pruner median is not for a cluster", "halving or none")
     last = ETA**2 if settings.fidelity == "restart" else validations(config)
     first = first_rung(config, settings)
     return ASHAScheduler(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from noncoder.config import Section
 
@@ -35,3 +35,9 @@ class TuneConfig(Section):
     the study's folder."""
     cluster: str | None = None
     """Run the trials through Ray: the address of a cluster, `auto`, or `local`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.cluster is not None and self.pruner == "median":
+            raise ValueError("with --cluster the pruner should be halving or none")
+        return self
