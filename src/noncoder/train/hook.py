@@ -28,5 +28,7 @@ class ValidationHook(pl.Callback):
         """Tells of the validation; what is logged is rounded, so that a score is one number everywhere."""
         if self.call is None or trainer.sanity_checking:
             return
-        if self.call({name: float(value) for name, value in self.rows.read()[-1].items()}):
+        # The first process has the log; all of them stop together.
+        stop = trainer.is_global_zero and self.call({name: float(x) for name, x in self.rows.read()[-1].items()})
+        if trainer.strategy.reduce_boolean_decision(bool(stop), all=False):
             self.stopped = trainer.should_stop = True
