@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from safetensors.torch import load_file
 
 from noncoder.config import RunConfig
 from noncoder.train import RunFolder, train
-from tests.train.test_train import recipe, rows, store_path
 
-__all__ = ["recipe", "store_path"]
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_each_validation_is_told_as_it_is_logged(recipe: Callable[..., RunConfig]) -> None:
@@ -34,5 +37,5 @@ def test_who_hears_of_a_validation_may_stop_the_training(recipe: Callable[..., R
     assert train(broken)["stopped"] == "all steps done"  # it goes on like any that was interrupted
     a, b = (load_file(RunFolder(c.run).predictor / "weights.safetensors") for c in (whole, broken))
     assert all(torch.equal(a[name], b[name]) for name in a)
-    logs: list[list[dict[str, str]]] = [rows(Path(c.run) / "train/valid.csv") for c in (whole, broken)]
+    logs: list[list[dict[str, str]]] = [rows(c.run / "train/valid.csv") for c in (whole, broken)]
     assert [(row["step"], row["loss"]) for row in logs[0]] == [(row["step"], row["loss"]) for row in logs[1]]

@@ -175,6 +175,15 @@ def test_the_recipes_own_values_are_found_where_they_lie_in_the_space(read: Read
     )
     assert space.own_values(CONFIG) == {"train.learning_rate": 2e-3, "model.parameters.dilations": [1, 2, 4, 8]}
     assert read("train.learning_rate: [0.1]").own_values(CONFIG) is None
+    assert read("train.loss: [focal, bce]").own_values(CONFIG) == {"train.loss": "bce"}
+    assert read("train.loss: [focal, asymmetric]").own_values(CONFIG) is None
+
+
+def test_keys_of_a_section_in_a_section_are_set(read: Read) -> None:
+    space = read("train.loss.kind: [focal]\ntrain.loss.gamma: {low: 1.0, high: 3.0, when: {train.loss.kind: focal}}")
+    space.check(CONFIG)
+    changed = space.apply(CONFIG, {"train.loss.kind": "focal", "train.loss.gamma": 2.5})
+    assert (changed.train.loss.kind, changed.train.loss.gamma) == ("focal", 2.5)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes/spaces").glob("*.yaml")), ids=lambda path: path.name)

@@ -70,7 +70,9 @@ class Space:
             *parents, last = key.split(".")
             section = recipe
             for parent in parents:
-                section = section.setdefault(parent, {})
+                if not isinstance(section.get(parent), dict):
+                    section[parent] = {}
+                section = section[parent]
             section[last] = value
         changed = validate(RunConfig, recipe, origin="these values together")
         check_model(changed.model.name, changed.model.parameters)
@@ -114,9 +116,19 @@ class Space:
             if isinstance(entry, Range) and not entry.whole and isinstance(value, int):
                 value = float(value)
             if not entry.holds(value):
-                return None
+                same = [choice for choice in entry.values() if self._is_own(config, key, choice)]
+                if not same or isinstance(entry, Range):
+                    return None
+                value = same[0]
             values[key] = value
         return values
+
+    def _is_own(self, config: RunConfig, key: str, choice: Any) -> bool:
+        """Whether a choice is the recipe's value said in another way, such as a name for a section of defaults."""
+        try:
+            return self.apply(config, {key: choice}) == config
+        except ConfigError:
+            return False
 
     def grid(self) -> list[dict[str, Any]]:
         """Every combination of the values.
