@@ -298,6 +298,7 @@ class TestWriteRecipe:
 
     def test_every_shipped_recipe_is_read(self) -> None:
         recipes = sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml"))
+        recipes = [recipe for recipe in recipes if recipe.parent.name != "spaces"]
         assert {recipe.name for recipe in recipes} >= {"demo.yaml", "yeast.yaml", "danq.yaml"}
         for recipe in recipes:
             config = read_recipe(recipe)

@@ -43,6 +43,19 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "throughput": lambda: plots.plot_throughput(LINE, 500 + LINE, "hours"),
     "roc": lambda: plots.plot_roc({"CTCF": (LINE, np.sqrt(LINE))}),
     "precision_recall": lambda: plots.plot_precision_recall({"CTCF": (LINE, 1 - LINE)}, {"CTCF": 0.1}),
+    "history": lambda: plots.plot_history(range(5), [0.2, 0.1, 0.4, 0.3, 0.5], [1, 0, 1, 1, 0], "score"),
+    "trial_curves": lambda: plots.plot_trial_curves(
+        [([1, 2], [0.1, 0.3]), ([1], [0.1]), ([1, 2], [0.2, 0.4])], [1, 0, 1], 2, "score"
+    ),
+    "importance": lambda: plots.plot_importance(["train.learning_rate", "train.shift"], [0.8, 0.2]),
+    "slices": lambda: plots.plot_slices(
+        {"a": [0.1, 1, 0.01, None], "b": ["x", "y", "y", "y"], "c": [1, 2, 3, 4], "d": [True, False, True, True]},
+        [0.1, 0.4, 0.3, 0.2],
+        [1, 1, 1, 0],
+        "score",
+        {"b", "d"},
+        {"a"},
+    ),
     "distribution": lambda: plots.plot_distribution({"AUROC": SCORES, "average precision": SCORES / 2}, GROUPS),
     "auroc_by_positives": lambda: plots.plot_auroc_by_positives(COUNTS, SCORES, GROUPS),
     "comparison": lambda: plots.plot_comparison({"$x": CURVE, "_y": CURVE}, "steps"),
@@ -105,6 +118,27 @@ def test_positives_of_few_tasks_are_bars_with_names() -> None:
     heights = bars(figure).reshape(2, 3)
     assert np.nansum(heights, axis=0).tolist() == [4, 0, 7]
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["one", "two", "three"]
+
+
+def test_history_shows_the_best_finished_trial_so_far() -> None:
+    for lower, best in ((False, [0.2, 0.4, 0.4, 0.4]), (True, [0.2, 0.2, 0.2, 0.2])):
+        axes = plots.plot_history(range(5), [0.2, 0.1, 0.4, 0.3, 0.5], [1, 0, 1, 1, 0], "score", lower).axes[0]
+        given_up, finished, line = axes.lines
+        assert np.asarray(given_up.get_xdata()).tolist() == [1, 4]
+        assert np.asarray(finished.get_ydata()).tolist() == [0.2, 0.4, 0.3]
+        assert np.asarray(line.get_xdata()).tolist() == [0, 2, 3, 4]
+        assert np.asarray(line.get_ydata()).tolist() == best
+
+
+def test_slices_leave_out_what_a_trial_had_no_value_of() -> None:
+    a, b, c, d = FIGURES["slices"]().axes[:4]
+    assert a.get_xscale() == "log"
+    assert np.asarray(a.lines[0].get_xdata()).size == 0  # the trial that was given up had no value of it
+    assert np.asarray(a.lines[1].get_xdata()).tolist() == [0.1, 1, 0.01]
+    assert [label.get_text() for label in b.get_xticklabels()] == ["x", "y"]
+    assert np.round(np.asarray(b.lines[1].get_xdata())).tolist() == [0, 1, 1]
+    assert np.asarray(c.lines[0].get_xdata()).tolist() == [4]
+    assert [label.get_text() for label in d.get_xticklabels()] == ["False", "True"]
 
 
 def test_balance_is_sorted_by_positives() -> None:

@@ -70,6 +70,16 @@ def _only_trains(config: RunConfig) -> bool:
     return world.rank > 0
 
 
+def make_data(config: RunConfig) -> None:
+    """Makes the store of a recipe, if it is not there.
+
+    Raises:
+        NoncoderError: The recipe does not say how, or it cannot be done.
+    """
+    with locked(config.run):
+        _data_stage(config, force=False)
+
+
 def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
     store = _data_stage(config, force)
     _check_before_training(config, store)
@@ -285,4 +295,4 @@ def _say(stage: str, text: str) -> None:
     print(f"{stage:9} {text}", file=sys.stderr, flush=True)
 
 
-__all__ = ["evaluate_run", "predict_fasta", "run_recipe"]
+__all__ = ["evaluate_run", "make_data", "predict_fasta", "run_recipe"]

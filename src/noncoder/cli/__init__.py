@@ -17,6 +17,7 @@ from noncoder.cli.imports import import_
 from noncoder.cli.lr_find import lr_find
 from noncoder.cli.models import models
 from noncoder.cli.runs import evaluate, predict, report, run, train
+from noncoder.cli.tune import tune
 from noncoder.errors import NoncoderError, is_unwritable
 
 
@@ -33,7 +34,7 @@ def app() -> None:
     """
 
 
-for _verb in (run, data, explore, models, train, evaluate, predict, import_, report, compare, lr_find):
+for _verb in (run, data, explore, models, train, tune, lr_find, evaluate, compare, predict, import_, report):
     app.add_command(_verb)
 
 

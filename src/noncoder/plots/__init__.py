@@ -27,6 +27,7 @@ from noncoder.plots.training import (
     plot_learning_rate,
     plot_rate_test,
 )
+from noncoder.plots.tuning import plot_history, plot_importance, plot_slices, plot_trial_curves
 
 __all__ = [
     "PALETTE",
@@ -43,14 +44,18 @@ __all__ = [
     "plot_frequency",
     "plot_gc",
     "plot_gradient_flow",
+    "plot_history",
+    "plot_importance",
     "plot_labels",
     "plot_learning_rate",
     "plot_positives",
     "plot_precision_recall",
     "plot_rate_test",
     "plot_roc",
+    "plot_slices",
     "plot_task_chromosomes",
     "plot_throughput",
     "plot_training",
+    "plot_trial_curves",
     "save_figure",
 ]

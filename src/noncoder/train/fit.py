@@ -33,6 +33,7 @@ from noncoder.train.device import (
 )
 from noncoder.train.faults import FaultNoticedError, FaultWatch
 from noncoder.train.gradients import make_watchers
+from noncoder.train.hook import OnValidation, ValidationHook
 from noncoder.train.launch import checkpoint_to_go_on_from, claimed, join, make_strategy
 from noncoder.train.log import TrainingLog
 from noncoder.train.passes import Passes
@@ -49,7 +50,7 @@ from noncoder.train.weights import task_weights
 _ROWS_OF_LOG = 400
 
 
-def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
+def train(config: RunConfig, force: bool = False, on_validation: OnValidation | None = None) -> dict[str, Any]:
     """Trains a model, or goes on where an interrupted training of the same recipe stopped.
 
     On a CPU the process keeps freed memory from then on, which makes steps faster. With several devices it is called
@@ -58,9 +59,10 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
     Args:
         config: The recipe.
         force: Start anew where a training lies already.
+        on_validation: Told the row of valid.csv after each validation; stops the training by returning true.
 
     Returns:
-        The content of train/summary.json.
+        The content of train/summary.json; nothing where `on_validation` stopped the training, which is then unfinished.
 
     Raises:
         ConfigError: The folder holds a training of another recipe, or the settings do not fit each other.
@@ -80,18 +82,22 @@ def train(config: RunConfig, force: bool = False) -> dict[str, Any]:
         quieten()
         join(world, choose_accelerator(config.train))
         with claimed(folder, config, store, world, force):
-            return _train(config, folder, store, world)
+            return _train(config, folder, store, world, on_validation)
 
 
-def _train(config: RunConfig, folder: RunFolder, store: Store, world: World) -> dict[str, Any]:
+def _train(
+    config: RunConfig, folder: RunFolder, store: Store, world: World, on_validation: OnValidation | None
+) -> dict[str, Any]:
     started = datetime.now(UTC)
     closely = choose_accelerator(config.train, say=False) == "cpu"
     try:
-        fitted = _fit(config, folder, store, world, closely)
+        fitted = _fit(config, folder, store, world, closely, on_validation)
     except FaultNoticedError as noticed:
         if world.rank == 0:
             print(f"{noticed}; looking for it closely, from the last checkpoint", file=sys.stderr)
-        fitted = _fit(config, folder, store, world, closely=True)
+        fitted = _fit(config, folder, store, world, True, on_validation)
+    if fitted.hook.stopped:
+        return {}
     if world.rank > 0:
         return from_first({})
     try:
@@ -119,9 +125,12 @@ class _Fitted:
     log: TrainingLog
     pace: Pace
     best: BestCheckpoints
+    hook: ValidationHook
 
 
-def _fit(config: RunConfig, folder: RunFolder, store: Store, world: World, closely: bool) -> _Fitted:
+def _fit(
+    config: RunConfig, folder: RunFolder, store: Store, world: World, closely: bool, on_validation: OnValidation | None
+) -> _Fitted:
     settings, accelerator = config.train, choose_accelerator(config.train, say=False)
     prepared = prepare(config, store, world.share, choose_compile(settings, accelerator))
     passes = prepared.passes
@@ -147,12 +156,14 @@ def _fit(config: RunConfig, folder: RunFolder, store: Store, world: World, close
         best,
         watch.look,
     )
+    hook = ValidationHook(on_validation, log.valid_file)
     callbacks: list[Callback] = [
         *averaging,
         BatchByBatch(passes, config.seed, world.rank),
         watch,
         log,
         pace,
+        hook,
         *make_watchers(log, folder.train, settings.watch),
         EarlyStopping("score", mode="max", patience=settings.patience),
         best,
@@ -177,7 +188,7 @@ def _fit(config: RunConfig, folder: RunFolder, store: Store, world: World, close
         if world.rank > 0:
             raise SystemExit(0) from None
         raise
-    return _Fitted(prepared, trainer, log, pace, best)
+    return _Fitted(prepared, trainer, log, pace, best, hook)
 
 
 def _how_to_go_on(folder: RunFolder) -> str:

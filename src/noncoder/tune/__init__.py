@@ -1,0 +1,22 @@
+"""Tuning: a search over a recipe's keys, of which each trial is a training.
+
+`tune` is imported at first use: it brings torch, which the command line's help can do without.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from noncoder.tune.settings import TuneConfig
+
+if TYPE_CHECKING:
+    from noncoder.tune.run import tune
+
+__all__ = ["TuneConfig", "tune"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "tune":
+        return import_module("noncoder.tune.run").tune
+    raise AttributeError(f"module 'noncoder.tune' has no attribute {name!r}")

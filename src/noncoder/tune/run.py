@@ -1,0 +1,133 @@
+"""From a recipe and a search space to the best recipe."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from noncoder.config import RunConfig
+from noncoder.data.store import Store, open_store
+from noncoder.errors import InputError
+from noncoder.files import unwritable
+from noncoder.models import check_model
+from noncoder.tune.results import ENDINGS, FIGURES, draw, summarise, write_best, write_page, write_table
+from noncoder.tune.search import Search
+from noncoder.tune.settings import TuneConfig
+from noncoder.tune.space import Space, read_space
+from noncoder.tune.study import delete_study, import_optuna, open_study, validations
+from noncoder.tune.trials import read_trials
+from noncoder.tune.workers import Workers
+
+
+def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force: bool = False) -> dict[str, Any]:
+    """Runs trials until there are enough; goes on with the study that lies in the folder, beside others at it.
+
+    Args:
+        config: The recipe.
+        settings: How the study is made.
+        out: The study's folder; by default tune in the run's folder.
+        force: Begin anew where a study lies already.
+
+    Returns:
+        "study", "trials" by state, "best" with its values, "importance", "stopped", "page" and "figures".
+
+    Raises:
+        ConfigError: The space does not fit the recipe, or the folder holds another study.
+        StoreError: The store is missing or damaged.
+        InputError: Too many trials failed in a row, or Optuna or the database cannot be used.
+        KeyboardInterrupt: Ctrl-C; it says how to go on.
+    """
+    folder = out or config.run / "tune"
+    import_optuna()
+    check_model(config.model.name, config.model.parameters)
+    space = read_space(settings.space)
+    space.check(config)
+    store = open_store(config.store)
+    workers = Workers(folder)
+    with workers.present():
+        with workers.turn():
+            if force:
+                _clear(folder, config, settings, workers)
+            study = open_study(folder, config, space, settings, _made_from(config, space, settings, store))
+        _say_what_cannot_be_given_up(config, settings)
+        try:
+            enough = _search(study, config, space, settings, folder, workers)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"the study in {folder} is complete up to here; the same command goes on, a trial where it stopped"
+            ) from None
+        with workers.turn():
+            trials = read_trials(study, space)
+            write_table(trials, space, folder)
+            write_best(trials, config, space, folder)
+            summary = summarise(study, trials, config, folder)
+            running = summary["trials"].get("running")
+            done = f"{running} trials still run in other processes" if running else "all trials done"
+            summary["stopped"] = done if enough else f"{settings.budget:g} minutes are over"
+            _write_figures(trials, summary, config, space, settings)
+    return summary
+
+
+def _search(study: Any, config: RunConfig, space: Space, settings: TuneConfig, folder: Path, workers: Workers) -> bool:
+    if settings.cluster is None:
+        return Search(study, config, space, settings, folder, workers).run()
+    try:
+        from noncoder.tune.cluster import run_on_cluster
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise InputError("--cluster needs Ray", mend="pip install 'noncoder[cluster]'") from None
+    return run_on_cluster(study, config, space, settings, folder, workers)
+
+
+def _made_from(config: RunConfig, space: Space, settings: TuneConfig, store: Store) -> dict[str, Any]:
+    """All that decides what a study comes to, and so what a study that goes on must have in common with itself."""
+    return {
+        "recipe": {
+            "seed": config.seed,
+            "model": config.model.model_dump(mode="json"),
+            "train": config.train.model_dump(mode="json", exclude={"device"}),
+        },
+        "space": {key: entry.model_dump(mode="json") for key, entry in space.entries.items()},
+        "tuning": settings.model_dump(mode="json", include={"sampler", "pruner", "fidelity", "seed"}),
+        "store": store.digest,
+    }
+
+
+def _say_what_cannot_be_given_up(config: RunConfig, settings: TuneConfig) -> None:
+    if settings.pruner != "none" and settings.fidelity == "along" and validations(config) < 2:
+        print(
+            "tune: a trial has one validation, so none can be given up early; train.validations=9 measures at every "
+            "ninth of a pass",
+            file=sys.stderr,
+        )
+
+
+def _clear(folder: Path, config: RunConfig, settings: TuneConfig, workers: Workers) -> None:
+    """Removes a study, and nothing that is not one."""
+    if others := workers.others():
+        raise InputError(f"{others} other processes are at the study in {folder}", mend="wait for them, or end them")
+    delete_study(folder, config, settings)
+    try:
+        for path in (folder / "trials", folder / "best", folder / "ray"):
+            if path.is_dir():
+                shutil.rmtree(path)
+        names = ["study.db", "trials.tsv", "best.yaml", "study.html"]
+        for name in (*names, *(f"{figure}.{ending}" for figure in FIGURES for ending in ENDINGS)):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _write_figures(trials: Any, summary: dict[str, Any], config: RunConfig, space: Space, settings: TuneConfig) -> None:
+    from noncoder.plots import save_figure
+
+    folder = Path(summary["study"])
+    figures = draw(trials, summary["importance"], config, space, settings)
+    summary["page"] = str(write_page(trials, summary, config, space, figures))
+    for name, figure in figures.items():
+        for ending in ENDINGS:
+            save_figure(figure, folder / f"{name}.{ending}")
+    summary["figures"] = list(figures)

@@ -1,0 +1,92 @@
+"""One trial: a training, or several of growing length, and its score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from noncoder.config import RunConfig
+from noncoder.errors import InputError, NoncoderError
+from noncoder.files import read_json
+from noncoder.tune.settings import TuneConfig
+from noncoder.tune.space import Space
+from noncoder.tune.study import ETA, validations
+
+FAILURES = (NoncoderError, RuntimeError, MemoryError, FloatingPointError)
+"""What may go wrong in one trial and not in the next."""
+
+Report = Callable[[int | None, float], bool]
+"""Takes how many validations there were (a rung, of trainings from the start; none between rungs) and the score; the
+trial ends where it returns true."""
+
+_RUNGS = 3
+
+
+def trial_config(config: RunConfig, space: Space, values: Mapping[str, Any], folder: Path) -> RunConfig:
+    """The recipe of a trial, in a folder of its own.
+
+    Raises:
+        ConfigError: The recipe does not allow these values together.
+    """
+    data = config.data.model_copy(update={"store": config.store})
+    return space.apply(config, values).model_copy(update={"run": folder, "data": data})
+
+
+def run_trial(config: RunConfig, settings: TuneConfig, report: Report) -> float | None:
+    """Trains, and goes on where the same trial was cut off.
+
+    Args:
+        config: The trial's recipe.
+        settings: The study's.
+        report: Hears of scores.
+
+    Returns:
+        The best validation, or none where `report` ended the trial.
+
+    Raises:
+        NoncoderError: The training cannot be done, or no task could be scored.
+    """
+    if settings.fidelity == "along":
+        return _train(config, lambda row: _told_along(config, row, report))
+    for rung in range(_RUNGS):
+        share = ETA ** (rung + 1 - _RUNGS)
+        part = config
+        if rung + 1 < _RUNGS:
+            shorter = config.train.model_copy(update={"epochs": config.train.epochs * share})
+            part = config.model_copy(update={"run": config.run / f"rung-{rung + 1}", "train": shorter})
+        value = _train(part, lambda row: report(None, row[config.train.monitor]))
+        if value is None or (report(ETA**rung, value) and rung + 1 < _RUNGS):
+            return None
+    return value
+
+
+def _told_along(config: RunConfig, row: Mapping[str, float], report: Report) -> bool:
+    # The log knows the validations of before an interruption, too.
+    with (config.run / "train" / "valid.csv").open() as log:
+        done = sum(1 for _ in log) - 1
+    # After the last validation there is nothing left to save.
+    return report(done, row[config.train.monitor]) and done < validations(config)
+
+
+def _train(config: RunConfig, on_validation: Callable[[dict[str, float]], bool]) -> float | None:
+    from noncoder.train import RunFolder, train
+
+    # A process may have died between the end of the training and the word to the study.
+    summary = read_json(RunFolder(config.run).summary) or train(config, on_validation=on_validation)
+    if not summary:
+        return None
+    value = summary["best"][config.train.monitor]
+    if value is None:
+        raise InputError("no task could be scored", mend="look at the validation split: noncoder explore STORE")
+    return float(value)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Removes what a trial that is over will not need: checkpoints, several times the size of its predictor.
+
+    What reproduces a loss that was no number stays.
+    """
+    for path in folder.rglob("*.ckpt"):
+        if not path.name.startswith("fault"):
+            path.unlink(missing_ok=True)
