@@ -27,7 +27,14 @@ from tests.conftest import make_store, random_genome
 from tests.train.making import COMPACT, DANQ, logged, make_recipe, weights
 
 ROOT = Path(__file__).parents[2]
-SETTINGS: dict[str, Any] = {"batch_size": 15, "accumulate": 2, "validations": 2, "learning_rate": 0.02, "l1": 1e-3}
+SETTINGS: dict[str, Any] = {
+    "batch_size": 15,
+    "accumulate": 2,
+    "validations": 2,
+    "learning_rate": 0.02,
+    "l1": 1e-3,
+    "mixup": 0.4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +196,8 @@ def test_a_strategy_that_cannot_be_is_told() -> None:
         make_strategy(TrainConfig(strategy="fsdp"), World(0, 2), "cpu")
     with pytest.raises(ConfigError, match="max_norm"):
         make_strategy(TrainConfig(strategy="fsdp", max_norm=1), World(0, 2), "gpu")
+    with pytest.raises(ConfigError, match="muon"):
+        make_strategy(TrainConfig(strategy="fsdp", optimizer="muon"), World(0, 2), "gpu")
 
 
 def test_run_in_several_processes_is_refused(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from noncoder.data.loading import Batch, Share, one_hot
+from noncoder.data.loading import Batch, Share
 from noncoder.data.store import open_store
 from noncoder.errors import InputError, TrainingError
 from noncoder.files import read_json, write_json
@@ -228,7 +228,7 @@ def first_broken_layer(model: nn.Module, batch: Batch) -> str:
         if name and not any(layer.children())
     ]
     try:
-        output = model(one_hot(batch.codes))
+        output = model(batch.inputs()[0])
     finally:
         for hook in hooks:
             hook.remove()
