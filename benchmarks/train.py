@@ -199,12 +199,14 @@ def report_part(options: argparse.Namespace, store: Store, scratch: Path) -> dic
     peers = {f"{workers} workers": ReportTraining(scratch / "rows.h5", device, workers) for workers in options.workers}
     for peer in peers.values():
         peer.run(1)
-    ours: dict[str, dict[str, Any]] = {"32-true": {"precision": "32-true", "compile": "none"}}
+    ours: dict[str, dict[str, Any]] = {"32-true, 4 x 25": {"precision": "32-true", "compile": "none"}}
     if device.type == "cuda":
-        ours |= {
-            "bf16-mixed": {"precision": "bf16-mixed"},
-            "bf16-mixed, 1 x 100": {"precision": "bf16-mixed", "batch_size": 100, "accumulate": 1},
-            "bf16-mixed, 1 x 1024": {"precision": "bf16-mixed", "batch_size": 1024, "accumulate": 1},
+        graphs = {"precision": "bf16-mixed", "compile": "reduce-overhead"}
+        ours = {
+            "tf32, 4 x 25": {"precision": "tf32", "compile": "none"},
+            "bf16, 4 x 25, recorded": graphs,
+            "bf16, 1 x 100, recorded": {"batch_size": 100, "accumulate": 1} | graphs,
+            "bf16, 1 x 1024, compiled": {"batch_size": 1024, "accumulate": 1, "precision": "bf16-mixed"},
         }
     windows = store.indices("train").size
     configs = {name: recipe_of("wideresnet-txl", store, scratch / "run", **s) for name, s in ours.items()}

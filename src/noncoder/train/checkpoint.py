@@ -125,8 +125,9 @@ class BestCheckpoints(pl.Callback):
 class LastCheckpoint(pl.Callback):
     """Saves every few optimiser steps, and when told to end; each file is complete, and the one before stays.
 
-    Saving takes at most about a twentieth of the time: where a model is so large that the steps until the next save
-    would take less than twenty times as long as a save, it waits.
+    Saving takes at most about a hundredth of the time: where a model is so large that the steps until the next save
+    would take less than a hundred times as long as a save, it waits. Saves of less than a tenth of a second, of which
+    there are few in all, may take a twentieth.
 
     Ctrl-C, SIGTERM and SIGUSR1 (which SLURM sends before it takes the machine away) are heeded between two batches: an
     exception in the midst of one may end up in code that drops it. A second Ctrl-C ends the process at once. One
@@ -238,7 +239,8 @@ class LastCheckpoint(pl.Callback):
         if written:
             self.best.saved(trainer)
         now = time.perf_counter()
-        self._rest_until = now + 20 * (now - began)
+        took = now - began
+        self._rest_until = now + (100 if took > 0.1 else 20) * took
 
     def _note_interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted and number == signal.SIGINT:

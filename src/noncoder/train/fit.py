@@ -134,9 +134,9 @@ def _fit(
     settings, accelerator = config.train, choose_accelerator(config.train, say=False)
     prepared = prepare(config, store, world.share, choose_compile(settings, accelerator))
     passes = prepared.passes
-    log = TrainingLog(
-        folder.train, passes.batches.indices.size, settings.batch_size, every=max(1, len(passes) // _ROWS_OF_LOG)
-    )
+    # Whole steps, so that each row's speed has the optimiser's part in it.
+    every = max(1, passes.steps // _ROWS_OF_LOG) * settings.accumulate
+    log = TrainingLog(folder.train, passes.batches.indices.size, settings.batch_size, every)
     model = config.model
     pace = Pace(
         passes.batches, prepared.validation, log,
