@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from noncoder.files import unreadable, whole_lines
@@ -47,21 +47,22 @@ def read_flow(path: Path) -> Flow | None:
     if not content:
         return None
     try:
-        table = pl.read_csv(content, infer_schema=False, truncate_ragged_lines=True)
-        numbers = [pl.col(name).cast(pl.Float64, strict=False) for name in ("step", "dims", *_MEASURES)]
-        table = table.with_columns(numbers).filter(pl.col("update_ratio").is_not_null() & (pl.col("dims") > 1))
-    except pl.exceptions.PolarsError as error:
+        rows = [row for row in csv.DictReader(content.decode().splitlines()) if _is_matrix(row)]
+        names = list(dict.fromkeys(row["parameter"] for row in rows))
+        at = np.array([int(row["step"]) for row in rows], dtype=np.int64)
+        values = np.array([[float(row[measure]) for measure in _MEASURES] for row in rows])
+    except (KeyError, TypeError, ValueError) as error:
         raise unreadable(path, error) from error
-    if not table.height:
+    if not rows:
         return None
-    names = table["parameter"].unique(maintain_order=True).to_list()
-    steps = np.unique(table["step"].to_numpy()).astype(np.int64)
+    steps, row_of = np.unique(at, return_inverse=True)
     place = {name: i for i, name in enumerate(names)}
-    row = np.searchsorted(steps, table["step"].to_numpy())
-    column = np.array([place[name] for name in table["parameter"]])
-    values = []
-    for measure in _MEASURES:
-        grid = np.full((steps.size, len(names)), np.nan)
-        grid[row, column] = table[measure].to_numpy()
-        values.append(grid)
-    return Flow(names, steps, *values)
+    column_of = [place[row["parameter"]] for row in rows]
+    grids = np.full((len(_MEASURES), steps.size, len(names)), np.nan)
+    grids[:, row_of, column_of] = values.T
+    return Flow(names, steps, *grids)
+
+
+def _is_matrix(row: dict[str, str]) -> bool:
+    """Whether a row is of a matrix or kernel, and whole."""
+    return row["update_ratio"] not in (None, "") and int(row["dims"]) > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor
 
 from noncoder.config import LossConfig
-from noncoder.data.bed import sha256
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, did_you_mean
@@ -44,7 +44,8 @@ def weights_digest(config: LossConfig) -> str | None:
     if config.weights_file is None:
         return None
     try:
-        return sha256(config.weights_file)
+        with config.weights_file.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(config.weights_file, error) from error
 
