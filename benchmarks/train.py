@@ -215,8 +215,9 @@ def report_part(options: argparse.Namespace, store: Store, scratch: Path) -> dic
         for name, peer in peers.items():
             rates[name].append(100 * steps / peer.run(steps))
         for name, config in configs.items():
-            scale = 1 if device.type == "cpu" else 10
-            rates[name].append(loop_rate(config, steps * scale, windows))
+            # On a GPU most of a short training is its start.
+            rates[name].append(loop_rate(config, steps if device.type == "cpu" else 20 * steps, windows))
+            print(f"{name}: {rates[name][-1]:,.0f} windows/s", flush=True)
     best = max(peers, key=lambda name: statistics.median(rates[name]))
     ratios = {name: [round(a / b, 2) for a, b in zip(rates[name], rates[best], strict=True)] for name in configs}
     return {
@@ -303,7 +304,12 @@ def epoch_part(options: argparse.Namespace, store: Store, scratch: Path) -> dict
     result, n = dict[str, Any](), store.indices("train").size
     for name in options.models:
         run = scratch / f"epoch-{name}"
-        changes = {"precision": options.precision[0], "batch_size": options.batch[0], "accumulate": 1}
+        changes = {
+            "precision": options.precision[0],
+            "compile": options.compile[0],
+            "batch_size": options.batch[0],
+            "accumulate": options.accumulate,
+        }
         config = recipe_of(name, store, run, epochs=options.windows / n, validations=1e-9, **changes)
         began = time.perf_counter()
         train(config, force=True)
@@ -315,6 +321,7 @@ def epoch_part(options: argparse.Namespace, store: Store, scratch: Path) -> dict
             "training_seconds": summary["seconds"],
             "windows_per_second": summary["windows_per_second"],
             "batch": options.batch[0],
+            "accumulate": options.accumulate,
             "precision": summary["precision"],
             "parameters": count_parameters(create_model(name, N_TASKS, WINDOW)),
             "speed": summary["speed"],
@@ -339,6 +346,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds a bare measurement")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="reading processes of the report's code")
     parser.add_argument("--rows", type=int, default=10_000, help="rows of the report's h5py file")
+    parser.add_argument("--accumulate", type=int, default=1, help="batches a step of an epoch")
+    parser.add_argument("--store", type=Path, help="keep the store here, and use the one that is there")
     parser.add_argument("--store-windows", type=int, default=20_000, help="training windows of the store")
     parser.add_argument("--windows", type=int, default=4_400_000, help="windows of an epoch")
     parser.add_argument("--json", type=Path, help="also write the results here")
@@ -350,7 +359,8 @@ def main() -> None:
         else f"CPU, {torch.get_num_threads()} threads"
     }
     with tempfile.TemporaryDirectory() as folder:
-        store = make_store(Path(folder) / "bench.zarr", options.store_windows, 1024)
+        path = options.store or Path(folder) / "bench.zarr"
+        store = open_store(path) if path.exists() else make_store(path, options.store_windows, 1024)
         for part in options.parts:
             results[part] = PARTS[part](options, store, Path(folder))
             print(json.dumps({part: results[part]}, indent=1), flush=True)

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from noncoder.config import RunConfig, SimulateConfig, validate
-from noncoder.data.simulate import simulate_store
 
 TINY = {"channels": 8, "dilations": [1], "heads": 2}
 
 
 @pytest.fixture(scope="module")
 def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from noncoder.data.simulate import simulate_store
+
     path = tmp_path_factory.mktemp("store") / "sim.zarr"
     simulate_store(SimulateConfig(windows=300, tasks=3, window=200, bin=100, chromosomes=5), path)
     return path
