@@ -96,8 +96,7 @@ def test_random_numbers_of_windows_are_the_same_on_a_gpu() -> None:
         {"precision": "bf16-mixed"},
         {"precision": "16-mixed"},
         {"precision": "bf16-mixed", "compile": "default"},
-        {"precision": "bf16-mixed", "compile": "reduce-overhead", "accumulate": 2},
-        {"precision": "bf16-mixed", "compile": "reduce-overhead", "clip": 0, "l1": 1e-7},
+        {"precision": "bf16-mixed", "compile": "default", "accumulate": 2, "clip": 0, "l1": 1e-7},
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )
@@ -137,7 +136,7 @@ def test_an_optimiser_steps_on_a_gpu_as_on_a_cpu(kind: Any) -> None:
         rng = torch.Generator().manual_seed(1)
         for _ in range(3):
             for p in model.parameters():
-                p.grad = torch.randn(p.shape, generator=rng).to(p.device)
+                p.grad = torch.empty_like(p).copy_(torch.randn(p.shape, generator=rng))  # laid out as the weights
             optimizer.step()
         weights.append(torch.cat([p.detach().cpu().flatten() for p in model.parameters()]) - before)
     # Muon's iteration runs in bfloat16 on a GPU.
@@ -173,6 +172,8 @@ def test_float32_on_a_gpu_starts_as_on_a_cpu(recipe: Callable[..., RunConfig]) -
 
 @pytest.mark.parametrize("name", noncoder.list_models())
 def test_each_model_gives_on_a_gpu_what_it_gives_on_a_cpu(name: str) -> None:
+    if name == "danq-jaspar":
+        pytest.importorskip("pyjaspar")
     torch.manual_seed(0)
     model = create_model(name, 5, 1000).eval()
     x = torch.nn.functional.one_hot(torch.randint(0, 4, (2, 1000)), 4).float().transpose(1, 2)

@@ -51,7 +51,7 @@ def _kind_alone(value: Any) -> Any:
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Compile = Annotated[
-    Literal["auto", "none", "default", "reduce-overhead", "max-autotune"],
+    Literal["auto", "none", "default", "max-autotune"],
     BeforeValidator(
         lambda value: {True: "default", False: "none"}.get(value, value) if isinstance(value, bool) else value
     ),
@@ -167,8 +167,8 @@ class TrainConfig(Section):
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train."""
     compile: Compile = "auto"
-    """Compile the network with torch.compile: `default`; `reduce-overhead`, which records GPU work and replays it, for
-    small batches; `max-autotune`; or `none`. `auto` compiles on a GPU. It costs about a minute at the start."""
+    """Compile the network with torch.compile: `default`; `max-autotune`, which tries kernels for minutes; or `none`.
+    `auto` compiles on a GPU. It costs up to a minute at the start."""
     output_bias: OutputBias = "prevalence"
     """Where the last layer's bias starts: `prevalence`, at the logit of each task's share of positives in training; a
     number such as 0.02, at the logit of this share for every task; `zero`."""

@@ -55,8 +55,9 @@ class TrainingModule(pl.LightningModule):
         # one could not go on uncompiled on another device.
         self.__dict__["run_model"] = model
         if compiled != "none":
-            self.__dict__["run_model"] = torch.compile(model, mode=compiled, dynamic=False)
-        self._recorded = compiled in ("reduce-overhead", "max-autotune")
+            # Without CUDA graphs: replayed within Lightning's loop, they overwrite what the backward pass still needs.
+            mode = "max-autotune-no-cudagraphs" if compiled == "max-autotune" else compiled
+            self.__dict__["run_model"] = torch.compile(model, mode=mode, dynamic=False)
         self._valid: list[_Part] = []
         self.validation: dict[str, float] = {}
         self._last_input: Tensor | None = None
@@ -73,21 +74,12 @@ class TrainingModule(pl.LightningModule):
         """Taps what enters the last layer, where it is penalised; models know nothing of it."""
         if self.settings.l1:
             self._hook = self.model.output.register_forward_pre_hook(self._keep_last_input)
-        if self._recorded and self.device.type == "cuda":
-            # What recorded work gives lies where its next replay writes. Gradients that are there already are added
-            # to; otherwise they would be taken over as they lie.
-            for parameter in self.model.parameters():
-                parameter.grad = torch.zeros_like(parameter)
 
     def on_fit_end(self) -> None:
         """Leaves the model as it was."""
         if self._hook is not None:
             self._hook.remove()
         self._last_input = None
-
-    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        """Drops the gradients, or makes them zero where they have to stay in their place."""
-        optimizer.zero_grad(set_to_none=not (self._recorded and self.device.type == "cuda"))
 
     def _keep_last_input(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._last_input = inputs[0] if layer.training else None
