@@ -85,8 +85,8 @@ def trained(config: RunConfig) -> dict[str, Any]:
 def loop_rate(config: RunConfig, steps: int, n_windows: int) -> float:
     """Windows a second of a training of so many steps, without validations and without its first steps.
 
-    Those take memory, choose kernels and compile, and the first checkpoint falls among them: saves take a hundredth of a
-    long training and would be a fifth of one of a few steps.
+    Those take memory, choose kernels and compile, and the first checkpoint falls among them: saves take a hundredth of
+    a long training and would be a fifth of one of a few steps.
     """
     t = config.train
     windows = steps * t.batch_size * t.accumulate
