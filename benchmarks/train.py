@@ -2,14 +2,14 @@
 
     python benchmarks/train.py                         # CPU: against the report's code, and what the loop costs
     python benchmarks/train.py --device cuda           # the same on a GPU, and the models at several batch sizes
-    python benchmarks/train.py --device cuda --parts epoch --models wideresnet-txl danq deepsea
+    python benchmarks/train.py --device cuda --parts epoch --models wideresnet-txl danq deepsea --store-windows 2200000
 
 Parts (`--parts`):
 
 - `report`: `noncoder train` on `wideresnet-txl` as the report trained it, batches of 25, four a step, against the
   report's code (peer.py): float32 on a CPU; on a GPU also in this package's own arithmetic, and at large batches.
-- `overhead`: the whole loop (reading, Lightning, logging, checkpoints) against bare forward, backward and step on
-  batches that lie ready.
+- `overhead`: the whole loop (reading, Lightning, logging, the look for faults; without saves of checkpoints, which by
+  design take a hundredth) against bare forward, backward and step on batches that lie ready.
 - `models`: bare steps of each model, with the roofline: what its operations and its bytes would take at the rates that
   a large matrix product and a large copy reach on this device.
 - `epoch`: as many windows as an epoch of DeepSEA's 4.4 million, through `noncoder train`, from a store of 2.2 million
@@ -44,6 +44,7 @@ from noncoder.files import read_json
 from noncoder.losses import binary_cross_entropy
 from noncoder.models import count_operations, count_parameters, create_model
 from noncoder.train import train
+from noncoder.train.device import keep_freed_memory, use_fitting_threads
 from noncoder.train.optim import make_optimizer
 from noncoder.train.run import RunFolder
 from noncoder.train.speed import peak_rate
@@ -352,6 +353,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args()
     torch.manual_seed(0)
+    if options.device == "cpu":  # training sets both for its process: the others have them from the start, too
+        keep_freed_memory()
+        use_fitting_threads()
     results: dict[str, Any] = {
         "device": torch.cuda.get_device_name()
         if options.device == "cuda"

@@ -209,8 +209,8 @@ class TestDraws:
     def test_a_change_knows_the_window_and_the_pass(self, store: Store) -> None:
         seen: list[tuple[Tensor, int]] = []
 
-        def blank(codes: Tensor, keys: Tensor, epoch: int) -> Tensor:
-            seen.append((keys, epoch))
+        def blank(codes: Tensor, keys: Tensor, behind: float) -> Tensor:
+            seen.append((keys, int(behind)))
             return torch.full_like(codes, 4)
 
         def keys_of(batch_size: int) -> list[list[int]]:
@@ -272,7 +272,7 @@ class TestMixing:
     def batches(self, store: Store, batch_size: int = 7, share: Share | None = None) -> Batches:
         draws = Draws(4, shuffle=True, random_strand=True, shift=2, mix=0.4)
 
-        def turn(codes: Tensor, keys: Tensor, epoch: int) -> Tensor:
+        def turn(codes: Tensor, keys: Tensor, behind: float) -> Tensor:
             return torch.where((keys % 2 == 0)[:, None], codes.flip(1), codes)
 
         return Batches(store, store.indices(), batch_size, draws, share, turn)

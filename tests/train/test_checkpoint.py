@@ -11,7 +11,7 @@ from noncoder.train.storage import Storage
 from tests.conftest import listing
 
 
-@pytest.mark.parametrize(("cost", "saves"), [(0.0, 10), (0.05, 10), (0.1, 10), (0.15, 5), (1.0, 1)])
+@pytest.mark.parametrize(("cost", "saves"), [(0.0, 10), (0.05, 10), (0.09, 10), (0.15, 6), (1.0, 1)])
 def test_saving_takes_little_of_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cost: float, saves: int
 ) -> None:

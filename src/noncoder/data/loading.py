@@ -21,8 +21,8 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.sequence.encoding import reverse_complement
 
-# What a change to windows is: codes (n, L), the windows' random keys (n,), the number of the pass -> codes (n, L).
-Change = Callable[[Tensor, Tensor, int], Tensor]
+# What a change to windows is: codes (n, L), the windows' random keys (n,), the passes that lie behind -> codes (n, L).
+Change = Callable[[Tensor, Tensor, float], Tensor]
 
 
 class Mixed(NamedTuple):
@@ -252,7 +252,7 @@ class Batches:
         moved = placed.shift[rows] if self.draws.shift else None
         codes, labels, known = self._place.read(placed.order[rows], placed.reverse[rows], moved)
         if self.change is not None:
-            codes = self.change(codes, torch.as_tensor(placed.keys[rows]), self.epoch)
+            codes = self.change(codes, torch.as_tensor(placed.keys[rows]), self.epoch + self.position / len(self))
         return codes, labels, known
 
     def _rows(self) -> tuple[slice, bool]:

@@ -15,8 +15,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from noncoder.train.module import TrainingModule
 from noncoder.train.ranks import any_rank, from_first
 from noncoder.train.storage import Storage, damage, sync_folder
+
+_ASK_EVERY = 8  # optimiser steps from one to the next in which several GPUs' processes agree on saving
+_MEASURES = ("auroc", "average_precision", "loss")
 
 
 class BestCheckpoints(pl.Callback):
@@ -37,6 +41,8 @@ class BestCheckpoints(pl.Callback):
     def __init__(self, folder: Path, keep: int, storage: Storage, weights_only: bool) -> None:
         self.folder, self.keep, self.storage, self.weights_only = folder, keep, storage, weights_only
         self.scores: dict[int, float] = {}
+        self.measured: dict[int, dict[str, float]] = {}
+        """What the kept validations came to, to the six digits that the log has."""
         self._spoken_of: list[list[int]] = []
 
     def path(self, step: int) -> Path:
@@ -50,11 +56,13 @@ class BestCheckpoints(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Which validations were the best, and which files earlier checkpoints speak of."""
-        return {"scores": dict(self.scores), "spoken_of": [list(self.scores), *self._spoken_of[:1]]}
+        spoken_of = [list(self.scores), *self._spoken_of[:1]]
+        return {"scores": dict(self.scores), "measured": dict(self.measured), "spoken_of": spoken_of}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on comparing."""
         self.scores, self._spoken_of = dict(state["scores"]), state["spoken_of"]
+        self.measured = dict(state["measured"])
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Looks whether what is spoken of is there; removes what an earlier process left behind."""
@@ -75,6 +83,8 @@ class BestCheckpoints(pl.Callback):
             self.storage.needed.add(self.path(step))
             trainer.save_checkpoint(self.path(step), self.weights_only)
             self.scores[step] = score
+            row = module.validation if isinstance(module, TrainingModule) else {}
+            self.measured[step] = {key: float(f"{row[key]:.6g}") for key in _MEASURES if key in row}
             if len(self.scores) > self.keep:
                 del self.scores[min(self.scores, key=lambda step: (self.scores[step], -step))]
         self._tidy(trainer)
@@ -131,7 +141,7 @@ class LastCheckpoint(pl.Callback):
 
     Ctrl-C, SIGTERM and SIGUSR1 (which SLURM sends before it takes the machine away) are heeded between two batches: an
     exception in the midst of one may end up in code that drops it. A second Ctrl-C ends the process at once. One
-    process of many that is told to end takes the others along.
+    process of many that is told to end takes the others along. A validation that is under way is ended first.
 
     It never saves in a step that a validation follows: Lightning would take that validation for done when it resumes,
     and the best checkpoint could be another one.
@@ -159,6 +169,7 @@ class LastCheckpoint(pl.Callback):
         self.batches = self.saved = self.seen = 0
         self.interrupted = False
         self._rest_until = 0.0
+        self._asked = 0
         self._before: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, int]:
@@ -183,19 +194,6 @@ class LastCheckpoint(pl.Callback):
         """Gives the signals back."""
         self._give_back()
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Heeds an interrupt; the checkpoint before stays. Several processes go on to the next training step."""
-        if self.interrupted and trainer.world_size == 1:
-            raise KeyboardInterrupt
-
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -217,6 +215,9 @@ class LastCheckpoint(pl.Callback):
         if trainer.world_size == 1:
             return self.interrupted, enough and time.perf_counter() >= self._rest_until
         device = trainer.strategy.root_device
+        if device.type == "cuda" and self.seen - self._asked < _ASK_EVERY:
+            return False, False  # asking waits for the device
+        self._asked = self.seen
         interrupted = any_rank(self.interrupted, device)
         rested = enough and not any_rank(trainer.is_global_zero and time.perf_counter() < self._rest_until, device)
         return interrupted, rested

@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
@@ -90,11 +91,13 @@ def _train(
 ) -> dict[str, Any]:
     started = datetime.now(UTC)
     closely = choose_accelerator(config.train, say=False) == "cpu"
+    fitted = None
     try:
         fitted = _fit(config, folder, store, world, closely, on_validation)
     except FaultNoticedError as noticed:
         if world.rank == 0:
             print(f"{noticed}; looking for it closely, from the last checkpoint", file=sys.stderr)
+    if fitted is None:  # not within the except, whose traceback would keep all of the first training
         fitted = _fit(config, folder, store, world, True, on_validation)
     if fitted.hook.stopped:
         return {}
@@ -224,7 +227,8 @@ def _trainer(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        plugins=[storage],
+        # Lightning would find SLURM's environment also where SLURM has started this process alone.
+        plugins=[storage] if world.external or world.ranks == 1 else [storage, LightningEnvironment()],
         enable_checkpointing=False,  # Lightning's own; ours are callbacks like others
         logger=make_loggers(config, folder),
         enable_progress_bar=False,
@@ -262,8 +266,7 @@ def _load_best(folder: RunFolder, model: SequenceModel) -> SequenceModel:
 
 def _summary(config: RunConfig, store: Store, fitted: _Fitted, started: datetime) -> dict[str, Any]:
     model, trainer, log = fitted.prepared.model, fitted.trainer, fitted.log
-    row = {int(row["step"]): row for row in log.valid_file.read()}[fitted.best.best]
-    best = {"step": fitted.best.best} | {key: float(row[key]) for key in ("auroc", "average_precision", "loss")}
+    best = {"step": fitted.best.best} | fitted.best.measured[fitted.best.best]
     finished = trainer.global_step >= trainer.max_steps
     return {
         "model": model.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from noncoder import plots
 from noncoder.config import WatchConfig
+from noncoder.errors import NoncoderError
 from noncoder.train.flow import GRADIENT_COLUMNS, read_flow
 from noncoder.train.log import CsvLog, TrainingLog
 from noncoder.train.watch import EndLoggers, show_figure
@@ -90,7 +92,11 @@ class GradientFlow(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Draws what was written; after few steps only where somebody has asked for it by a number."""
         if trainer.is_global_zero and (self.every != "log" or trainer.global_step >= _MANY_STEPS):
-            self.draw(trainer)
+            try:
+                self.draw(trainer)
+            except (OSError, NoncoderError) as error:
+                # The training is done, and what it came to is not saved yet.
+                print(f"the flow of gradients is not drawn: {error}", file=sys.stderr)
 
     def draw(self, trainer: pl.Trainer) -> None:
         """Writes the figure and tells the loggers."""

@@ -34,6 +34,8 @@ def make_strategy(settings: TrainConfig, world: World, accelerator: str) -> Any:
         return DDPStrategy()
     if accelerator != "gpu":
         raise ConfigError("train.strategy is fsdp, which needs GPUs", mend="train.strategy=ddp")
+    if settings.average or settings.average_last:
+        raise ConfigError("train.average needs whole weights, which fsdp does not have", mend="train.strategy=ddp")
     if settings.max_norm:
         raise ConfigError("train.max_norm needs whole weights, which fsdp does not have", mend="train.strategy=ddp")
     if settings.optimizer == "muon":
@@ -83,8 +85,8 @@ def claimed(folder: RunFolder, config: RunConfig, store: Store, world: World, fo
 
 def checkpoint_to_go_on_from(folder: RunFolder, world: World) -> str | None:
     """The same checkpoint for all processes; the first looks which one is whole."""
-    if world.rank > 0 and not world.external:
-        return os.environ.get(_TOLD) or None
+    if world.rank > 0 and not world.external and not dist.is_initialized():
+        return os.environ.get(_TOLD) or None  # just started by the first, which it meets within Lightning
     found = choose_checkpoint(folder.last, folder.previous) if world.rank == 0 else None
     told = str(from_first(found) or "")
     os.environ[_TOLD] = told

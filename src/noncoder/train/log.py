@@ -44,14 +44,15 @@ class CsvLog:
     def add(self, row: Mapping[str, Any]) -> None:
         """Appends a row, after those that wait."""
         self._waiting.append(row)
-        size = 0
+        size: int | None = None
         try:
             with self.path.open("ab") as file:
                 size = file.tell()
                 file.write(self._text(self._waiting, header=False).encode())
         except OSError as error:
-            with suppress(OSError):
-                os.truncate(self.path, size)  # half a row may have been written
+            if size is not None:
+                with suppress(OSError):
+                    os.truncate(self.path, size)  # half a row may have been written
             if not self._full:
                 tqdm.write(f"cannot write {self.path}: {error.strerror}; training goes on, its rows wait", sys.stderr)
             self._full = True

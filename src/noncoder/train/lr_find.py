@@ -122,11 +122,11 @@ def suggest(rates: Floats, losses: Floats) -> dict[str, float | None]:
 
     Returns:
         "steepest": where the loss falls fastest by the logarithm of the rate; "tenth": a tenth of the rate of the least
-        loss. None for both where the loss never falls.
+        loss. None for both where the loss never falls, or by no more than single steps differ from the curve.
     """
     smoothed = smooth(losses)
     least = int(np.argmin(smoothed)) if smoothed.size else 0
-    if least < 2:
+    if least < 2 or smoothed[: least + 1].max() - smoothed[least] < np.std((losses - smoothed)[: least + 1]):
         return {"steepest": None, "tenth": None}
     slope = np.gradient(smoothed, np.log(rates))[:least]
     return {"steepest": float(rates[int(np.argmin(slope))]), "tenth": float(rates[least]) / 10}
@@ -137,7 +137,7 @@ def range_test_text(result: dict[str, Any]) -> str:
     steps, rates = len(result["rates"]), result["rates"]
     head = f"{steps} steps with {result['optimizer']} at learning rates from {rates[0]:.2g} to {rates[-1]:.2g}"
     if result["steepest"] is None:
-        return f"{head}: the loss never fell; try lower rates (--lowest) or more steps"
+        return f"{head}: no clear fall of the loss; try more --steps, larger batches, or rates from --lowest on"
     end = "stopped where the loss diverged" if result["diverged"] else "the loss never diverged: try a higher --highest"
     return "\n".join([
         f"{head}; {end}",

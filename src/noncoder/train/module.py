@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -16,7 +17,7 @@ from noncoder.data.loading import Batch, one_hot
 from noncoder.losses import TrainingLoss, binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.models import SequenceModel
-from noncoder.train.optim import make_optimizer
+from noncoder.train.optim import decaying, make_optimizer
 from noncoder.train.ranks import from_first, gather_on_first, weight_of_part, weight_of_sum
 from noncoder.train.schedules import Schedule
 
@@ -58,6 +59,8 @@ class TrainingModule(pl.LightningModule):
             # Without CUDA graphs: replayed within Lightning's loop, they overwrite what the backward pass still needs.
             mode = "max-autotune-no-cudagraphs" if compiled == "max-autotune" else compiled
             self.__dict__["run_model"] = torch.compile(model, mode=mode, dynamic=False)
+        # Noted before FSDP may make every parameter flat.
+        self._decays = decaying(model)
         self._valid: list[_Part] = []
         self.validation: dict[str, float] = {}
         self._last_input: Tensor | None = None
@@ -103,7 +106,7 @@ class TrainingModule(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clips the gradient, and tells of its norm, which clipping needs anyway."""
-        if self.settings.strategy == "fsdp":  # no process has the whole gradient
+        if isinstance(self.trainer.strategy, FSDPStrategy):  # no process has the whole gradient
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -136,7 +139,7 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser, with the learning rate set before each of its steps."""
-        optimizer = make_optimizer(self.model, self.settings)
+        optimizer = make_optimizer(self.model, self.settings, self._decays)
         self._schedule = Schedule(optimizer, self.settings, self.steps, self.steps_per_pass)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._schedule, "interval": "step"}}
 

@@ -12,14 +12,16 @@ from noncoder.config import TrainConfig
 from noncoder.train.optimizers import KerasRMSprop, Muon
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: nn.Module, config: TrainConfig, decays: frozenset[str] | None = None
+) -> torch.optim.Optimizer:
     """The recipe's optimiser; where it sets a largest norm, weights are held to it after every step.
 
     AdamW and Muon decay the matrices and kernels named `weight`, apart from the gradient; biases, norms and other
     parameters do not decay. The others add the decay of all parameters to the gradient (L2), as the code of the papers
     that use them does.
     """
-    optimizer = _make(model, config)
+    optimizer = _make(model, config, decays)
     # A fused optimiser says that it would undo the scaling of fp16's gradients itself; they are unscaled before it
     # steps, since they are clipped before.
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
@@ -29,7 +31,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     return optimizer
 
 
-def _make(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def _make(model: nn.Module, config: TrainConfig, decays: frozenset[str] | None) -> torch.optim.Optimizer:
     rate, decay, c = config.learning_rate, config.weight_decay, config
     params = [p for p in model.parameters() if p.requires_grad]
     # One kernel for all of a step's arithmetic: eight times faster than the default for Adam on a CPU.
@@ -44,25 +46,32 @@ def _make(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     if c.optimizer == "adam":
         return torch.optim.Adam(params, rate, c.betas, epsilon, decay, c.amsgrad, fused=fused)
     if c.optimizer == "muon":
-        return Muon(_muon_groups(model, decay), rate, c.muon_momentum, c.betas, epsilon)
-    groups = _decay_groups(model.named_parameters(), decay)
+        return Muon(_muon_groups(model, decay, decays or decaying(model)), rate, c.muon_momentum, c.betas, epsilon)
+    groups = _decay_groups(model.named_parameters(), decay, decays or decaying(model))
     return torch.optim.AdamW(groups, rate, c.betas, epsilon, amsgrad=c.amsgrad, fused=fused)
 
 
-def _decay_groups(named: Iterable[tuple[str, nn.Parameter]], decay: float) -> list[dict[str, Any]]:
+def decaying(model: nn.Module) -> frozenset[str]:
+    """The names of the parameters that AdamW and Muon decay: weight matrices and kernels."""
+    return frozenset(name for name, p in model.named_parameters() if name.endswith("weight") and p.ndim > 1)
+
+
+def _decay_groups(
+    named: Iterable[tuple[str, nn.Parameter]], decay: float, decays: frozenset[str]
+) -> list[dict[str, Any]]:
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, p in named:
         if p.requires_grad:
-            (decayed if name.endswith("weight") and p.ndim > 1 else others).append(p)
+            (decayed if name.replace("_fsdp_wrapped_module.", "") in decays else others).append(p)
     return [{"params": params, "weight_decay": share} for params, share in ((decayed, decay), (others, 0.0)) if params]
 
 
-def _muon_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+def _muon_groups(model: nn.Module, decay: float, decays: frozenset[str]) -> list[dict[str, Any]]:
     hidden = {id(weight): weight for weight in hidden_matrices(model) if weight.requires_grad}
     rest = [(name, p) for name, p in model.named_parameters() if id(p) not in hidden]
     matrices = {"params": list(hidden.values()), "weight_decay": decay, "orthogonal": True}
-    return [*([matrices] if hidden else []), *_decay_groups(rest, decay)]
+    return [*([matrices] if hidden else []), *_decay_groups(rest, decay, decays)]
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:

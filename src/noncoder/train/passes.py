@@ -35,7 +35,11 @@ class Passes:
                 mend="a smaller train.accumulate or train.batch_size",
             )
         steps = settings.epochs * len(batches) / settings.accumulate
-        validations = max(1, min(round(settings.epochs * settings.validations), int(steps)))
+        # Between two validations there has to be a step after which a checkpoint can be saved.
+        most = max(1, min(round(settings.epochs * settings.validations), int(steps / 2)))
+        # As many validations as there are in whole intervals that come to little more than the passes asked for.
+        enough = max(math.ceil(steps), 1.02 * steps)
+        validations = next(n for n in range(most, 0, -1) if n * math.ceil(steps / n) <= enough)
         self.interval = max(1, math.ceil(steps / validations))
         """Optimiser steps from one validation to the next; the last step is followed by one."""
         self.steps = self.interval * validations

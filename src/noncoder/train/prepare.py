@@ -12,6 +12,7 @@ from noncoder.data.augmentation import Augmentation
 from noncoder.data.loading import Batches, Draws, Share
 from noncoder.data.resampling import window_weights
 from noncoder.data.store import Store
+from noncoder.errors import InputError
 from noncoder.models import SequenceModel, create_model, set_prior_bias
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes
@@ -57,6 +58,8 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
     """
     settings = config.train
     passes = read_passes(config, store, share)
+    if not store.known_counts("valid").any():
+        raise InputError(f"{store.path} has no known label in its validation split", mend="build it with another split")
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size, share=share)
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)

@@ -134,6 +134,8 @@ def choose_checkpoint(last: Path, previous: Path) -> Path | None:
             told = "; ".join(f"{other} is damaged: {why}" for other, why in wrong.items() if why)
             if told:
                 print(f"{told}; training goes on from {path}", file=sys.stderr)
+                # The next save would give it the name of the one before, in place of this whole one.
+                last.unlink(missing_ok=True)
             return path
     raise InputError(
         "no checkpoint to go on from is whole: " + "; ".join(f"{path}: {why}" for path, why in wrong.items()),

@@ -59,7 +59,7 @@ def make_loggers(config: RunConfig, folder: RunFolder) -> list[Logger]:
         elif kind == "mlflow":
             loggers.append(_mlflow(watch, folder, name, known))
         elif kind == "tensorboard" or ("tensorboard" not in watch.loggers and find_spec("tensorboard") is not None):
-            loggers.append(TensorBoardLogger(folder.train, name="tensorboard", version=""))
+            loggers.append(TolerantTensorBoard(folder.train, name="tensorboard", version=""))
     for logger in loggers:
         place = _place(logger)
         # MLflow takes a setting once; a training that goes on has told it.
@@ -81,7 +81,8 @@ def finish_loggers(loggers: Sequence[Logger], best: Mapping[str, float] | None =
     """Tells the best validation, where there is one, and ends the run of Weights & Biases in this process."""
     for logger in loggers:
         if best and isinstance(logger, WandbLogger | MLFlowLogger):
-            logger.log_metrics({f"best/{key}": float(value) for key, value in best.items()}, step=int(best["step"]))
+            known = {f"best/{key}": float(value) for key, value in best.items() if value is not None}
+            logger.log_metrics(known, step=int(best["step"]))
         if isinstance(logger, WandbLogger):
             logger.experiment.finish(exit_code=0 if best else 1)
 
@@ -167,10 +168,41 @@ class TolerantMlflow(MLFlowLogger):
             print(f"MLflow no longer answers and is told nothing more; training goes on: {error}", file=sys.stderr)
 
 
+class TolerantTensorBoard(TensorBoardLogger):
+    """TensorBoard's logger, but that a disk that is full, or was once, does not end a training of days."""
+
+    _lost = False
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Writes them, until it fails once: its writer raises the same error ever after."""
+        self._try(super().log_metrics, metrics, step)
+
+    def log_figure(self, figure: Figure, step: int) -> None:
+        """Writes a figure."""
+        self._try(lambda: self.experiment.add_figure("gradient flow", figure, global_step=step))
+
+    def save(self) -> None:
+        """Writes what waits."""
+        self._try(super().save)
+
+    def finalize(self, status: str) -> None:
+        """Ends the file."""
+        self._try(super().finalize, status)
+
+    def _try(self, function: Any, *values: Any) -> None:
+        if self._lost:
+            return
+        try:
+            function(*values)
+        except OSError as error:
+            self._lost = True
+            print(f"TensorBoard cannot write and is told nothing more; training goes on: {error}", file=sys.stderr)
+
+
 def show_figure(logger: Logger, figure: Figure, path: Path, step: int) -> None:
     """Tells a logger of a figure, which lies in a file, too."""
-    if isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_figure("gradient flow", figure, global_step=step)
+    if isinstance(logger, TolerantTensorBoard):
+        logger.log_figure(figure, step)
     elif isinstance(logger, WandbLogger):
         logger.log_image("gradient flow", [str(path)])
     elif isinstance(logger, TolerantMlflow):

@@ -127,6 +127,10 @@ class Range(_Entry):
         """The lowest value."""
         return self.low if self.whole else float(self.low)
 
+    def others(self) -> list[Any]:
+        """The highest value, which a recipe may not allow where it allows the lowest."""
+        return [self.top if self.whole else float(self.top)]
+
 
 class Choices(_Entry):
     """One of several values, in no order."""
@@ -173,3 +177,7 @@ class Choices(_Entry):
     def first(self) -> Any:
         """The first of them."""
         return self.choices[0]
+
+    def others(self) -> list[Any]:
+        """All but the first."""
+        return self.choices[1:]

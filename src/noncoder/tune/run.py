@@ -109,6 +109,10 @@ def _clear(folder: Path, config: RunConfig, settings: TuneConfig, workers: Worke
     """Removes a study, and nothing that is not one."""
     if others := workers.others():
         raise InputError(f"{others} other processes are at the study in {folder}", mend="wait for them, or end them")
+    if not any((folder / name).exists() for name in ("study.db", "trials.tsv")):
+        others = [name for name in ("trials", "best", "ray") if (folder / name).exists()]
+        if others:
+            raise InputError(f"{folder} holds no study, but {', '.join(others)}", mend="give another --out")
     delete_study(folder, config, settings)
     try:
         for path in (folder / "trials", folder / "best", folder / "ray"):

@@ -122,6 +122,8 @@ class Search:
             return given_up or time.monotonic() >= self.deadline
 
         value = run_trial(config, self.settings, report)
+        if value is None and given_up:
+            self.failures = 0  # it has trained well enough to be judged
         if value is None:
             raise TrialPruned if given_up else _CutOffError
         self.failures = 0

@@ -10,6 +10,7 @@ A YAML file of recipe keys, each with a range, a list, or either of them under a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +80,10 @@ class Space:
         return changed
 
     def check(self, config: RunConfig) -> None:
-        """Sets each key by itself to its first value, with what its condition asks for.
+        """Sets each key by itself to its values, with what its condition asks for; tells which of them do not go.
 
         Raises:
-            ConfigError: The recipe has no such key, or does not allow the value.
+            ConfigError: The recipe has no such key, or does not allow the first value.
         """
         for key, entry in self.entries.items():
             values = self._met(key) | {key: entry.first()}
@@ -94,6 +95,13 @@ class Space:
                 )
                 found = error.found.removeprefix("these values together: ")
                 raise ConfigError(f"{self.origin}: {found}", error.expected, mend) from None
+            for other in entry.others():
+                try:
+                    self.apply(config, values | {key: other})
+                except ConfigError as error:
+                    # With other values than the recipe's own it may go; a slip of the pen never does.
+                    found = error.found.removeprefix("these values together: ")
+                    print(f"{self.origin}: {key}={other} does not go by itself: {found}", file=sys.stderr)
 
     def _met(self, key: str) -> dict[str, Any]:
         """Values with which a key's condition, and the conditions of its keys, hold."""
