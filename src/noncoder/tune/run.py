@@ -110,9 +110,9 @@ def _clear(folder: Path, config: RunConfig, settings: TuneConfig, workers: Worke
     if others := workers.others():
         raise InputError(f"{others} other processes are at the study in {folder}", mend="wait for them, or end them")
     if not any((folder / name).exists() for name in ("study.db", "trials.tsv")):
-        others = [name for name in ("trials", "best", "ray") if (folder / name).exists()]
-        if others:
-            raise InputError(f"{folder} holds no study, but {', '.join(others)}", mend="give another --out")
+        strange = [name for name in ("trials", "best", "ray") if (folder / name).exists()]
+        if strange:
+            raise InputError(f"{folder} holds no study, but {', '.join(strange)}", mend="give another --out")
     delete_study(folder, config, settings)
     try:
         for path in (folder / "trials", folder / "best", folder / "ray"):
