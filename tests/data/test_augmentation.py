@@ -206,3 +206,10 @@ def test_strengths_beyond_the_window_are_held_to_it() -> None:
     got = Augmentation(config, 1)(windows(200, 7), keys(200), 0)
     assert got.shape == (200, 7)
     assert int(got.max()) < 4
+
+
+@pytest.mark.parametrize(("passes", "share", "first"), [(6, 0.1, 5.4), (1, 0.2, 0.8), (10, 0.7, 3.0), (0.5, 0.5, 0.25)])
+def test_the_last_share_of_the_passes_is_plain_to_the_batch(passes: float, share: float, first: float) -> None:
+    augmentation, codes = Augmentation(AugmentConfig(mutation=0.5, finetune=share), passes), windows(5, 30)
+    assert torch.equal(augmentation(codes, keys(5), first), codes)
+    assert not torch.equal(augmentation(codes, keys(5), first - 0.01), codes)

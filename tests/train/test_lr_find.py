@@ -114,3 +114,11 @@ class TestTest:
         with pytest.raises(StoreError, match="does not exist"):
             find_learning_rate(gone, tmp_path / "a", Ramp())
         assert not (tmp_path / "a").exists()
+
+
+def test_noise_without_a_fall_suggests_nothing() -> None:
+    rates = np.geomspace(1e-6, 10, 300)
+    noise = np.random.default_rng(0).normal(0, 0.02, 300)
+    assert suggest(rates, 0.7 + noise) == {"steepest": None, "tenth": None}
+    falling = 0.7 - 0.3 / (1 + np.exp(-2 * np.log(rates / 1e-3))) + noise
+    assert suggest(rates, falling)["steepest"] == pytest.approx(1e-3, rel=1)

@@ -19,7 +19,7 @@ from noncoder.errors import InputError
 from noncoder.train import RunFolder, storage, train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.log import CsvLog
-from noncoder.train.storage import Storage, damage, read_checkpoint, write_checkpoint
+from noncoder.train.storage import Storage, choose_checkpoint, damage, read_checkpoint, write_checkpoint
 from tests.conftest import listing
 from tests.train.making import logged, make_recipe, rows, same_weights, simulate
 
@@ -166,3 +166,49 @@ def test_a_log_forgets_rows_and_half_rows(tmp_path: Path) -> None:
     log.start(20)
     assert [row["windows"] for row in rows(log.path)] == ["10", "20"]
     assert listing(tmp_path) == ["log.csv"]
+
+
+def test_a_log_that_cannot_be_opened_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = CsvLog(tmp_path / "a.csv", ("windows", "loss"))
+    log.start(0)
+    log.add({"windows": 10, "loss": 0.5})
+
+    def refuse(self: Path, *args: Any, **kwargs: Any) -> Any:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        log.add({"windows": 20, "loss": 0.4})
+    assert (tmp_path / "a.csv").read_text().splitlines() == ["windows,loss", "10,0.5"]
+    log.add({"windows": 30, "loss": 0.3})
+    assert [row["windows"] for row in log.read()] == ["10", "20", "30"]
+
+
+def test_a_damaged_last_checkpoint_does_not_take_the_place_of_the_one_before(tmp_path: Path) -> None:
+    last, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    for path in (last, previous):
+        write_checkpoint(CONTENT, path)
+    last.write_bytes(last.read_bytes()[:-100])
+    assert choose_checkpoint(last, previous) == previous
+    assert not last.exists()
+    assert not damage(previous)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of its writer's thread
+def test_tensorboard_that_cannot_write_does_not_end_training(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writers = pytest.importorskip("tensorboard.summary.writer.record_writer")
+
+    write, written = writers.RecordWriter.write, []
+
+    def refuse_later(self: Any, data: bytes) -> None:
+        written.append(data)
+        if len(written) > 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, data)
+
+    monkeypatch.setattr(writers.RecordWriter, "write", refuse_later)
+    config = make_recipe(tmp_path / "run", store, watch={"loggers": ["tensorboard"], "gradients_every": 2})
+    assert train(config)["steps"] > 0
+    assert "TensorBoard cannot write" in capsys.readouterr().err

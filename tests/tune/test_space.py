@@ -194,3 +194,11 @@ def test_every_shipped_space_fits_its_recipe(path: Path) -> None:
     space.check(recipe)
     assert space.own_values(recipe) is not None  # they are the first trial
     assert f"noncoder tune recipes/{path.name} --space recipes/spaces/{path.name} " in text
+
+
+def test_a_slip_of_the_pen_among_the_other_choices_is_told(read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+    read("train.optimizer: [adamw, sdg]\ntrain.warmup: {low: 0, high: 1.5}").check(RunConfig(run=Path("run")))
+    told = capsys.readouterr().err
+    assert "train.optimizer=sdg does not go" in told
+    assert "did you mean 'sgd'" in told
+    assert "train.warmup=1.5 does not go" in told

@@ -194,9 +194,13 @@ class TolerantTensorBoard(TensorBoardLogger):
             return
         try:
             function(*values)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # Lightning takes every error of the writer for one of the value.
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
+                raise
             self._lost = True
-            print(f"TensorBoard cannot write and is told nothing more; training goes on: {error}", file=sys.stderr)
+            print(f"TensorBoard cannot write and is told nothing more; training goes on: {cause}", file=sys.stderr)
 
 
 def show_figure(logger: Logger, figure: Figure, path: Path, step: int) -> None:
