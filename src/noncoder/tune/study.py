@@ -147,13 +147,15 @@ def validations(config: RunConfig) -> int:
 
 
 def _pruner(config: RunConfig, settings: TuneConfig) -> BasePruner:
-    from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
+    from optuna.pruners import MedianPruner, NopPruner
+
+    from noncoder.tune.pruning import HalvingOfTheLiving
 
     if settings.pruner == "none":
         return NopPruner()
     if settings.pruner == "median":
         return MedianPruner()
-    return SuccessiveHalvingPruner(min_resource=first_rung(config, settings), reduction_factor=ETA)
+    return HalvingOfTheLiving(min_resource=first_rung(config, settings), reduction_factor=ETA)
 
 
 def first_rung(config: RunConfig, settings: TuneConfig) -> int:
