@@ -53,7 +53,7 @@ def main(recipe: Path, kills: int, seed: int) -> None:
         if killed == kills:
             break
         # Every other life ends in the midst of writing a checkpoint; the first not before there is one to go on from.
-        until, wait_for_writing = time.monotonic() + draw.uniform(0.05, 1.0), killed % 2 == 1
+        until, wait_for_writing = time.monotonic() + draw.uniform(0.05, 0.7), killed % 2 == 1
         done = False
         while not done and (time.monotonic() < until or (wait_for_writing and not writing(folder))):
             time.sleep(0.0005)
