@@ -91,7 +91,7 @@ def plot_efficiency(panels: Mapping[str, Mapping[str, Curve]]) -> Figure:
         Line2D([], [], color=INK, marker="o", markersize=3.5, label="validation"),
         Line2D([], [], color=INK, alpha=0.4, linewidth=1, label="training"),
     ]
-    axes_of[-1].legend(handles=kinds, loc="upper right")
+    axes_of[-1].legend(handles=kinds, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above the curves
     _legend_of_runs(figure, list(first))
     return figure
 
