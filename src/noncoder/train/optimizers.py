@@ -12,7 +12,42 @@ from torch.optim.adamw import adamw
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
-class KerasRMSprop(torch.optim.Optimizer):
+class _ByGroup(torch.optim.Optimizer):
+    """An optimiser that moves the parameters of a group at once: on a GPU one kernel in place of hundreds."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Moves the parameters that have a gradient.
+
+        Args:
+            closure: Computes the gradients and returns the loss.
+
+        Returns:
+            What the closure returns.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if params:
+                self._move(params, group)
+        return loss
+
+    def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Moves parameters, each of which has a gradient, by the settings of their group."""
+        raise NotImplementedError
+
+    def _kept(self, parameter: Tensor, name: str) -> Tensor:
+        """What is kept of a parameter under a name, from zeros on."""
+        state = self.state[parameter]
+        if name not in state:
+            state[name] = torch.zeros_like(parameter)
+        return cast(Tensor, state[name])
+
+
+class KerasRMSprop(_ByGroup):
     """RMSprop as Keras had it up to version 1.0.0, with epsilon inside the square root.
 
     p -= lr * g / sqrt(mean + eps), where mean is the running mean of g**2 (keras/optimizers.py at the tag 0.2.0).
@@ -38,44 +73,16 @@ class KerasRMSprop(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Moves the parameters that have a gradient.
-
-        Args:
-            closure: Computes the gradients and returns the loss.
-
-        Returns:
-            What the closure returns.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            self._move(group)
-        return loss
-
-    def _move(self, group: dict[str, Any]) -> None:
-        params = [p for p in group["params"] if p.grad is not None]
-        if not params:
-            return
-        # All tensors of a group at once: on a GPU one kernel in place of hundreds.
+    def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
         grads = [cast(Tensor, p.grad) for p in params]
         if group["weight_decay"]:
             grads = list(torch._foreach_add(grads, params, alpha=group["weight_decay"]))
-        means = [self._mean(p) for p in params]
+        means = [self._kept(p, "mean") for p in params]
         torch._foreach_mul_(means, group["rho"])
         torch._foreach_addcmul_(means, grads, grads, value=1 - group["rho"])
         roots = torch._foreach_add(means, group["eps"])
         torch._foreach_sqrt_(roots)
         torch._foreach_addcdiv_(params, grads, roots, value=-group["lr"])
-
-    def _mean(self, parameter: Tensor) -> Tensor:
-        state = self.state[parameter]
-        if "mean" not in state:
-            state["mean"] = torch.zeros_like(parameter)
-        return cast(Tensor, state["mean"])
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -117,7 +124,7 @@ def _multiplier(gram: Tensor, steps: int) -> Tensor:
     return whole
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(_ByGroup):
     """Muon for the hidden matrices and kernels, AdamW for all else.
 
     A matrix moves along its orthogonalised momentum, so that every direction of it learns at the same pace (Jordan
@@ -149,27 +156,11 @@ class Muon(torch.optim.Optimizer):
             # Torch reads this name too: the number of steps then comes back to where a fused step needs it.
             group["fused"] = all(p.device.type in ("cpu", "cuda") for p in group["params"])
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Moves the parameters that have a gradient.
-
-        Args:
-            closure: Computes the gradients and returns the loss.
-
-        Returns:
-            What the closure returns.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            if params and group["orthogonal"]:
-                self._move_orthogonally(params, group)
-            elif params:
-                self._move_as_adamw(params, group)
-        return loss
+    def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        if group["orthogonal"]:
+            self._move_orthogonally(params, group)
+        else:
+            self._move_as_adamw(params, group)
 
     def _move_orthogonally(self, params: list[Tensor], group: dict[str, Any]) -> None:
         grads = [cast(Tensor, p.grad) for p in params]
@@ -210,9 +201,3 @@ class Muon(torch.optim.Optimizer):
             eps=group["eps"],
             maximize=False,
         )
-
-    def _kept(self, parameter: Tensor, name: str) -> Tensor:
-        state = self.state[parameter]
-        if name not in state:
-            state[name] = torch.zeros_like(parameter)
-        return cast(Tensor, state[name])

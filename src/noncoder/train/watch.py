@@ -138,14 +138,37 @@ def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str
     return logger
 
 
-class TolerantMlflow(MLFlowLogger):
-    """MLflow's logger, but that a server which goes away does not end a training of days."""
+class _Tolerant:
+    """What fails in a logger once, outside of this process, does not end a training of days; it is told no more."""
 
-    place = "mlflow"
+    _who = ""
     _lost = False
 
+    def _try(self, function: Any, *values: Any) -> None:
+        if self._lost:
+            return
+        try:
+            function(*values)
+        except Exception as error:
+            cause = self._from_outside(error)
+            if cause is None:
+                raise
+            self._lost = True
+            print(f"{self._who} fails and is told nothing more; training goes on: {cause}", file=sys.stderr)
+
+    def _from_outside(self, error: Exception) -> BaseException | None:
+        """What the place that is written to is to blame for; None where it is an error of ours."""
+        return error if isinstance(error, OSError) else None
+
+
+class TolerantMlflow(_Tolerant, MLFlowLogger):
+    """MLflow's logger, for a server that may go away; the CSV logs have all there is."""
+
+    _who = "MLflow"
+    place = "mlflow"
+
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Tells the server, until it fails once; the CSV logs have all there is."""
+        """Tells the server."""
         self._try(super().log_metrics, metrics, step)
 
     def log_file(self, path: Path) -> None:
@@ -156,25 +179,19 @@ class TolerantMlflow(MLFlowLogger):
         """Marks the run as ended."""
         self._try(super().finalize, status)
 
-    def _try(self, function: Any, *values: Any) -> None:
+    def _from_outside(self, error: Exception) -> BaseException | None:
         from mlflow.exceptions import MlflowException
 
-        if self._lost:
-            return
-        try:
-            function(*values)
-        except (MlflowException, OSError) as error:
-            self._lost = True
-            print(f"MLflow no longer answers and is told nothing more; training goes on: {error}", file=sys.stderr)
+        return error if isinstance(error, MlflowException) else super()._from_outside(error)
 
 
-class TolerantTensorBoard(TensorBoardLogger):
-    """TensorBoard's logger, but that a disk that is full, or was once, does not end a training of days."""
+class TolerantTensorBoard(_Tolerant, TensorBoardLogger):
+    """TensorBoard's logger, for a disk that may be full; its writer raises the same error ever after."""
 
-    _lost = False
+    _who = "TensorBoard"
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Writes them, until it fails once: its writer raises the same error ever after."""
+        """Writes them."""
         self._try(super().log_metrics, metrics, step)
 
     def log_figure(self, figure: Figure, step: int) -> None:
@@ -189,18 +206,9 @@ class TolerantTensorBoard(TensorBoardLogger):
         """Ends the file."""
         self._try(super().finalize, status)
 
-    def _try(self, function: Any, *values: Any) -> None:
-        if self._lost:
-            return
-        try:
-            function(*values)
-        except (OSError, ValueError) as error:
-            # Lightning takes every error of the writer for one of the value.
-            cause = error if isinstance(error, OSError) else error.__cause__
-            if not isinstance(cause, OSError):
-                raise
-            self._lost = True
-            print(f"TensorBoard cannot write and is told nothing more; training goes on: {cause}", file=sys.stderr)
+    def _from_outside(self, error: Exception) -> BaseException | None:
+        # Lightning takes every error of the writer for one of the value.
+        return error.__cause__ if isinstance(error.__cause__, OSError) else super()._from_outside(error)
 
 
 def show_figure(logger: Logger, figure: Figure, path: Path, step: int) -> None:
