@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.data.compiled import compiled, in_threads
+from noncoder.compiled import compiled, in_threads
 from noncoder.data.layout import Layout, Longs, overlapping_blocks
 
 # Bases whose running sums are in memory at once, in each thread: 6 MB.

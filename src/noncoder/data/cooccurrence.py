@@ -12,7 +12,7 @@ import numpy as np
 from numba import get_num_threads
 from numpy.typing import NDArray
 
-from noncoder.data.compiled import compiled, in_threads
+from noncoder.compiled import compiled, in_threads
 from noncoder.data.store import Store
 from noncoder.files import write_bytes
 

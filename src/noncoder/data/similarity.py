@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.data.compiled import compiled, in_threads
+from noncoder.compiled import compiled, in_threads
 from noncoder.data.layout import Layout, Longs, overlapping_blocks
 
 K = 21

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.data.compiled import compiled, in_threads
+from noncoder.compiled import compiled, in_threads
 from noncoder.data.info import SPLITS
 from noncoder.data.store import Store
 

@@ -7,12 +7,12 @@ negative has no AUROC and no average precision: it is NaN, never 0. Unknown labe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noncoder.errors import InputError
+from noncoder.metrics.columns import Columns, Scores
 
 
 class Ranking(NamedTuple):
@@ -89,11 +89,19 @@ def rank(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None) -
     Raises:
         InputError: Shapes differ, a logit is NaN or infinite, or a label is neither 0 nor 1.
     """
-    scores, truth, mask = _checked(logits, labels, known)
-    n_tasks = scores.shape[1]
+    return rank_columns(Columns(logits, labels, known))
+
+
+def rank_columns(columns: Columns) -> Ranking:
+    """As `rank`, of scores and labels wherever they are.
+
+    Raises:
+        InputError: A logit is NaN or infinite, or a label is neither 0 nor 1.
+    """
+    n_tasks = columns.shape[1]
     area, precision = np.full(n_tasks, np.nan), np.full(n_tasks, np.nan)
     positives, counted = np.zeros(n_tasks, dtype=np.int64), np.zeros(n_tasks, dtype=np.int64)
-    for task, score, truth_of_task in _columns(scores, truth, mask):
+    for task, score, truth_of_task in _each(columns):
         n, p = score.size, int(truth_of_task.sum())
         counted[task], positives[task] = n, p
         if p in (0, n):
@@ -121,9 +129,9 @@ def curves(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None,
     Raises:
         InputError: Shapes differ, a logit is NaN or infinite, or a label is neither 0 nor 1.
     """
-    scores, truth, mask = _checked(logits, labels, known)
-    drawn = Curves(*(np.full((scores.shape[1], points), np.nan, dtype=np.float32) for _ in Curves._fields))
-    for task, score, truth_of_task in _columns(scores, truth, mask):
+    columns = Columns(logits, labels, known)
+    drawn = Curves(*(np.full((columns.shape[1], points), np.nan, dtype=np.float32) for _ in Curves._fields))
+    for task, score, truth_of_task in _each(columns):
         p = int(truth_of_task.sum())
         if p in (0, score.size):
             continue
@@ -159,43 +167,10 @@ def weighted_mean(values: NDArray[np.float64], weights: ArrayLike) -> float:
     return float(np.dot(np.nan_to_num(values), weights) / total) if total else float("nan")
 
 
-def _columns(
-    scores: NDArray[np.float32], truth: NDArray[np.bool_], mask: NDArray[np.bool_] | None
-) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.bool_]]]:
-    for task in range(scores.shape[1]):
-        score, truth_of_task = np.ascontiguousarray(scores[:, task]), np.ascontiguousarray(truth[:, task])
-        if mask is not None:
-            score, truth_of_task = score[mask[:, task]], truth_of_task[mask[:, task]]
-        yield task, score, truth_of_task
-
-
-def _checked(
-    logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_] | None]:
-    scores, truth = _float(logits), np.asarray(labels)
-    mask = None if known is None else np.asarray(known).astype(bool)
-    if scores.ndim != 2 or truth.shape != scores.shape or (mask is not None and mask.shape != scores.shape):
-        shapes = f"logits {scores.shape}, labels {truth.shape}" + ("" if mask is None else f", known {mask.shape}")
-        raise InputError(shapes, expected="one shape (N, T) for all")
-    wrong = ~np.isfinite(scores)
-    if wrong.any():
-        tasks = np.flatnonzero(wrong.any(axis=0))
-        raise InputError(
-            f"{int(wrong.sum())} logits are NaN or infinite, in {tasks.size} tasks, the first in column {tasks[0]}",
-            expected="finite logits",
-        )
-    if truth.dtype != bool:
-        off = (truth != 0) & (truth != 1) if mask is None else (truth != 0) & (truth != 1) & mask
-        if off.any():
-            raise InputError(
-                f"the label {truth[off][0]} is neither 0 nor 1", expected="0 or 1; mark unknown labels in known"
-            )
-    return scores, truth == 1, mask
-
-
-def _float(logits: Any) -> NDArray[np.floating[Any]]:
-    if hasattr(logits, "detach"):
-        logits = logits.detach().cpu()
-        logits = logits.float() if str(logits.dtype) == "torch.bfloat16" else logits  # NumPy has no such type
-    scores = np.asarray(logits)
-    return scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)
+def _each(columns: Columns) -> Iterator[tuple[int, Scores, NDArray[np.bool_]]]:
+    for tile in columns.tiles():
+        for row, (score, truth) in enumerate(zip(tile.scores, tile.truth, strict=True)):
+            if tile.known is None:
+                yield tile.first + row, score, truth
+            else:
+                yield tile.first + row, score[tile.known[row]], truth[tile.known[row]]

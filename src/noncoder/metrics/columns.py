@@ -1,0 +1,243 @@
+"""Scores and labels a few tasks at a time, from memory or from disk, each task's side by side in memory.
+
+Every measure reads this one form, so that what is right for an array is right for predictions of a whole genome that
+never are in memory at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from noncoder.compiled import compiled, in_threads
+from noncoder.errors import InputError
+
+Scores = NDArray[np.float32] | NDArray[np.float64]
+
+# A cache line holds sixteen float32: as many columns of a row-major array are had for the price of one.
+_AT_A_TIME = 32
+
+
+class PackedBits(NamedTuple):
+    """Labels as a store keeps them: 919 tasks in 115 bytes a window.
+
+    Args:
+        bits: (N, ceil(S / 8)) uint8, the first task in the highest bit, of S tasks.
+        columns: Which of the S each of the T tasks is, (T,).
+    """
+
+    bits: NDArray[np.uint8]
+    columns: Sequence[int]
+
+
+class Tile(NamedTuple):
+    """Some tasks, each a row of its own.
+
+    Args:
+        first: The column of the first.
+        scores: (t, N) float32 or float64, finite.
+        truth: (t, N), true for a positive; false where the label is unknown.
+        known: (t, N), true where the label counts; None for everywhere.
+    """
+
+    first: int
+    scores: Scores
+    truth: NDArray[np.bool_]
+    known: NDArray[np.bool_] | None
+
+
+class Columns:
+    """Scores and labels of N windows and T tasks, read some tasks at a time.
+
+    Args:
+        logits: (N, T) scores; a torch tensor is taken too. Or a .npy file of them in Fortran's order, a task after the
+            other, which is then never in memory as a whole.
+        labels: (N, T), 0 or 1; or packed bits.
+        known: (N, T), true where the label counts; or packed bits; None for everywhere.
+        names: What the tasks are called, for messages.
+
+    Raises:
+        InputError: Shapes differ, or the file is not such a file.
+    """
+
+    def __init__(
+        self,
+        logits: ArrayLike | Path,
+        labels: ArrayLike | PackedBits,
+        known: ArrayLike | PackedBits | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
+        self._file = _open(logits) if isinstance(logits, Path) else None
+        self._scores = None if isinstance(logits, Path) else _float(logits)
+        self._labels = labels if isinstance(labels, PackedBits) else np.asarray(labels)
+        self._known = known if known is None or isinstance(known, PackedBits) else np.asarray(known).astype(bool)
+        self.names = tuple(names)
+        shape = self._scores.shape if self._scores is not None else self._file.shape  # type: ignore[union-attr]
+        shapes = {"labels": _shape(self._labels)} | ({} if self._known is None else {"known": _shape(self._known)})
+        if len(shape) != 2 or any(other != shape for other in shapes.values()):
+            told = "".join(f", {name} {other}" for name, other in shapes.items())
+            raise InputError(f"logits {shape}{told}", expected="one shape (N, T) for all")
+        self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
+
+    def tiles(self, at_a_time: int = _AT_A_TIME) -> Iterator[Tile]:
+        """All tasks, a few at a time.
+
+        Args:
+            at_a_time: How many.
+
+        Raises:
+            InputError: A logit is NaN or infinite, or a known label is neither 0 nor 1; all tasks of which that is so
+                are counted.
+        """
+        for first in range(0, self.shape[1], at_a_time):
+            last = min(first + at_a_time, self.shape[1])
+            scores = self._read(first, last)
+            # A sum is finite only where all of its terms are; one that overflows is looked at again.
+            with np.errstate(over="ignore", invalid="ignore"):
+                suspect = not np.isfinite(scores.sum(axis=1)).all()
+            if suspect and not np.isfinite(scores).all():
+                self._tell_not_finite()
+            yield Tile(first, scores, self._truth(first, last), self._mask(first, last))
+
+    def _read(self, first: int, last: int) -> Scores:
+        if self._scores is None:
+            assert self._file is not None
+            return self._file.read(first, last)
+        rows: Scores = _rows(self._scores, first, last)
+        return rows
+
+    def _mask(self, first: int, last: int) -> NDArray[np.bool_] | None:
+        if self._known is None:
+            return None
+        return _bits(self._known, first, last) if isinstance(self._known, PackedBits) else _rows(
+            self._known, first, last)  # fmt: skip
+
+    def _truth(self, first: int, last: int) -> NDArray[np.bool_]:
+        if isinstance(self._labels, PackedBits):
+            truth = _bits(self._labels, first, last)
+        elif self._labels.dtype == bool:
+            truth = _rows(self._labels, first, last)
+        else:
+            given = _rows(self._labels, first, last)
+            truth, mask = given == 1, self._mask(first, last)
+            wrong = ~truth & (given != 0)
+            if mask is not None:
+                wrong &= mask
+            if wrong.any():
+                task = first + int(np.flatnonzero(wrong.any(axis=1))[0])
+                raise InputError(
+                    f"the label {given[wrong][0]} of {self._name(task)} is neither 0 nor 1",
+                    expected="0 or 1; mark unknown labels in known",
+                )
+        mask = self._mask(first, last)
+        return truth if mask is None else truth & mask
+
+    def _tell_not_finite(self) -> None:
+        """Counts over all tasks what is no number, which takes another look at all of them."""
+        at_once = range(0, self.shape[1], _AT_A_TIME)
+        wrong = np.concatenate(
+            [(~np.isfinite(self._read(at, min(at + _AT_A_TIME, self.shape[1])))).sum(axis=1) for at in at_once]
+        )
+        tasks = np.flatnonzero(wrong)
+        listed = ", ".join(f"{self._name(task)} ({wrong[task]:,})" for task in tasks[:5])
+        raise InputError(
+            f"{int(wrong.sum()):,} logits are NaN or infinite, in {tasks.size} tasks: {listed}"
+            + (", …" if tasks.size > 5 else ""),
+            expected="finite logits",
+        )
+
+    def _name(self, task: int) -> str:
+        return repr(self.names[task]) if self.names else f"column {task}"
+
+
+class _OnDisk(NamedTuple):
+    file: BinaryIO
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, first: int, last: int) -> Scores:
+        n = self.shape[0]
+        self.file.seek(self.offset + first * n * self.dtype.itemsize)
+        found = np.fromfile(self.file, dtype=self.dtype, count=(last - first) * n)
+        if found.size != (last - first) * n:
+            raise InputError(f"{self.file.name} ends too early", mend="make it anew: `noncoder evaluate --force`")
+        return found.reshape(last - first, n)
+
+
+def _open(path: Path) -> _OnDisk:
+    try:
+        file = path.open("rb")
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", expected="a .npy file") from error
+    if not fortran or dtype not in (np.float32, np.float64):
+        raise InputError(f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order",
+                         expected="float32 in Fortran's order")  # fmt: skip
+    return _OnDisk(file, file.tell(), shape, dtype)
+
+
+def _float(logits: Any) -> Scores:
+    if hasattr(logits, "detach"):
+        logits = logits.detach().cpu()
+        logits = logits.float() if str(logits.dtype) == "torch.bfloat16" else logits  # NumPy has no such type
+    scores = np.asarray(logits)
+    return scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)
+
+
+def _shape(labels: NDArray[Any] | PackedBits) -> tuple[int, ...]:
+    return (len(labels.bits), len(labels.columns)) if isinstance(labels, PackedBits) else labels.shape
+
+
+def _rows(table: NDArray[Any], first: int, last: int) -> Any:
+    """Columns as rows; without a copy where the table lies in memory that way."""
+    part = table[:, first:last].T
+    if part.flags.c_contiguous:
+        return part
+    rows = np.empty(part.shape, dtype=table.dtype)
+    whole = table if table.flags.c_contiguous else np.ascontiguousarray(table[:, first:last])
+    at = first if whole is table else 0
+    in_threads(_turn, ((whole[a:b], at, rows[:, a:b]) for a, b in _parts(len(table))))
+    return rows
+
+
+def _bits(packed: PackedBits, first: int, last: int) -> NDArray[np.bool_]:
+    columns = np.asarray(packed.columns[first:last], dtype=np.int64)
+    rows = np.empty((columns.size, len(packed.bits)), dtype=np.bool_)
+    in_threads(_unpack, ((packed.bits[a:b], columns, rows[:, a:b]) for a, b in _parts(len(packed.bits))))
+    return rows
+
+
+def _parts(n: int, size: int = 1 << 16) -> Iterator[tuple[int, int]]:
+    return ((at, min(at + size, n)) for at in range(0, n, size))
+
+
+@compiled
+def _turn(table: NDArray[Any], first: int, rows: NDArray[Any]) -> None:
+    n_tasks, n = rows.shape
+    for at in range(0, n, 64):
+        # Sixty-four rows at a time stay in the cache while their columns are taken one by one.
+        end = min(at + 64, n)
+        for task in range(n_tasks):
+            for i in range(at, end):
+                rows[task, i] = table[i, first + task]
+
+
+@compiled
+def _unpack(bits: NDArray[np.uint8], columns: NDArray[np.int64], rows: NDArray[np.bool_]) -> None:
+    n_tasks, n = rows.shape
+    for at in range(0, n, 64):
+        end = min(at + 64, n)
+        for task in range(n_tasks):
+            byte, shift = columns[task] >> 3, 7 - (columns[task] & 7)
+            for i in range(at, end):
+                rows[task, i] = (bits[i, byte] >> shift) & 1 != 0
+
+
+__all__ = ["Columns", "PackedBits", "Tile"]
