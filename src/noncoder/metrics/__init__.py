@@ -3,6 +3,7 @@
 from noncoder.metrics.calibration import Calibration, Reliability, calibrate_columns, calibration
 from noncoder.metrics.columns import Columns, PackedBits, Tile
 from noncoder.metrics.curves import Curves, curves
+from noncoder.metrics.means import Mean, group_means, named_means, why_undefined
 from noncoder.metrics.measures import RECALLS, Measures, measure_columns
 from noncoder.metrics.ranking import Ranking, auroc, average_precision, rank, rank_columns, weighted_mean
 
@@ -11,6 +12,7 @@ __all__ = [
     "Calibration",
     "Columns",
     "Curves",
+    "Mean",
     "Measures",
     "PackedBits",
     "Ranking",
@@ -21,8 +23,11 @@ __all__ = [
     "calibrate_columns",
     "calibration",
     "curves",
+    "group_means",
     "measure_columns",
+    "named_means",
     "rank",
     "rank_columns",
     "weighted_mean",
+    "why_undefined",
 ]
