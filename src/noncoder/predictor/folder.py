@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -22,15 +21,14 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 from tqdm import tqdm
 
-from noncoder.data.loading import one_hot, reverse_strand
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, NoncoderError
 from noncoder.files import write_bytes, write_json
 from noncoder.models import SequenceModel, create_model
+from noncoder.predictor.mean import Strands, evaluating, strand_logits
 from noncoder.sequence.encoding import N_CODE, encode_batch
 
-Strands = Literal["both", "forward", "reverse"]
 Sequences = Sequence[str] | NDArray[np.uint8]
 Shape = tuple[int, ...]
 
@@ -146,32 +144,14 @@ class Predictor:
 
     def _run(self, blocks: Iterator[NDArray[np.uint8]], n: int, strands: Strands) -> NDArray[np.float32]:
         logits = np.empty((n, len(self.tasks)), dtype=np.float32)
-        training = self.model.training
-        self.model.eval()
-        try:
-            with torch.inference_mode(), tqdm(total=n, desc="predicting", unit="windows", delay=2, disable=None) as bar:
-                at = 0
-                for block in blocks:
-                    part = strand_logits(self.model, torch.from_numpy(block).to(self.device), strands)
-                    logits[at : at + len(block)] = part.float().cpu().numpy()
-                    at += len(block)
-                    bar.update(len(block))
-        finally:
-            self.model.train(training)
+        with evaluating(self.model), tqdm(total=n, desc="predicting", unit="windows", delay=2, disable=None) as bar:
+            at = 0
+            for block in blocks:
+                part = strand_logits(self.model, torch.from_numpy(block).to(self.device), strands)
+                logits[at : at + len(block)] = part.float().cpu().numpy()
+                at += len(block)
+                bar.update(len(block))
         return logits
-
-
-def strand_logits(model: SequenceModel, codes: Tensor, strands: Strands) -> Tensor:
-    """Logits (n, T) of codes (n, L) read from one strand, or the logit of the two strands' mean probability."""
-    if strands == "forward":
-        return model(one_hot(codes))  # type: ignore[no-any-return]
-    if strands == "reverse":
-        return model(one_hot(reverse_strand(codes)))  # type: ignore[no-any-return]
-    forward, reverse = model(one_hot(codes)), model(one_hot(reverse_strand(codes)))
-    # log(p1 + p2) - log(q1 + q2), in logarithms throughout: a sum of probabilities near 1 would tie.
-    yes = torch.logaddexp(F.logsigmoid(forward), F.logsigmoid(reverse))
-    no = torch.logaddexp(F.logsigmoid(-forward), F.logsigmoid(-reverse))
-    return yes - no
 
 
 def load(path: str | Path) -> Predictor:

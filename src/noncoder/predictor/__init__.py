@@ -1,0 +1,33 @@
+"""A trained model with its tasks and window, and what it predicts: the waist between training and all that follows.
+
+`folder` is the predictor and its folder on disk, `mean` how probabilities are averaged, `schemes` several ways to
+average, each beside the plain one.
+"""
+
+from noncoder.predictor.folder import (
+    Predictor,
+    PredictorError,
+    Sequences,
+    Shape,
+    first_difference,
+    is_predictor,
+    load,
+)
+from noncoder.predictor.mean import Strands, strand_logits
+from noncoder.predictor.schemes import Averaging, Scheme, cut_short, predict_store_schemes
+
+__all__ = [
+    "Averaging",
+    "Predictor",
+    "PredictorError",
+    "Scheme",
+    "Sequences",
+    "Shape",
+    "Strands",
+    "cut_short",
+    "first_difference",
+    "is_predictor",
+    "load",
+    "predict_store_schemes",
+    "strand_logits",
+]
