@@ -6,40 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from noncoder.errors import InputError
-from noncoder.metrics import auroc, average_precision, curves, rank, weighted_mean
-
-LAW = settings(deadline=None, max_examples=60)
-Drawn = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.bool_]]
-
-FEW = st.sampled_from([-2.0, -0.5, 0.0, 0.25, 3.0])  # many ties
-MANY = st.floats(-80, 80, width=32)
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Drawn:
-    shape = (draw(st.integers(1, 40)), draw(st.integers(1, 4)))
-    logits = draw(arrays(np.float32, shape, elements=draw(st.sampled_from([FEW, MANY, st.just(1.5)]))))
-    rare = draw(st.booleans())
-    labels = draw(arrays(np.uint8, shape, elements=st.integers(0, 9))) == 0 if rare else draw(arrays(np.bool_, shape))
-    known = draw(arrays(np.bool_, shape)) if draw(st.booleans()) else np.ones(shape, dtype=bool)
-    return logits, labels.astype(np.uint8), known
-
-
-def naive(score: Callable[[Any, Any], float], drawn: Drawn) -> NDArray[np.float64]:
-    logits, labels, known = drawn
-    result = np.full(logits.shape[1], np.nan)
-    for task in range(logits.shape[1]):
-        truth, scores = labels[known[:, task], task], logits[known[:, task], task]
-        if 0 < truth.sum() < truth.size:
-            result[task] = score(truth, scores)
-    return result
+from noncoder.metrics import auroc, average_precision, calibration, curves, rank, weighted_mean
+from tests.metrics.cases import LAW, Drawn, cases, naive
 
 
 class TestRank:
@@ -144,7 +119,7 @@ class TestRank:
         assert auroc(np.zeros((3, 0)), np.zeros((3, 0))).shape == (0,)
 
 
-@pytest.mark.parametrize("measure", [auroc, average_precision, rank, curves])
+@pytest.mark.parametrize("measure", [auroc, average_precision, rank, curves, calibration])
 class TestBadInput:
     @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
     def test_logits_not_finite(self, measure: Callable[..., Any], wrong: float) -> None:
@@ -168,47 +143,6 @@ class TestBadInput:
             measure(np.zeros((3, 1)), labels)
         assert "mark unknown labels in known" in caught.value.expected
         measure(np.zeros((3, 1)), labels, [[1], [1], [0]])
-
-
-class TestCurves:
-    def test_the_corner_between_tied_negatives_and_tied_positives_is_drawn(self) -> None:
-        logits, labels = np.array([[1.0], [1], [0], [0], [0]]), np.array([[0], [0], [1], [1], [1]])
-        drawn = curves(logits, labels, points=60)
-        assert (1, 0) in set(zip(drawn.roc_fpr[0], drawn.roc_tpr[0], strict=True))
-
-    @LAW
-    @given(cases(), st.integers(60, 200))
-    def test_begin_end_and_never_turn_back(self, drawn: Drawn, points: int) -> None:
-        drawn_curves, ranking = curves(*drawn, points=points), rank(*drawn)
-        for task, area in enumerate(ranking.auroc):
-            x, y, recall, precision = (part[task] for part in drawn_curves)
-            assert x.shape == recall.shape == (points,)
-            if np.isnan(area):
-                assert all(np.isnan(part[task]).all() for part in drawn_curves)
-                continue
-            assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
-            assert (np.diff(x) >= 0).all()
-            assert (np.diff(y) >= 0).all()
-            assert (np.diff(recall) >= 0).all()
-            assert recall[-1] == 1
-            assert ((precision >= 0) & (precision <= 1)).all()
-            # Between thresholds that are a single negative apart, the drawn line cuts corners by half a step at most.
-            negatives = ranking.known[task] - ranking.positives[task]
-            assert abs(np.trapezoid(y, x) - area) <= 0.5 / negatives + 2 / (points // 2)
-            # As there are fewer positives than points, every step of the recall is among them.
-            steps = np.diff(recall.astype(np.float64), prepend=0)
-            assert steps @ precision == pytest.approx(ranking.average_precision[task], abs=1e-5)
-
-    def test_areas_on_many_windows(self) -> None:
-        rng = np.random.default_rng(1)
-        labels = (rng.random((5_000, 2)) < [0.3, 0.02]).astype(np.uint8)
-        logits = (rng.normal(size=labels.shape) + 1.5 * labels).astype(np.float32)
-        drawn, ranking = curves(logits, labels, points=120), rank(logits, labels)
-        for task in range(2):
-            area = np.trapezoid(drawn.roc_tpr[task], drawn.roc_fpr[task])
-            assert area == pytest.approx(ranking.auroc[task], abs=0.01)
-            steps = np.diff(drawn.pr_recall[task].astype(np.float64), prepend=0)
-            assert steps @ drawn.pr_precision[task] == pytest.approx(ranking.average_precision[task], abs=0.02)
 
 
 class TestWeightedMean:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -155,32 +155,33 @@ class Columns:
 
 
 class _OnDisk(NamedTuple):
-    file: BinaryIO
+    path: Path
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     def read(self, first: int, last: int) -> Scores:
         n = self.shape[0]
-        self.file.seek(self.offset + first * n * self.dtype.itemsize)
-        found = np.fromfile(self.file, dtype=self.dtype, count=(last - first) * n)
+        offset = self.offset + first * n * self.dtype.itemsize
+        found = np.fromfile(self.path, dtype=self.dtype, count=(last - first) * n, offset=offset)
         if found.size != (last - first) * n:
-            raise InputError(f"{self.file.name} ends too early", mend="make it anew: `noncoder evaluate --force`")
+            raise InputError(f"{self.path} ends too early", mend="make it anew: `noncoder evaluate --force`")
         return found.reshape(last - first, n)
 
 
 def _open(path: Path) -> _OnDisk:
     try:
-        file = path.open("rb")
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+            offset = file.tell()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", expected="a .npy file") from error
     if not fortran or dtype not in (np.float32, np.float64):
         raise InputError(f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order",
                          expected="float32 in Fortran's order")  # fmt: skip
-    return _OnDisk(file, file.tell(), shape, dtype)
+    return _OnDisk(path, offset, shape, dtype)
 
 
 def _float(logits: Any) -> Scores:
