@@ -289,8 +289,8 @@ def test_tasks_of_an_ensemble_are_matched_by_name(tmp_path: Path) -> None:
     turned = make_predictor(seed=1)
     turned.tasks = TASKS[1:] + TASKS[:1]
     with torch.no_grad():
-        for parameter in (turned.model.output.weight, turned.model.output.bias):  # type: ignore[union-attr]
-            parameter.copy_(parameter[[1, 2, 0]].clone())  # type: ignore[operator, index]
+        for parameter in (turned.model.output.weight, turned.model.output.bias):
+            parameter.copy_(parameter[[1, 2, 0]].clone())
     name = "both strands of 2 models"
     expected, found = (by_scheme([first, other], store, Averaging())[name] for other in (second, turned))
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -333,14 +333,14 @@ def test_shifts_that_make_no_sense_are_told(shifts: tuple[int, ...]) -> None:
 
 def test_temperatures_stay_with_the_predictor_and_change_probabilities_alone(tmp_path: Path) -> None:
     predictor, codes = make_predictor(), random_codes(8)
-    temperatures = np.array([0.5, 1.0, 1.7])
+    temperatures = np.array([0.5, 1.0, 1.7], dtype=np.float32)
     predictor.calibrated(temperatures).save(tmp_path)
     loaded = noncoder.load(tmp_path)
-    assert loaded.temperatures == (0.5, 1.0, 1.7)
+    assert loaded.temperatures == pytest.approx((0.5, 1.0, 1.7))
     assert predictor.temperatures is None
     logits = predictor.predict_logits(codes)
     np.testing.assert_array_equal(loaded.predict_logits(codes), logits)
-    np.testing.assert_allclose(loaded.predict(codes), sigmoid(logits / temperatures.astype(np.float32)), atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(codes), sigmoid(logits / temperatures), atol=1e-6)
     np.testing.assert_array_equal(loaded.uncalibrated().predict(codes), predictor.predict(codes))
 
 

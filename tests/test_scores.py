@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noncoder import scores as module
 from noncoder.errors import InputError
 from noncoder.metrics import Columns
 from noncoder.scores import ScoresFile
@@ -23,7 +22,7 @@ def random_scores(n: int, n_tasks: int) -> np.ndarray:
 
 
 def write(path: Path, values: np.ndarray, steps: list[int], block_bytes: int = 1 << 20) -> None:
-    with ScoresFile(path, *values.shape, block_bytes) as file:
+    with ScoresFile(path, len(values), values.shape[1], block_bytes) as file:
         at = 0
         while at < len(values):
             step = steps[at % len(steps)]
@@ -105,7 +104,7 @@ def test_a_disk_that_fills_while_it_is_written_is_told(tmp_path: Path, monkeypat
             raise OSError(28, "No space left on device")
         return real(file, content[:7], at)  # the system may write less than it was given
 
-    monkeypatch.setattr(module.os, "pwrite", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(InputError, match="No space left"), ScoresFile(tmp_path / "a.npy", 9, 2, 8) as file:
         file.append(random_scores(9, 2))
     assert listing(tmp_path) == []
@@ -113,7 +112,7 @@ def test_a_disk_that_fills_while_it_is_written_is_told(tmp_path: Path, monkeypat
 
 def test_writing_less_than_was_given_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, values = os.pwrite, random_scores(11, 3)
-    monkeypatch.setattr(module.os, "pwrite", lambda file, content, at: real(file, content[:7], at))
+    monkeypatch.setattr(os, "pwrite", lambda file, content, at: real(file, content[:7], at))
     write(tmp_path / "a.npy", values, [4], 60)
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), values)
 

@@ -81,29 +81,6 @@ def calibrate(logits: ArrayLike, temperatures: ArrayLike) -> Scores:
     return calibrated
 
 
-class CalibratedColumns(Columns):
-    """Columns of which the logits are divided by temperatures as they are read, so that every measure can read them.
-
-    Args:
-        columns: Raw logits, and labels.
-        temperatures: (T,).
-
-    Raises:
-        InputError: There is another number of temperatures than of tasks, or one is no positive number.
-    """
-
-    def __init__(self, columns: Columns, temperatures: ArrayLike) -> None:
-        self._raw, self.shape, self.names = columns, columns.shape, columns.names
-        self._temperatures = np.asarray(temperatures, dtype=np.float64)
-        check_temperatures(self._temperatures, self.shape[1])
-
-    def tiles(self, at_a_time: int = 32) -> Iterator[Tile]:
-        """All tasks, a few at a time, as `Columns.tiles`."""
-        for tile in self._raw.tiles(at_a_time):
-            divisors = self._temperatures[tile.first : tile.first + len(tile.scores), None]
-            yield tile._replace(scores=tile.scores / divisors.astype(tile.scores.dtype))
-
-
 def check_temperatures(temperatures: NDArray[np.float64], n_tasks: int) -> None:
     """Makes sure that each task has a temperature that can be divided by.
 
