@@ -6,13 +6,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 import noncoder
+from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, SequenceError, UnknownNameError
 from noncoder.models import create_model, list_models
-from noncoder.predictor import Predictor, PredictorError, strand_logits
+from noncoder.predictor import (
+    Averaging,
+    Predictor,
+    PredictorError,
+    Strands,
+    cut_short,
+    predict_store_schemes,
+    strand_logits,
+)
+from noncoder.predictor.mean import MeanProbability
 from noncoder.sequence.encoding import decode, reverse_complement
 from tests.conftest import make_store, random_dna, random_genome
 
@@ -139,4 +153,219 @@ def test_an_unknown_model_in_the_description_is_told(tmp_path: Path) -> None:
     description = json.loads((tmp_path / "model.json").read_text()) | {"model": "compct"}
     (tmp_path / "model.json").write_text(json.dumps(description))
     with pytest.raises(UnknownNameError, match="did you mean 'compact'"):
+        noncoder.load(tmp_path)
+
+
+def make_windows(path: Path, starts: list[int], length: int = 900) -> Store:
+    labels = np.zeros((len(starts), 3), dtype=np.uint8)
+    return make_store(path, random_genome({"chr1": length}), [("chr1", start) for start in starts], labels,
+                      window=WINDOW, bin=100)  # fmt: skip
+
+
+def by_scheme(
+    predictors: list[Predictor], store: Store, averaging: Averaging, batch_size: int = 2
+) -> dict[str, NDArray[np.float32]]:
+    blocks: list[list[NDArray[np.float32]]] = []
+
+    def write(at: int, logits: list[NDArray[np.float32]]) -> None:
+        assert at == sum(len(block[0]) for block in blocks)
+        blocks.append(logits)
+
+    predict_store_schemes(predictors, store, store.indices(), averaging, batch_size, write)
+    names = [scheme.name for scheme in averaging.schemes(len(predictors))]
+    return dict(zip(names, map(np.concatenate, zip(*blocks, strict=True)), strict=True))
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
+def test_the_mean_of_two_strands_is_computed_as_ever() -> None:
+    model, codes = make_predictor().model, torch.from_numpy(random_codes(9))
+    with torch.inference_mode():
+        forward, reverse = (strand_logits(model, codes, strands) for strands in ("forward", "reverse"))
+        both = strand_logits(model, codes, "both")
+    yes = torch.logaddexp(F.logsigmoid(forward), F.logsigmoid(reverse))
+    no = torch.logaddexp(F.logsigmoid(-forward), F.logsigmoid(-reverse))
+    assert torch.equal(both, yes - no)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=7))
+def test_the_mean_probability_is_that_of_the_passes(logits: list[float]) -> None:
+    mean = MeanProbability()
+    for number, logit in enumerate(logits, start=1):
+        mean.add(torch.tensor([[logit]]))
+        expected = sigmoid(np.array(logits[:number], dtype=np.float32)).mean()
+        assert float(torch.sigmoid(mean.logits().double())) == pytest.approx(expected, rel=2e-5)
+    assert min(logits) - 1e-4 <= float(mean.logits()) <= max(logits) + 1e-4
+
+
+def test_every_scheme_averages_the_probabilities_of_its_passes(tmp_path: Path) -> None:
+    """Compared with windows of another store that lie where the shifted ones do, each predicted by itself."""
+    starts, shifts = [100, 220, 340, 433, 500], (-7, 12)
+    store = make_windows(tmp_path / "s.zarr", starts)
+    predictors = [make_predictor(seed=seed) for seed in (0, 1)]
+    found = by_scheme(predictors, store, Averaging("both", shifts))
+    assert list(found) == [
+        "forward strand",
+        "both strands",
+        "both strands, 3 shifts",
+        "both strands, 3 shifts of 2 models",
+    ]
+
+    moved = [make_windows(tmp_path / f"{by}.zarr", [start + by for start in starts]) for by in (0, *shifts)]
+    strands: tuple[Strands, ...] = ("forward", "reverse")
+    passes = [
+        sigmoid(predictor.predict_store(other, other.indices(), strand))
+        for predictor in predictors
+        for other in moved
+        for strand in strands
+    ]
+    for (name, logits), count in zip(found.items(), (1, 2, 6, 12), strict=True):
+        np.testing.assert_allclose(sigmoid(logits), np.mean(passes[:count], axis=0), atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("strands", ["both", "forward", "reverse"])
+def test_without_shifts_and_ensemble_schemes_are_the_strands(strands: Strands, tmp_path: Path) -> None:
+    store, predictor = make_windows(tmp_path / "s.zarr", [-40, 100, 333, 650]), make_predictor()
+    found = by_scheme([predictor], store, Averaging(strands))
+    first: Strands = "reverse" if strands == "reverse" else "forward"
+    names = {f"{first} strand": first} | ({"both strands": strands} if strands == "both" else {})
+    assert list(found) == list(names)
+    for name, read in names.items():
+        expected = predictor.predict_store(store, store.indices(), read, batch_size=2)
+        np.testing.assert_array_equal(found[name], expected)
+
+
+def test_one_strand_takes_shifts_and_ensembles_too() -> None:
+    schemes = Averaging("reverse", (-10, 10)).schemes(3)
+    assert schemes == (
+        ("reverse strand", 1), ("reverse strand, 3 shifts", 3), ("reverse strand, 3 shifts of 3 models", 9),
+    )  # fmt: skip
+    assert Averaging("both").schemes(2)[-1] == ("both strands of 2 models", 4)
+
+
+def test_each_pass_is_made_once(tmp_path: Path) -> None:
+    store, predictor = make_windows(tmp_path / "s.zarr", [0, 100, 200]), make_predictor()
+    seen: list[int] = []
+    predictor.model.register_forward_hook(lambda module, x, y: seen.append(len(x[0])))
+    by_scheme([predictor], store, Averaging("both", (-5, 5)), batch_size=2)
+    assert seen == [2] * 6 + [1] * 6
+
+
+def test_a_shift_past_a_contig_is_cut_short_and_counted(tmp_path: Path) -> None:
+    """The first window starts at its contig, the last ends with it, and no window of this store reaches past one."""
+    store = make_windows(tmp_path / "s.zarr", [0, 5, 300, 700])
+    assert [cut_short(store, store.indices(), shifts) for shifts in ((), (-5,), (-6,), (10,), (-10, 10))] == [
+        0, 1, 2, 1, 3,
+    ]  # fmt: skip
+    predictor = make_predictor()
+    found = by_scheme([predictor], store, Averaging("forward", (-20,)))
+    moved = make_windows(tmp_path / "t.zarr", [0, 0, 280, 680])
+    other = predictor.predict_store(moved, moved.indices(), "forward")
+    mean = (sigmoid(found["forward strand"]) + sigmoid(other)) / 2
+    np.testing.assert_allclose(sigmoid(found["forward strand, 2 shifts"]), mean, atol=1e-6)
+
+
+def test_a_window_that_is_its_own_contig_does_not_move(tmp_path: Path) -> None:
+    genome = random_genome({f"w{i}": WINDOW for i in range(4)})
+    store = make_store(tmp_path / "s.zarr", genome, [(name, 0) for name in genome], np.zeros((4, 3), dtype=np.uint8),
+                       window=WINDOW, bin=100)  # fmt: skip
+    assert cut_short(store, store.indices(), (-3, 3)) == 4
+    found = by_scheme([make_predictor()], store, Averaging("both", (-3, 3)))
+    np.testing.assert_allclose(found["both strands, 3 shifts"], found["both strands"], atol=2e-5)
+
+
+def test_a_window_that_reaches_past_its_contig_gives_room_to_all(tmp_path: Path) -> None:
+    store = make_windows(tmp_path / "s.zarr", [-50, 0, 700])
+    assert cut_short(store, store.indices(), (-50, 50)) == 1  # the first cannot go further to the left
+    assert cut_short(store, store.indices()[1:], (-50, 50)) == 0
+
+
+def test_tasks_of_an_ensemble_are_matched_by_name(tmp_path: Path) -> None:
+    store = make_windows(tmp_path / "s.zarr", [0, 100, 200])
+    first, second = make_predictor(seed=0), make_predictor(seed=1)
+    turned = make_predictor(seed=1)
+    turned.tasks = TASKS[1:] + TASKS[:1]
+    with torch.no_grad():
+        for parameter in (turned.model.output.weight, turned.model.output.bias):
+            parameter.copy_(parameter[[1, 2, 0]].clone())
+    name = "both strands of 2 models"
+    expected, found = (by_scheme([first, other], store, Averaging())[name] for other in (second, turned))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_models_of_several_kinds_make_an_ensemble(tmp_path: Path) -> None:
+    store = make_windows(tmp_path / "s.zarr", [0, 100])
+    predictors = [make_predictor("compact"), make_predictor("danq")]
+    predictors[0].model.train()
+    found = by_scheme(predictors, store, Averaging("forward"))
+    alone = [sigmoid(p.predict_store(store, store.indices(), "forward")) for p in predictors]
+    np.testing.assert_allclose(sigmoid(found["forward strand of 2 models"]), np.mean(alone, axis=0), atol=1e-6)
+    assert [p.model.training for p in predictors] == [True, False]
+
+
+def test_an_ensemble_of_other_tasks_is_told(tmp_path: Path) -> None:
+    store, other = make_windows(tmp_path / "s.zarr", [0]), make_predictor()
+    other.tasks = (TASKS[0], TASKS[1], Task("CTCF"))
+    with pytest.raises(InputError, match=r"model 2 .*lacks H3K4me3 and has CTCF besides"):
+        by_scheme([make_predictor(), other], store, Averaging())
+
+
+def test_an_ensemble_of_other_windows_is_told(tmp_path: Path) -> None:
+    store, other = make_windows(tmp_path / "s.zarr", [0]), make_predictor()
+    other.bin = 50
+    with pytest.raises(InputError, match="model 2 of the ensemble has the bin 50"):
+        by_scheme([make_predictor(), other], store, Averaging())
+    short = Predictor(create_model("compact", len(TASKS), 100, {"channels": 8, "dilations": [1]}), TASKS, 100)
+    with pytest.raises(InputError, match="window 100"):
+        by_scheme([make_predictor(), short], store, Averaging())
+    with pytest.raises(InputError, match="windows of 200 bp"):
+        by_scheme([short], store, Averaging())
+
+
+@pytest.mark.parametrize("shifts", [(0,), (5, 5)])
+def test_shifts_that_make_no_sense_are_told(shifts: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="other than 0, each once"):
+        Averaging("both", shifts)
+
+
+def test_temperatures_stay_with_the_predictor_and_change_probabilities_alone(tmp_path: Path) -> None:
+    predictor, codes = make_predictor(), random_codes(8)
+    temperatures = np.array([0.5, 1.0, 1.7], dtype=np.float32)
+    predictor.calibrated(temperatures).save(tmp_path)
+    loaded = noncoder.load(tmp_path)
+    assert loaded.temperatures == pytest.approx((0.5, 1.0, 1.7))
+    assert predictor.temperatures is None
+    logits = predictor.predict_logits(codes)
+    np.testing.assert_array_equal(loaded.predict_logits(codes), logits)
+    np.testing.assert_allclose(loaded.predict(codes), sigmoid(logits / temperatures), atol=1e-6)
+    np.testing.assert_array_equal(loaded.uncalibrated().predict(codes), predictor.predict(codes))
+
+
+def test_a_folder_from_before_temperatures_is_read(tmp_path: Path) -> None:
+    make_predictor().save(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    del description["temperatures"]
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    assert noncoder.load(tmp_path).temperatures is None
+
+
+@pytest.mark.parametrize("wrong", [[1.0, 2.0], [1.0, 0.0, 1.0], [1.0, float("nan"), 1.0], [1.0, float("inf"), 1.0]])
+def test_temperatures_that_cannot_be_are_told(wrong: list[float], tmp_path: Path) -> None:
+    with pytest.raises(PredictorError, match="3 positive numbers"):
+        make_predictor().calibrated(wrong)
+    make_predictor().save(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text()) | {"temperatures": wrong}
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(PredictorError, match=r"model\.json: (the temperature|temperatures)"):
+        noncoder.load(tmp_path)
+
+
+def test_temperatures_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    make_predictor().save(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text()) | {"temperatures": [None, "warm", 1]}
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(PredictorError, match="damaged"):
         noncoder.load(tmp_path)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
@@ -25,6 +25,7 @@ from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, NoncoderError
 from noncoder.files import write_bytes, write_json
+from noncoder.metrics.temperature import calibrate, check_temperatures
 from noncoder.models import SequenceModel, create_model
 from noncoder.predictor.mean import Strands, evaluating, strand_logits
 from noncoder.sequence.encoding import N_CODE, encode_batch
@@ -48,12 +49,26 @@ class Predictor:
         tasks: What its columns stand for, T.
         bin: The centre that the labels were about, bp.
         info: What it was trained on and how, as plain JSON values: "store_digest", "training", …
+        temperatures: By what the logits of each task are divided, (T,), before they become probabilities; None where
+            the predictor was not calibrated.
+
+    Raises:
+        PredictorError: The temperatures are not T positive numbers.
     """
 
     model: SequenceModel
     tasks: tuple[Task, ...]
     bin: int
     info: dict[str, Any] = field(default_factory=dict)
+    temperatures: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.temperatures is None:
+            return
+        try:
+            check_temperatures(np.asarray(self.temperatures, dtype=np.float64), len(self.tasks))
+        except InputError as error:
+            raise PredictorError(error.found, error.expected, error.mend) from error
 
     @property
     def window(self) -> int:
@@ -70,8 +85,27 @@ class Predictor:
         self.model.to(device)
         return self
 
+    def calibrated(self, temperatures: ArrayLike) -> Predictor:
+        """The same model, the probabilities of which are calibrated.
+
+        Args:
+            temperatures: (T,), as `noncoder.metrics.temperature.fit_temperatures` finds them, of logits that were
+                averaged as this predictor's will be.
+
+        Raises:
+            PredictorError: They are not T positive numbers.
+        """
+        return replace(self, temperatures=tuple(np.asarray(temperatures, dtype=np.float64).ravel().tolist()))
+
+    def uncalibrated(self) -> Predictor:
+        """The same model, the probabilities of which are the sigmoid of its raw logits."""
+        return replace(self, temperatures=None)
+
     def predict(self, sequences: Sequences, strands: Strands = "both", batch_size: int = 256) -> NDArray[np.float32]:
-        """Probabilities (n, T) of sequences.
+        """Probabilities (n, T) of sequences, calibrated where the predictor has temperatures.
+
+        Probabilities are averaged first; then the logit of the mean is divided by the task's temperature, which changes
+        no rank. `uncalibrated` gives a predictor that leaves it out.
 
         Args:
             sequences: n texts of L bp, or codes (n, L).
@@ -83,14 +117,17 @@ class Predictor:
             InputError: The sequences are not L bp long.
         """
         logits = self.predict_logits(sequences, strands, batch_size)
+        if self.temperatures is not None:
+            logits = calibrate(logits, self.temperatures).astype(np.float32, copy=False)
         return torch.sigmoid(torch.from_numpy(logits)).numpy()
 
     def predict_logits(
         self, sequences: Sequences, strands: Strands = "both", batch_size: int = 256
     ) -> NDArray[np.float32]:
-        """Logits (n, T) of sequences; for "both" strands the logit of the mean probability.
+        """Raw logits (n, T) of sequences; for "both" strands the logit of the mean probability.
 
-        Ranks, as AUROC needs them, are those of the probabilities, without the ties of float32 probabilities near 1.
+        No temperature is in them. Ranks, as AUROC needs them, are those of the probabilities, without the ties of
+        float32 probabilities near 1.
 
         Args:
             sequences: n texts of L bp, or codes (n, L).
@@ -116,7 +153,7 @@ class Predictor:
     def predict_store(
         self, store: Store, indices: NDArray[np.int64], strands: Strands = "both", batch_size: int = 256
     ) -> NDArray[np.float32]:
-        """Logits (n, T) of windows of a store, as `predict_logits`.
+        """Raw logits (n, T) of windows of a store, as `predict_logits`.
 
         Raises:
             InputError: The store's windows have another width.
@@ -137,6 +174,7 @@ class Predictor:
             "tasks": [task.to_dict() for task in self.tasks],
             "version": version("noncoder"),
             "info": self.info,
+            "temperatures": None if self.temperatures is None else list(self.temperatures),
         }
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
         write_bytes(folder / _WEIGHTS, save_tensors(weights))
@@ -158,7 +196,7 @@ def load(path: str | Path) -> Predictor:
     """Loads a predictor from its folder, or from the folder of a run that has one.
 
     Raises:
-        PredictorError: There is none, it is damaged, or its weights are not of its model.
+        PredictorError: There is none, it is damaged, or its weights or temperatures are not of its model.
     """
     folder = Path(path)
     if not (folder / _DESCRIPTION).is_file() and (folder / "predictor").is_dir():
@@ -173,6 +211,8 @@ def load(path: str | Path) -> Predictor:
         model = create_model(
             description["model"], len(tasks), description["window"], parameters=description["parameters"]
         )
+        given = description.get("temperatures")  # older folders have none
+        temperatures = None if given is None else tuple(float(value) for value in given)
         weights = load_file(folder / _WEIGHTS)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise PredictorError(
@@ -180,7 +220,10 @@ def load(path: str | Path) -> Predictor:
         ) from error
     _fit(model, weights, folder)
     model.eval()
-    return Predictor(model, tasks, description["bin"], dict(description.get("info", {})))
+    try:
+        return Predictor(model, tasks, description["bin"], dict(description.get("info", {})), temperatures)
+    except PredictorError as error:
+        raise PredictorError(f"{folder / _DESCRIPTION}: {error.found}", error.expected, "calibrate it again") from error
 
 
 def is_predictor(folder: Path) -> bool:

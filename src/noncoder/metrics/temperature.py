@@ -1,0 +1,155 @@
+"""Temperatures: one number a task by which logits are divided so that probabilities mean what they say.
+
+C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, On Calibration of Modern Neural Networks, ICML 2017, section 4.2
+(https://arxiv.org/abs/1706.04599): the temperature that makes the log loss of held-out labels least. A temperature
+changes no rank, so AUROC and average precision stay as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from noncoder.compiled import compiled, in_threads
+from noncoder.errors import InputError
+from noncoder.metrics.columns import Columns, Scores, Tile
+
+LOWEST, HIGHEST = 0.05, 20.0
+"""The bounds of temperatures: a task that the logits separate wants 0, one that they say nothing of wants infinity."""
+
+
+class Temperatures(NamedTuple):
+    """Temperatures of T tasks.
+
+    Args:
+        values: (T,) float64, from `LOWEST` to `HIGHEST`.
+        own: (T,) bool, true where the task's labels were enough for a temperature of its own; else it has the shared.
+        shared: The one fitted on all known labels of all tasks together; 1 where these have no positive or no negative.
+    """
+
+    values: NDArray[np.float64]
+    own: NDArray[np.bool_]
+    shared: float
+
+
+def fit_temperatures(columns: Columns, min_positives: int = 30) -> Temperatures:
+    """The temperature of each task that makes the log loss of sigmoid(logit / temperature) least.
+
+    The loss is convex in 1 / temperature: Newton's iteration, kept between bounds that close in, finds the minimum.
+
+    Args:
+        columns: Raw logits and labels, of windows that the model was not trained on.
+        min_positives: A task with fewer positives, or without a negative, takes the shared temperature.
+
+    Raises:
+        InputError: A logit is NaN or infinite, or a label is neither 0 nor 1.
+    """
+    n_tasks = columns.shape[1]
+    values, own = np.ones(n_tasks), np.zeros(n_tasks, dtype=np.bool_)
+    positives = negatives = 0
+    for tile in columns.tiles():
+        rows = list(_rows(tile))
+        found = [int(truth.sum()) for _, truth in rows]
+        lacking = [truth.size - count for (_, truth), count in zip(rows, found, strict=True)]
+        positives, negatives = positives + sum(found), negatives + sum(lacking)
+        fit = [row for row in range(len(rows)) if found[row] >= max(1, min_positives) and lacking[row] > 0]
+        places = [tile.first + row for row in fit]
+        values[places], own[places] = in_threads(_fit, (rows[row] for row in fit)), True
+    shared = 1.0
+    if positives and negatives:
+        # The middle of the tasks' own saves a pass or two over all of them.
+        start = float(np.median(values[own])) if own.any() else 1.0
+        shared = 1 / _least(lambda inverse: _slopes_of_all(columns, inverse), 1 / start)
+    values[~own] = shared
+    return Temperatures(values, own, shared)
+
+
+def calibrate(logits: ArrayLike, temperatures: ArrayLike) -> Scores:
+    """Logits (n, T) divided by temperatures (T,); float32 stays float32.
+
+    Raises:
+        InputError: There is another number of temperatures than of tasks, or one is no positive number.
+    """
+    scores, divisors = np.asarray(logits), np.asarray(temperatures, dtype=np.float64)
+    scores = scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)
+    check_temperatures(divisors, scores.shape[-1])
+    calibrated: Scores = scores / divisors.astype(scores.dtype)
+    return calibrated
+
+
+def check_temperatures(temperatures: NDArray[np.float64], n_tasks: int) -> None:
+    """Makes sure that each task has a temperature that can be divided by.
+
+    Raises:
+        InputError: It is not so.
+    """
+    expected = f"{n_tasks} positive numbers, one a task"
+    if temperatures.shape != (n_tasks,):
+        raise InputError(f"temperatures of shape {temperatures.shape}", expected=expected)
+    wrong = temperatures[~(np.isfinite(temperatures) & (temperatures > 0))]
+    if wrong.size:
+        raise InputError(f"the temperature {wrong[0]}", expected=expected)
+
+
+def _rows(tile: Tile) -> Iterator[tuple[Scores, NDArray[np.bool_]]]:
+    for row, (score, truth) in enumerate(zip(tile.scores, tile.truth, strict=True)):
+        yield (score, truth) if tile.known is None else (score[tile.known[row]], truth[tile.known[row]])
+
+
+def _fit(scores: Scores, truth: NDArray[np.bool_]) -> float:
+    return 1 / _least(lambda inverse: _slopes(scores, truth, inverse), 1.0)
+
+
+def _slopes_of_all(columns: Columns, inverse: float) -> tuple[float, float]:
+    slope = curvature = 0.0
+    for tile in columns.tiles():
+        for one, other in in_threads(_slopes, ((score, truth, inverse) for score, truth in _rows(tile))):
+            slope, curvature = slope + one, curvature + other
+    return slope, curvature
+
+
+def _least(slopes: Callable[[float], tuple[float, float]], start: float) -> float:
+    """Where a convex function of 1 / temperature is least.
+
+    Args:
+        slopes: Its first and second derivatives.
+        start: Where to begin.
+    """
+    low, high = 1 / HIGHEST, 1 / LOWEST
+    at = min(max(start, low), high)
+    seen = {at}
+    for _ in range(100):
+        slope, curvature = slopes(at)
+        if slope == 0:
+            break
+        low, high = (low, at) if slope > 0 else (at, high)
+        if low >= high:  # it still falls towards a bound
+            break
+        following = at - slope / curvature if curvature > 0 else math.inf if slope < 0 else 0.0
+        if not low < following < high:
+            bound = high if slope < 0 else low
+            following = bound if bound not in seen else math.sqrt(low * high)
+        seen.add(following)
+        step, at = abs(following - at), following
+        if step <= 1e-10 * at:
+            break
+    return at
+
+
+@compiled
+def _slopes(scores: Scores, truth: NDArray[np.bool_], inverse: float) -> tuple[float, float]:
+    """The first and second derivatives of the summed log loss by 1 / temperature."""
+    slope = curvature = 0.0
+    for i in range(scores.size):
+        # How far the logit is on the right side. Signs are never cancelled against each other in one term, so that
+        # what is left of the loss of a separated task keeps its digits.
+        margin = float(scores[i]) if truth[i] else -float(scores[i])
+        small = math.exp(-abs(inverse * margin))
+        wrong = (small if margin >= 0 else 1.0) / (1.0 + small)
+        slope -= margin * wrong
+        curvature += margin * margin * small / ((1.0 + small) * (1.0 + small))
+    return slope, curvature
