@@ -38,7 +38,7 @@ MEANS = {
     "DeepSEA": ((0.93260, 0.94783, 0.91549, 0.85225), (0.34253, 0.3203, 0.4443, 0.3676)),
     "DanQ": ((0.93837, 0.95346, 0.92077, 0.85957), (0.37089, 0.3520, 0.4636, 0.3850)),
     "DanQ-JASPAR": ((0.94174, 0.95686, 0.92461, 0.86215), (0.37936, 0.3606, 0.4752, 0.3883)),
-    "DeepATT": ((0.94519, 0.96108, 0.92607, 0.86292), (0.39522, 0.3805, 0.4797, 0.3911)),
+    "DeepATT (focal)": ((0.94519, 0.96108, 0.92607, 0.86292), (0.39522, 0.3805, 0.4797, 0.3911)),
     "DeepATT (BCE)": ((0.94486, 0.96087, 0.92629, 0.86117), (0.39619, 0.3827, 0.4788, 0.3864)),
     "DanQ trained by DeepATT's authors": ((0.93399, 0.94976, 0.91651, 0.85051), (0.35921, 0.3415, 0.4479, 0.3700)),
     "ChromDL": ((0.94758, 0.96427, 0.92990, 0.85833), (0.40135, 0.3876, 0.4930, 0.3821)),
@@ -47,7 +47,7 @@ MEDIANS = {
     "DeepSEA": (0.9577, 0.9237, 0.8556),
     "DanQ": (0.9625, 0.9281, 0.8638),
     "DanQ-JASPAR": (0.9649, 0.9321, 0.8678),
-    "DeepATT": (0.9688, 0.9331, 0.8702),
+    "DeepATT (focal)": (0.9688, 0.9331, 0.8702),
     "ChromDL": (0.9703, 0.9369, 0.8648),
 }
 
@@ -164,7 +164,7 @@ class TestPublished:
         assert np.round(entry("ChromDL").median["all"], 4).tolist() == [0.9607, 0.4021]
 
     def test_weighted_by_test_positives(self) -> None:
-        expected = {"DanQ": (0.9108, 0.4724), "DanQ-JASPAR": (0.9140, 0.4811), "DeepATT": (0.9158, 0.4887),
+        expected = {"DanQ": (0.9108, 0.4724), "DanQ-JASPAR": (0.9140, 0.4811), "DeepATT (focal)": (0.9158, 0.4887),
                     "ChromDL": (0.9175, 0.4941)}  # fmt: skip
         for model, scores in expected.items():
             assert np.round(entry(model).weighted_by_test, 4).tolist() == list(scores)
@@ -343,3 +343,56 @@ class TestText:
         assert sum(line.startswith(">~  ours [3]") for line in lines) == 6
         assert [line.split("]")[0] for line in lines[-4:]] == ["[1", "[2", "[3", "[4"]
         assert "[3] 100 windows; the test set has 227,512" in lines
+
+
+class TestTheDocument:
+    TEXT = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text()
+
+    def rows(self, heading: str) -> dict[str, list[str]]:
+        """The first table below a heading: the cells of each row by its first one."""
+        below = self.TEXT.split(f"## {heading}")[1].split("\n## ")[0]
+        lines = [line for line in below.splitlines() if line.startswith("| ")][1:]
+        cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+        return {first: rest for first, *rest in cells}
+
+    @staticmethod
+    def cell(value: float | None) -> str:
+        return "" if value is None else f"{value:.4f}".lstrip("0")
+
+    @pytest.mark.parametrize(("heading", "statistic"), [("Unweighted means over", "mean"), ("Medians over", "median")])
+    def test_means_of_groups(self, heading: str, statistic: str) -> None:
+        expected = {}
+        for one in published():
+            scores = getattr(one, statistic)
+            line = [
+                self.cell(getattr(scores.get(group), measure, None))
+                for measure in ("auroc", "pr_auc")
+                for group in GROUPS
+            ]
+            if scores:
+                expected[one.model + "*" * bool(one.why_not)] = line
+        assert self.rows(heading) == expected
+
+    @pytest.mark.parametrize(
+        ("heading", "name"),
+        [("The 2020 report's metric", "weighted"), ("Means weighted by the test", "weighted_by_test")],
+    )
+    def test_weighted_means(self, heading: str, name: str) -> None:
+        expected = {
+            one.model + "*" * bool(one.why_not): [self.cell(score) for score in getattr(one, name)]
+            for one in published()
+            if getattr(one, name)
+        }
+        assert self.rows(heading) == expected
+
+    def test_what_the_numbers_are(self) -> None:
+        found = self.rows("What the numbers are")
+        assert list(found) == [one.model for one in published()]
+        for one in published():
+            size = "" if one.parameters is None else f"{one.parameters / 1e6:.3g} M"
+            strands = {True: "yes", False: "no", None: "?"}[one.strands_averaged]
+            assert found[one.model] == [str(one.year), size, one.pr_auc_by, strands, one.source, one.certainty]
+
+    def test_what_is_not_comparable(self) -> None:
+        expected = {one.name: [one.claim, one.why, one.certainty] for one in NOT_COMPARABLE}
+        assert self.rows("Not comparable") == expected

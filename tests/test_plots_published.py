@@ -42,8 +42,8 @@ def test_the_best_and_worst_movers_are_named_with_what_they_gain() -> None:
     figure = plots.plot_against_published({"AUROC": (THEIRS, ours)}, NAMES, model="DanQ", top=2)
     (axes,) = figure.axes
     best, worst = lists(axes)
-    assert [line.split() for line in best] == [["1", NAMES[3], "+0.040"], ["2", NAMES[50], "+0.030"]]
-    assert [line.split()[1] for line in worst] == [NAMES[7], NAMES[60]]
+    assert [line.split() for line in best[1:]] == [["1", NAMES[3], "+0.040"], ["2", NAMES[50], "+0.030"]]
+    assert [line.split()[1] for line in worst[1:]] == [NAMES[7], NAMES[60]]
     at = [number.xy for number in numbers(axes)]
     np.testing.assert_allclose(at, [(THEIRS[i], ours[i]) for i in (3, 50, 7, 60)])
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("AUROC, DanQ", "AUROC, ours")
@@ -61,6 +61,10 @@ def test_no_name_lies_on_another(spread: float) -> None:
     assert len(places) == 12
     for i, one in enumerate(places):
         assert not any(one.overlaps(other) for other in places[i + 1 :])
+    for number in numbers(figure.axes[0]):
+        x, y = number.get_position()
+        assert 0 < x < 1
+        assert 0 < y < 1
 
 
 @pytest.mark.parametrize(

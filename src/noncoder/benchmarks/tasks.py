@@ -37,7 +37,7 @@ MODELS = {
     "DeepSEA": TaskColumns("deepsea", FROM_ONE),
     "DanQ": TaskColumns("danq", FROM_ONE),
     "DanQ-JASPAR": TaskColumns("danq_jaspar", FROM_ONE),
-    "DeepATT": TaskColumns("deepatt", STEPS),
+    "DeepATT (focal)": TaskColumns("deepatt", STEPS),
     "DeepATT (BCE)": TaskColumns("deepatt_bce", STEPS),
     "DanQ trained by DeepATT's authors": TaskColumns("danq_deepatt", STEPS),
     "ChromDL": TaskColumns("chromdl", STEPS),

@@ -35,7 +35,7 @@ def plot_against_published(
         model: Whose the published scores are.
         top: How many tasks are named among those that gain most, and among those that lose most.
     """
-    figure, panels = make_panels(1, len(measures), width=5.4 * len(measures), height=5.2)
+    figure, panels = make_panels(1, len(measures), width=5.4 * len(measures), height=5.8)
     for axes, (measure, pair) in zip(panels, measures.items(), strict=True):
         theirs, ours = (np.asarray(values, dtype=float) for values in pair)
         for group, (members, colour) in coloured(groups, len(tasks)).items():
@@ -107,24 +107,23 @@ def _limits(scores: Floats) -> tuple[float, float]:
 
 
 def _name_movers(axes: Axes, theirs: Floats, ours: Floats, tasks: Sequence[str], top: int) -> None:
-    """Numbers at the dots, and what they stand for in the corner that is empty on that side of the diagonal."""
+    """Numbers at the dots, and below the panel what they stand for."""
     moved = ours - theirs
     order = [int(i) for i in np.argsort(-moved) if np.isfinite(moved[i])]
     best = [i for i in order[:top] if moved[i] > 0]
     worst = [i for i in order[::-1][:top] if moved[i] < 0]
-    # Away from the diagonal, on which all other dots lie.
-    for chosen, away in ((best, np.array([-1.0, 1.0])), (worst, np.array([1.0, -1.0]))):
-        taken: list[Floats] = []
+    taken: list[Floats] = []
+    # Away from the diagonal, on which all other dots lie: up to the left, down to the right.
+    for chosen, away, x, head in ((best, 0.75 * np.pi, 0.0, "gains"), (worst, -0.25 * np.pi, 0.52, "losses")):
         for number, i in enumerate(chosen, 1):
             dot = float(theirs[i]), float(ours[i])
             taken.append(_free_place(_share(axes, dot), away, taken))
             axes.annotate(str(number), dot, xytext=tuple(taken[-1]), textcoords="axes fraction", ha="center",
                           va="center", fontsize=8, arrowprops=_LINE)  # fmt: skip
-        lines = [f"{number}  {plain_text(tasks[i])}  {moved[i]:+.3f}" for number, i in enumerate(chosen, 1)]
-        above = away[1] > 0
-        axes.text(0.02 if above else 0.98, 0.98 if above else 0.02, "\n".join(lines), transform=axes.transAxes,
-                  ha="left" if above else "right", va="top" if above else "bottom", multialignment="left", fontsize=8,
-                  linespacing=1.5)  # fmt: skip
+        lines = [f"{number}  {plain_text(tasks[i], 26)}  {moved[i]:+.3f}" for number, i in enumerate(chosen, 1)]
+        if lines:
+            axes.text(x, -0.15, "\n".join([f"largest {head}", *lines]), transform=axes.transAxes, va="top", fontsize=8,
+                      linespacing=1.5)  # fmt: skip
 
 
 def _share(axes: Axes, point: tuple[float, float]) -> Floats:
@@ -134,8 +133,13 @@ def _share(axes: Axes, point: tuple[float, float]) -> Floats:
     return share
 
 
-def _free_place(dot: Floats, away: Floats, taken: Sequence[Floats]) -> Floats:
-    place = dot + 0.028 * away
-    while any(np.abs(place - other).max() < 0.03 for other in taken):
-        place = place + 0.01 * away
-    return place
+def _free_place(dot: Floats, away: float, taken: Sequence[Floats]) -> Floats:
+    """The nearest place in the panel where no number is yet, in a direction (in radians) or somewhat off it."""
+    for far in np.arange(0.04, 1, 0.03):
+        for turn in (0.0, 0.7, -0.7, 1.4, -1.4):
+            angle = away + turn
+            place: Floats = dot + far * np.array([np.cos(angle), np.sin(angle)])
+            inside = (place > 0.02).all() and (place < 0.98).all()
+            if inside and not any(np.abs(place - other).max() < 0.035 for other in taken):
+                return place
+    return dot
