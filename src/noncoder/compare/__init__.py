@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from noncoder import plots
 from noncoder.compare.measure import default_reach, differing_keys, reached, table_row, warnings_of
 from noncoder.compare.read import AXES, Run, read_run_folder
 from noncoder.errors import InputError
-from noncoder.files import plain_json, write_bytes
+from noncoder.files import plain_json
 from noncoder.report import render
 
 _FIGURES = (".png", ".svg", ".pdf")
@@ -110,9 +109,7 @@ def write_losses(runs: Sequence[Run], path: Path) -> Path:
     """
     if path.suffix.lower() not in _FIGURES:
         raise InputError(f"{path} has an unknown ending", expected=", ".join(_FIGURES))
-    content = io.BytesIO()
-    plots.save_figure(_efficiency(runs), content, path.suffix[1:].lower())
-    write_bytes(path, content.getbuffer())
+    plots.save_figure(_efficiency(runs), path)
     return path
 
 

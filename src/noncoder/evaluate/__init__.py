@@ -1,7 +1,8 @@
 """A predictor on a split of a store: a table a task, and means that say what they are and how sure they are.
 
 `predicting` writes logits to disk, by each way of averaging; `measuring` turns them into numbers; `summary` and `table`
-into what is kept; `calibrating` fits temperatures on the validation split.
+into what is kept, `published` beside the literature; `calibrating` fits temperatures on the validation split, `stage`
+knows what was measured before, and `paired` compares two models on the same windows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
@@ -21,10 +23,11 @@ from noncoder.evaluate.calibrating import calibration_summary, fit_on
 from noncoder.evaluate.matching import labels_of
 from noncoder.evaluate.measuring import Measured, measure
 from noncoder.evaluate.predicting import predict_to
+from noncoder.evaluate.published import write_published
 from noncoder.evaluate.summary import summarize
 from noncoder.evaluate.table import task_table
 from noncoder.files import write_bytes, write_json
-from noncoder.metrics.blocks import genome_blocks
+from noncoder.metrics.blocks import Blocks, genome_blocks
 from noncoder.metrics.temperature import Temperatures
 from noncoder.predictor import Predictor
 
@@ -41,7 +44,8 @@ def evaluate(
 
     Writes tasks.parquet and tasks.tsv (a row a task), summary.json, curves.npz (ROC, precision-recall and reliability
     curves a task) and logits.npy (float32 (n, T) in Fortran's order, windows in the order of the split) into the
-    folder. Predictions are never in memory as a whole.
+    folder, and where the tasks are DeepSEA's, figures against published results. Predictions are never in memory as a
+    whole.
 
     Args:
         predictors: The trained model; further ones are averaged with it.
@@ -67,23 +71,36 @@ def evaluate(
     with predict_to(folder, predictors, store, indices, config) as predictions:
         if config.calibrate and split == "valid" and temperatures is None:
             temperatures = fit_on(labels.columns(predictions.final), config.min_positives)
-        blocks = genome_blocks(store.start[indices], store.window, config.block) if config.resamples else None
+        blocks = _blocks(store, indices, config)
         measured = measure(predictions, labels, blocks, config.resamples, temperatures)
     _write_curves(folder, measured)
     _write_table(folder, first, measured, labels.train_positives)
+    means = summarize(first.tasks, measured, labels.train_positives, config.min_positives)
+    published = None
+    if split == "test":
+        published = write_published(folder, labels.names, measured, means["weighted_as_report"], config.strands)
     summary = {
         "split": split,
         "strands": config.strands,
         "windows": int(indices.size),
         "loss": measured.raw.mean_log_loss,
-        **summarize(first.tasks, measured, labels.train_positives, config.min_positives),
+        **means,
         "calibration": calibration_summary(measured, temperatures, split),
+        "published": published,
         "store": str(store.path),
         "store_digest": store.digest,
         "seconds": round(time.perf_counter() - began, 2),
     }
     write_json(folder / "summary.json", summary)
     return summary
+
+
+def _blocks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) -> Blocks | None:
+    """What a resample draws; None where intervals are not wanted, or the windows are too near each other for any."""
+    if not config.resamples:
+        return None
+    blocks = genome_blocks(store.start[indices], store.window, config.block)
+    return blocks if blocks.n > 1 else None
 
 
 def _write_curves(folder: Path, measured: Measured) -> None:
@@ -101,7 +118,7 @@ def _write_curves(folder: Path, measured: Measured) -> None:
     write_bytes(folder / "curves.npz", content.getbuffer())
 
 
-def _write_table(folder: Path, predictor: Predictor, measured: Measured, train_positives: np.ndarray) -> None:
+def _write_table(folder: Path, predictor: Predictor, measured: Measured, train_positives: NDArray[np.int64]) -> None:
     table = task_table(predictor.tasks, measured, train_positives)
     parquet, text = io.BytesIO(), io.BytesIO()
     table.write_parquet(parquet)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from noncoder.data.store import Store, open_store
-from noncoder.data.tasks import Task, group_columns
+from noncoder.data.tasks import Task
 from noncoder.errors import InputError, did_you_mean
-from noncoder.evaluate.matching import Labels, labels_of
 from noncoder.files import read_json, unreadable
-from noncoder.metrics import Columns, Mean, Ranking, group_means, named_means, rank_columns
-from noncoder.metrics.blocks import Blocks, genome_blocks
-from noncoder.metrics.bootstrap import Resampled, bootstrap, interval
 
 _RANKED = ("auroc", "average_precision")
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from noncoder.data.tasks import Task, group_columns
 from noncoder.evaluate.measuring import Measured
 from noncoder.metrics import Mean, group_means, named_means, why_undefined
-from noncoder.metrics.bootstrap import interval
+from noncoder.metrics.bootstrap import Draws, difference, interval
 
 _LEVEL = 0.95
+_RANKED = ("auroc", "average_precision")
 
 Floats = NDArray[np.float64]
 
@@ -66,21 +67,15 @@ def _told(mean: Mean, measured: Measured) -> dict[str, Any]:
     told |= {name: _or_none(mean.of(column)) for name, column in values.items()}
     resampled = measured.ways[-1].resampled
     if resampled is not None:
-        told["interval"] = {name: _pair(mean.of(getattr(resampled, name))) for name in ("auroc", "average_precision")}
+        told["interval"] = {name: _ends(_mean_of(mean, getattr(resampled, name))) for name in _RANKED}
     return told
 
 
 def _medians(measured: Measured, members: NDArray[np.bool_]) -> dict[str, Any]:
-    def median(values: Floats) -> Floats:
-        inside = values[..., members & ~np.isnan(measured.measures.auroc)]
-        kept = inside[..., ~np.isnan(inside).all(axis=tuple(range(inside.ndim - 1)))]
-        return np.nanmedian(kept, axis=-1) if kept.shape[-1] else np.full(inside.shape[:-1], np.nan)
-
-    told: dict[str, Any] = {"tasks": int((members & ~np.isnan(measured.measures.auroc)).sum())}
-    told |= {name: _or_none(median(values)) for name, values in _values(measured).items()}
-    resampled = measured.ways[-1].resampled
-    if resampled is not None:
-        told["interval"] = {name: _pair(median(getattr(resampled, name))) for name in ("auroc", "average_precision")}
+    inside = members & ~np.isnan(measured.measures.auroc)
+    told: dict[str, Any] = {"tasks": int(inside.sum())}
+    for name, values in _values(measured).items():
+        told[name] = _or_none(np.median(values[inside])) if inside.any() else None
     return told
 
 
@@ -122,21 +117,19 @@ def _averaging(measured: Measured, means: Mapping[str, Mean]) -> list[dict[str, 
             for key in _RANKED
         }
         if way is not plain and way.resampled is not None and plain.resampled is not None:
-            row["difference"]["interval"] = {
-                key: _pair(
-                    means["mean"].of(getattr(way.resampled, key)) - means["mean"].of(getattr(plain.resampled, key))
-                )
-                for key in _RANKED
-            }
+            apart = {key: difference(getattr(way.resampled, key), getattr(plain.resampled, key)) for key in _RANKED}
+            row["difference"]["interval"] = {key: _ends(_mean_of(means["mean"], apart[key])) for key in _RANKED}
         rows.append(row)
     return rows
 
 
-_RANKED = ("auroc", "average_precision")
+def _mean_of(mean: Mean, draws: Draws) -> Draws:
+    """A mean over tasks in each resample; tasks undefined in one are left out of it."""
+    return Draws(mean.of(draws.estimate), mean.of(draws.resampled), mean.of(draws.left_out), draws.bounded)
 
 
-def _pair(values: Floats) -> list[float | None]:
-    return [_or_none(end) for end in interval(values, _LEVEL)]
+def _ends(draws: Draws) -> list[float | None]:
+    return [_or_none(end) for end in interval(draws, _LEVEL)]
 
 
 def _or_none(value: Floats | float) -> float | None:

@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +21,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
+
+from noncoder.files import write_bytes
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 INK, RULE, GREY = "#26323f", "#d4dae0", "#8a94a0"
@@ -105,16 +107,20 @@ def figure_svg(figure: Figure, name: str = "", label: str = "") -> str:
     return re.sub(r"\s*\n\s*", "\n", svg).strip()
 
 
-def save_figure(figure: Figure, path: Path | BinaryIO, format: str | None = None) -> None:
-    """Writes a figure; the ending says in which format.
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure; the file is complete or absent.
 
     Args:
         figure: The figure.
-        path: The file, such as positives.png, .pdf or .svg; or an open one.
-        format: "png", "pdf" or "svg", where no ending says it.
+        path: The file, whose ending says the format, such as positives.png, .pdf or .svg.
+
+    Raises:
+        InputError: It cannot be written.
     """
+    content = io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(path, dpi=160, facecolor="white", format=format)
+        figure.savefig(content, dpi=160, facecolor="white", format=path.suffix[1:].lower())
+    write_bytes(path, content.getbuffer())
 
 
 def make_panels(

@@ -5,7 +5,6 @@ Smith 2017, "Cyclical Learning Rates for Training Neural Networks", arXiv:1506.0
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from dataclasses import dataclass
@@ -99,9 +98,7 @@ def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = F
     })  # fmt: skip
     write_json(out / "result.json", result)
     write_bytes(out / "result.txt", (range_test_text(result) + "\n").encode())
-    content = io.BytesIO()
-    plots.save_figure(_figure(result), content, "png")
-    write_bytes(out / "result.png", content.getbuffer())
+    plots.save_figure(_figure(result), out / "result.png")
     return dict(result)
 
 

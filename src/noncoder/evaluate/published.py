@@ -1,0 +1,57 @@
+"""A test split's measures beside those of the literature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from noncoder.benchmarks import GROUPS, Measured, compare_with_published, model_means, task_differences
+from noncoder.evaluate.measuring import Measured as Numbers
+from noncoder.plots import plot_against_published, plot_published_means, save_figure
+
+# Whose scores of each task ours are drawn against: the one that everybody compares with.
+AGAINST = "DanQ"
+
+
+def write_published(
+    folder: Path, tasks: Sequence[str], measured: Numbers, weighted: Mapping[str, Any], strands: str
+) -> dict[str, Any] | None:
+    """Compares a test split with published results, and draws published-tasks.png and published-means.png.
+
+    Args:
+        folder: Where the figures go.
+        tasks: Their names, (T,).
+        measured: What was measured of each.
+        weighted: The means weighted by training positives as the report took them.
+        strands: Which strands were read.
+
+    Returns:
+        What `noncoder.benchmarks.compare_with_published` returned; None where no task is DeepSEA's.
+    """
+    found = measured.measures
+    ours = Measured(
+        tasks,
+        found.auroc,
+        found.average_precision,
+        found.pr_auc_trapezoid,
+        int(found.known.max(initial=0)),
+        strands,
+        weighted=weighted,
+        positives=found.positives,
+    )
+    comparison = compare_with_published(ours)
+    if comparison is None:
+        return None
+    rows = task_differences(ours, AGAINST)["tasks"]
+    if rows:
+        measures = {
+            label: ([row[key]["published"] for row in rows], [row[key]["ours"] for row in rows])
+            for key, label in (("auroc", "ROC AUC"), ("pr_auc", "PR AUC"))
+        }
+        names, groups = [row["task"] for row in rows], [row["group"] for row in rows]
+        save_figure(plot_against_published(measures, names, groups, AGAINST), folder / "published-tasks.png")
+    means = model_means(comparison, "mean", "auroc")
+    figure = plot_published_means(means.models, means.values, GROUPS, means.ours, means.comparable, "mean ROC AUC")
+    save_figure(figure, folder / "published-means.png")
+    return comparison
