@@ -55,11 +55,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     )
 
 
-def test_config(**changes: Any) -> EvaluateConfig:
+def few(**changes: Any) -> EvaluateConfig:
     return EvaluateConfig(resamples=60, min_positives=5, **changes)
-
-
-test_config.__test__ = False  # type: ignore[attr-defined]
 
 
 def truth(store: Store, split: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -69,13 +66,14 @@ def truth(store: Store, split: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_
     return store.read_labels(indices), known
 
 
-class TestFiles:
-    @pytest.fixture(scope="class")
-    def folder(self, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        folder = tmp_path_factory.mktemp("evaluated")
-        evaluate([predictor_of(store)], store, "test", test_config(), folder)
-        return folder
+@pytest.fixture(scope="module")
+def folder(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated")
+    evaluate([predictor_of(store)], store, "test", few(), folder)
+    return folder
 
+
+class TestFiles:
     def test_are_these(self, folder: Path) -> None:
         assert listing(folder) == FILES
 
@@ -153,7 +151,7 @@ class TestFiles:
 class TestAveraging:
     def test_each_way_stands_beside_the_plain_one(self, store: Store, tmp_path: Path) -> None:
         first, second = predictor_of(store), predictor_of(store, 1, [4, 2, 0, 1, 3])
-        config = test_config(shifts=(-7, 7), calibrate=False)
+        config = few(shifts=(-7, 7), calibrate=False)
         summary = evaluate([first, second], store, "test", config, tmp_path)
         rows = summary["averaging"]
         assert [row["name"] for row in rows] == [
@@ -164,7 +162,7 @@ class TestAveraging:
         for row in rows[1:]:
             low, high = row["difference"]["interval"]["auroc"]
             assert low <= row["difference"]["auroc"] <= high
-        alone = evaluate([first], store, "test", test_config(strands="forward"), tmp_path / "forward")
+        alone = evaluate([first], store, "test", few(strands="forward"), tmp_path / "forward")
         assert alone["mean"]["auroc"] == pytest.approx(rows[0]["mean"]["auroc"], abs=1e-12)
         assert sorted([*FILES, "forward"]) == listing(tmp_path)
 
@@ -178,7 +176,7 @@ class TestAveraging:
 class TestStage:
     def stage(self, store: Store, folder: Path, **changes: Any) -> EvaluationStage:
         force = changes.pop("force", False)
-        return EvaluationStage(folder, [predictor_of(store)], store, test_config(**changes), force)
+        return EvaluationStage(folder, [predictor_of(store)], store, few(**changes), force)
 
     def test_temperatures_come_from_validation(self, store: Store, tmp_path: Path) -> None:
         test = self.stage(store, tmp_path / "one").evaluate("test")
@@ -230,7 +228,7 @@ class TestBadInput:
         predictor = predictor_of(store)
         predictor.tasks = (*predictor.tasks[:3], Task("Reb1"), Task("t44"))
         with pytest.raises(InputError, match=r"lacks 2 of the model's 5 tasks: Reb1, t44; it has 2 besides: t3, t4"):
-            evaluate([predictor], store, "test", test_config(), tmp_path)
+            evaluate([predictor], store, "test", few(), tmp_path)
         assert listing(tmp_path) == []
 
     def test_an_empty_split(self, tmp_path: Path) -> None:
@@ -238,11 +236,11 @@ class TestBadInput:
             tmp_path / "e.zarr", random_genome({"a": 500}), [("a", 0)], np.ones((1, 2), np.uint8), window=WINDOW
         )
         with pytest.raises(InputError, match="has no window in the split 'test'"):
-            evaluate([predictor_of(empty)], empty, "test", test_config(), tmp_path / "out")
+            evaluate([predictor_of(empty)], empty, "test", few(), tmp_path / "out")
 
     def test_logits_that_are_no_numbers_name_their_task(self, store: Store, tmp_path: Path) -> None:
         predictor = predictor_of(store)
         with torch.no_grad():
             list(predictor.model.parameters())[-1][2] = torch.nan
         with pytest.raises(InputError, match=r"300 logits are NaN or infinite, in 1 tasks: 't2' \(300\)"):
-            evaluate([predictor], store, "test", test_config(), tmp_path)
+            evaluate([predictor], store, "test", few(), tmp_path)

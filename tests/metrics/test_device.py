@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from noncoder.errors import InputError
 from noncoder.metrics import Ranking, rank
 from noncoder.metrics.device import rank_on_device
-from tests.metrics.test_ranking import LAW, Drawn, cases
+from tests.metrics.cases import LAW, Drawn, cases
 
 DEVICES = [
     "cpu",

@@ -21,8 +21,8 @@ from torchmetrics.classification import MultilabelAUROC
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.metrics import rank, weighted_mean
 from noncoder.metrics.modules import TaskAUROC, TaskAveragePrecision, TaskRanking
+from tests.metrics.cases import LAW, Drawn, cases
 from tests.metrics.test_device import many
-from tests.metrics.test_ranking import LAW, Drawn, cases
 
 MODULES = [TaskAUROC, TaskAveragePrecision, TaskRanking]
 on_modules = pytest.mark.parametrize("make", MODULES)

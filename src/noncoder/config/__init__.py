@@ -2,13 +2,13 @@
 
 from noncoder.config.augment import AugmentConfig
 from noncoder.config.base import Section
+from noncoder.config.evaluate import EvaluateConfig
 from noncoder.config.loss import LossConfig
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
 from noncoder.config.sections import (
     BuildConfig,
     DataConfig,
     DeepSeaConfig,
-    EvaluateConfig,
     ModelConfig,
     PackConfig,
     ReportConfig,

@@ -114,7 +114,7 @@ def mean_draws(draws: Draws, weights: ArrayLike | None = None) -> Draws:
 
 
 def difference(a: Draws, b: Draws) -> Draws:
-    """a less b, resample by resample: of two models from the same windows, blocks and seed.
+    """A less b, resample by resample: of two models from the same windows, blocks and seed.
 
     Raises:
         InputError: They have not the same shape.
