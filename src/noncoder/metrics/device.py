@@ -16,8 +16,9 @@ from torch import Tensor
 from noncoder.errors import InputError
 from noncoder.metrics.ranking import Ranking
 
-# What a sort of 64-bit keys takes, with their places and the second copies of both, and what is looked up afterwards.
-_BYTES_A_SCORE = 80
+# A sort of 64-bit keys, with their places and second copies of both, takes less than half of it; what is looked up for
+# positives, were they all of the scores, takes the most.
+_BYTES_A_SCORE = 128
 # Keys a sort: a GPU is busy with far fewer, and places stay within 32 bits.
 _AT_ONCE = 1 << 27
 
