@@ -6,7 +6,7 @@ negative has no AUROC and no average precision: it is NaN, never 0. Unknown labe
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,7 +68,7 @@ def average_precision(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | N
 
 
 def rank(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None) -> Ranking:
-    """AUROC and average precision of each task.
+    """AUROC and average precision of each task; of a tensor on a GPU, computed there.
 
     Args:
         logits: (N, T) scores.
@@ -78,6 +78,10 @@ def rank(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None) -
     Raises:
         InputError: Shapes differ, a logit is NaN or infinite, or a label is neither 0 nor 1.
     """
+    if getattr(logits, "is_cuda", False):
+        from noncoder.metrics.device import rank_on_device  # torch, which whoever has such a tensor has imported
+
+        return rank_on_device(cast(Any, logits), labels, known)
     return rank_columns(Columns(logits, labels, known))
 
 
