@@ -33,9 +33,21 @@ class Labels:
     known: PackedBits | None
     train_positives: NDArray[np.int64]
 
-    def columns(self, logits: Path) -> Columns:
-        """Scores on disk beside these labels."""
-        return Columns(logits, self.truth, self.known, self.names)
+    def columns(self, logits: Path, order: Sequence[int] | None = None) -> Columns:
+        """Scores on disk beside these labels.
+
+        Args:
+            logits: The file.
+            order: Which of its columns each task is, (T,); None where they are the tasks in their order.
+        """
+        return Columns(logits, self.truth, self.known, self.names, order)
+
+    @property
+    def positives(self) -> NDArray[np.int64]:
+        """Known positives of each task, (T,)."""
+        truth = self.truth.bits if self.known is None else self.truth.bits & self.known.bits
+        counts = [np.unpackbits(byte[:, None], axis=1).sum(axis=0, dtype=np.int64) for byte in truth.T]
+        return np.concatenate(counts)[list(self.truth.columns)]
 
 
 def labels_of(tasks: Sequence[Task], store: Store, indices: NDArray[np.int64]) -> Labels:

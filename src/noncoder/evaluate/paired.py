@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from noncoder.data.tasks import Task
+from noncoder.data.store import Store, open_store
+from noncoder.data.tasks import Task, group_columns
 from noncoder.errors import InputError, did_you_mean
+from noncoder.evaluate.matching import Labels, labels_of
+from noncoder.evaluate.measuring import RANKED, over_tasks
 from noncoder.files import read_json, unreadable
-
-_RANKED = ("auroc", "average_precision")
+from noncoder.metrics import group_means, named_means
+from noncoder.metrics.blocks import Blocks, genome_blocks
+from noncoder.metrics.bootstrap import Draws, Resampled, bootstrap, difference, interval, p_value
+from noncoder.metrics.multiple import adjust
+from noncoder.metrics.paired import Comparison, compare_tasks
 
 
 @dataclass(frozen=True)
@@ -58,3 +67,149 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
     except (OSError, pl.exceptions.PolarsError) as error:
         raise unreadable(folder / "tasks.parquet", error) from error
     return Evaluation(name, folder, summary, tasks)
+
+
+def compare_evaluations(
+    evaluations: Sequence[Evaluation], resamples: int = 1000, block: int | None = None
+) -> dict[str, Any]:
+    """Compares the first of several models with each other one, on the same windows.
+
+    Args:
+        evaluations: Of the same split of the same store.
+        resamples: Of the block bootstrap, for means and for average precision.
+        block: The length of its blocks, bp; None for one that suits the windows.
+
+    Returns:
+        "split", "windows", "blocks", "block", "resamples", "pairs"; of each pair the names "a" and "b", "means" (a row a
+        mean and measure), "tasks" (a row a task that both have, by AUROC, and with keys that begin with ap_ by average
+        precision), "only" (tasks that one of them alone has), "method" and "correction". A difference is a less b.
+
+    Raises:
+        InputError: The evaluations are of other data, have no task in common, or the store is gone or another.
+    """
+    first, *others = evaluations
+    store = _store_of(evaluations)
+    indices = store.indices(first.summary["split"])
+    blocks = genome_blocks(store.start[indices], store.window, block)
+    if blocks.n < 2:
+        raise InputError(
+            f"the {indices.size:,} windows lie in one stretch of {blocks.length:,} bp",
+            expected="windows in two stretches of the genome at least", mend="shorter ones: --block",
+        )  # fmt: skip
+    pairs = [_pair(first, other, store, indices, blocks, resamples) for other in others]
+    return {
+        "split": first.summary["split"],
+        "windows": int(indices.size),
+        "blocks": blocks.n,
+        "block": blocks.length,
+        "resamples": resamples,
+        "pairs": pairs,
+    }
+
+
+def _store_of(evaluations: Sequence[Evaluation]) -> Store:
+    digests = {evaluation.name: evaluation.summary["store_digest"] for evaluation in evaluations}
+    if len(set(digests.values())) > 1:
+        told = ", ".join(f"{name}: {digest[:12]}" for name, digest in digests.items())
+        raise InputError(f"the runs were evaluated on different data ({told})", expected="the same store for all")
+    place = evaluations[0].summary["store"]
+    store = open_store(place)
+    if store.digest != evaluations[0].summary["store_digest"]:
+        raise InputError(
+            f"{place} is not the data that the runs were evaluated on", mend="`noncoder evaluate --force` for each"
+        )
+    return store
+
+
+def _pair(
+    a: Evaluation, b: Evaluation, store: Store, indices: NDArray[np.int64], blocks: Blocks, resamples: int
+) -> dict[str, Any]:
+    at_b = {task.name: i for i, task in enumerate(b.tasks)}
+    shared = [(i, at_b[task.name]) for i, task in enumerate(a.tasks) if task.name in at_b]
+    if not shared:
+        raise InputError(f"{a.name} and {b.name} have no task in common", expected="models of the same tasks, by name")
+    tasks = [a.tasks[i] for i, _ in shared]
+    labels = labels_of(tasks, store, indices)
+    columns = [
+        labels.columns(one.logits, [pair[side] for pair in shared]) for side, one in enumerate((a, b))
+    ]
+    drawn = [bootstrap(one, blocks, resamples) for one in columns]
+    apart = {name: difference(getattr(drawn[0], name), getattr(drawn[1], name)) for name in RANKED}
+    names_a, names_b = ({task.name for task in one.tasks} for one in (a, b))
+    return {
+        "a": a.name,
+        "b": b.name,
+        "means": _mean_rows(tasks, labels, drawn, apart, a.summary["min_positives"]),
+        "tasks": _task_rows(tasks, compare_tasks(columns[0], columns[1], blocks), drawn, apart),
+        "only": {a.name: sorted(names_a - names_b), b.name: sorted(names_b - names_a)},
+        "method": "AUROC of a task by DeLong's test with stretches of the genome as what is independent (Obuchowski "
+        "1997); average precision and means by resampling these stretches",
+        "correction": "Holm",
+    }
+
+
+def _mean_rows(
+    tasks: Sequence[Task],
+    labels: Labels,
+    drawn: Sequence[Resampled],
+    apart: Mapping[str, Draws],
+    min_positives: int,
+) -> list[dict[str, Any]]:
+    means = named_means(labels.positives, labels.train_positives, min_positives)
+    chosen = {
+        "mean": means["mean"],
+        f"mean, at least {min_positives} positives": means["mean_min_positives"],
+        "weighted": means["weighted"],
+        **{f"group {name}": mean for name, mean in group_means(group_columns(tasks), len(tasks)).items()},
+    }
+    rows = []
+    for name, mean in chosen.items():
+        for measure in RANKED:
+            scores = [float(mean.of(getattr(one, measure).estimate)) for one in drawn]
+            of_mean = over_tasks(mean, apart[measure])
+            low, high = interval(of_mean)
+            rows.append(
+                {
+                    "name": name,
+                    "measure": measure,
+                    "tasks": mean.tasks(apart[measure].estimate),
+                    "a": scores[0],
+                    "b": scores[1],
+                    "difference": float(of_mean.estimate),
+                    "low": float(low),
+                    "high": float(high),
+                    "p": float(p_value(of_mean)),
+                }
+            )
+    return rows
+
+
+def _task_rows(
+    tasks: Sequence[Task], tested: Comparison, drawn: Sequence[Resampled], apart: Mapping[str, Draws]
+) -> list[dict[str, Any]]:
+    assert tested.clustered is not None
+    precision = apart["average_precision"]
+    ap_low, ap_high = interval(precision)
+    ap_p = p_value(precision)
+    columns = {
+        "a": tested.auroc_a,
+        "b": tested.auroc_b,
+        "difference": tested.difference,
+        "low": tested.clustered.low,
+        "high": tested.clustered.high,
+        "p": tested.clustered.p,
+        "adjusted": adjust(tested.clustered.p),
+        "p_if_windows_were_independent": tested.independent.p,
+        "ap_a": drawn[0].average_precision.estimate,
+        "ap_b": drawn[1].average_precision.estimate,
+        "ap_difference": precision.estimate,
+        "ap_low": ap_low,
+        "ap_high": ap_high,
+        "ap_p": ap_p,
+        "ap_adjusted": adjust(ap_p),
+    }
+    lists = {key: np.asarray(values, dtype=float).tolist() for key, values in columns.items()}
+    return [
+        {"task": task.name, "group": task.group, **{key: values[i] for key, values in lists.items()}}
+        for i, task in enumerate(tasks)
+    ]

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.data.tasks import Task, group_columns
-from noncoder.evaluate.measuring import Measured
+from noncoder.evaluate.measuring import RANKED, Measured, over_tasks
 from noncoder.metrics import Mean, group_means, named_means, why_undefined
 from noncoder.metrics.bootstrap import Draws, difference, interval
 
 _LEVEL = 0.95
-_RANKED = ("auroc", "average_precision")
 
 Floats = NDArray[np.float64]
 
@@ -67,7 +66,7 @@ def _told(mean: Mean, measured: Measured) -> dict[str, Any]:
     told |= {name: _or_none(mean.of(column)) for name, column in values.items()}
     resampled = measured.ways[-1].resampled
     if resampled is not None:
-        told["interval"] = {name: _ends(_mean_of(mean, getattr(resampled, name))) for name in _RANKED}
+        told["interval"] = {name: _ends(over_tasks(mean, getattr(resampled, name))) for name in RANKED}
     return told
 
 
@@ -111,21 +110,16 @@ def _averaging(measured: Measured, means: Mapping[str, Mean]) -> list[dict[str, 
     for way in measured.ways:
         row: dict[str, Any] = {"name": way.name}
         for name in ("mean", "weighted"):
-            row[name] = {key: _or_none(means[name].of(getattr(way.ranking, key))) for key in _RANKED}
+            row[name] = {key: _or_none(means[name].of(getattr(way.ranking, key))) for key in RANKED}
         row["difference"] = {
             key: _or_none(means["mean"].of(getattr(way.ranking, key)) - means["mean"].of(getattr(plain.ranking, key)))
-            for key in _RANKED
+            for key in RANKED
         }
         if way is not plain and way.resampled is not None and plain.resampled is not None:
-            apart = {key: difference(getattr(way.resampled, key), getattr(plain.resampled, key)) for key in _RANKED}
-            row["difference"]["interval"] = {key: _ends(_mean_of(means["mean"], apart[key])) for key in _RANKED}
+            apart = {key: difference(getattr(way.resampled, key), getattr(plain.resampled, key)) for key in RANKED}
+            row["difference"]["interval"] = {key: _ends(over_tasks(means["mean"], apart[key])) for key in RANKED}
         rows.append(row)
     return rows
-
-
-def _mean_of(mean: Mean, draws: Draws) -> Draws:
-    """A mean over tasks in each resample; tasks undefined in one are left out of it."""
-    return Draws(mean.of(draws.estimate), mean.of(draws.resampled), mean.of(draws.left_out), draws.bounded)
 
 
 def _ends(draws: Draws) -> list[float | None]:

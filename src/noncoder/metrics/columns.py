@@ -59,6 +59,7 @@ class Columns:
         labels: (N, T), 0 or 1; or packed bits.
         known: (N, T), true where the label counts; or packed bits; None for everywhere.
         names: What the tasks are called, for messages.
+        order: Which columns of the logits the T tasks are, (T,); None for all in their order.
 
     Raises:
         InputError: Shapes differ, or the file is not such a file.
@@ -70,13 +71,16 @@ class Columns:
         labels: ArrayLike | PackedBits,
         known: ArrayLike | PackedBits | None = None,
         names: Sequence[str] = (),
+        order: Sequence[int] | None = None,
     ) -> None:
         self._file = _open(logits) if isinstance(logits, Path) else None
         self._scores = None if isinstance(logits, Path) else _float(logits)
         self._labels = labels if isinstance(labels, PackedBits) else np.asarray(labels)
         self._known = known if known is None or isinstance(known, PackedBits) else np.asarray(known).astype(bool)
-        self.names = tuple(names)
+        self.names, self._order = tuple(names), None if order is None else tuple(order)
         shape = self._scores.shape if self._scores is not None else self._file.shape  # type: ignore[union-attr]
+        if self._order is not None and len(shape) == 2:
+            shape = (shape[0], len(self._order))
         shapes = {"labels": _shape(self._labels)} | ({} if self._known is None else {"known": _shape(self._known)})
         if len(shape) != 2 or any(other != shape for other in shapes.values()):
             told = "".join(f", {name} {other}" for name, other in shapes.items())
@@ -104,6 +108,12 @@ class Columns:
             yield Tile(first, scores, self._truth(first, last), self._mask(first, last))
 
     def _read(self, first: int, last: int) -> Scores:
+        if self._order is None:
+            return self._read_side_by_side(first, last)
+        parts: Scores = np.concatenate([self._read_side_by_side(at, at + 1) for at in self._order[first:last]])
+        return parts
+
+    def _read_side_by_side(self, first: int, last: int) -> Scores:
         if self._scores is None:
             assert self._file is not None
             return self._file.read(first, last)
