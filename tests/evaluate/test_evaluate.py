@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from noncoder.config import EvaluateConfig
@@ -20,50 +18,15 @@ from noncoder.data.tasks import Task
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.stage import EvaluationStage
-from noncoder.models import create_model
-from noncoder.predictor import Predictor
 from tests.conftest import listing, make_store, random_genome
+from tests.evaluate.made import WINDOW, T, few, labelled_store, predictor_of, truth
 
-WINDOW, N, T = 40, 700, 5
 FILES = ["curves.npz", "logits.npy", "summary.json", "tasks.parquet", "tasks.tsv"]
-
-
-def predictor_of(store: Store, seed: int = 0, order: Sequence[int] = ()) -> Predictor:
-    torch.manual_seed(seed)
-    tasks = [store.tasks[i] for i in order or range(len(store.tasks))]
-    model = create_model("compact", len(tasks), store.window, {"channels": 8, "dilations": [1]})
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    return Predictor(model.eval(), tuple(tasks), store.bin, {})
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Labels that hang on the sequence; the task t3 has no positive in test, the last label of t4 is unknown."""
-    rng = np.random.default_rng(3)
-    genome = random_genome({"a": 30_000, "b": 4_000}, letters="ACGT")
-    windows = [("a", 40 * i) for i in range(N)]
-    cytosines = np.array([genome["a"][start : start + WINDOW].count("C") for _, start in windows])
-    chance = 1 / (1 + np.exp(-(cytosines[:, None] - 12 - np.arange(T)) / 2))
-    labels = (rng.random((N, T)) < chance).astype(np.uint8)
-    split = np.repeat([0, 1, 2], [200, 200, 300]).astype(np.uint8)
-    labels[400:, 3] = 0
-    known = np.ones((N, T), dtype=np.uint8)
-    known[650:, 4] = 0
-    return make_store(
-        tmp_path_factory.mktemp("store") / "s.zarr", genome, windows, labels, window=WINDOW, split=split, known=known
-    )
-
-
-def few(**changes: Any) -> EvaluateConfig:
-    return EvaluateConfig(resamples=60, min_positives=5, **changes)
-
-
-def truth(store: Store, split: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    indices = store.indices(split)
-    known = store.read_known(indices)
-    assert known is not None
-    return store.read_labels(indices), known
+    return labelled_store(tmp_path_factory.mktemp("store") / "s.zarr")
 
 
 @pytest.fixture(scope="module")

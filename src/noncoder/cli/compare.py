@@ -19,6 +19,13 @@ from noncoder.cli.options import as_json, emit, force
 @click.option("--names", default="", metavar="A,B", help="What to call the runs, in place of their folders.")
 @click.option("--reach", type=float, metavar="AP", help="The average precision that counts as reached; by default the "
               "lowest of the runs' highest.")  # fmt: skip
+@click.option("--split", help="Also compare the first run with each other one on the windows of this split, which "
+              "all were evaluated on: differences, their intervals and p-values.")  # fmt: skip
+@click.option("--resamples", type=click.IntRange(2), default=1000, show_default=True, help="Of the block bootstrap, "
+              "with --split.")  # fmt: skip
+@click.option(
+    "--block", type=click.IntRange(1), help="Length, bp, of its blocks; by default one that suits the windows."
+)
 @force
 @as_json
 def compare(
@@ -27,26 +34,45 @@ def compare(
     figure: Path | None,
     names: str,
     reach: float | None,
+    split: str | None,
+    resamples: int,
+    block: int | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Compare trainings, finished or still running: curves, a table and what differs, as one HTML page.
 
+    With --split also what they predict, window by window.
+
     \b
     Example:
       noncoder compare runs/danq runs/txl --names DanQ,Transformer-XL --figure losses.pdf
+      noncoder compare runs/danq runs/txl --split test
     """
     from noncoder.compare import compare as measure
-    from noncoder.compare import comparison_text, read_runs, write_comparison, write_losses
+    from noncoder.compare import comparison_text, paired_text, read_runs, write_comparison, write_losses
     from noncoder.errors import InputError
+    from noncoder.files import plain_json
 
     for path in (out, figure):
         if path is not None and path.exists() and not force:
             raise InputError(f"{path} is there already", mend="give another name, or --force to replace it")
     found = read_runs(runs, [name.strip() for name in names.split(",")] if names else ())
     values = measure(found, reach)
+    if split is not None:
+        from noncoder.evaluate.paired import compare_evaluations, read_evaluation
+
+        evaluated = [read_evaluation(run.name, path, split) for run, path in zip(found, runs, strict=True)]
+        if len(evaluated) < 2:
+            raise InputError("there is one run", expected="two or more, of which the first is compared with the others")
+        values["paired"] = plain_json(compare_evaluations(evaluated, resamples, block))
     if figure is not None:
         write_losses(found, figure)
     written = {"page": str(write_comparison(found, values, out)), "figure": figure and str(figure)}
-    text = [comparison_text(values), f"page: {out}", *([f"figure: {figure}"] if figure else [])]
+    text = [
+        comparison_text(values),
+        *([paired_text(values["paired"])] if split else []),
+        f"page: {out}",
+        *([f"figure: {figure}"] if figure else []),
+    ]
     emit(values | written, "\n".join(text), as_json)

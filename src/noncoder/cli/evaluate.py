@@ -73,6 +73,10 @@ def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
         )
         for name, label in (("log_loss", "log loss"), ("brier", "Brier score"), ("ece", "calibration error")):
             yield f"  {label:34} {_digits(found['before'][name], 5)} before, {_digits(found['after'][name], 5)} after"
+    if summary["published"]:
+        from noncoder.benchmarks import published_text
+
+        yield from ("", published_text(summary["published"]))
 
 
 def _averaging_lines(rows: list[dict[str, Any]]) -> Iterator[str]:

@@ -12,12 +12,12 @@ from markupsafe import Markup
 from noncoder import plots
 from noncoder.compare.measure import default_reach, differing_keys, reached, table_row, warnings_of
 from noncoder.compare.read import AXES, Run, read_run_folder
+from noncoder.compare.text import comparison_text, paired_text
 from noncoder.errors import InputError
 from noncoder.files import plain_json
 from noncoder.report import render
 
 _FIGURES = (".png", ".svg", ".pdf")
-_SAID = {"finished": "", "running": "running", "unfinished": "unfinished"}
 _LABELS = {"step": "optimiser steps", "epoch": "passes over the training split", "positives": "positive labels seen"}
 
 
@@ -127,30 +127,4 @@ def time_unit(runs: Sequence[Run]) -> tuple[str, int]:
     return ("hours", 3600) if last >= 7200 else ("minutes", 60) if last >= 120 else ("seconds", 1)
 
 
-def comparison_text(values: Mapping[str, Any]) -> str:
-    """The table for a terminal."""
-    width = max(12, *(len(row["name"]) for row in values["runs"]))
-    lines = [f"{'run':{width}}  {'model':16} {'parameters':>12} {'windows/s':>10} {'passes':>7} {'seconds':>9}"
-             f" {'loss':>7} {'AUROC':>7} {'AP':>7}"]  # fmt: skip
-    for row in values["runs"]:
-        best = row["best"] or {}
-        scores = " ".join(f"{_number(best.get(key), '.4f'):>7}" for key in ("loss", "auroc", "average_precision"))
-        lines.append(
-            f"{row['name']:{width}}  {row['model'] or '-':16} {_number(row['parameters'], ',.0f'):>12} "
-            f"{_number(row['windows_per_second'], ',.0f'):>10} {_number(row['epochs'], '.2f'):>7} "
-            f"{_number(row['seconds'], ',.0f'):>9} {scores}  {_SAID[row['state']]}".rstrip()
-        )  # fmt: skip
-    reach = values["reach"]
-    if reach:
-        lines.append(f"to an average precision of {reach['average_precision']:.4f} in validation:")
-        for name, at in reach["runs"].items():
-            lines.append(f"  {name:{width}}  " + ("never" if at is None else (
-                f"{at['epoch']:.2f} passes, {at['seconds']:,.0f} s of training, step {at['step']:,.0f}")))  # fmt: skip
-    return "\n".join([*lines, *(f"careful: {text}" for text in values["warnings"])])
-
-
-def _number(value: float | None, how: str) -> str:
-    return "-" if value is None else format(value, how)
-
-
-__all__ = ["Run", "compare", "comparison_text", "read_runs", "write_comparison", "write_losses"]
+__all__ = ["Run", "compare", "comparison_text", "paired_text", "read_runs", "write_comparison", "write_losses"]

@@ -11,7 +11,6 @@ from noncoder.metrics.blocks import Blocks
 from noncoder.metrics.bootstrap import Draws, Resampled, bootstrap
 from noncoder.metrics.temperature import Temperatures
 
-
 RANKED = ("auroc", "average_precision")
 """What is resampled."""
 

@@ -80,9 +80,10 @@ def compare_evaluations(
         block: The length of its blocks, bp; None for one that suits the windows.
 
     Returns:
-        "split", "windows", "blocks", "block", "resamples", "pairs"; of each pair the names "a" and "b", "means" (a row a
-        mean and measure), "tasks" (a row a task that both have, by AUROC, and with keys that begin with ap_ by average
-        precision), "only" (tasks that one of them alone has), "method" and "correction". A difference is a less b.
+        "split", "windows", "blocks", "block", "resamples", "pairs"; of each pair the names "a" and "b", "means" (a row
+        a mean and measure), "tasks" (a row a task that both have, by AUROC, and with keys that begin with ap_ by
+        average precision), "only" (tasks that one of them alone has), "method" and "correction". A difference is a
+        less b.
 
     Raises:
         InputError: The evaluations are of other data, have no task in common, or the store is gone or another.
@@ -130,9 +131,7 @@ def _pair(
         raise InputError(f"{a.name} and {b.name} have no task in common", expected="models of the same tasks, by name")
     tasks = [a.tasks[i] for i, _ in shared]
     labels = labels_of(tasks, store, indices)
-    columns = [
-        labels.columns(one.logits, [pair[side] for pair in shared]) for side, one in enumerate((a, b))
-    ]
+    columns = [labels.columns(one.logits, [pair[side] for pair in shared]) for side, one in enumerate((a, b))]
     drawn = [bootstrap(one, blocks, resamples) for one in columns]
     apart = {name: difference(getattr(drawn[0], name), getattr(drawn[1], name)) for name in RANKED}
     names_a, names_b = ({task.name for task in one.tasks} for one in (a, b))

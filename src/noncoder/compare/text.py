@@ -1,0 +1,62 @@
+"""Comparisons for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_SURE = 0.05
+_SAID = {"finished": "", "running": "running", "unfinished": "unfinished"}
+
+
+def comparison_text(values: Mapping[str, Any]) -> str:
+    """The table for a terminal."""
+    width = max(12, *(len(row["name"]) for row in values["runs"]))
+    lines = [f"{'run':{width}}  {'model':16} {'parameters':>12} {'windows/s':>10} {'passes':>7} {'seconds':>9}"
+             f" {'loss':>7} {'AUROC':>7} {'AP':>7}"]  # fmt: skip
+    for row in values["runs"]:
+        best = row["best"] or {}
+        scores = " ".join(f"{_number(best.get(key), '.4f'):>7}" for key in ("loss", "auroc", "average_precision"))
+        lines.append(
+            f"{row['name']:{width}}  {row['model'] or '-':16} {_number(row['parameters'], ',.0f'):>12} "
+            f"{_number(row['windows_per_second'], ',.0f'):>10} {_number(row['epochs'], '.2f'):>7} "
+            f"{_number(row['seconds'], ',.0f'):>9} {scores}  {_SAID[row['state']]}".rstrip()
+        )  # fmt: skip
+    reach = values["reach"]
+    if reach:
+        lines.append(f"to an average precision of {reach['average_precision']:.4f} in validation:")
+        for name, at in reach["runs"].items():
+            lines.append(f"  {name:{width}}  " + ("never" if at is None else (
+                f"{at['epoch']:.2f} passes, {at['seconds']:,.0f} s of training, step {at['step']:,.0f}")))  # fmt: skip
+    return "\n".join([*lines, *(f"careful: {text}" for text in values["warnings"])])
+
+
+def paired_text(paired: Mapping[str, Any]) -> str:
+    """What `noncoder.evaluate.paired.compare_evaluations` found, for a terminal."""
+    lines = [
+        f"on the {paired['windows']:,} windows of {paired['split']}; [95% intervals] from {paired['blocks']:,} "
+        f"stretches of {paired['block']:,} bp"
+    ]
+    for pair in paired["pairs"]:
+        lines.append(f"{pair['a']} less {pair['b']}:")
+        for row in pair["means"]:
+            what = f"{row['name']}, {'AUROC' if row['measure'] == 'auroc' else 'AP'} ({row['tasks']:,} tasks)"
+            ends = f"[{_number(row['low'], '+.4f')}, {_number(row['high'], '+.4f')}]"
+            lines.append(f"  {what:48} {_number(row['difference'], '+.4f')} {ends:20} p {_number(row['p'], '.2g')}")
+        for key, measure in (("", "AUROC"), ("ap_", "AP")):
+            sure = [
+                row[f"{key}difference"]
+                for row in pair["tasks"]
+                if (p := row[f"{key}adjusted"]) is not None and p < _SURE
+            ]
+            better = sum(apart > 0 for apart in sure)
+            lines.append(
+                f"  single tasks, {measure}: {pair['a']} better in {better:,}, {pair['b']} in {len(sure) - better:,} "
+                f"of {len(pair['tasks']):,} (p < {_SURE} after {pair['correction']}'s correction)"
+            )
+        lines += [f"  only {name} has {len(names):,} more tasks" for name, names in pair["only"].items() if names]
+    return "\n".join(lines)
+
+
+def _number(value: float | None, how: str) -> str:
+    return "-" if value is None else format(value, how)
