@@ -130,12 +130,13 @@ def _least(slopes: Callable[[float], tuple[float, float]], start: float) -> floa
         if low >= high:  # it still falls towards a bound
             break
         following = at - slope / curvature if curvature > 0 else math.inf if slope < 0 else 0.0
+        near = 1e-6  # the error after a step of Newton's is about the square of the step
         if not low < following < high:
             bound = high if slope < 0 else low
-            following = bound if bound not in seen else math.sqrt(low * high)
+            following, near = bound if bound not in seen else math.sqrt(low * high), 1e-12
         seen.add(following)
         step, at = abs(following - at), following
-        if step <= 1e-10 * at:
+        if step <= near * at:
             break
     return at
 
@@ -149,7 +150,7 @@ def _slopes(scores: Scores, truth: NDArray[np.bool_], inverse: float) -> tuple[f
         # what is left of the loss of a separated task keeps its digits.
         margin = float(scores[i]) if truth[i] else -float(scores[i])
         small = math.exp(-abs(inverse * margin))
-        wrong = (small if margin >= 0 else 1.0) / (1.0 + small)
-        slope -= margin * wrong
-        curvature += margin * margin * small / ((1.0 + small) * (1.0 + small))
+        share = 1.0 / (1.0 + small)
+        slope -= margin * (small * share if margin >= 0 else share)
+        curvature += margin * margin * (small * share * share)
     return slope, curvature
