@@ -105,7 +105,7 @@ def do(row: Row, config: RunConfig, store: Store, options: argparse.Namespace) -
     summary = read_json(folder.summary) if is_trained(config, store) else train(config)
     assert summary is not None
     chosen = EvaluateConfig(splits=(options.split,), strands=options.strands, min_positives=options.min_positives)
-    (measured,) = evaluate_run(config.run, [options.split], config.store, config=chosen)
+    (measured,) = evaluate_run(config.run, chosen, config.store)
     for checkpoint in (folder.last, folder.best):
         checkpoint.unlink(missing_ok=True)
     return {

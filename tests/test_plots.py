@@ -58,6 +58,17 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "distribution": lambda: plots.plot_distribution({"AUROC": SCORES, "average precision": SCORES / 2}, GROUPS),
     "auroc_by_positives": lambda: plots.plot_auroc_by_positives(COUNTS, SCORES, GROUPS),
+    "against_published": lambda: plots.plot_against_published(
+        {"AUROC": (SCORES[::-1], SCORES), "PR AUC": (SCORES, SCORES)}, [f"$task_{i}" for i in range(30)], GROUPS, "DanQ"
+    ),
+    "published_means": lambda: plots.plot_published_means(
+        ["DanQ", "BigBird", "_ours"],
+        [[0.9, 0.8], [np.nan, 0.9], [0.91, np.nan]],
+        ["all", "TF"],
+        [False, False, True],
+        [True, False, True],
+        "mean AUROC",
+    ),
     "comparison": lambda: plots.plot_comparison({"$x": CURVE, "_y": CURVE}, "steps"),
     "efficiency": lambda: plots.plot_efficiency(
         {"passes": {"a": CURVE, "b": CURVE}, "hours": {"a": CURVE, "b": CURVE}}

@@ -6,21 +6,21 @@ import io
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 
-from noncoder.config import EvaluateConfig, RunConfig
+from noncoder.config import EvaluateConfig, RunConfig, validate
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import ConfigError, InputError
-from noncoder.evaluate import evaluate
+from noncoder.evaluate.stage import EvaluationStage
 from noncoder.files import locked, read_json, write_bytes, write_json
 from noncoder.models import check_model
-from noncoder.predictor import Predictor, Strands, load
+from noncoder.predictor import Strands, load
 from noncoder.report import write_report
 from noncoder.train.run import is_trained, read_run
 
@@ -96,7 +96,7 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
             f"{summary['seconds']:,.0f} s",
         )
     chosen = config.evaluate
-    summaries = evaluate_run(config.run, chosen.splits, config.store, force=force, config=chosen)
+    summaries = evaluate_run(config.run, chosen, config.store, force)
     for summary in summaries:
         mean = summary["mean"]
         _say(
@@ -116,57 +116,36 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
 
 def evaluate_run(
     run: Path,
-    splits: Sequence[str] = (),
+    config: EvaluateConfig | Mapping[str, Any],
     store: Path | None = None,
-    strands: str | None = None,
     force: bool = False,
-    config: EvaluateConfig | None = None,
+    save_temperatures: bool = False,
 ) -> list[dict[str, Any]]:
     """Measures the predictor of a run; a split that was measured in the same way before is read, not measured again.
 
     Args:
         run: The run's folder.
-        splits: Which splits; by default those of the run's recipe.
+        config: The section to go by, or what is other than in the recipe's.
         store: Another store than the run's own.
-        strands: Another way to read the strands than the recipe's.
         force: Measure again.
-        config: Another section than the recipe's.
+        save_temperatures: Keep the fitted temperatures with the predictor, whose probabilities are then calibrated.
 
     Raises:
         NoncoderError: There is no predictor, no such split, or the store does not fit.
     """
     recipe = read_run(run)
-    config = config or recipe.evaluate
-    if strands:
-        config = config.model_copy(update={"strands": strands})
-    predictor, opened = load(run).to(_device()), open_store(store or recipe.store)
-    for split in splits or config.splits:
+    if not isinstance(config, EvaluateConfig):
+        config = validate(EvaluateConfig, recipe.evaluate.model_dump() | dict(config), origin="the options")
+    device = _device()
+    predictors = [load(path).to(device) for path in (run, *config.ensemble)]
+    opened = open_store(store or recipe.store)
+    for split in config.splits:
         opened.indices(split)  # an unknown split is told before anything is measured
-    return [_evaluate_split(run / "evaluate" / split, predictor, opened, split, config, force)
-            for split in splits or config.splits]  # fmt: skip
-
-
-def _evaluate_split(
-    folder: Path, predictor: Predictor, store: Store, split: str, config: EvaluateConfig, force: bool
-) -> dict[str, Any]:
-    made_from = {
-        "config": config.model_dump(mode="json", exclude={"splits", "batch_size"}),
-        "store": store.digest,
-        "weights": predictor.info.get("training", {}).get("started"),
-    }
-    before, summary = read_json(folder / "made-from.json"), read_json(folder / "summary.json")
-    if summary is not None and before == made_from and not force:
-        return summary
-    # Measurements of weights that are gone are of no use to anyone; those made in another way may be.
-    if summary is not None and before and before["weights"] == made_from["weights"] and not force:
-        changed = [key for key in ("config", "store") if before.get(key) != made_from[key]]
-        raise InputError(
-            f"{folder} holds measurements of the same weights with another {' and '.join(changed)}",
-            mend="`noncoder evaluate --force` replaces them",
-        )
-    summary = evaluate(predictor, store, split, config, folder)
-    write_json(folder / "made-from.json", made_from)
-    return summary
+    stage = EvaluationStage(run / "evaluate", predictors, opened, config, force)
+    summaries = [stage.evaluate(split) for split in config.splits]
+    if save_temperatures:
+        stage.save_temperatures(run / "predictor")
+    return summaries
 
 
 def _device() -> str:

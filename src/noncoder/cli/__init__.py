@@ -13,10 +13,11 @@ import click
 
 from noncoder.cli.compare import compare
 from noncoder.cli.data import data, explore
+from noncoder.cli.evaluate import evaluate
 from noncoder.cli.imports import import_
 from noncoder.cli.lr_find import lr_find
 from noncoder.cli.models import models
-from noncoder.cli.runs import evaluate, predict, report, run, train
+from noncoder.cli.runs import predict, report, run, train
 from noncoder.cli.tune import tune
 from noncoder.errors import NoncoderError, is_unwritable
 

@@ -73,6 +73,16 @@ def section_from(section: type[S], given: Mapping[str, Any], others: type[Sectio
     for name in others.model_fields if others else ():
         if given.get(name) not in (None, ()):
             raise ConfigError(f"--{name.replace('_', '-')} says nothing here", mend="leave it out; see --help")
+    return validate(section, given_options(section, given), origin="the options")
+
+
+def given_options(section: type[Section], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, by field; a list may have been written with commas.
+
+    Args:
+        section: The section.
+        given: The options of the command.
+    """
     values: dict[str, Any] = {}
     for name, field in section.model_fields.items():
         value = given.get(name)
@@ -81,7 +91,7 @@ def section_from(section: type[S], given: Mapping[str, Any], others: type[Sectio
         if _is_several(field.annotation) and not _holds(field.annotation, Path) and name != "peaks":
             value = [part for item in value for part in _LISTED.findall(item)]
         values[name] = value
-    return validate(section, values, origin="the options")
+    return values
 
 
 def emit(values: Mapping[str, Any], text: str, machine: bool) -> None:

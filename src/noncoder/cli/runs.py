@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -68,31 +67,6 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
 
 @click.command()
 @_RUN
-@click.option("--split", "splits", multiple=True, help="Which split, train, valid or test; may stand several times.")
-@click.option("--store", type=click.Path(path_type=Path), help="Another store than the run's own.")
-@click.option("--strands", type=click.Choice(["both", "forward", "reverse"]), help="both averages the probabilities.")
-@force
-@as_json
-def evaluate(
-    run: Path, splits: tuple[str, ...], store: Path | None, strands: str | None, force: bool, as_json: bool
-) -> None:
-    """Measure the trained model of a RUN on a split.
-
-    With --json and one split, the summary; with several, the summary of each by name.
-
-    \b
-    Example:
-      noncoder evaluate runs/yeast --split test --json
-    """
-    from noncoder.pipeline import evaluate_run
-
-    summaries = evaluate_run(run, splits, store, strands, force)
-    single = summaries[0] if len(summaries) == 1 else {summary["split"]: summary for summary in summaries}
-    emit(single, "\n".join(map(_evaluation_text, summaries)), as_json)
-
-
-@click.command()
-@_RUN
 @click.argument("fasta", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .tsv, .csv or .parquet file.")
 @click.option("--strands", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True)
@@ -131,27 +105,3 @@ def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_
         raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
     written = str(write_report(run, out, tasks))
     emit({"report": written}, f"report: {written}", as_json)
-
-
-def _evaluation_text(summary: dict[str, Any]) -> str:
-    def line(label: str, values: dict[str, Any], tasks: int) -> str:
-        shown = [
-            f"{values[key]:.4f}" if values[key] is not None else "   -  " for key in ("auroc", "average_precision")
-        ]
-        return f"  {label:34} {shown[0]}   {shown[1]}   {tasks:,}"
-
-    few = summary["min_positives"]
-    out = summary["tasks"] - summary["scored"]
-    return "\n".join(
-        [
-            f"{summary['split']}: {summary['windows']:,} windows, strands: {summary['strands']}",
-            f"  {'':34} AUROC    AP       tasks",
-            line("mean", summary["mean"], summary["scored"]),
-            line(f"mean, at least {few} positives", summary["mean_min_positives"], summary["tasks_with_min_positives"]),
-            line("median", summary["median"], summary["scored"]),
-            line("weighted by training positives", summary["weighted"], summary["scored"]),
-            *(line(f"group {name}", group, group["scored"]) for name, group in summary["groups"].items()),
-            f"  left out, no positive or no negative: {out}",
-            f"  average precision of chance (share of positives): {summary['prevalence']:.4f}",
-        ]
-    )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from noncoder.config.base import Section
+from noncoder.config.evaluate import EvaluateConfig
 from noncoder.config.training import TrainConfig
 
 
@@ -190,19 +191,6 @@ class ModelConfig(Section):
     """Its name; `noncoder models` lists them."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Its own settings; `noncoder models NAME` lists them."""
-
-
-class EvaluateConfig(Section):
-    """How the trained network is measured."""
-
-    splits: tuple[Literal["train", "valid", "test"], ...] = ("valid", "test")
-    """Which splits."""
-    strands: Literal["both", "forward", "reverse"] = "both"
-    """`both` averages the probabilities of the two strands."""
-    min_positives: int = Field(30, ge=1)
-    """Means are also given over the tasks with at least this many positives in the split."""
-    batch_size: int = Field(256, ge=1)
-    """Windows a forward pass."""
 
 
 class ReportConfig(Section):

@@ -10,6 +10,7 @@ from noncoder.plots.data import (
     plot_positives,
 )
 from noncoder.plots.matrices import plot_cooccurrence, plot_task_chromosomes
+from noncoder.plots.published import plot_against_published, plot_published_means
 from noncoder.plots.results import (
     plot_auroc_by_positives,
     plot_distribution,
@@ -33,6 +34,7 @@ __all__ = [
     "PALETTE",
     "Curve",
     "figure_svg",
+    "plot_against_published",
     "plot_auroc_by_positives",
     "plot_balance",
     "plot_bases",
@@ -50,6 +52,7 @@ __all__ = [
     "plot_learning_rate",
     "plot_positives",
     "plot_precision_recall",
+    "plot_published_means",
     "plot_rate_test",
     "plot_roc",
     "plot_slices",

@@ -1,0 +1,107 @@
+"""The verb that measures a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from noncoder.cli.options import as_json, emit, force, given_options, section_options
+from noncoder.config import EvaluateConfig
+
+_SHORT = {"splits": "--split", "shifts": "--shift"}
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@section_options(EvaluateConfig, _SHORT, needed=False)
+@click.option("--store", type=click.Path(path_type=Path), help="Another store than the run's own.")
+@click.option(
+    "--save-temperatures",
+    is_flag=True,
+    help="Keep the fitted temperatures with the predictor, whose probabilities are calibrated from then on.",
+)
+@force
+@as_json
+def evaluate(run: Path, store: Path | None, save_temperatures: bool, force: bool, as_json: bool, **given: Any) -> None:
+    """Measure the trained model of a RUN on a split.
+
+    Options stand for the section `evaluate` of the run's recipe; what is not given is as it says. With --json and one
+    split, the summary; with several, the summary of each by name.
+
+    \b
+    Example:
+      noncoder evaluate runs/yeast --split test --json
+      noncoder evaluate runs/yeast --split test --shift -20 --shift 20 --ensemble runs/yeast-seed1 --force
+    """
+    from noncoder.pipeline import evaluate_run
+
+    summaries = evaluate_run(run, given_options(EvaluateConfig, given), store, force, save_temperatures)
+    single = summaries[0] if len(summaries) == 1 else {summary["split"]: summary for summary in summaries}
+    emit(single, "\n".join(line for summary in summaries for line in evaluation_lines(summary)), as_json)
+
+
+def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
+    """What a terminal shows of a split's summary."""
+    few = summary["min_positives"]
+    yield f"{summary['split']}: {summary['windows']:,} windows, {summary['averaging'][-1]['name']}"
+    yield f"  {'':34} AUROC{'':18}AP{'':21}tasks"
+    yield _mean_line("mean", summary["mean"])
+    yield _mean_line(f"mean, at least {few} positives", summary["mean_min_positives"])
+    yield _mean_line("median", summary["median"])
+    yield _mean_line("weighted by training positives", summary["weighted"])
+    yield _mean_line("  the same, undefined as 0", summary["weighted_as_report"])
+    for name, group in summary["groups"].items():
+        yield _mean_line(f"group {name}", group, group["scored"])
+    for reason, names in summary["left_out"].items():
+        yield f"  left out, {reason}: {len(names):,} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
+    yield f"  average precision of chance (share of positives): {summary['prevalence']:.4f}"
+    drawn = summary["bootstrap"]
+    if drawn:
+        yield (
+            f"  [95% intervals]: {drawn['resamples']:,} resamples of {drawn['blocks']:,} stretches of "
+            f"{drawn['block']:,} bp"
+        )
+    yield from _averaging_lines(summary["averaging"])
+    found = summary["calibration"]
+    if found:
+        yield (
+            f"  temperatures fitted on {found['split']}{' (these windows)' if found['same_windows'] else ''}: "
+            f"{found['fitted']:,} tasks their own, the rest {found['shared']:.3f}"
+        )
+        for name, label in (("log_loss", "log loss"), ("brier", "Brier score"), ("ece", "calibration error")):
+            yield f"  {label:34} {_digits(found['before'][name], 5)} before, {_digits(found['after'][name], 5)} after"
+
+
+def _averaging_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    if len(rows) > 1:
+        yield f"  {'averaged over':34} AUROC{'':18}AP"
+    for row in rows if len(rows) > 1 else []:
+        yield f"  {row['name']:34} {_digits(row['mean']['auroc'])}{'':17}{_digits(row['mean']['average_precision'])}"
+        if row is not rows[0]:
+            difference, ends = row["difference"], row["difference"].get("interval", {})
+            yield f"  {'  against the first':34} " + "".join(
+                f"{_signed(difference[key])} {_ends(ends.get(key), _signed):21} " for key in _RANKED
+            )  # fmt: skip
+
+
+_RANKED = ("auroc", "average_precision")
+
+
+def _mean_line(label: str, values: dict[str, Any], tasks: int | None = None) -> str:
+    shown = [f"{_digits(values[key])} {_ends(values.get('interval', {}).get(key)):16}" for key in _RANKED]
+    return f"  {label:34} {shown[0]}{shown[1]}{values['tasks'] if tasks is None else tasks:,}"
+
+
+def _ends(pair: list[float | None] | None, digits: Any = None) -> str:
+    return "" if pair is None else "[" + ", ".join((digits or _digits)(end) for end in pair) + "]"
+
+
+def _digits(value: float | None, n: int = 4) -> str:
+    return "   -  " if value is None else f"{value:.{n}f}"
+
+
+def _signed(value: float | None) -> str:
+    return "   -   " if value is None else f"{value:+.4f}"

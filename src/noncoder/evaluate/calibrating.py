@@ -1,0 +1,69 @@
+"""Temperatures from the validation split, and what they change."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noncoder.config import EvaluateConfig
+from noncoder.data.store import Store
+from noncoder.evaluate.matching import labels_of
+from noncoder.evaluate.measuring import Measured
+from noncoder.evaluate.predicting import predict_to
+from noncoder.metrics import Calibration, Columns
+from noncoder.metrics.temperature import Temperatures, fit_temperatures
+from noncoder.predictor import Predictor
+
+
+def fit_on(columns: Columns, min_positives: int) -> Temperatures:
+    """Temperatures that minimise the log loss of these windows; a task with few positives takes that of all tasks."""
+    return fit_temperatures(columns, min_positives)
+
+
+def fit_on_validation(
+    predictors: Sequence[Predictor], store: Store, config: EvaluateConfig, folder: Path
+) -> Temperatures | None:
+    """Predicts the validation split and fits temperatures on it; None where there is no such split.
+
+    Args:
+        predictors: The trained model, and those averaged with it.
+        store: The dataset.
+        config: What is averaged, and the fewest positives for a temperature of a task's own.
+        folder: Where the logits lie meanwhile.
+
+    Raises:
+        InputError: The store does not fit the predictors, or a logit is NaN.
+    """
+    indices = store.indices("valid")
+    if not indices.size:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = labels_of(predictors[0].tasks, store, indices)
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".valid-") as scratch,
+        predict_to(Path(scratch), predictors, store, indices, config) as predictions,
+    ):
+        return fit_on(labels.columns(predictions.final), config.min_positives)
+
+
+def calibration_summary(measured: Measured, temperatures: Temperatures | None, split: str) -> dict[str, Any] | None:
+    """What summary.json says of calibration, as means over the tasks with a known label; None without temperatures."""
+    if temperatures is None or measured.calibrated is None:
+        return None
+    return {
+        "split": "valid",
+        "same_windows": split == "valid",
+        "shared": float(temperatures.shared),
+        "fitted": int(temperatures.own.sum()),
+        "before": _means(measured.raw),
+        "after": _means(measured.calibrated),
+    }
+
+
+def _means(found: Calibration) -> dict[str, float | None]:
+    columns = {name: getattr(found, name) for name in ("log_loss", "brier", "ece")}
+    return {name: None if np.isnan(values).all() else float(np.nanmean(values)) for name, values in columns.items()}

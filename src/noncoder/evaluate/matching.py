@@ -1,0 +1,83 @@
+"""The labels of a split by the predictor's tasks, which are matched by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.data.store import Store
+from noncoder.data.tasks import Task
+from noncoder.errors import InputError, did_you_mean
+from noncoder.metrics import Columns, PackedBits
+
+_LISTED = 8
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of n windows and T tasks, as bits.
+
+    Args:
+        names: The tasks, in the predictor's order.
+        truth: The labels.
+        known: Which of them are known; None for all.
+        train_positives: Positives of each task in the training split, (T,).
+    """
+
+    names: tuple[str, ...]
+    truth: PackedBits
+    known: PackedBits | None
+    train_positives: NDArray[np.int64]
+
+    def columns(self, logits: Path) -> Columns:
+        """Scores on disk beside these labels."""
+        return Columns(logits, self.truth, self.known, self.names)
+
+
+def labels_of(tasks: Sequence[Task], store: Store, indices: NDArray[np.int64]) -> Labels:
+    """The labels of windows of a store for the tasks of a predictor.
+
+    Args:
+        tasks: The predictor's.
+        store: The dataset; tasks that the predictor does not know are left out.
+        indices: Which windows, (n,).
+
+    Raises:
+        InputError: The store lacks tasks; they and those that it has besides are listed.
+    """
+    columns = match_tasks(tasks, store)
+    known = store.packed_known
+    return Labels(
+        tuple(task.name for task in tasks),
+        PackedBits(store.packed_labels[indices], columns),
+        None if known is None else PackedBits(known[indices], columns),
+        store.positives("train")[columns],
+    )
+
+
+def match_tasks(tasks: Sequence[Task], store: Store) -> list[int]:
+    """The column of the store for each task of a predictor, by name.
+
+    Raises:
+        InputError: The store lacks tasks; they and those that it has besides are listed.
+    """
+    columns = {task.name: i for i, task in enumerate(store.tasks)}
+    names = [task.name for task in tasks]
+    missing = [name for name in names if name not in columns]
+    if missing:
+        besides = [name for name in columns if name not in set(names)]
+        more = f"; it has {len(besides):,} besides: {_some(besides)}" if besides else ""
+        raise InputError(
+            f"{store.path} lacks {len(missing):,} of the model's {len(names):,} tasks: {_some(missing)}{more}",
+            expected="a store with the model's tasks, by name and in any order",
+            mend=did_you_mean(missing[0], besides),
+        )
+    return [columns[name] for name in names]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")

@@ -1,0 +1,116 @@
+"""The evaluation of a run: splits that were measured in the same way before are read, not measured again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from noncoder.config import EvaluateConfig
+from noncoder.data.store import Store
+from noncoder.errors import InputError
+from noncoder.evaluate import evaluate
+from noncoder.evaluate.calibrating import fit_on, fit_on_validation
+from noncoder.evaluate.matching import labels_of
+from noncoder.files import read_json, write_json
+from noncoder.metrics.temperature import Temperatures
+from noncoder.predictor import Predictor
+
+# Rises when the files of an evaluation change; those of an earlier version are made anew.
+_FORMAT = 2
+# What changes how fast a split is measured, or which, but nothing of what is measured.
+_ASIDE = {"splits", "batch_size"}
+
+
+@dataclass
+class EvaluationStage:
+    """The folder evaluate/ of a run.
+
+    Args:
+        folder: That folder.
+        predictors: The run's, and those averaged with it.
+        store: The dataset.
+        config: How it is measured.
+        force: Measure again what was measured before.
+    """
+
+    folder: Path
+    predictors: Sequence[Predictor]
+    store: Store
+    config: EvaluateConfig
+    force: bool = False
+
+    def evaluate(self, split: str) -> dict[str, Any]:
+        """The summary of a split, from its folder or measured now.
+
+        Raises:
+            InputError: It was measured in another way before, or cannot be measured.
+        """
+        folder = self.folder / split
+        before, summary = read_json(folder / "made-from.json"), read_json(folder / "summary.json")
+        current = before is not None and before.get("format") == _FORMAT
+        if summary is not None and before == self._made_from and not self.force:
+            return summary
+        # Measurements of weights that are gone are of no use to anyone; those made in another way may be.
+        if summary is not None and current and before and not self.force:
+            changed = [key for key in ("config", "store") if before.get(key) != self._made_from[key]]
+            if before["weights"] == self._made_from["weights"]:
+                raise InputError(
+                    f"{folder} holds measurements of the same weights with another {' and '.join(changed)}",
+                    mend="`noncoder evaluate --force` replaces them",
+                )
+        temperatures = None if split == "valid" else self.temperatures
+        summary = evaluate(self.predictors, self.store, split, self.config, folder, temperatures)
+        write_json(folder / "made-from.json", self._made_from)
+        return summary
+
+    @cached_property
+    def temperatures(self) -> Temperatures | None:
+        """Temperatures fitted on the validation split, whose logits are taken from its folder where they are there."""
+        if not self.config.calibrate:
+            return None
+        folder = self.folder / "valid"
+        if read_json(folder / "made-from.json") != self._made_from or not (folder / "logits.npy").is_file():
+            return fit_on_validation(self.predictors, self.store, self.config, self.folder)
+        labels = labels_of(self.predictors[0].tasks, self.store, self.store.indices("valid"))
+        return fit_on(labels.columns(folder / "logits.npy"), self.config.min_positives)
+
+    def save_temperatures(self, predictor_folder: Path) -> None:
+        """Keeps the temperatures with the run's predictor.
+
+        Raises:
+            InputError: There is none to keep, or they are those of several models.
+        """
+        if len(self.predictors) > 1:
+            raise InputError(
+                "temperatures of an ensemble belong to no single predictor", mend="leave out --ensemble, or the saving"
+            )
+        if self.temperatures is None:
+            raise InputError(
+                f"there are no temperatures to keep: {self.store.path} has no validation split, or calibrate is false",
+                mend="give a store with a validation split, and calibrate: true",
+            )
+        self.predictors[0].calibrated(np.asarray(self.temperatures.values)).save(predictor_folder)
+
+    @cached_property
+    def _made_from(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "config": self.config.model_dump(mode="json", exclude=_ASIDE),
+            "store": self.store.digest,
+            "weights": [_digest(predictor) for predictor in self.predictors],
+        }
+
+
+def _digest(predictor: Predictor) -> str:
+    found = hashlib.sha256()
+    for name, tensor in sorted(predictor.model.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()

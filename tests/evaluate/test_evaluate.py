@@ -1,0 +1,247 @@
+"""The files of an evaluation say what the plain way over the same predictions says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+from noncoder.config import EvaluateConfig
+from noncoder.data.store import Store
+from noncoder.data.tasks import Task
+from noncoder.errors import InputError
+from noncoder.evaluate import evaluate
+from noncoder.evaluate.stage import EvaluationStage
+from noncoder.models import create_model
+from noncoder.predictor import Predictor
+from tests.conftest import listing, make_store, random_genome
+
+WINDOW, N, T = 40, 700, 5
+
+
+def predictor_of(store: Store, seed: int = 0, order: Sequence[int] = ()) -> Predictor:
+    torch.manual_seed(seed)
+    tasks = [store.tasks[i] for i in order or range(len(store.tasks))]
+    model = create_model("compact", len(tasks), store.window, {"channels": 8, "dilations": [1]})
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return Predictor(model.eval(), tuple(tasks), store.bin, {})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Labels that hang on the sequence; the task t3 has no positive in test, the last label of t4 is unknown."""
+    rng = np.random.default_rng(3)
+    genome = random_genome({"a": 30_000, "b": 4_000}, letters="ACGT")
+    windows = [("a", 40 * i) for i in range(N)]
+    cytosines = np.array([genome["a"][start : start + WINDOW].count("C") for _, start in windows])
+    chance = 1 / (1 + np.exp(-(cytosines[:, None] - 12 - np.arange(T)) / 2))
+    labels = (rng.random((N, T)) < chance).astype(np.uint8)
+    split = np.repeat([0, 1, 2], [200, 200, 300]).astype(np.uint8)
+    labels[400:, 3] = 0
+    known = np.ones((N, T), dtype=np.uint8)
+    known[650:, 4] = 0
+    return make_store(
+        tmp_path_factory.mktemp("store") / "s.zarr", genome, windows, labels, window=WINDOW, split=split, known=known
+    )
+
+
+def test_config(**changes: Any) -> EvaluateConfig:
+    return EvaluateConfig(resamples=60, min_positives=5, **changes)
+
+
+test_config.__test__ = False  # type: ignore[attr-defined]
+
+
+def truth(store: Store, split: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    indices = store.indices(split)
+    known = store.read_known(indices)
+    assert known is not None
+    return store.read_labels(indices), known
+
+
+class TestFiles:
+    @pytest.fixture(scope="class")
+    def folder(self, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("evaluated")
+        evaluate([predictor_of(store)], store, "test", test_config(), folder)
+        return folder
+
+    def test_are_these(self, folder: Path) -> None:
+        assert listing(folder) == ["curves.npz", "logits.npy", "summary.json", "tasks.parquet", "tasks.tsv"]
+
+    def test_logits_are_those_of_the_predictor(self, folder: Path, store: Store) -> None:
+        logits = np.load(folder / "logits.npy")
+        assert logits.flags.f_contiguous
+        expected = predictor_of(store).predict_store(store, store.indices("test"))
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+    def test_the_table_is_that_of_the_plain_way(self, folder: Path, store: Store) -> None:
+        table, logits, (labels, known) = pl.read_parquet(folder / "tasks.parquet"), np.load(folder / "logits.npy"), (
+            truth(store, "test"))  # fmt: skip
+        assert table["task"].to_list() == [f"t{i}" for i in range(T)]
+        assert table["left_out"].to_list() == ["", "", "", "no positive", ""]
+        assert table["train_positives"].to_list() == store.positives("train").tolist()
+        for task, row in enumerate(table.iter_rows(named=True)):
+            y, z = labels[known[:, task], task], logits[known[:, task], task]
+            assert (row["windows"], row["positives"]) == (y.size, y.sum())
+            p = 1 / (1 + np.exp(-z.astype(float)))
+            assert row["log_loss"] == pytest.approx(log_loss(y, p, labels=[0, 1]), abs=1e-9)
+            assert row["brier"] == pytest.approx(np.mean((p - y) ** 2), abs=1e-9)
+            if task == 3:
+                assert all(row[key] is None for key in ("auroc", "average_precision", "auroc_low", "best_f1"))
+                continue
+            assert row["auroc"] == pytest.approx(roc_auc_score(y, z), abs=1e-12)
+            assert row["average_precision"] == pytest.approx(average_precision_score(y, z), abs=1e-12)
+            assert row["auroc_low"] < row["auroc"] < row["auroc_high"]
+            called = p >= row["best_f1_threshold"] - 1e-12
+            assert row["best_f1"] == pytest.approx(2 * (y[called].sum()) / (called.sum() + y.sum()), abs=1e-9)
+
+    def test_the_text_says_the_same(self, folder: Path) -> None:
+        table = pl.read_parquet(folder / "tasks.parquet")
+        text = pl.read_csv(folder / "tasks.tsv", separator="\t")
+        assert text.columns == table.columns
+        np.testing.assert_allclose(
+            text["auroc"].cast(pl.Float64).to_numpy(), table["auroc"].to_numpy(), atol=1e-6, equal_nan=True
+        )
+
+    def test_the_summary_names_its_means(self, folder: Path, store: Store) -> None:
+        summary = json.loads((folder / "summary.json").read_text())
+        auroc = pl.read_parquet(folder / "tasks.parquet")["auroc"].to_numpy().astype(float)
+        weights = store.positives("train")
+        defined = ~np.isnan(auroc)
+        assert (summary["tasks"], summary["scored"], summary["undefined"]) == (T, T - 1, ["t3"])
+        assert summary["left_out"] == {"no positive": ["t3"]}
+        assert summary["mean"]["auroc"] == pytest.approx(np.nanmean(auroc))
+        assert summary["mean"]["tasks"] == T - 1
+        assert summary["median"]["auroc"] == pytest.approx(np.nanmedian(auroc))
+        assert summary["weighted"]["auroc"] == pytest.approx(np.average(auroc[defined], weights=weights[defined]))
+        assert summary["weighted_as_report"]["auroc"] == pytest.approx(
+            (np.nan_to_num(auroc) * weights).sum() / weights.sum()
+        )
+        assert summary["groups"]["even"]["tasks"] == 3
+        assert summary["groups"]["even"]["auroc"] == pytest.approx(np.nanmean(auroc[::2]))
+        low, high = summary["mean"]["interval"]["auroc"]
+        assert low < summary["mean"]["auroc"] < high
+        assert summary["bootstrap"]["blocks"] > 20
+        labels, known = truth(store, "test")
+        assert summary["prevalence"] == pytest.approx((labels * known).sum() / known.sum())
+
+    def test_the_loss_is_that_of_training(self, folder: Path, store: Store) -> None:
+        labels, known = (torch.from_numpy(part.astype(np.float64)) for part in truth(store, "test"))
+        logits = torch.from_numpy(np.load(folder / "logits.npy").astype(np.float64))
+        expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, known, reduction="sum")
+        summary = json.loads((folder / "summary.json").read_text())
+        assert summary["loss"] == pytest.approx(float(expected / known.sum()), abs=1e-9)
+        assert summary["calibration"] is None  # nobody gave temperatures, and this is not the validation split
+
+    def test_curves_have_a_row_a_task(self, folder: Path) -> None:
+        with np.load(folder / "curves.npz", allow_pickle=False) as curves:
+            assert {len(curves[name]) for name in curves.files} == {T}
+            assert "reliability_predicted" in curves.files
+
+
+class TestAveraging:
+    def test_each_way_stands_beside_the_plain_one(self, store: Store, tmp_path: Path) -> None:
+        first, second = predictor_of(store), predictor_of(store, 1, [4, 2, 0, 1, 3])
+        config = test_config(shifts=(-7, 7), calibrate=False)
+        summary = evaluate([first, second], store, "test", config, tmp_path)
+        rows = summary["averaging"]
+        assert [row["name"] for row in rows] == [
+            "forward strand", "both strands", "both strands, 3 shifts", "both strands, 3 shifts of 2 models",
+        ]  # fmt: skip
+        assert rows[-1]["mean"] == {key: summary["mean"][key] for key in ("auroc", "average_precision")}
+        assert rows[0]["difference"] == {"auroc": 0, "average_precision": 0}
+        for row in rows[1:]:
+            low, high = row["difference"]["interval"]["auroc"]
+            assert low <= row["difference"]["auroc"] <= high
+        alone = evaluate([first], store, "test", test_config(strands="forward"), tmp_path / "forward")
+        assert alone["mean"]["auroc"] == pytest.approx(rows[0]["mean"]["auroc"], abs=1e-12)
+        assert listing(tmp_path) == ["curves.npz", "forward", "logits.npy", "summary.json", "tasks.parquet", "tasks.tsv"]
+
+    def test_without_resamples_there_are_no_intervals(self, store: Store, tmp_path: Path) -> None:
+        summary = evaluate([predictor_of(store)], store, "test", EvaluateConfig(resamples=0), tmp_path)
+        assert summary["bootstrap"] is None
+        assert "interval" not in summary["mean"]
+        assert "auroc_low" not in pl.read_parquet(tmp_path / "tasks.parquet").columns
+
+
+class TestStage:
+    def stage(self, store: Store, folder: Path, **changes: Any) -> EvaluationStage:
+        force = changes.pop("force", False)
+        return EvaluationStage(folder, [predictor_of(store)], store, test_config(**changes), force)
+
+    def test_temperatures_come_from_validation(self, store: Store, tmp_path: Path) -> None:
+        test = self.stage(store, tmp_path / "one").evaluate("test")
+        assert listing(tmp_path / "one") == ["test"]  # validation was predicted, and left nothing
+        both = self.stage(store, tmp_path / "two")
+        valid, again = both.evaluate("valid"), both.evaluate("test")
+        assert test["calibration"] == again["calibration"]
+        assert valid["calibration"]["same_windows"]
+        assert not test["calibration"]["same_windows"]
+        # On the windows that they were fitted on they can only help.
+        assert valid["calibration"]["after"]["log_loss"] < valid["calibration"]["before"]["log_loss"]
+        table = pl.read_parquet(tmp_path / "two/test/tasks.parquet")
+        z, (labels, known) = np.load(tmp_path / "two/test/logits.npy"), truth(store, "test")
+        p = 1 / (1 + np.exp(-z[:, 0].astype(float) / table["temperature"][0]))
+        assert table["log_loss_calibrated"][0] == pytest.approx(log_loss(labels[known[:, 0], 0], p[known[:, 0]]))
+
+    def test_are_kept_with_the_predictor(self, store: Store, tmp_path: Path) -> None:
+        from noncoder.predictor import load
+
+        stage = self.stage(store, tmp_path / "evaluate")
+        predictor_of(store).save(tmp_path / "predictor")
+        stage.save_temperatures(tmp_path / "predictor")
+        loaded, plain = load(tmp_path), predictor_of(store)
+        codes = store.read_codes(store.indices("test")[:20])
+        assert stage.temperatures is not None
+        expected = 1 / (1 + np.exp(-plain.predict_logits(codes).astype(float) / stage.temperatures.values))
+        np.testing.assert_allclose(loaded.predict(codes), expected, atol=1e-6)
+        np.testing.assert_array_equal(loaded.predict_logits(codes), plain.predict_logits(codes))
+
+    def test_what_was_measured_is_read(self, store: Store, tmp_path: Path) -> None:
+        first = self.stage(store, tmp_path).evaluate("test")
+        (tmp_path / "test/logits.npy").unlink()
+        assert self.stage(store, tmp_path).evaluate("test") == json.loads(json.dumps(first))
+        assert not (tmp_path / "test/logits.npy").exists()
+        with pytest.raises(InputError, match="the same weights with another config"):
+            self.stage(store, tmp_path, strands="forward").evaluate("test")
+        self.stage(store, tmp_path, strands="forward", force=True).evaluate("test")
+        assert (tmp_path / "test/logits.npy").exists()
+
+    def test_what_an_earlier_version_measured_is_measured_anew(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "test").mkdir()
+        (tmp_path / "test/summary.json").write_text("{}")
+        (tmp_path / "test/made-from.json").write_text(json.dumps({"config": {}, "store": "", "weights": None}))
+        assert self.stage(store, tmp_path).evaluate("test")["split"] == "test"
+
+
+class TestBadInput:
+    def test_a_store_without_some_tasks(self, store: Store, tmp_path: Path) -> None:
+        predictor = predictor_of(store)
+        predictor.tasks = (*predictor.tasks[:3], Task("Reb1"), Task("t44"))
+        with pytest.raises(InputError, match=r"lacks 2 of the model's 5 tasks: Reb1, t44; it has 2 besides: t3, t4"):
+            evaluate([predictor], store, "test", test_config(), tmp_path)
+        assert listing(tmp_path) == []
+
+    def test_an_empty_split(self, tmp_path: Path) -> None:
+        empty = make_store(
+            tmp_path / "e.zarr", random_genome({"a": 500}), [("a", 0)], np.ones((1, 2), np.uint8), window=WINDOW
+        )
+        with pytest.raises(InputError, match="has no window in the split 'test'"):
+            evaluate([predictor_of(empty)], empty, "test", test_config(), tmp_path / "out")
+
+    def test_logits_that_are_no_numbers_name_their_task(self, store: Store, tmp_path: Path) -> None:
+        predictor = predictor_of(store)
+        with torch.no_grad():
+            list(predictor.model.parameters())[-1][2] = torch.nan
+        with pytest.raises(InputError, match=r"300 logits are NaN or infinite, in 1 tasks: 't2' \(300\)"):
+            evaluate([predictor], store, "test", test_config(), tmp_path)
