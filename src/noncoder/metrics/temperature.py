@@ -127,17 +127,16 @@ def _least(slopes: Callable[[float], tuple[float, float]], start: float) -> floa
         if slope == 0:
             break
         low, high = (low, at) if slope > 0 else (at, high)
-        if low >= high:  # it still falls towards a bound
+        if high - low <= 1e-12 * high:  # closed in, or it still falls towards a bound
             break
         following = at - slope / curvature if curvature > 0 else math.inf if slope < 0 else 0.0
-        near = 1e-6  # the error after a step of Newton's is about the square of the step
+        if abs(following - at) <= 1e-6 * at:  # the error after a step of Newton's is about the square of the step
+            return min(max(following, low), high)
         if not low < following < high:
             bound = high if slope < 0 else low
-            following, near = bound if bound not in seen else math.sqrt(low * high), 1e-12
+            following = bound if bound not in seen else math.sqrt(low * high)
         seen.add(following)
-        step, at = abs(following - at), following
-        if step <= near * at:
-            break
+        at = following
     return at
 
 
