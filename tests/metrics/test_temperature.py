@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from noncoder.errors import InputError
-from noncoder.metrics import Columns, auroc
+from noncoder.metrics import Columns, Tile, auroc
 from noncoder.metrics.temperature import (
     HIGHEST,
     LOWEST,
@@ -61,6 +62,20 @@ def test_the_temperature_of_a_simulation_is_recovered() -> None:
     truth = [0.25, 1.0, 3.0]
     found = fit_temperatures(Columns(*simulate(truth, n=100_000)))
     np.testing.assert_allclose(found.values, truth, rtol=0.03)
+
+
+def test_all_labels_are_passed_over_a_few_times_only() -> None:
+    logits, labels = simulate([0.3, 0.8, 1.0, 2.5])
+    passes = 0
+
+    class Counted(Columns):
+        def tiles(self, at_a_time: int = 32) -> Iterator[Tile]:
+            nonlocal passes
+            passes += 1
+            return super().tiles(at_a_time)
+
+    fit_temperatures(Counted(logits, labels))
+    assert passes <= 7
 
 
 @settings(deadline=None, max_examples=40)

@@ -127,16 +127,16 @@ def _least(slopes: Callable[[float], tuple[float, float]], start: float) -> floa
         if slope == 0:
             break
         low, high = (low, at) if slope > 0 else (at, high)
-        if low >= high:  # it still falls towards a bound
+        if high - low <= 1e-12 * high:  # closed in, or it still falls towards a bound
             break
         following = at - slope / curvature if curvature > 0 else math.inf if slope < 0 else 0.0
+        if abs(following - at) <= 1e-6 * at:  # the error after a step of Newton's is about the square of the step
+            return min(max(following, low), high)
         if not low < following < high:
             bound = high if slope < 0 else low
             following = bound if bound not in seen else math.sqrt(low * high)
         seen.add(following)
-        step, at = abs(following - at), following
-        if step <= 1e-10 * at:
-            break
+        at = following
     return at
 
 
@@ -149,7 +149,7 @@ def _slopes(scores: Scores, truth: NDArray[np.bool_], inverse: float) -> tuple[f
         # what is left of the loss of a separated task keeps its digits.
         margin = float(scores[i]) if truth[i] else -float(scores[i])
         small = math.exp(-abs(inverse * margin))
-        wrong = (small if margin >= 0 else 1.0) / (1.0 + small)
-        slope -= margin * wrong
-        curvature += margin * margin * small / ((1.0 + small) * (1.0 + small))
+        share = 1.0 / (1.0 + small)
+        slope -= margin * (small * share if margin >= 0 else share)
+        curvature += margin * margin * (small * share * share)
     return slope, curvature
