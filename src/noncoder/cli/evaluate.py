@@ -65,6 +65,8 @@ def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
             f"{drawn['block']:,} bp"
         )
     yield from _averaging_lines(summary["averaging"])
+    if summary["shifts_cut_short"]:
+        yield f"  {summary['shifts_cut_short']:,} windows at an end of their contig could not be shifted in full"
     found = summary["calibration"]
     if found:
         yield (

@@ -29,7 +29,7 @@ from noncoder.evaluate.table import task_table
 from noncoder.files import write_bytes, write_json
 from noncoder.metrics.blocks import Blocks, genome_blocks
 from noncoder.metrics.temperature import Temperatures
-from noncoder.predictor import Predictor
+from noncoder.predictor import Predictor, cut_short
 
 
 def evaluate(
@@ -82,6 +82,9 @@ def evaluate(
     summary = {
         "split": split,
         "strands": config.strands,
+        "shifts": list(config.shifts),
+        "shifts_cut_short": cut_short(store, indices, config.shifts),
+        "models": len(predictors),
         "windows": int(indices.size),
         "loss": measured.raw.mean_log_loss,
         **means,

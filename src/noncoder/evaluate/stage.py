@@ -20,7 +20,7 @@ from noncoder.evaluate.calibrating import fit_on, fit_on_validation
 from noncoder.evaluate.matching import labels_of
 from noncoder.files import read_json, write_json
 from noncoder.metrics.temperature import Temperatures
-from noncoder.predictor import Predictor
+from noncoder.predictor import Averaging, Predictor
 
 # Rises when the files of an evaluation change; those of an earlier version are made anew.
 _FORMAT = 2
@@ -96,7 +96,11 @@ class EvaluationStage:
                 f"there are no temperatures to keep: {self.store.path} has no validation split, or calibrate is false",
                 mend="give a store with a validation split, and calibrate: true",
             )
-        self.predictors[0].calibrated(np.asarray(self.temperatures.values)).save(predictor_folder)
+        calibrated = self.predictors[0].calibrated(np.asarray(self.temperatures.values))
+        # A temperature is that of one way of averaging; another wants another.
+        averaging = Averaging(self.config.strands, self.config.shifts).schemes()[-1].name
+        calibrated.info["temperatures"] = {"averaged_over": averaging, "split": "valid", "store": self.store.digest}
+        calibrated.save(predictor_folder)
 
     @cached_property
     def _made_from(self) -> dict[str, Any]:
