@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,8 @@ class EvaluationStage:
         calibrated = self.predictors[0].calibrated(np.asarray(self.temperatures.values))
         # A temperature is that of one way of averaging; another wants another.
         averaging = Averaging(self.config.strands, self.config.shifts).schemes()[-1].name
-        calibrated.info["temperatures"] = {"averaged_over": averaging, "split": "valid", "store": self.store.digest}
-        calibrated.save(predictor_folder)
+        fitted = {"averaged_over": averaging, "split": "valid", "store_digest": self.store.digest}
+        replace(calibrated, info=calibrated.info | {"temperatures": fitted}).save(predictor_folder)
 
     @cached_property
     def _made_from(self) -> dict[str, Any]:
