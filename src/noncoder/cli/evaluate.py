@@ -47,7 +47,7 @@ def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
     """What a terminal shows of a split's summary."""
     few = summary["min_positives"]
     yield f"{summary['split']}: {summary['windows']:,} windows, {summary['averaging'][-1]['name']}"
-    yield f"  {'':34} AUROC{'':18}AP{'':21}tasks"
+    yield f"  {'':34} {'AUROC':26}{'AP':26}tasks"
     yield _mean_line("mean", summary["mean"])
     yield _mean_line(f"mean, at least {few} positives", summary["mean_min_positives"])
     yield _mean_line("median", summary["median"])
@@ -83,13 +83,13 @@ def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
 
 def _averaging_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
     if len(rows) > 1:
-        yield f"  {'averaged over':34} AUROC{'':18}AP"
+        yield f"  {'averaged over':34} {'AUROC':28}AP"
     for row in rows if len(rows) > 1 else []:
-        yield f"  {row['name']:34} {_digits(row['mean']['auroc'])}{'':17}{_digits(row['mean']['average_precision'])}"
+        yield f"  {row['name']:34} {_digits(row['mean']['auroc']):28}{_digits(row['mean']['average_precision'])}"
         if row is not rows[0]:
             difference, ends = row["difference"], row["difference"].get("interval", {})
             yield f"  {'  against the first':34} " + "".join(
-                f"{_signed(difference[key])} {_ends(ends.get(key), _signed):21} " for key in _RANKED
+                f"{f'{_signed(difference[key])} {_ends(ends.get(key), _signed)}':28}" for key in _RANKED
             )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ _RANKED = ("auroc", "average_precision")
 
 def _mean_line(label: str, values: dict[str, Any], tasks: int | None = None) -> str:
     shown = [f"{_digits(values[key])} {_ends(values.get('interval', {}).get(key)):16}" for key in _RANKED]
-    return f"  {label:34} {shown[0]}{shown[1]}{values['tasks'] if tasks is None else tasks:,}"
+    return f"  {label:34} {shown[0]}   {shown[1]}   {values['tasks'] if tasks is None else tasks:,}"
 
 
 def _ends(pair: list[float | None] | None, digits: Any = None) -> str:

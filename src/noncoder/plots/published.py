@@ -114,13 +114,13 @@ def _name_movers(axes: Axes, theirs: Floats, ours: Floats, tasks: Sequence[str],
     worst = [i for i in order[::-1][:top] if moved[i] < 0]
     taken: list[Floats] = []
     # Away from the diagonal, on which all other dots lie: up to the left, down to the right.
-    for chosen, away, x, head in ((best, 0.75 * np.pi, 0.0, "gains"), (worst, -0.25 * np.pi, 0.52, "losses")):
+    for chosen, away, x, head in ((best, 0.75 * np.pi, 0.0, "gains"), (worst, -0.25 * np.pi, 0.55, "losses")):
         for number, i in enumerate(chosen, 1):
             dot = float(theirs[i]), float(ours[i])
             taken.append(_free_place(_share(axes, dot), away, taken))
             axes.annotate(str(number), dot, xytext=tuple(taken[-1]), textcoords="axes fraction", ha="center",
                           va="center", fontsize=8, arrowprops=_LINE)  # fmt: skip
-        lines = [f"{number}  {plain_text(tasks[i], 26)}  {moved[i]:+.3f}" for number, i in enumerate(chosen, 1)]
+        lines = [f"{number}  {moved[i]:+.3f}  {plain_text(tasks[i], 20)}" for number, i in enumerate(chosen, 1)]
         if lines:
             axes.text(x, -0.15, "\n".join([f"largest {head}", *lines]), transform=axes.transAxes, va="top", fontsize=8,
                       linespacing=1.5)  # fmt: skip
