@@ -4,7 +4,7 @@ A genome has blocks of windows. A block's share of positives is beta distributed
 deviate, and positives score higher by an effect: a binormal ROC curve, whose measures are known. Percentiles of
 block resamples, and our intervals from resamples of single windows, stand beside ours; means are over 40 tasks.
 
-    python benchmarks/coverage.py --trials 4000 --resamples 500
+    python benchmarks/interval_coverage.py --trials 4000 --resamples 500
 """
 
 from __future__ import annotations
