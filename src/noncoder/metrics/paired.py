@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 _ROUNDING = 1e-12
 
 
-class Test(NamedTuple):
+class PairedTest(NamedTuple):
     """A test of the difference, (T,) float64 each, NaN where it is undefined.
 
     Args:
@@ -52,8 +52,8 @@ class Comparison(NamedTuple):
     auroc_a: Floats
     auroc_b: Floats
     difference: Floats
-    independent: Test
-    clustered: Test | None
+    independent: PairedTest
+    clustered: PairedTest | None
 
 
 def compare_tasks(a: Columns, b: Columns, blocks: Blocks | None = None) -> Comparison:
@@ -202,7 +202,7 @@ def _fill_components(
         at = end
 
 
-def _test(difference: Floats, error: Floats, freedom: Floats) -> Test:
+def _test(difference: Floats, error: Floats, freedom: Floats) -> PairedTest:
     from scipy.stats import t
 
     same = np.abs(difference) <= _ROUNDING
@@ -212,4 +212,4 @@ def _test(difference: Floats, error: Floats, freedom: Floats) -> Test:
     with np.errstate(invalid="ignore", divide="ignore"):
         z = np.where(same, np.where(np.isnan(error), np.nan, 0.0), difference / error)
     half = t.ppf(0.975, freedom) * error
-    return Test(error, z, 2 * t.sf(np.abs(z), freedom), difference - half, difference + half)
+    return PairedTest(error, z, 2 * t.sf(np.abs(z), freedom), difference - half, difference + half)

@@ -107,7 +107,7 @@ def _one_task(
     for at in range(len(lanes)):
         rows = slice(at * _LANES, (at + 1) * _LANES)
         outranked, precision, positives, negatives = sums = np.zeros((4, _LANES))
-        _walk(lanes[at], in_block, *ranked, sums)
+        _walk(lanes[at], in_block, ranked, sums)
         defined = (positives > 0) & (negatives > 0)
         result.auroc[rows, task] = 1 - outranked / np.where(defined, positives * negatives, np.nan)
         result.average_precision[rows, task] = precision / np.where(defined, positives, np.nan)
@@ -132,18 +132,10 @@ def _ranked(blocks: Blocks, score: Scores, truth: NDArray[np.bool_], negative: N
 
 
 @compiled
-def _walk(
-    weights: NDArray[np.int16],
-    in_block: NDArray[np.int64],
-    negative: NDArray[np.int32],
-    positive: NDArray[np.int32],
-    end: NDArray[np.int64],
-    above: NDArray[np.int64],
-    upto: NDArray[np.int64],
-    sums: NDArray[np.float64],
-) -> None:
+def _walk(weights: NDArray[np.int16], in_block: NDArray[np.int64], ranked: _Ranked, sums: NDArray[np.float64]) -> None:
     """Adds up, a lane a set of weights: pairs ranked wrong, precision at each positive, positives and negatives."""
     # A row is looked up before the loop over its lanes, or that is no loop over vectors and takes twice as long.
+    negative, positive, end, above, upto = ranked
     outranked, precision = sums[0], sums[1]
     false, true = np.zeros(_LANES, dtype=np.int32), np.zeros(_LANES, dtype=np.int32)
     tied, here = np.zeros(_LANES, dtype=np.int32), np.zeros(_LANES, dtype=np.int32)
