@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,14 +18,18 @@ Floats = NDArray[np.float64]
 # The logit of a measure that some resample puts at 0 or 1; the steps of a measure of few positives are about so small.
 _NEAREST = 1e-6
 
+# Of more blocks than this, neighbours are left out together.
+_PARTS = 400
+
 
 class Draws(NamedTuple):
     """A measure, or a mean or a difference of measures, and its values as chance might have had them.
 
     Args:
         estimate: From all windows, of any shape (...), NaN where undefined.
-        resampled: From each of R resamples of the blocks, (R, ...), NaN where a resample has no positive or no negative.
-        left_out: From all blocks but one, (B, ...), likewise.
+        resampled: From each of R resamples of the blocks, (R, ...), NaN where one has no positive or no negative.
+        left_out: From all blocks but one, each once, likewise, (J, ...): J is the number of blocks, or 400 where there
+            are more, of which as many neighbours as it takes are then left out together.
         bounded: Whether the values lie between 0 and 1, so that intervals are formed from their logits.
     """
 
@@ -38,6 +43,15 @@ class Draws(NamedTuple):
         """In how many of the resamples there is no value, (...)."""
         counted: NDArray[np.int64] = np.isnan(self.resampled).sum(axis=0)
         return counted
+
+    def map(self, function: Callable[[Floats], Floats]) -> Draws:
+        """What a function makes of the tasks' values in each resample, e.g. their median.
+
+        Args:
+            function: Of values (..., T), T tasks in the last axis, which it may take away; they stay between 0 and 1
+                if they are.
+        """
+        return Draws(function(self.estimate), function(self.resampled), function(self.left_out), self.bounded)
 
 
 class Resampled(NamedTuple):
@@ -88,9 +102,12 @@ def bootstrap(columns: Columns, blocks: Blocks, resamples: int = 1000, seed: int
         raise InputError(
             f"{n} blocks, {resamples} resamples", expected="at least two of each", mend="make the blocks shorter"
         )
-    all_but_one = 1 - np.eye(n, dtype=np.int16)
+    parts = min(n, _PARTS)
+    part_of = np.arange(n) * parts // n
+    all_but_one = (part_of != np.arange(parts)[:, None]).astype(np.int16)
     weights = np.concatenate([np.ones((1, n), np.int16), all_but_one, resample_weights(n, resamples, seed)])
-    return Resampled(*(Draws(m[0], m[1 + n :], m[1 : 1 + n], True) for m in reweighted(columns, blocks, weights)))
+    measured = reweighted(columns, blocks, weights)
+    return Resampled(*(Draws(m[0], m[1 + parts :], m[1 : 1 + parts], True) for m in measured))
 
 
 def mean_draws(draws: Draws, weights: ArrayLike | None = None) -> Draws:
@@ -110,11 +127,11 @@ def mean_draws(draws: Draws, weights: ArrayLike | None = None) -> Draws:
         with np.errstate(invalid="ignore"):
             return np.asarray(np.nan_to_num(values) @ weights / np.where(total > 0, total, np.nan))
 
-    return Draws(mean(draws.estimate), mean(draws.resampled), mean(draws.left_out), draws.bounded)
+    return draws.map(mean)
 
 
 def difference(a: Draws, b: Draws) -> Draws:
-    """A less b, resample by resample: of two models from the same windows, blocks and seed.
+    """The one less the other, resample by resample: two models, from the same windows, blocks and seed.
 
     Raises:
         InputError: They have not the same shape.
@@ -131,29 +148,27 @@ def difference(a: Draws, b: Draws) -> Draws:
 def spread(draws: Draws) -> Spread:
     """Bias, standard error and its degrees of freedom.
 
-    The standard error is the resamples' standard deviation. The bias is the jackknife's, from leaving out each block
-    once (Quenouille 1956): the average precision of few positives is too high, by little in a task beside its error,
-    but by much in a mean over many tasks, whose error is small. The degrees of freedom are Satterthwaite's (1946) for a
-    variance from B terms of the kurtosis that the blocks' influences show: B - 1 where these are normal, few where some
-    blocks decide all. `docs/decisions.md` has the coverage of this and of what else was tried.
+    The bias is the jackknife's, from leaving out each block once (Quenouille 1956): the average precision of few
+    positives is too high, by little in a task beside its error, but by much in a mean over many tasks, whose error is
+    small. The standard error is the resamples' standard deviation or the jackknife's, which is larger: the first falls
+    short where taking off the bias adds to the error, the second where a few positives are ranked almost perfectly.
+    The degrees of freedom are Satterthwaite's (1946) for a variance from J terms of the kurtosis that the blocks'
+    influences show: J - 1 where these are normal, few where some blocks decide all. `docs/decisions.md` has the
+    coverage of this and of what else was tried.
 
     NaN where one block alone has all positives or all negatives of a task, or all windows are ranked right or wrong.
     """
-    values = draws
-    if draws.bounded:
-        values = Draws(*(_logit(part) for part in draws[:3]), False)
+    values = draws.map(_logit) if draws.bounded else draws
     n = len(draws.left_out)
     mean = values.left_out.mean(axis=0)
     influence = values.left_out - mean
-    square, fourth = (influence**2).sum(axis=0), (influence**4).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        kurtosis = np.where(square > 0, n * fourth / square**2, 3.0)
-        freedom = np.clip(2 * n / (kurtosis - (n - 3) / (n - 1)), 1, n - 1)
+    freedom = freedom_of(influence, n)
+    jackknife = np.sqrt((n - 1) / n * (influence**2).sum(axis=0))
     centre = values.estimate - (n - 1) * (mean - values.estimate)
     possible = ~np.isnan(centre)
     if draws.bounded:
         possible &= (draws.estimate > 0) & (draws.estimate < 1)
-    error = _deviation(values.resampled)
+    error = np.fmax(_deviation(values.resampled), jackknife)
     return Spread(*(np.where(possible, part, np.nan) for part in (centre, error, freedom)))
 
 
@@ -200,6 +215,22 @@ def p_value(draws: Draws) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         statistic = np.where((error == 0) & (centre == 0), 0.0, np.abs(centre) / error)
     return np.asarray(2 * t.sf(statistic, freedom))
+
+
+def freedom_of(influence: Floats, n: int) -> Floats:
+    """Degrees of freedom of a variance that is a sum of squares of n blocks' influences, which sum to 0.
+
+    A sample variance has the variance s^4 (k - (n - 3) / (n - 1)) / n, where k is the kurtosis; a chi-square with that
+    mean and variance has these degrees of freedom (Satterthwaite 1946): n - 1 for normal influences.
+
+    Args:
+        influence: (J, ...); of those that do not count, 0.
+        n: Blocks that count.
+    """
+    square, fourth = (influence**2).sum(axis=0), (influence**4).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kurtosis = np.where(square > 0, n * fourth / square**2, 3.0)
+        return np.asarray(np.clip(2 * n / (kurtosis - (n - 3) / (n - 1)), 1, n - 1))
 
 
 def _deviation(values: Floats) -> Floats:

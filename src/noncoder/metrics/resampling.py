@@ -103,15 +103,13 @@ def _one_task(
     ranked = _ranked(blocks, score, truth, negative)
     if not ranked.positive.size:
         return
-    of_negatives = np.bincount(blocks.of[negative], minlength=blocks.n)
+    in_block = np.bincount(blocks.of[negative], minlength=blocks.n)
     for at in range(len(lanes)):
         rows = slice(at * _LANES, (at + 1) * _LANES)
-        outranked, precision, positives = (np.zeros(_LANES) for _ in range(3))
-        _walk(lanes[at], *ranked, outranked, precision, positives)
-        negatives = (of_negatives[:, None] * lanes[at]).sum(axis=0)
+        outranked, precision, positives, negatives = sums = np.zeros((4, _LANES))
+        _walk(lanes[at], in_block, ranked, sums)
         defined = (positives > 0) & (negatives > 0)
-        pairs = np.where(defined, positives * negatives, np.nan)
-        result.auroc[rows, task] = 1 - outranked / pairs
+        result.auroc[rows, task] = 1 - outranked / np.where(defined, positives * negatives, np.nan)
         result.average_precision[rows, task] = precision / np.where(defined, positives, np.nan)
 
 
@@ -134,18 +132,11 @@ def _ranked(blocks: Blocks, score: Scores, truth: NDArray[np.bool_], negative: N
 
 
 @compiled
-def _walk(
-    weights: NDArray[np.int16],
-    negative: NDArray[np.int32],
-    positive: NDArray[np.int32],
-    end: NDArray[np.int64],
-    above: NDArray[np.int64],
-    upto: NDArray[np.int64],
-    outranked: NDArray[np.float64],
-    precision: NDArray[np.float64],
-    positives: NDArray[np.float64],
-) -> None:
-    """Adds up, a lane a set of weights: pairs ranked wrong, precision at each positive, and positives."""
+def _walk(weights: NDArray[np.int16], in_block: NDArray[np.int64], ranked: _Ranked, sums: NDArray[np.float64]) -> None:
+    """Adds up, a lane a set of weights: pairs ranked wrong, precision at each positive, positives and negatives."""
+    # A row is looked up before the loop over its lanes, or that is no loop over vectors and takes twice as long.
+    negative, positive, end, above, upto = ranked
+    outranked, precision = sums[0], sums[1]
     false, true = np.zeros(_LANES, dtype=np.int32), np.zeros(_LANES, dtype=np.int32)
     tied, here = np.zeros(_LANES, dtype=np.int32), np.zeros(_LANES, dtype=np.int32)
     at, first = 0, 0
@@ -157,18 +148,21 @@ def _walk(
                 false[r] += weights[a, r] + weights[b, r] + weights[c, r] + weights[d, r]
             at += 4
         while at < above[k]:
+            a = negative[at]
             for r in range(_LANES):
-                false[r] += weights[negative[at], r]
+                false[r] += weights[a, r]
             at += 1
         tied[:] = 0
         here[:] = 0
         while first < end[k]:
+            a = positive[first]
             for r in range(_LANES):
-                here[r] += weights[positive[first], r]
+                here[r] += weights[a, r]
             first += 1
         while at < upto[k]:
+            a = negative[at]
             for r in range(_LANES):
-                tied[r] += weights[negative[at], r]
+                tied[r] += weights[a, r]
             at += 1
         for r in range(_LANES):
             found = np.float64(here[r])
@@ -176,4 +170,7 @@ def _walk(
             false[r] += tied[r]
             true[r] += here[r]
             precision[r] += found * true[r] / max(1, true[r] + false[r])
-    positives[:] = true
+    sums[2] = true
+    for block in range(in_block.size):
+        for r in range(_LANES):
+            sums[3, r] += weights[block, r] * in_block[block]
