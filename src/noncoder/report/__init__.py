@@ -12,7 +12,8 @@ from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import read_json, unreadable, write_bytes
 from noncoder.report.format import FILTERS
 from noncoder.report.read import read_csv, read_splits
-from noncoder.report.sections import data_section, split_section, training_section
+from noncoder.report.results import split_section
+from noncoder.report.sections import data_section, training_section
 
 
 def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), title: str = "") -> Path:

@@ -27,6 +27,28 @@ def score(value: Any) -> str:
     return "–" if _missing(value) else f"{value:.4f}"
 
 
+def interval(ends: Any) -> str:
+    """The ends of an interval of scores; nothing where one is missing."""
+    if _missing(ends) or any(_missing(end) for end in ends):
+        return ""
+    return "{:.3f}–{:.3f}".format(*ends)
+
+
+def minus(value: Any, other: Any) -> float | None:
+    """A difference, where both are there."""
+    return None if _missing(value) or _missing(other) else value - other
+
+
+def signed(value: Any) -> str:
+    """A difference of scores with its sign."""
+    return "–" if _missing(value) else f"{value:+.4f}".replace("-", "−")
+
+
+def p_value(value: Any) -> str:
+    """A p value to two digits."""
+    return "–" if _missing(value) else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
 def number(value: Any) -> str:
     """A number to three digits."""
     return "–" if _missing(value) else f"{value:.3g}" if value < 100 else f"{value:,.0f}"
@@ -81,10 +103,21 @@ def large(value: Any) -> str:
     return f"{value:,}"
 
 
+def by_kind(value: Any, kind: str) -> str:
+    """A value of the explorer's table as its column's kind wants it; the page's script writes them alike."""
+    if kind == "text":
+        return "" if _missing(value) else str(value)
+    return {"count": count, "share": percent, "times": times, "metric": metric, "fine": score}[kind](value)
+
+
 FILTERS = {
     "count": count,
     "metric": metric,
     "score": score,
+    "interval": interval,
+    "minus": minus,
+    "signed": signed,
+    "p_value": p_value,
     "number": number,
     "percent": percent,
     "times": times,
@@ -92,5 +125,6 @@ FILTERS = {
     "clock": clock,
     "large": large,
     "yaml": yaml_value,
+    "kind": by_kind,
 }
 """What the templates call these functions."""

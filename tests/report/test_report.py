@@ -16,7 +16,7 @@ import pytest
 
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.report import write_exploration, write_report
-from noncoder.report.sections import _points
+from noncoder.report.curves import path_of
 
 HOSTILE = '</script><script>alert("1")</script> & <b>'
 NAMES = ["Reb1", "Abf1", HOSTILE, "Silent", "Rap1", "$x_1$"]
@@ -406,20 +406,20 @@ class TestPoints:
     def test_stay_within_a_pixel_of_the_curve(self) -> None:
         x = np.sort(np.random.default_rng(0).random(400)).astype(np.float32)
         y = np.sqrt(x)
-        points = _points(x, y)
+        points = path_of(x, y)
         assert points is not None
         px, py = np.array([point.split(",") for point in points.split()], dtype=float).T
         assert np.abs(np.interp(1000 * x, px, py) - 1000 * (1 - y)).max() < 8
         assert px.size < 80
 
     def test_keep_corners(self) -> None:
-        assert _points(np.array([0, 0, 0.5, 0.5, 1]), np.array([0, 0.5, 0.5, 1, 1])) == (
+        assert path_of(np.array([0, 0, 0.5, 0.5, 1]), np.array([0, 0.5, 0.5, 1, 1])) == (
             "0,1000 0,500 500,500 500,0 1000,0"
         )
 
     def test_skip_what_is_undefined(self) -> None:
-        assert _points(np.array([np.nan, np.nan]), np.array([0.0, 1.0])) is None
-        assert _points(np.array([0, np.nan, 1]), np.array([0, 0, 1.0])) == "0,1000 1000,0"
+        assert path_of(np.array([np.nan, np.nan]), np.array([0.0, 1.0])) is None
+        assert path_of(np.array([0, np.nan, 1]), np.array([0, 0, 1.0])) == "0,1000 1000,0"
 
 
 @pytest.fixture(scope="module")
