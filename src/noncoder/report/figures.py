@@ -31,6 +31,7 @@ _LABELS = {
     "pr": "precision-recall curves of some tasks",
     "reliability": "observed share of positives against predicted probability, all tasks together",
     "temperatures": "temperature of every task, by group",
+    "published": "means of published models and of this one",
 }
 
 
@@ -41,8 +42,16 @@ def svgs(figures: Mapping[str, Figure], part: str) -> dict[str, Markup]:
         figures: Name, one of those that have a text here, to figure.
         part: Where in the page they stand; it sets their ids apart from those of other parts.
     """
+    return {name: svg(figure, re.sub(r"\W", "-", f"{part}-{name}"), _LABELS[name]) for name, figure in figures.items()}
+
+
+def svg(figure: Figure, name: str, label: str) -> Markup:
+    """A figure as SVG.
+
+    Args:
+        figure: The figure.
+        name: Starts every id in it.
+        label: What it shows.
+    """
     # figure_svg escapes what it is given, so the text is markup as it stands.
-    return {
-        name: Markup(plots.figure_svg(figure, re.sub(r"\W", "-", f"{part}-{name}"), _LABELS[name]))
-        for name, figure in figures.items()
-    }
+    return Markup(plots.figure_svg(figure, name, label))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from jinja2 import Undefined
+from markupsafe import Markup
 
 
 def _missing(value: Any) -> bool:
@@ -103,6 +105,17 @@ def large(value: Any) -> str:
     return f"{value:,}"
 
 
+def exact(value: Any) -> Markup:
+    """An attribute of a table's cell with the number behind the rounded one, to sort by."""
+    return Markup("") if _missing(value) else Markup(f' data-v="{value:.6g}"')
+
+
+def aspect(svg: str) -> str:
+    """Width over height of a figure, which holds its place while it is out of sight and not laid out."""
+    found = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)
+    return f"{float(found[1]) / float(found[2]):.4f}" if found else "auto"
+
+
 def by_kind(value: Any, kind: str) -> str:
     """A value of the explorer's table as its column's kind wants it; the page's script writes them alike."""
     if kind == "text":
@@ -126,5 +139,7 @@ FILTERS = {
     "large": large,
     "yaml": yaml_value,
     "kind": by_kind,
+    "aspect": aspect,
+    "exact": exact,
 }
 """What the templates call these functions."""
