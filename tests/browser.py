@@ -9,7 +9,7 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ class Browser:
             self._call(f"{domain}.enable")
         self._call("Emulation.setScrollbarsHidden", hidden=True)
         # A page that needs a network would fail here.
-        self._call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+        self._call(
+            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0
+        )
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._id += 1
@@ -60,15 +62,22 @@ class Browser:
 
     def open(self, page: Path, wait: float = 60) -> None:
         """Loads a file and waits until its scripts have run."""
+        self.complaints.clear()
         self._call("Page.navigate", url=page.resolve().as_uri())
-        end = time.monotonic() + wait
-        while self.run("document.readyState + location.protocol") != "completefile:":
-            assert time.monotonic() < end, f"{page} does not load"
+        self.wait(lambda: bool(self.run("document.readyState + location.protocol") == "completefile:"), wait)
+
+    def wait(self, done: Callable[[], bool], longest: float = 20) -> None:
+        """Waits for what the page does in its own time."""
+        end = time.monotonic() + longest
+        while not done():
+            assert time.monotonic() < end, "it has not happened"
             time.sleep(0.02)
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; it may be a promise."""
-        done = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
+        done = self._call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
+        )
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from noncoder.plots.results import plot_distribution

@@ -54,5 +54,6 @@ def plot_differences(
                       label=f"{label}: {here.size:,}")  # fmt: skip
     left.set(xlabel=f"{measure}, {second}", ylabel=f"{measure}, {first}", box_aspect=1)
     right.set(xlabel="tasks in order of the difference", ylabel=f"{measure}, {first} less {second}")
-    right.legend(loc="upper left")
+    if order.size:
+        right.legend(loc="upper left")
     return figure

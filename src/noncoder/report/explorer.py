@@ -93,7 +93,8 @@ def explorer(split: Split, table: pl.DataFrame, first: Sequence[int]) -> dict[st
 
     Returns:
         "columns" (those with anything in them), "rows" (a mapping each), "choices" (column to its values), "intervals"
-        (whether there are any), "curves" (which), "ticks" of the axes of probabilities, and "embedded", what the script reads.
+        (whether there are any), "curves" (which), "ticks" of the axes of probabilities, and "embedded", what the
+        script reads.
     """
     columns = [column for column in COLUMNS if column.key in table.columns and _has_content(table[column.key])]
     choices = {key: sorted(set(table[key].drop_nulls()) - {""}) for key in _CHOICES if key in table.columns}

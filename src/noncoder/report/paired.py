@@ -22,8 +22,8 @@ def paired_section(paired: Mapping[str, Any] | None) -> dict[str, Any] | None:
             differences, a less b, "method", "correction", and perhaps the "measure" of the tasks, AUROC if not.
 
     Returns:
-        The same, and in each pair "of_measures", "measures", "groups", "first" and "second" (tasks that either is surely
-        better in), "counted" and "figure".
+        The same, and in each pair "of_measures", "measures", "groups", "first" and "second" (tasks that either is
+        surely better in), "counted" and "figure".
     """
     if not paired or not paired["pairs"]:
         return None
@@ -38,7 +38,9 @@ def _pair(pair: Mapping[str, Any], number: int) -> dict[str, Any]:
     return {
         **pair,
         "of_measures": _by_name(pair["means"]),
-        "measures": {key: label for key, label in _MEASURES.items() if key in {row["measure"] for row in pair["means"]}},
+        "measures": {
+            key: label for key, label in _MEASURES.items() if key in {row["measure"] for row in pair["means"]}
+        },
         "measure": measure,
         "tasks": sorted(tasks, key=lambda row: (row["difference"] is None, -(row["difference"] or 0))),
         "groups": sorted({row.get("group") or "" for row in tasks} - {""}),

@@ -68,7 +68,7 @@ def _read_split(folder: Path) -> Split:
             )
         if (folder / "curves.npz").is_file():
             with np.load(io.BytesIO((folder / "curves.npz").read_bytes()), allow_pickle=False) as stored:
-                # Evaluations of earlier versions have no reliability, and it is calibrated only where that was asked for.
+                # Evaluations of earlier versions have no reliability, and calibrate only where that was asked for.
                 later = [name for names in _RELIABILITY if set(names) <= set(stored.files) for name in names]
                 curves = {name: stored[name] for name in (*CURVES, *later)}
     except (pl.exceptions.PolarsError, OSError, ValueError, KeyError, BadZipFile) as error:
