@@ -88,7 +88,9 @@ class TestTable:
         page.click(f'{TEST} .chooser input[data-key="brier"]')
         page.click(head("brier"))
         assert indices(page) == sorted_by(table, "brier", True)
-        first = page.run(f"{SHOWN}[0].lastElementChild.textContent")
+        keys = f"[...document.querySelectorAll('{TEST} thead th')].map((head) => head.dataset.column)"
+        assert page.run(keys)[-3:] == ["log_loss", "brier", "ece"]
+        first = page.run(f"{SHOWN}[0].cells[{page.run(keys).index('brier')}].textContent")
         assert first == f"{table['brier'].to_numpy().max():.4f}"
         page.click(f'{TEST} .chooser input[data-key="auroc"]')
         visible = f"document.querySelector('{TEST} tbody tr').querySelectorAll('td:not([hidden]), th').length"
