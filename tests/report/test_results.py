@@ -145,6 +145,24 @@ class TestCalibration:
         assert list(page.embedded()[0]["curves"]) == ["roc", "pr", "reliability"]
 
 
+def test_all_that_may_be_null_may_be_so_at_once(full: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(full, tmp_path / "run", ignore=shutil.ignore_patterns("valid")))
+    folder = run / "evaluate/test"
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["mean"] = dict.fromkeys(summary["mean"])
+    optional = ("bootstrap", "calibration", "published", "averaging", "left_out", "groups", "median", "weighted")
+    (folder / "summary.json").write_text(json.dumps(summary | dict.fromkeys(optional)))
+    table = pl.read_parquet(folder / "tasks.parquet")
+    empty = [pl.lit(None, dtype=table[name].dtype).alias(name) for name in table.columns[1:5]]
+    scores = [pl.lit(None, dtype=pl.Float64).alias(name) for name in table.columns if table[name].dtype == pl.Float64]
+    table.with_columns(*empty, *scores).write_parquet(folder / "tasks.parquet")
+    page = Page(write_report(run))
+    assert not re.search(r"\b(nan|null|Undefined)\b", page.words)
+    assert {column["key"] for column in page.embedded()[0]["columns"]} == {
+        "task", "windows", "positives", "train_positives", "prevalence", "left_out"
+    }  # fmt: skip
+
+
 class TestPooling:
     def test_weights_bins_by_their_windows(self) -> None:
         nan = np.nan
