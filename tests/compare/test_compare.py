@@ -20,7 +20,7 @@ from noncoder.compare import Run, compare, comparison_text, read_runs, write_com
 from noncoder.errors import InputError
 from noncoder.files import locked
 from tests.conftest import small_store
-from tests.test_report import Page
+from tests.report.pages import Page
 
 HOSTILE = "<b>$x_1$ & co"
 VALIDATING = 3.0

@@ -15,7 +15,7 @@ from noncoder.compare.read import AXES, Run, read_run_folder
 from noncoder.compare.text import comparison_text, paired_text
 from noncoder.errors import InputError
 from noncoder.files import plain_json
-from noncoder.report import render
+from noncoder.report import paired_section, render
 
 _FIGURES = (".png", ".svg", ".pdf")
 _LABELS = {"step": "optimiser steps", "epoch": "passes over the training split", "positives": "positive labels seen"}
@@ -98,7 +98,7 @@ def write_comparison(runs: Sequence[Run], values: Mapping[str, Any], out: Path) 
             figures[axis] = Markup(svg)
     figures["losses"] = Markup(plots.figure_svg(_efficiency(runs), "losses", "loss against passes and against time"))
     return render("compare.html.j2", out, title=" · ".join(run.name for run in runs), unit=unit, figures=figures,
-                  **values)  # fmt: skip
+                  **{**values, "paired": paired_section(values.get("paired"))})  # fmt: skip
 
 
 def write_losses(runs: Sequence[Run], path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Arrays to figures, in one restrained style; nothing here knows of stores or runs, or touches pyplot's state."""
 
+from noncoder.plots.calibration import plot_reliability, plot_temperatures
 from noncoder.plots.data import (
     plot_balance,
     plot_bases,
@@ -10,6 +11,7 @@ from noncoder.plots.data import (
     plot_positives,
 )
 from noncoder.plots.matrices import plot_cooccurrence, plot_task_chromosomes
+from noncoder.plots.paired import plot_differences
 from noncoder.plots.published import plot_against_published, plot_published_means
 from noncoder.plots.results import (
     plot_auroc_by_positives,
@@ -41,6 +43,7 @@ __all__ = [
     "plot_chromosomes",
     "plot_comparison",
     "plot_cooccurrence",
+    "plot_differences",
     "plot_distribution",
     "plot_efficiency",
     "plot_frequency",
@@ -54,9 +57,11 @@ __all__ = [
     "plot_precision_recall",
     "plot_published_means",
     "plot_rate_test",
+    "plot_reliability",
     "plot_roc",
     "plot_slices",
     "plot_task_chromosomes",
+    "plot_temperatures",
     "plot_throughput",
     "plot_training",
     "plot_trial_curves",

@@ -11,8 +11,10 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import read_json, unreadable, write_bytes
 from noncoder.report.format import FILTERS
+from noncoder.report.paired import paired_section
 from noncoder.report.read import read_csv, read_splits
-from noncoder.report.sections import data_section, split_section, training_section
+from noncoder.report.results import split_section
+from noncoder.report.sections import data_section, training_section
 
 
 def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), title: str = "") -> Path:
@@ -92,4 +94,4 @@ def render(template: str, out: Path, **values: Any) -> Path:
     return out
 
 
-__all__ = ["read_csv", "read_splits", "render", "write_exploration", "write_report"]
+__all__ = ["paired_section", "read_csv", "read_splits", "render", "write_exploration", "write_report"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from jinja2 import Undefined
+from markupsafe import Markup
 
 
 def _missing(value: Any) -> bool:
@@ -25,6 +27,28 @@ def metric(value: Any) -> str:
 def score(value: Any) -> str:
     """A score to four digits, where runs are compared."""
     return "–" if _missing(value) else f"{value:.4f}"
+
+
+def interval(ends: Any) -> str:
+    """The ends of an interval of scores; nothing where one is missing."""
+    if _missing(ends) or any(_missing(end) for end in ends):
+        return ""
+    return "{:.3f}–{:.3f}".format(*ends)
+
+
+def minus(value: Any, other: Any) -> float | None:
+    """A difference, where both are there."""
+    return None if _missing(value) or _missing(other) else value - other
+
+
+def signed(value: Any) -> str:
+    """A difference of scores with its sign."""
+    return "–" if _missing(value) else f"{value:+.4f}".replace("-", "−")
+
+
+def p_value(value: Any) -> str:
+    """A p value to two digits."""
+    return "–" if _missing(value) else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def number(value: Any) -> str:
@@ -81,10 +105,32 @@ def large(value: Any) -> str:
     return f"{value:,}"
 
 
+def exact(value: Any) -> Markup:
+    """An attribute of a table's cell with the number behind the rounded one, to sort by."""
+    return Markup("") if _missing(value) else Markup(f' data-v="{value:.6g}"')
+
+
+def aspect(svg: str) -> str:
+    """Width over height of a figure, which holds its place while it is out of sight and not laid out."""
+    found = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)
+    return f"{float(found[1]) / float(found[2]):.4f}" if found else "auto"
+
+
+def by_kind(value: Any, kind: str) -> str:
+    """A value of the explorer's table as its column's kind wants it; the page's script writes them alike."""
+    if kind == "text":
+        return "" if _missing(value) else str(value)
+    return {"count": count, "share": percent, "times": times, "metric": metric, "fine": score}[kind](value)
+
+
 FILTERS = {
     "count": count,
     "metric": metric,
     "score": score,
+    "interval": interval,
+    "minus": minus,
+    "signed": signed,
+    "p_value": p_value,
     "number": number,
     "percent": percent,
     "times": times,
@@ -92,5 +138,8 @@ FILTERS = {
     "clock": clock,
     "large": large,
     "yaml": yaml_value,
+    "kind": by_kind,
+    "aspect": aspect,
+    "exact": exact,
 }
 """What the templates call these functions."""

@@ -18,6 +18,10 @@ from noncoder.files import read_json, unreadable, whole_lines
 # The split that was kept for the end comes first.
 _SPLITS = ("test", "valid", "train")
 CURVES = ("roc_fpr", "roc_tpr", "pr_recall", "pr_precision")
+_RELIABILITY = [
+    tuple(f"{kind}_{what}" for what in ("predicted", "observed", "count"))
+    for kind in ("reliability", "reliability_calibrated")
+]
 LOG = ("step", "seconds", "loss", "learning_rate", "windows_per_second")
 VALID = ("step", "seconds", "loss", "auroc", "average_precision")
 
@@ -64,7 +68,9 @@ def _read_split(folder: Path) -> Split:
             )
         if (folder / "curves.npz").is_file():
             with np.load(io.BytesIO((folder / "curves.npz").read_bytes()), allow_pickle=False) as stored:
-                curves = {name: stored[name] for name in CURVES}
+                # Evaluations of earlier versions have no reliability, and calibrate only where that was asked for.
+                later = [name for names in _RELIABILITY if set(names) <= set(stored.files) for name in names]
+                curves = {name: stored[name] for name in (*CURVES, *later)}
     except (pl.exceptions.PolarsError, OSError, ValueError, KeyError, BadZipFile) as error:
         raise unreadable(folder, error) from error
     if tasks is not None and curves is not None and any(len(curve) != tasks.height for curve in curves.values()):
