@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def measure(folder: Path, tasks: int, resamples: int, blocks: int) -> None:
     measure_columns(small), calibrate_columns(small), fit_temperatures(small, 1)  # compiles, or reads what was compiled
     bootstrap(small, Blocks(np.array([0, 0, 1, 1], np.int32), 1), 2)
     columns = Columns(folder / "logits.npy", labels)
-    parts = {
+    parts: dict[str, Callable[[], object]] = {
         "AUROC and average precision": lambda: rank_columns(columns),
         "all measures of the ranking, and curves": lambda: measure_columns(columns),
         "log loss, Brier, calibration error, reliability": lambda: calibrate_columns(columns),
