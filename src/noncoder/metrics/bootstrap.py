@@ -175,6 +175,9 @@ def spread(draws: Draws) -> Spread:
 def interval(draws: Draws, level: float = 0.95) -> Interval:
     """A confidence interval of each value: centre and t times the standard error of `spread`, mapped back.
 
+    It is of the measure in the population, not of the estimate: the interval of a mean of many tasks' average precision
+    may lie below the estimate, where its bias exceeds its error.
+
     Args:
         draws: What `bootstrap`, `mean_draws` or `difference` gave.
         level: How often the interval is to cover the truth.
