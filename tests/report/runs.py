@@ -142,7 +142,11 @@ def summary(split: str, table: pl.DataFrame, published: dict[str, Any] | None = 
         row: dict[str, Any] = {"name": name}
         for key, full in (("mean", whole), ("weighted", weighted)):
             row[key] = {measure: full[measure] - 0.004 * (3 - i) for measure in MEASURES[:2]}
-        averaging.append(row | {"difference": dict.fromkeys(MEASURES[:2], 0.004 * i)})
+        row["difference"] = dict.fromkeys(MEASURES[:2], 0.004 * i)
+        if i:
+            ends = [0.004 * i - 0.001, 0.004 * i + 0.001]
+            row["difference"]["interval"] = dict.fromkeys(MEASURES[:2], ends)
+        averaging.append(row)
     return {
         "split": split, "strands": "both", "windows": int(table["windows"][0]), "loss": whole["log_loss"],
         "tasks": table.height, "scored": scored.height,

@@ -22,6 +22,9 @@ ROOT = "[data-paired]"
 SHOWN = f"[...document.querySelectorAll('{ROOT} tbody tr')].filter((row) => !row.hidden)"
 
 
+NUMBERS = ("a", "b", "difference", "low", "high", "p", "adjusted")
+
+
 def tasks(n: int = 60) -> list[dict[str, Any]]:
     """Tasks with differences and intervals; the last has no score, and the first is called like markup."""
     rng = np.random.default_rng(0)
@@ -31,17 +34,20 @@ def tasks(n: int = 60) -> list[dict[str, Any]]:
         rows.append({"task": f"task {i}" if i else HOSTILE, "group": "TF" if i % 3 else "DNase", "a": 0.9 + difference,
                      "b": 0.9, "difference": difference, "low": difference - 0.01, "high": difference + 0.01,
                      "p": adjusted / 9, "adjusted": adjusted})  # fmt: skip
-    numbers = ("a", "b", "difference", "low", "high", "p", "adjusted")
-    return [*rows[:-1], rows[-1] | dict.fromkeys(numbers)]
+        rows[-1] |= {f"ap_{key}": -value for key, value in rows[-1].items() if key in NUMBERS}
+        rows[-1]["ap_adjusted"] = 0.5 if i else 0.01
+    undefined = dict.fromkeys([*NUMBERS, *(f"ap_{key}" for key in NUMBERS)])
+    return [*rows[:-1], rows[-1] | undefined]
 
 
 def paired() -> dict[str, Any]:
-    mean = {"a": 0.93, "b": 0.92, "difference": 0.01, "low": 0.008, "high": 0.0123, "p": 1e-5}
+    mean = {"tasks": 59, "a": 0.93, "b": 0.92, "difference": 0.01, "low": 0.008, "high": 0.0123, "p": 1e-5}
     means = [mean | {"name": name, "measure": measure}
              for name in ("mean", "group TF") for measure in ("auroc", "average_precision")]  # fmt: skip
-    pair = {"a": "wide", "b": "danq", "means": means[:-1], "tasks": tasks(), "method": "DeLong by block",
-            "correction": "Holm", "better": 3, "worse": 4}  # fmt: skip
-    return {"split": "test", "windows": 12345, "pairs": [pair]}
+    pair: dict[str, Any] = {"a": "wide", "b": "danq", "means": means[:-1], "tasks": tasks(), "correction": "Holm"}
+    pair["method"] = "DeLong by block"
+    pair["only"] = {"wide": ["other"], "danq": []}
+    return {"split": "test", "windows": 12345, "blocks": 7, "block": 1_000_000, "resamples": 1000, "pairs": [pair]}
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +66,12 @@ class TestSection:
         section = paired_section(paired())
         assert section is not None
         (pair,) = section["pairs"]
-        assert pair["first"] == sum(row["difference"] > 0 for row in sure(tasks()))
-        assert pair["second"] == sum(row["difference"] < 0 for row in sure(tasks()))
-        assert 0 < pair["first"] + pair["second"] < pair["counted"] == 59
+        by_auroc, by_precision = pair["by"]
+        assert by_auroc["first"] == sum(row["difference"] > 0 for row in sure(tasks()))
+        assert by_auroc["second"] == sum(row["difference"] < 0 for row in sure(tasks()))
+        assert 0 < by_auroc["first"] + by_auroc["second"] < by_auroc["counted"] == 59
+        higher = tasks()[0]["ap_difference"] > 0
+        assert (by_precision["first"], by_precision["second"]) == (int(higher), int(not higher))
 
     @pytest.mark.parametrize("nothing", [None, {}, {"split": "test", "windows": 3, "pairs": []}])
     def test_is_none_without_pairs(self, nothing: dict[str, Any] | None) -> None:
@@ -73,18 +82,30 @@ class TestSection:
         values["pairs"][0]["tasks"] = []
         section = paired_section(values)
         assert section is not None
-        assert section["pairs"][0]["figure"] is None
+        assert section["pairs"][0]["by"] == []
+
+    def test_may_have_tasks_by_one_measure(self) -> None:
+        values = paired()
+        values["pairs"][0]["tasks"] = [
+            {key: value for key, value in row.items() if not key.startswith("ap_")} for row in tasks()
+        ]
+        section = paired_section(values)
+        assert section is not None
+        assert [one["label"] for one in section["pairs"][0]["by"]] == ["AUROC"]
 
 
 class TestPage:
     def test_says_the_numbers(self, written: Path) -> None:
         words = Page(written).words
         assert "the same 12,345 windows of the test split" in words
-        assert "mean of all scored tasks 0.9300 0.9200 +0.0100 +0.0080 to +0.0123 < 0.0001 0.9300" in words
+        assert "all scored tasks 59 0.9300 0.9200 +0.0100 +0.0080 to +0.0123 < 0.0001 0.9300" in words
         # Of the second mean average precision was not given.
-        assert "group TF 0.9300 0.9200 +0.0100 +0.0080 to +0.0123 < 0.0001 – – – –" in words
+        assert "group TF 59 0.9300 0.9200 +0.0100 +0.0080 to +0.0123 < 0.0001 – – – –" in words
         assert "Adjusted p values (Holm)" in words
         assert "Method: DeLong by block." in words
+        assert "7 stretches of 1,000,000 bp" in words
+        assert "Only wide has 1 more task, left out here." in words
+        assert "Only danq" not in words
         assert HOSTILE not in written.read_text()
 
     def test_without_the_same_windows_has_no_section_and_no_script(self, tmp_path: Path) -> None:
@@ -98,15 +119,21 @@ class TestPage:
         chromium.open(written)
         names = f"{SHOWN}.map((row) => row.cells[0].textContent)"
         rows = [row for row in tasks() if row["p"] is not None]
-        chromium.click(f"{ROOT} thead th:last-child button")
-        chromium.click(f"{ROOT} thead th:last-child button")
+        for _ in range(2):
+            chromium.click(f"{ROOT} th[data-column=adjusted] button")
         by_p = [row["task"] for row in sorted(rows, key=lambda row: float(f"{row['adjusted']:.6g}"))]
         assert chromium.run(names) == [*by_p, "task 59"]
         chromium.click(f"{ROOT} [data-sure]")
-        assert chromium.run(names) == [name for name in by_p if name in {row["task"] for row in sure(rows)}]
+        # The first is sure by average precision.
+        certain = {row["task"] for row in sure(rows)} | {HOSTILE}
+        assert chromium.run(names) == [name for name in by_p if name in certain]
         chromium.choose(f"{ROOT} [data-choice]", "DNase")
         chromium.type(f"{ROOT} input[type=search]", "task 3")
-        expected = {row["task"] for row in sure(rows) if row["group"] == "DNase" and "task 3" in row["task"]}
+        expected = {
+            row["task"]
+            for row in rows
+            if row["task"] in certain and row["group"] == "DNase" and "task 3" in row["task"]
+        }
         assert set(chromium.run(names)) == expected
         assert chromium.complaints == []
 
@@ -116,10 +143,12 @@ class TestPage:
         chromium.choose(f"{ROOT} [data-choice]", "TF")
         chromium.click(f"{ROOT} [data-save]")
         chromium.wait(lambda: (tmp_path / "wide-danq.tsv").exists())
-        saved = pl.read_csv(tmp_path / "wide-danq.tsv", separator="\t", null_values="–")
+        saved = pl.read_csv(tmp_path / "wide-danq.tsv", separator="\t")
         rows = sorted((row for row in tasks()[:-1] if row["group"] == "TF"), key=lambda row: -row["difference"])
-        assert saved["Task"].to_list()[:-1] == [row["task"] for row in rows]
-        assert saved["Difference"].to_list()[:-1] == pytest.approx([row["difference"] for row in rows], rel=1e-5)
+        assert saved["task"].to_list()[:-1] == [row["task"] for row in rows]
+        assert saved.row(-1)[2:] == (None,) * 12
+        for key in ("difference", "low", "ap_high", "ap_adjusted"):
+            assert saved[key].to_list()[:-1] == pytest.approx([row[key] for row in rows], rel=1e-5)
 
 
 class TestFigure:

@@ -11,11 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from noncoder.benchmarks import task_scores
 from noncoder.report import write_report
 from noncoder.report.format import interval, minus, p_value, signed
+from noncoder.report.published import published_figures
+from noncoder.report.read import Split
 from noncoder.report.results import pooled_reliability
 from tests.report.pages import Page
-from tests.report.runs import TASKS
+from tests.report.runs import PUBLISHED, TASKS
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,9 @@ def test_averaging_gives_differences_to_the_plain_reading(page: Page) -> None:
         "forward strand", "both strands", "both strands, 3 shifts", "both strands of 2 models",
     ]  # fmt: skip
     assert rows[2][2] == ""
-    assert [row[2] for row in rows[3:]] == ["+0.0040", "+0.0080", "+0.0120"]
+    assert [row[2] for row in rows[3:]] == [
+        "+0.0040 +0.0030 to +0.0050", "+0.0080 +0.0070 to +0.0090", "+0.0120 +0.0110 to +0.0130"
+    ]  # fmt: skip
 
 
 class TestPublished:
@@ -104,6 +109,22 @@ class TestPublished:
     def test_gives_its_sources(self, page: Page) -> None:
         assert "Quang & Xie 2016; computed. Strands: second-hand." in page.words
 
+    def test_draws_ours_against_danq_where_the_tasks_are_deepseas(self) -> None:
+        known = task_scores()[:3]
+        tasks = pl.DataFrame(
+            {"task": known["task"], "windows": [9] * 3, "auroc": [0.9, 0.8, None],
+             "average_precision": [0.5, 0.4, None], "pr_auc_trapezoid": [0.5, 0.4, None]}
+        )  # fmt: skip
+        split = Split("test", {"published": PUBLISHED, "strands": "both"}, tasks, None)
+        figures = published_figures(split)
+        assert list(figures) == ["published", "against"]
+        panel = figures["against"].axes[0]
+        ours = np.concatenate([np.asarray(line.get_ydata()) for line in panel.lines if line.get_marker() == "o"])
+        assert sorted(ours[~np.isnan(ours)].tolist()) == [0.8, 0.9]
+        other = tasks.with_columns(task=pl.Series(["a", "b", "c"]))
+        assert list(published_figures(Split("test", {"published": PUBLISHED}, other, None))) == ["published"]
+        assert published_figures(Split("test", {}, tasks, None)) == {}
+
 
 class TestCalibration:
     def test_is_told_in_words_that_the_pooled_curve_gives(self, page: Page, full: Path) -> None:
@@ -117,7 +138,7 @@ class TestCalibration:
 
     def test_has_a_table_before_and_after(self, page: Page, summary: dict[str, Any]) -> None:
         found = summary["calibration"]
-        rows = rows_of(page, "Means over scored tasks; less is better.")
+        rows = rows_of(page, "Means over tasks with a known label; less is better.")
         assert [row[1] for row in rows[1:]] == [f"{found['before'][key]:.4f}" for key in ("log_loss", "brier", "ece")]
         assert [row[2] for row in rows[1:]] == [f"{found['after'][key]:.4f}" for key in ("log_loss", "brier", "ece")]
 

@@ -32,6 +32,7 @@ _LABELS = {
     "reliability": "observed share of positives against predicted probability, all tasks together",
     "temperatures": "temperature of every task, by group",
     "published": "means of published models and of this one",
+    "against": "score of every task against the published one",
 }
 
 

@@ -105,9 +105,9 @@ def large(value: Any) -> str:
     return f"{value:,}"
 
 
-def exact(value: Any) -> Markup:
+def exact(value: Any, name: str = "v") -> Markup:
     """An attribute of a table's cell with the number behind the rounded one, to sort by."""
-    return Markup("") if _missing(value) else Markup(f' data-v="{value:.6g}"')
+    return Markup("") if _missing(value) else Markup(f' data-{name}="{value:.6g}"')
 
 
 def aspect(svg: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from noncoder import plots
 from noncoder.report.explorer import explorer, tasks_table
 from noncoder.report.figures import svgs
+from noncoder.report.published import published_figures
 from noncoder.report.read import CURVES, Split
 
 # The sentence on calibration speaks of the bin next to this probability: not rare, not sure.
@@ -36,7 +37,9 @@ def split_section(split: Split, wanted: Sequence[str]) -> dict[str, Any]:
         "best": list(scored.head(3).iter_rows(named=True)),
         "worst": list(scored.tail(3).iter_rows(named=True)),
         "figures": svgs(
-            _task_figures(split, scored.sort("index"), first) | _calibration_figures(table.sort("index"), pooled),
+            _task_figures(split, scored.sort("index"), first)
+            | _calibration_figures(table.sort("index"), pooled)
+            | published_figures(split),
             split.name,
         ),
         "spoken": _spoken_bins(pooled),
