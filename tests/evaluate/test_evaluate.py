@@ -18,6 +18,8 @@ from noncoder.data.tasks import Task
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.stage import EvaluationStage
+from noncoder.metrics import auroc
+from noncoder.predictor import load
 from tests.conftest import listing, make_store, random_genome
 from tests.evaluate.made import WINDOW, T, few, labelled_store, predictor_of, truth
 
@@ -97,6 +99,25 @@ class TestFiles:
         labels, known = truth(store, "test")
         assert summary["prevalence"] == pytest.approx((labels * known).sum() / known.sum())
 
+    def test_the_stretch_that_a_mean_hangs_on_most(self, folder: Path, store: Store) -> None:
+        """A mean without each stretch, by leaving out its windows."""
+        bootstrap = json.loads((folder / "summary.json").read_text())["bootstrap"]
+        indices, logits, (labels, known) = store.indices("test"), np.load(folder / "logits.npy"), truth(store, "test")
+        of = store.start[indices] // bootstrap["block"]
+        without = {
+            stretch: float(np.nanmean(auroc(logits[of != stretch], labels[of != stretch], known[of != stretch])))
+            for stretch in np.unique(of)
+        }
+        whole = float(np.nanmean(auroc(logits, labels, known)))
+        most = max(without, key=lambda stretch: abs(without[stretch] - whole))
+        found = bootstrap["most_influential"]["auroc"]
+        assert found["without"] == pytest.approx(without[most])
+        assert found["change"] == pytest.approx(without[most] - whole)
+        assert found["windows"] == (of == most).sum()
+        bins = store.intervals(indices[of == most])
+        assert found["first"] == f"a:{bins[0].start + 1}-{bins[0].end}"
+        assert found["last"] == f"a:{bins[-1].start + 1}-{bins[-1].end}"
+
     def test_the_loss_is_that_of_training(self, folder: Path, store: Store) -> None:
         labels, known = (torch.from_numpy(part.astype(np.float64)) for part in truth(store, "test"))
         logits = torch.from_numpy(np.load(folder / "logits.npy").astype(np.float64))
@@ -157,8 +178,6 @@ class TestStage:
         assert table["log_loss_calibrated"][0] == pytest.approx(log_loss(labels[known[:, 0], 0], p[known[:, 0]]))
 
     def test_are_kept_with_the_predictor(self, store: Store, tmp_path: Path) -> None:
-        from noncoder.predictor import load
-
         stage = self.stage(store, tmp_path / "evaluate")
         predictor_of(store).save(tmp_path / "predictor")
         stage.save_temperatures(tmp_path / "predictor")

@@ -38,4 +38,6 @@ class EvaluateConfig(Section):
     def _consistent(self) -> Self:
         if 0 in self.shifts or len(set(self.shifts)) < len(self.shifts):
             raise ValueError("shifts: should be whole numbers of bp other than 0, each once")
+        if self.resamples == 1:
+            raise ValueError("resamples: should be 0, for no intervals, or 2 or more")
         return self

@@ -20,6 +20,7 @@ from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate.calibrating import calibration_summary, fit_on
+from noncoder.evaluate.influence import most_influential
 from noncoder.evaluate.matching import labels_of
 from noncoder.evaluate.measuring import Measured, measure
 from noncoder.evaluate.predicting import predict_to
@@ -76,6 +77,8 @@ def evaluate(
     _write_curves(folder, measured)
     _write_table(folder, first, measured, labels.train_positives)
     means = summarize(first.tasks, measured, labels.train_positives, config.min_positives)
+    if means["bootstrap"] is not None:
+        means["bootstrap"]["most_influential"] = most_influential(measured, store, indices)
     published = None
     if split == "test":
         published = write_published(folder, labels.names, measured, means["weighted_as_report"], config.strands)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from noncoder.evaluate.matching import Labels
 from noncoder.evaluate.predicting import Predictions
-from noncoder.metrics import Calibration, Mean, Measures, Ranking, calibrate_columns, measure_columns, rank_columns
+from noncoder.metrics import Calibration, Measures, Ranking, calibrate_columns, measure_columns, rank_columns
 from noncoder.metrics.blocks import Blocks
-from noncoder.metrics.bootstrap import Draws, Resampled, bootstrap
+from noncoder.metrics.bootstrap import Resampled, bootstrap
 from noncoder.metrics.temperature import Temperatures
 
 RANKED = ("auroc", "average_precision")
@@ -92,8 +92,3 @@ def measure(
         resamples,
         temperatures,
     )
-
-
-def over_tasks(mean: Mean, draws: Draws) -> Draws:
-    """A mean over tasks in each resample; tasks undefined in one are left out of it, as they would be of a test set."""
-    return Draws(mean.of(draws.estimate), mean.of(draws.resampled), mean.of(draws.left_out), draws.bounded)

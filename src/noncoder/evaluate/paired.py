@@ -15,7 +15,7 @@ from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task, group_columns
 from noncoder.errors import InputError, did_you_mean
 from noncoder.evaluate.matching import Labels, labels_of
-from noncoder.evaluate.measuring import RANKED, over_tasks
+from noncoder.evaluate.measuring import RANKED
 from noncoder.files import read_json, unreadable
 from noncoder.metrics import group_means, named_means
 from noncoder.metrics.blocks import Blocks, genome_blocks
@@ -165,7 +165,7 @@ def _mean_rows(
     for name, mean in chosen.items():
         for measure in RANKED:
             scores = [float(mean.of(getattr(one, measure).estimate)) for one in drawn]
-            of_mean = over_tasks(mean, apart[measure])
+            of_mean = apart[measure].map(mean.of)
             low, high = interval(of_mean)
             rows.append(
                 {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.data.tasks import Task, group_columns
-from noncoder.evaluate.measuring import RANKED, Measured, over_tasks
+from noncoder.evaluate.measuring import RANKED, Measured
 from noncoder.metrics import Mean, group_means, named_means, why_undefined
 from noncoder.metrics.bootstrap import Draws, difference, interval
 
@@ -66,7 +66,7 @@ def _told(mean: Mean, measured: Measured) -> dict[str, Any]:
     told |= {name: _or_none(mean.of(column)) for name, column in values.items()}
     resampled = measured.ways[-1].resampled
     if resampled is not None:
-        told["interval"] = {name: _ends(over_tasks(mean, getattr(resampled, name))) for name in RANKED}
+        told["interval"] = {name: _ends(getattr(resampled, name).map(mean.of)) for name in RANKED}
     return told
 
 
@@ -117,7 +117,7 @@ def _averaging(measured: Measured, means: Mapping[str, Mean]) -> list[dict[str, 
         }
         if way is not plain and way.resampled is not None and plain.resampled is not None:
             apart = {key: difference(getattr(way.resampled, key), getattr(plain.resampled, key)) for key in RANKED}
-            row["difference"]["interval"] = {key: _ends(over_tasks(means["mean"], apart[key])) for key in RANKED}
+            row["difference"]["interval"] = {key: _ends(apart[key].map(means["mean"].of)) for key in RANKED}
         rows.append(row)
     return rows
 

@@ -1,11 +1,11 @@
 """Exact measures of every task, from float32 logits; what is undefined is NaN, never 0."""
 
-from noncoder.metrics.calibration import Calibration, Reliability, calibrate_columns, calibration
 from noncoder.metrics.columns import Columns, PackedBits, Tile
-from noncoder.metrics.curves import Curves, curves
 from noncoder.metrics.means import Mean, group_means, named_means, why_undefined
 from noncoder.metrics.measures import RECALLS, Measures, measure_columns
+from noncoder.metrics.probabilities import Calibration, Reliability, calibrate_columns, calibration
 from noncoder.metrics.ranking import Ranking, auroc, average_precision, rank, rank_columns, weighted_mean
+from noncoder.metrics.roc import Curves, curves
 
 __all__ = [
     "RECALLS",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from noncoder.errors import InputError
 from noncoder.metrics.blocks import Blocks, resample_weights
 from noncoder.metrics.columns import Columns
+from noncoder.metrics.means import Mean
 from noncoder.metrics.resampling import reweighted
 
 Floats = NDArray[np.float64]
@@ -102,12 +103,17 @@ def bootstrap(columns: Columns, blocks: Blocks, resamples: int = 1000, seed: int
         raise InputError(
             f"{n} blocks, {resamples} resamples", expected="at least two of each", mend="make the blocks shorter"
         )
-    parts = min(n, _PARTS)
-    part_of = np.arange(n) * parts // n
+    part_of = parts_of(n)
+    parts = int(part_of[-1]) + 1
     all_but_one = (part_of != np.arange(parts)[:, None]).astype(np.int16)
     weights = np.concatenate([np.ones((1, n), np.int16), all_but_one, resample_weights(n, resamples, seed)])
     measured = reweighted(columns, blocks, weights)
     return Resampled(*(Draws(m[0], m[1 + parts :], m[1 : 1 + parts], True) for m in measured))
+
+
+def parts_of(n_blocks: int) -> NDArray[np.int64]:
+    """With which others each block is left out at once, (B,): neighbours, where there are many blocks."""
+    return np.arange(n_blocks) * min(n_blocks, _PARTS) // n_blocks
 
 
 def mean_draws(draws: Draws, weights: ArrayLike | None = None) -> Draws:
@@ -120,14 +126,8 @@ def mean_draws(draws: Draws, weights: ArrayLike | None = None) -> Draws:
         draws: Of T tasks.
         weights: Of the tasks, (T,), e.g. 1 for those of a group and 0 for others; None for all alike.
     """
-    weights = np.ones(draws.estimate.shape[-1]) if weights is None else np.asarray(weights, dtype=np.float64)
-
-    def mean(values: Floats) -> Floats:
-        total = (~np.isnan(values)) @ weights
-        with np.errstate(invalid="ignore"):
-            return np.asarray(np.nan_to_num(values) @ weights / np.where(total > 0, total, np.nan))
-
-    return draws.map(mean)
+    counted = np.ones(draws.estimate.shape[-1]) if weights is None else np.asarray(weights, dtype=np.float64)
+    return draws.map(Mean(counted).of)
 
 
 def difference(a: Draws, b: Draws) -> Draws:
@@ -174,6 +174,9 @@ def spread(draws: Draws) -> Spread:
 
 def interval(draws: Draws, level: float = 0.95) -> Interval:
     """A confidence interval of each value: centre and t times the standard error of `spread`, mapped back.
+
+    It is of the measure in the population, not of the estimate: the interval of a mean of many tasks' average precision
+    may lie below the estimate, where its bias exceeds its error.
 
     Args:
         draws: What `bootstrap`, `mean_draws` or `difference` gave.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from noncoder.metrics.columns import Columns
 from noncoder.metrics.counting import Counts, count_tasks
-from noncoder.metrics.curves import Curves, curve_points, stack_curves
 from noncoder.metrics.ranking import area_under_roc, mean_precision
+from noncoder.metrics.roc import Curves, curve_points, stack_curves
 from noncoder.metrics.thresholds import best_f1, precision_at_recall, trapezoid_pr_area
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ from hypothesis import given
 from numpy.typing import NDArray
 
 from noncoder.metrics import Columns, PackedBits, calibrate_columns, calibration
-from noncoder.metrics.calibration import ECE_BINS
+from noncoder.metrics.probabilities import ECE_BINS
 from tests.metrics.cases import LAW, Drawn, cases
 
 

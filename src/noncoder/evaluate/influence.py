@@ -1,0 +1,52 @@
+"""Which stretch of the genome a mean hangs on most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.data.store import Store
+from noncoder.evaluate.measuring import RANKED, Measured
+from noncoder.metrics import Mean
+from noncoder.metrics.bootstrap import parts_of
+
+
+def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64]) -> dict[str, Any] | None:
+    """The stretch without which the mean over tasks would be another by most; of each measure that is resampled.
+
+    Where a single stretch moves a mean by as much as the mean's error, it deserves a look: sequence that occurs several
+    times, an assembly's gap, or a locus at which many experiments misread alike.
+
+    Args:
+        measured: With its resamples.
+        store: The dataset.
+        indices: The windows that were measured, (n,).
+
+    Returns:
+        Measure to "first" and "last" (the labelled bins at its ends, as chrom:start-end, 1-based), "windows",
+        "without" (the mean) and "change"; None without resamples, or where all windows are in one stretch.
+    """
+    blocks, resampled = measured.blocks, measured.ways[-1].resampled
+    if blocks is None or resampled is None:
+        return None
+    mean, part = Mean(np.ones(len(measured.measures.auroc))), parts_of(blocks.n)[blocks.of]
+    found = {}
+    for name in RANKED:
+        draws = getattr(resampled, name).map(mean.of)
+        change = draws.left_out - draws.estimate
+        if np.isnan(change).all():
+            return None
+        most = int(np.nanargmax(np.abs(change)))
+        inside = indices[part == most]
+        ends = store.intervals(inside[np.argsort(store.start[inside])[[0, -1]]])
+        first, last = (f"{end.chrom}:{end.start + 1}-{end.end}" for end in ends)
+        found[name] = {
+            "first": first,
+            "last": last,
+            "windows": int(inside.size),
+            "without": float(draws.left_out[most]),
+            "change": float(change[most]),
+        }
+    return found
