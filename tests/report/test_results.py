@@ -130,7 +130,8 @@ class TestCalibration:
     def test_is_told_in_words_that_the_pooled_curve_gives(self, page: Page, full: Path) -> None:
         with np.load(full / "evaluate/test/curves.npz") as stored:
             pooled = pooled_reliability(dict(stored))
-        curve = pooled["as predicted"][:, pooled["as predicted"][2] > 0]
+        curve = pooled["as predicted"]
+        curve = curve[:, curve[0] * curve[2] >= 50]
         predicted, observed, count = curve[:, np.abs(curve[0] - 0.3).argmin()]
         assert (
             f"of the {count:,.0f} labels that the model gives about {predicted:.1%}, {observed:.1%} are" in page.words

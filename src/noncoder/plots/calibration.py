@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from noncoder.plots.results import plot_distribution
@@ -32,7 +32,8 @@ def plot_reliability(curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]
     filled = {name: _filled(*curve) for name, curve in curves.items()}
     seen = np.concatenate([np.empty(0), *(np.append(x, y) for x, y, _ in filled.values())])
     seen = seen[(seen > 0) & (seen < 1)]
-    low, high = _logit(np.quantile(seen, [0, 1]) if seen.size else np.array([0.001, 0.9]))
+    # What is narrower than this shows no more by being drawn larger.
+    low, high = _logit(np.quantile(np.append(seen, (0.01, 0.5)), [0, 1]))
     low, high = float(low) - 0.4, float(high) + 0.4
     above.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     for i, (name, (predicted, observed, count)) in enumerate(filled.items()):
@@ -42,9 +43,12 @@ def plot_reliability(curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]
         below.plot(x, count, color=colour, marker="o", markersize=2.5, linewidth=1.2)
     for axis in (above.xaxis, above.yaxis):
         _label_probabilities(axis, low, high)
-    above.set(xlim=(low, high), ylim=(low, high), ylabel="observed share of positives", box_aspect=1)
+    above.set(xlim=(low, high), ylim=(low, high), ylabel="observed share of positives")
     above.legend(loc="upper left")
     below.set(yscale="log", xlabel="predicted probability", ylabel="labels")
+    counts = np.concatenate([np.ones(1), *(count for *_, count in filled.values())])
+    below.set_ylim(0.7, 2 * 10 ** float(np.ceil(np.log10(counts.max()))))
+    below.yaxis.set_major_locator(LogLocator(numticks=4))
     below.yaxis.set_major_formatter(FuncFormatter(short_number))
     below.yaxis.set_minor_locator(NullLocator())
     return figure

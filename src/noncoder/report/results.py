@@ -18,6 +18,8 @@ from noncoder.report.read import CURVES, Split
 
 # The sentence on calibration speaks of the bin next to this probability: not rare, not sure.
 _SPOKEN = 0.3
+# Positives that are expected in it.
+_LEAST_SPOKEN = 50
 
 
 def split_section(split: Split, wanted: Sequence[str]) -> dict[str, Any]:
@@ -75,7 +77,9 @@ def _spoken_bins(pooled: Mapping[str, NDArray[np.float64]]) -> dict[str, list[fl
     """Of each pooled curve, predicted, observed and count of the bin that a sentence speaks of."""
     spoken = {}
     for name, curve in pooled.items():
-        filled = curve[:, curve[2] > 0]
+        # A handful of positives would speak of chance.
+        counts = curve[2] * np.nan_to_num(curve[0]) >= _LEAST_SPOKEN
+        filled = curve[:, counts if counts.any() else curve[2] > 0]
         if filled.size:
             spoken[name] = filled[:, np.abs(filled[0] - _SPOKEN).argmin()].tolist()
     return spoken
