@@ -115,8 +115,7 @@ class TestFiles:
         assert found["change"] == pytest.approx(without[most] - whole)
         assert found["windows"] == (of == most).sum()
         bins = store.intervals(indices[of == most])
-        assert found["first"] == f"a:{bins[0].start + 1}-{bins[0].end}"
-        assert found["last"] == f"a:{bins[-1].start + 1}-{bins[-1].end}"
+        assert found["stretch"] == f"a:{bins[0].start + 1:,}-{bins[-1].end:,}"
 
     def test_the_loss_is_that_of_training(self, folder: Path, store: Store) -> None:
         labels, known = (torch.from_numpy(part.astype(np.float64)) for part in truth(store, "test"))

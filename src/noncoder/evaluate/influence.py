@@ -11,6 +11,7 @@ from noncoder.data.store import Store
 from noncoder.evaluate.measuring import RANKED, Measured
 from noncoder.metrics import Mean
 from noncoder.metrics.bootstrap import parts_of
+from noncoder.sequence.genome import Interval
 
 
 def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64]) -> dict[str, Any] | None:
@@ -25,8 +26,8 @@ def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64
         indices: The windows that were measured, (n,).
 
     Returns:
-        Measure to "first" and "last" (the labelled bins at its ends, as chrom:start-end, 1-based), "windows",
-        "without" (the mean) and "change"; None without resamples, or where all windows are in one stretch.
+        Measure to "stretch" (from its first labelled bin to its last, 1-based), "windows", "without" (the mean) and
+        "change"; None without resamples, or where all windows are in one stretch.
     """
     blocks, resampled = measured.blocks, measured.ways[-1].resampled
     if blocks is None or resampled is None:
@@ -40,13 +41,16 @@ def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64
             return None
         most = int(np.nanargmax(np.abs(change)))
         inside = indices[part == most]
-        ends = store.intervals(inside[np.argsort(store.start[inside])[[0, -1]]])
-        first, last = (f"{end.chrom}:{end.start + 1}-{end.end}" for end in ends)
+        first, last = store.intervals(inside[np.argsort(store.start[inside])[[0, -1]]])
         found[name] = {
-            "first": first,
-            "last": last,
+            "stretch": _stretch(first, last),
             "windows": int(inside.size),
             "without": float(draws.left_out[most]),
             "change": float(change[most]),
         }
     return found
+
+
+def _stretch(first: Interval, last: Interval) -> str:
+    end = f"{last.end:,}" if last.chrom == first.chrom else f"{last.chrom}:{last.end:,}"
+    return f"{first.chrom}:{first.start + 1:,}-{end}"
