@@ -66,6 +66,7 @@ def make_store(
     bin: int = 10,
     split: NDArray[np.uint8] | None = None,
     known: NDArray[np.uint8] | None = None,
+    names: Sequence[str] = (),
     force: bool = False,
 ) -> Store:
     """A store of windows given as (contig, start within the contig, which may be negative)."""
@@ -82,7 +83,9 @@ def make_store(
             StoreInfo(
                 window=window,
                 bin=bin,
-                tasks=tuple(Task(f"t{i}", group="even" if i % 2 == 0 else "") for i in range(n_tasks)),
+                tasks=tuple(
+                    Task(names[i] if names else f"t{i}", group="even" if i % 2 == 0 else "") for i in range(n_tasks)
+                ),
                 genome="random",
             )
         )

@@ -28,7 +28,7 @@ def predictor_of(store: Store, seed: int = 0, order: Sequence[int] = ()) -> Pred
     return Predictor(model.eval(), tuple(tasks), store.bin, {})
 
 
-def labelled_store(path: Path, seed: int = 3, force: bool = False) -> Store:
+def labelled_store(path: Path, seed: int = 3, names: Sequence[str] = (), force: bool = False) -> Store:
     """Labels that hang on the sequence; the task t3 has no positive in test, and the last labels of t4 are unknown."""
     rng = np.random.default_rng(seed)
     genome = random_genome({"a": 30_000, "b": 4_000}, letters="ACGT")
@@ -40,7 +40,7 @@ def labelled_store(path: Path, seed: int = 3, force: bool = False) -> Store:
     labels[400:, 3] = 0
     known = np.ones((N, T), dtype=np.uint8)
     known[650:, 4] = 0
-    return make_store(path, genome, windows, labels, window=WINDOW, split=split, known=known, force=force)
+    return make_store(path, genome, windows, labels, window=WINDOW, split=split, known=known, names=names, force=force)
 
 
 def few(**changes: Any) -> EvaluateConfig:

@@ -12,6 +12,8 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
+from noncoder.benchmarks import task_scores
+from noncoder.cli.evaluate import evaluation_lines
 from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
@@ -225,3 +227,26 @@ class TestBadInput:
             list(predictor.model.parameters())[-1][2] = torch.nan
         with pytest.raises(InputError, match=r"300 logits are NaN or infinite, in 1 tasks: 't2' \(300\)"):
             evaluate([predictor], store, "test", few(), tmp_path)
+
+
+class TestPublished:
+    def test_tasks_of_deepsea_stand_beside_the_literature(self, tmp_path: Path) -> None:
+        names = ["K562|BRF1|None", "GM12878|CTCF|None", "H1-hESC|H3K4me3|None", "mine", "t4"]
+        assert set(names[:3]) < set(task_scores()["task"])
+        store = labelled_store(tmp_path / "named.zarr", names=names)
+        summary = evaluate([predictor_of(store)], store, "test", few(), tmp_path / "out")
+        published = summary["published"]
+        assert not published["comparable"]
+        assert published["why"] == [
+            "3 of DeepSEA's 919 tasks", "2 other tasks, left out here", "300 windows; the test set has 227,512",
+        ]  # fmt: skip
+        assert {row["model"] for row in published["rows"]} > {"DeepSEA", "DanQ", "ChromDL", "ours"}
+        ours = [row for row in published["rows"] if row["ours"] and row["table"] == "report"]
+        assert ours[0]["auroc"] == pytest.approx(summary["weighted_as_report"]["auroc"])
+        assert sorted([*FILES, "published-means.png", "published-tasks.png"]) == listing(tmp_path / "out")
+        text = "\n".join(evaluation_lines(summary))
+        assert "The 2020 report's metric" in text
+        assert "300 windows; the test set has 227,512" in text
+
+    def test_others_do_not(self, folder: Path) -> None:
+        assert json.loads((folder / "summary.json").read_text())["published"] is None

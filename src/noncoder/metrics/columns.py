@@ -189,8 +189,11 @@ def _open(path: Path) -> _OnDisk:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", expected="a .npy file") from error
     if not fortran or dtype not in (np.float32, np.float64):
-        raise InputError(f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order",
-                         expected="float32 in Fortran's order")  # fmt: skip
+        raise InputError(
+            f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order", expected="float32 in Fortran's order",
+            mend="numpy.save(path, numpy.asfortranarray(scores)); what `noncoder evaluate` wrote before 2026-11-26, it "
+            "writes anew",
+        )  # fmt: skip
     return _OnDisk(path, offset, shape, dtype)
 
 
