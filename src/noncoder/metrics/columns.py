@@ -88,7 +88,7 @@ class Columns:
         self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
 
     def tiles(self, at_a_time: int = _AT_A_TIME) -> Iterator[Tile]:
-        """All tasks, a few at a time.
+        """All tasks, a few at a time; the next tile may overwrite the arrays of the one before.
 
         Args:
             at_a_time: How many.
@@ -97,60 +97,58 @@ class Columns:
             InputError: A logit is NaN or infinite, or a known label is neither 0 nor 1; all tasks of which that is so
                 are counted.
         """
+        rooms = _Room(), _Room(), _Room()
         for first in range(0, self.shape[1], at_a_time):
             last = min(first + at_a_time, self.shape[1])
-            scores = self._read(first, last)
+            scores = self._read(first, last, rooms[0])
             # A sum is finite only where all of its terms are; one that overflows is looked at again.
             with np.errstate(over="ignore", invalid="ignore"):
                 suspect = not np.isfinite(scores.sum(axis=1)).all()
             if suspect and not np.isfinite(scores).all():
                 self._tell_not_finite()
-            yield Tile(first, scores, self._truth(first, last), self._mask(first, last))
+            known = None if self._known is None else _take(self._known, first, last, rooms[2])
+            yield Tile(first, scores, self._truth(first, last, known, rooms[1]), known)
 
-    def _read(self, first: int, last: int) -> Scores:
+    def _read(self, first: int, last: int, room: _Room) -> Scores:
         if self._order is None:
-            return self._read_side_by_side(first, last)
-        parts: Scores = np.concatenate([self._read_side_by_side(at, at + 1) for at in self._order[first:last]])
+            return self._read_side_by_side(first, last, room)
+        one = _Room()
+        parts: Scores = np.concatenate([self._read_side_by_side(at, at + 1, one) for at in self._order[first:last]])
         return parts
 
-    def _read_side_by_side(self, first: int, last: int) -> Scores:
+    def _read_side_by_side(self, first: int, last: int, room: _Room) -> Scores:
         if self._scores is None:
             assert self._file is not None
-            return self._file.read(first, last)
-        rows: Scores = _rows(self._scores, first, last)
+            return self._file.read(first, last, room)
+        rows: Scores = _rows(self._scores, first, last, room)
         return rows
 
-    def _mask(self, first: int, last: int) -> NDArray[np.bool_] | None:
-        if self._known is None:
-            return None
-        return _bits(self._known, first, last) if isinstance(self._known, PackedBits) else _rows(
-            self._known, first, last)  # fmt: skip
+    def _truth(self, first: int, last: int, known: NDArray[np.bool_] | None, room: _Room) -> NDArray[np.bool_]:
+        given = _take(self._labels, first, last, room)
+        if given.dtype == np.uint8 and given.max(initial=0) <= 1:
+            given = given.view(np.bool_)  # as they lie there
+        if given.dtype != np.bool_:
+            self._tell_wrong_labels(given, first, known)
+            given = given == 1
+        truth: NDArray[np.bool_] = given if known is None else given & known
+        return truth
 
-    def _truth(self, first: int, last: int) -> NDArray[np.bool_]:
-        if isinstance(self._labels, PackedBits):
-            truth = _bits(self._labels, first, last)
-        elif self._labels.dtype == bool:
-            truth = _rows(self._labels, first, last)
-        else:
-            given = _rows(self._labels, first, last)
-            truth, mask = given == 1, self._mask(first, last)
-            wrong = ~truth & (given != 0)
-            if mask is not None:
-                wrong &= mask
-            if wrong.any():
-                task = first + int(np.flatnonzero(wrong.any(axis=1))[0])
-                raise InputError(
-                    f"the label {given[wrong][0]} of {self._name(task)} is neither 0 nor 1",
-                    expected="0 or 1; mark unknown labels in known",
-                )
-        mask = self._mask(first, last)
-        return truth if mask is None else truth & mask
+    def _tell_wrong_labels(self, given: NDArray[Any], first: int, known: NDArray[np.bool_] | None) -> None:
+        wrong = (given != 0) & (given != 1)
+        if known is not None:
+            wrong &= known
+        if wrong.any():
+            task = first + int(np.flatnonzero(wrong.any(axis=1))[0])
+            raise InputError(
+                f"the label {given[wrong][0]} of {self._name(task)} is neither 0 nor 1",
+                expected="0 or 1; mark unknown labels in known",
+            )
 
     def _tell_not_finite(self) -> None:
         """Counts over all tasks what is no number, which takes another look at all of them."""
         at_once = range(0, self.shape[1], _AT_A_TIME)
         wrong = np.concatenate(
-            [(~np.isfinite(self._read(at, min(at + _AT_A_TIME, self.shape[1])))).sum(axis=1) for at in at_once]
+            [(~np.isfinite(self._read(at, min(at + _AT_A_TIME, self.shape[1]), _Room()))).sum(axis=1) for at in at_once]
         )
         tasks = np.flatnonzero(wrong)
         listed = ", ".join(f"{self._name(task)} ({wrong[task]:,})" for task in tasks[:5])
@@ -170,13 +168,31 @@ class _OnDisk(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def read(self, first: int, last: int) -> Scores:
+    def read(self, first: int, last: int, room: _Room) -> Scores:
         n = self.shape[0]
-        offset = self.offset + first * n * self.dtype.itemsize
-        found = np.fromfile(self.path, dtype=self.dtype, count=(last - first) * n, offset=offset)
-        if found.size != (last - first) * n:
-            raise InputError(f"{self.path} ends too early", mend="make it anew: `noncoder evaluate --force`")
-        return found.reshape(last - first, n)
+        rows: Scores = room.take(last - first, n, self.dtype)
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.offset + first * n * self.dtype.itemsize)
+            whole = memoryview(rows.reshape(-1).view(np.uint8))
+            while whole:
+                got = file.readinto(whole)
+                if not got:
+                    raise InputError(f"{self.path} ends too early", mend="make it anew: `noncoder evaluate --force`")
+                whole = whole[got:]
+        return rows
+
+
+class _Room:
+    """Memory for the rows of one tile after the other: fresh memory costs more than what is written into it."""
+
+    def __init__(self) -> None:
+        self._array = np.empty((0, 0))
+
+    def take(self, rows: int, n: int, dtype: np.dtype[Any]) -> Any:
+        """(rows, n), with whatever lies there."""
+        if self._array.dtype != dtype or self._array.shape[1] != n or len(self._array) < rows:
+            self._array = np.empty((rows, n), dtype=dtype)
+        return self._array[:rows]
 
 
 def _open(path: Path) -> _OnDisk:
@@ -209,21 +225,25 @@ def _shape(labels: NDArray[Any] | PackedBits) -> tuple[int, ...]:
     return (len(labels.bits), len(labels.columns)) if isinstance(labels, PackedBits) else labels.shape
 
 
-def _rows(table: NDArray[Any], first: int, last: int) -> Any:
+def _take(table: NDArray[Any] | PackedBits, first: int, last: int, room: _Room) -> Any:
+    return (_bits if isinstance(table, PackedBits) else _rows)(table, first, last, room)  # type: ignore[arg-type]
+
+
+def _rows(table: NDArray[Any], first: int, last: int, room: _Room) -> Any:
     """Columns as rows; without a copy where the table lies in memory that way."""
     part = table[:, first:last].T
     if part.flags.c_contiguous:
         return part
-    rows = np.empty(part.shape, dtype=table.dtype)
+    rows = room.take(last - first, len(table), table.dtype)
     whole = table if table.flags.c_contiguous else np.ascontiguousarray(table[:, first:last])
     at = first if whole is table else 0
     in_threads(_turn, ((whole[a:b], at, rows[:, a:b]) for a, b in _parts(len(table))))
     return rows
 
 
-def _bits(packed: PackedBits, first: int, last: int) -> NDArray[np.bool_]:
+def _bits(packed: PackedBits, first: int, last: int, room: _Room) -> NDArray[np.bool_]:
     columns = np.asarray(packed.columns[first:last], dtype=np.int64)
-    rows = np.empty((columns.size, len(packed.bits)), dtype=np.bool_)
+    rows: NDArray[np.bool_] = room.take(columns.size, len(packed.bits), np.dtype(np.bool_))
     in_threads(_unpack, ((packed.bits[a:b], columns, rows[:, a:b]) for a, b in _parts(len(packed.bits))))
     return rows
 

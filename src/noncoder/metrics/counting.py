@@ -1,13 +1,13 @@
 """How many negatives score above each positive: all that a ranking is measured by.
 
-Of N windows only the P positives are sorted. A negative finds its place among them through a table of equally wide
-steps of the score, so that its cost does not depend on P; with rare positives a task costs little more than reading it.
+Of N windows only the P positives are sorted. All others find their place among them through a table of equally wide
+steps of the score, so that their cost does not depend on P; a task with rare positives costs little more than reading.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,11 @@ Longs = NDArray[np.int64]
 R = TypeVar("R")
 
 # Steps of the table a distinct positive score, and the most there are: 256 KiB, which stay in a core's own cache.
-_STEPS, _MOST_STEPS = 8, 1 << 16
-# Hits in one step beyond which they are searched by halves: a score far from all others can press these into one.
-_FEW = 6
+_STEPS, _MOST_STEPS = 4, 1 << 16
+# Distinct scores in one step beyond which they are searched by halves, not one after the other.
+_FEW = 12
+# Steps are computed for so many windows at once, in vector registers.
+_AT_ONCE = 512
 
 
 class Counts(NamedTuple):
@@ -82,7 +84,7 @@ def _count(score: Scores, truth: NDArray[np.bool_], known: NDArray[np.bool_] | N
         score, truth = score[known], truth[known]
     ordered = _taken(score, truth)
     ordered.sort()
-    hit, positives, tied, above = _place(score, truth, ordered, _MOST_STEPS, _STEPS)
+    hit, positives, tied, above = _place(score, ordered, _MOST_STEPS, _STEPS)
     return Counts(hit, positives, tied, above, ordered.size, score.size - ordered.size)
 
 
@@ -100,65 +102,82 @@ def _taken(score: Scores, truth: NDArray[np.bool_]) -> Scores:
 
 
 @compiled
-def _step(height: float, scale: float, steps: int) -> int:
-    return min(int(height * scale), steps) if scale > 0 else 0
+def _place(score: Scores, ordered: Scores, most_steps: int, steps_each: int) -> tuple[Scores, Longs, Longs, Longs]:
+    hit, positives = np.empty(ordered.size + 2, dtype=ordered.dtype), np.zeros(ordered.size, dtype=np.int64)
+    n = 0
+    for i in range(ordered.size):
+        if i == 0 or ordered[i] != ordered[i - 1]:
+            hit[n] = ordered[i]
+            n += 1
+        positives[n - 1] += 1
+    # Two that nothing reaches end every search.
+    hit[n], hit[n + 1] = np.inf, np.inf
+    positives, tied, above = positives[:n], np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    if n == 0:
+        return hit[:n], positives, tied, above
+    steps = min(most_steps, steps_each * n)
+    step = np.empty(_AT_ONCE, dtype=np.int32)
+    first, scale = _table(hit[:n], steps, step)
+    widest = 0
+    for i in range(steps + 1):
+        widest = max(widest, first[i + 1] - first[i])
+    # At 2 i the windows between hit i - 1 and hit i, at 2 i + 1 those that have the score of hit i.
+    found = np.zeros(2 * n + 2, dtype=np.int32)
+    for begin in range(0, score.size, _AT_ONCE):
+        part = score[begin : begin + _AT_ONCE]
+        _find_steps(part, hit[0], scale, steps, step)
+        for i in range(part.size):
+            value, at = part[i], first[step[i]]
+            if widest <= _FEW:
+                # Most steps hold two hits at the most: two comparisons without a branch spare a wrong guess of one.
+                at += np.int32(hit[at] < value)
+                at += np.int32(hit[at] < value)
+                while hit[at] < value:
+                    at += 1
+            else:
+                end = first[step[i] + 1]
+                while at < end:
+                    middle = (at + end) >> 1
+                    if hit[middle] < value:
+                        at = middle + 1
+                    else:
+                        end = middle
+            found[2 * at + np.int32(hit[at] == value)] += 1
+    over = np.int64(found[2 * n])
+    for i in range(n - 1, -1, -1):
+        above[i], tied[i] = over, found[2 * i + 1] - positives[i]
+        over += found[2 * i] + tied[i]
+    return hit[:n], positives, tied, above
 
 
 @compiled
-def _place(
-    score: Scores, truth: NDArray[np.bool_], ordered: Scores, most_steps: int, steps_each: int
-) -> tuple[Scores, Longs, Longs, Longs]:
-    hit, positives = np.empty_like(ordered), np.zeros(ordered.size, dtype=np.int64)
-    n_hits = 0
-    for i in range(ordered.size):
-        if i == 0 or ordered[i] != ordered[i - 1]:
-            hit[n_hits] = ordered[i]
-            n_hits += 1
-        positives[n_hits - 1] += 1
-    hit, positives = hit[:n_hits], positives[:n_hits]
-    tied, above = np.zeros(n_hits, dtype=np.int64), np.zeros(n_hits, dtype=np.int64)
-    if n_hits == 0:
-        return hit, positives, tied, above
-    # The step of a score rises with it, so that a hit in a lower step lies below, one in a higher step above.
-    low, high = np.float64(hit[0]), np.float64(hit[n_hits - 1])
-    steps = min(most_steps, steps_each * n_hits)
-    scale = steps / (high - low) if high > low else 0.0
-    if not np.isfinite(scale) or not np.isfinite(high - low):
-        scale = 0.0  # one step for all, searched by halves
+def _table(hit: Scores, steps: int, step: NDArray[np.int32]) -> tuple[NDArray[np.int32], Scores]:
+    """Which hit is the first in each step, and how many steps there are to a unit of score, (1,)."""
+    scale = np.zeros(1, dtype=hit.dtype)
+    # In float64, where the range of float32 scores does not overflow; that of float64 scores leaves one step for all.
+    spread = np.float64(hit[hit.size - 1]) - np.float64(hit[0])
+    if spread > 0 and np.isfinite(spread):
+        scale[0] = steps / spread
+    if not np.isfinite(scale[0]):
+        scale[0] = 0
     first = np.zeros(steps + 2, dtype=np.int32)
-    for i in range(n_hits):
-        first[_step(np.float64(hit[i]) - low, scale, steps) + 1] += 1
-    for step in range(steps + 1):
-        first[step + 1] += first[step]
-    # At 2 i the negatives between hit i - 1 and hit i, at 2 i + 1 those that tie with hit i.
-    found, over = np.zeros(2 * n_hits, dtype=np.int64), 0
-    for i in range(score.size):
-        value = np.float64(score[i])
-        if truth[i] or value < low:
-            continue
-        if value > high:
-            over += 1
-            continue
-        step = _step(value - low, scale, steps)
-        at, end = first[step], first[step + 1]
-        if end - at > _FEW:
-            while at < end:
-                middle = (at + end) >> 1
-                if np.float64(hit[middle]) < value:
-                    at = middle + 1
-                else:
-                    end = middle
-        else:
-            # Most steps hold two hits at the most: two comparisons without a branch spare a wrong guess of one.
-            at += np.float64(hit[at]) < value
-            at += np.float64(hit[at]) < value
-            while np.float64(hit[at]) < value:
-                at += 1
-        found[2 * at + (np.float64(hit[at]) == value)] += 1
-    for i in range(n_hits - 1, -1, -1):
-        above[i], tied[i] = over, found[2 * i + 1]
-        over += found[2 * i] + found[2 * i + 1]
-    return hit, positives, tied, above
+    for begin in range(0, hit.size, step.size):
+        part = hit[begin : begin + step.size]
+        _find_steps(part, hit[0], scale, steps, step)
+        for i in range(part.size):
+            first[step[i] + 1] += 1
+    for i in range(steps + 1):
+        first[i + 1] += first[i]
+    return first, scale
+
+
+@compiled
+def _find_steps(scores: Scores, low: np.floating[Any], scale: Scores, steps: int, step: NDArray[np.int32]) -> None:
+    """The step of each score, which never falls as the score rises: a hit in a lower step lies below."""
+    each = scale[0]
+    for i in range(scores.size):
+        height = max((scores[i] - low) * each, each * 0) if each > 0 else each
+        step[i] = np.int32(steps) if height >= steps else np.int32(height)
 
 
 __all__ = ["Counts", "count_tasks"]
