@@ -60,6 +60,14 @@ class TestColumns:
                               strict=True):  # fmt: skip
             np.testing.assert_array_equal(one, other)
 
+    @pytest.mark.parametrize("on_disk", [False, True])
+    def test_columns_in_another_order(self, file: Path, on_disk: bool) -> None:
+        order = [70, 3, 3, 41]
+        tasks = Columns(file if on_disk else LOGITS, LABELS[:, order], order=order)
+        assert tasks.shape == (131, 4)
+        (tile,) = tasks.tiles()
+        np.testing.assert_array_equal(tile.scores, LOGITS[:, order].T)
+
     def test_large_finite_logits_are_finite(self) -> None:
         logits = np.full((50, 1), np.finfo(np.float32).max, dtype=np.float32)
         assert len(list(Columns(logits, np.zeros((50, 1))).tiles())) == 1

@@ -112,9 +112,11 @@ class Columns:
     def _read(self, first: int, last: int, room: _Room) -> Scores:
         if self._order is None:
             return self._read_side_by_side(first, last, room)
-        one = _Room()
-        parts: Scores = np.concatenate([self._read_side_by_side(at, at + 1, one) for at in self._order[first:last]])
-        return parts
+        one, dtype = _Room(), (self._scores if self._scores is not None else self._file).dtype  # type: ignore[union-attr]
+        rows: Scores = room.take(last - first, self.shape[0], dtype)
+        for row, at in zip(rows, self._order[first:last], strict=True):
+            row[:] = self._read_side_by_side(at, at + 1, one)[0]
+        return rows
 
     def _read_side_by_side(self, first: int, last: int, room: _Room) -> Scores:
         if self._scores is None:
@@ -173,7 +175,7 @@ class _OnDisk(NamedTuple):
         rows: Scores = room.take(last - first, n, self.dtype)
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.offset + first * n * self.dtype.itemsize)
-            whole = memoryview(rows.reshape(-1).view(np.uint8))
+            whole = rows.reshape(-1).view(np.uint8).data
             while whole:
                 got = file.readinto(whole)
                 if not got:
