@@ -98,6 +98,7 @@ class TestFiles:
         low, high = summary["mean"]["interval"]["auroc"]
         assert low < summary["mean"]["auroc"] < high
         assert summary["bootstrap"]["blocks"] > 20
+        assert summary["bootstrap"]["few"] is (summary["bootstrap"]["blocks"] < 50)
         labels, known = truth(store, "test")
         assert summary["prevalence"] == pytest.approx((labels * known).sum() / known.sum())
 
@@ -148,6 +149,7 @@ class TestAveraging:
             low, high = row["difference"]["interval"]["auroc"]
             assert low <= row["difference"]["auroc"] <= high
         alone = evaluate([first], store, "test", few(strands="forward"), tmp_path / "forward")
+        assert not any("against the first" in line for line in evaluation_lines(alone))
         assert alone["mean"]["auroc"] == pytest.approx(rows[0]["mean"]["auroc"], abs=1e-12)
         assert sorted([*FILES, "forward"]) == listing(tmp_path)
 
@@ -194,7 +196,7 @@ class TestStage:
         (tmp_path / "test/logits.npy").unlink()
         assert self.stage(store, tmp_path).evaluate("test") == json.loads(json.dumps(first))
         assert not (tmp_path / "test/logits.npy").exists()
-        with pytest.raises(InputError, match="the same weights with another config"):
+        with pytest.raises(InputError, match=r'another way: strands was "both", now "forward"\n'):
             self.stage(store, tmp_path, strands="forward").evaluate("test")
         self.stage(store, tmp_path, strands="forward", force=True).evaluate("test")
         assert (tmp_path / "test/logits.npy").exists()
@@ -207,6 +209,22 @@ class TestStage:
 
 
 class TestBadInput:
+    def test_a_model_that_is_averaged_with_itself(self, store: Store, tmp_path: Path) -> None:
+        predictors = [predictor_of(store), predictor_of(store, 1), predictor_of(store, 1)]
+        stage = EvaluationStage(tmp_path, predictors, store, few())
+        with pytest.raises(InputError, match="models 2 and 3 of the ensemble have the same weights"):
+            stage.evaluate("test")
+
+    def test_a_block_that_holds_all_windows(self, store: Store, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="the 300 windows lie in one stretch of 1,000,000 bp"):
+            evaluate([predictor_of(store)], store, "test", few(block=1_000_000), tmp_path)
+        assert listing(tmp_path) == []
+
+    def test_a_shift_that_leaves_the_window(self, store: Store, tmp_path: Path) -> None:
+        evaluate([predictor_of(store)], store, "test", few(shifts=(-20, 20), calibrate=False), tmp_path / "half")
+        with pytest.raises(InputError, match="a shift of -21 bp leaves the middle of the window out"):
+            evaluate([predictor_of(store)], store, "test", few(shifts=(20, -21)), tmp_path / "more")
+
     def test_a_store_without_some_tasks(self, store: Store, tmp_path: Path) -> None:
         predictor = predictor_of(store)
         predictor.tasks = (*predictor.tasks[:3], Task("Reb1"), Task("t44"))

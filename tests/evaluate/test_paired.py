@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from noncoder.compare import paired_text
 from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
@@ -77,6 +79,20 @@ class TestCompareEvaluations:
                 assert np.isnan(row["p"])
             else:
                 assert (row["difference"], row["p"], row["ap_p"]) == (0, 1, 1)
+
+    def test_other_averaging_is_told(self, runs: dict[str, Path], store: Store, tmp_path: Path) -> None:
+        assert compared(runs, "one", "other")["warnings"] == []
+        evaluate([predictor_of(store)], store, "test", few(strands="forward"), tmp_path / "evaluate/test")
+        found = compared(runs | {"plain": tmp_path}, "one", "plain")
+        assert "(one: both strands, plain: forward strand)" in found["warnings"][0]
+        assert f"careful: {found['warnings'][0]}" in paired_text(found)
+
+    def test_a_mean_of_no_task_has_no_numbers(self, runs: dict[str, Path]) -> None:
+        found = compared(runs, "one", "other")
+        empty = dict.fromkeys(("a", "b", "difference", "low", "high", "p")) | {"tasks": 0}
+        rows = [row | empty if row["name"] == "weighted" else row for row in found["pairs"][0]["means"]]
+        text = paired_text(found | {"pairs": [found["pairs"][0] | {"means": rows}]})
+        assert re.search(r"weighted, AUROC \(0 tasks\) +-$", text, re.MULTILINE)
 
 
 class TestBadInput:

@@ -55,7 +55,7 @@ class TestMeans:
             assert rows[name][1] == str(summary[key]["tasks"])
             assert rows[name][2] == f"{summary[key]['auroc']:.3f} {low:.3f}–{high:.3f}"
             assert rows[name][3].startswith(f"{summary[key]['average_precision']:.3f} ")
-        assert len(rows["guessing"]) == 7
+        assert len(rows["guessing, all tasks"]) == 7
 
     def test_tell_how_the_intervals_were_made(self, page: Page) -> None:
         assert "95% intervals. The 228 stretches of 1,000,000 bp" in page.words

@@ -64,12 +64,15 @@ def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
             f"  [95% intervals]: {drawn['resamples']:,} resamples of {drawn['blocks']:,} stretches of "
             f"{drawn['block']:,} bp"
         )
+        if drawn.get("few"):
+            yield "  careful: how often the truth lies inside was never measured for so few stretches"
         for key, label in (("auroc", "AUROC"), ("average_precision", "AP")) if drawn["most_influential"] else ():
             most = drawn["most_influential"][key]
             yield f"  {label} without the stretch that it hangs on most, {most['stretch']}: {most['without']:.4f}"
     yield from _averaging_lines(summary["averaging"])
     if summary["shifts_cut_short"]:
-        yield f"  {summary['shifts_cut_short']:,} windows at an end of their contig could not be shifted in full"
+        short = summary["shifts_cut_short"]
+        yield f"  {short:,} window{'' if short == 1 else 's'} at an end of a contig could not be shifted in full"
     found = summary["calibration"]
     if found:
         yield (
@@ -105,7 +108,9 @@ def _mean_line(label: str, values: dict[str, Any], tasks: int | None = None) -> 
 
 
 def _ends(pair: list[float | None] | None, digits: Any = None) -> str:
-    return "" if pair is None else "[" + ", ".join((digits or _digits)(end) for end in pair) + "]"
+    if pair is None or pair == [None, None]:
+        return ""
+    return "[" + ", ".join((digits or _digits)(end) for end in pair) + "]"
 
 
 def _digits(value: float | None, n: int = 4) -> str:

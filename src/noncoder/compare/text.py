@@ -37,10 +37,14 @@ def paired_text(paired: Mapping[str, Any]) -> str:
         f"on the {paired['windows']:,} windows of {paired['split']}; [95% intervals] from {paired['blocks']:,} "
         f"stretches of {paired['block']:,} bp"
     ]
+    lines += [f"careful: {text}" for text in paired["warnings"]]
     for pair in paired["pairs"]:
         lines.append(f"{pair['a']} less {pair['b']}:")
         for row in pair["means"]:
-            what = f"{row['name']}, {'AUROC' if row['measure'] == 'auroc' else 'AP'} ({row['tasks']:,} tasks)"
+            what = f"{row['name']}, {'AUROC' if row['measure'] == 'auroc' else 'AP'} ({_tasks(row['tasks'])})"
+            if row["difference"] is None:
+                lines.append(f"  {what:48} -")
+                continue
             ends = f"[{_number(row['low'], '+.4f')}, {_number(row['high'], '+.4f')}]"
             lines.append(f"  {what:48} {_number(row['difference'], '+.4f')} {ends:20} p {_number(row['p'], '.2g')}")
         for key, measure in (("", "AUROC"), ("ap_", "AP")):
@@ -54,8 +58,12 @@ def paired_text(paired: Mapping[str, Any]) -> str:
                 f"  single tasks, {measure}: {pair['a']} better in {better:,}, {pair['b']} in {len(sure) - better:,} "
                 f"of {len(pair['tasks']):,} (p < {_SURE} after {pair['correction']}'s correction)"
             )
-        lines += [f"  only {name} has {len(names):,} more tasks" for name, names in pair["only"].items() if names]
+        lines += [f"  only {name} has {_tasks(len(names))} more" for name, names in pair["only"].items() if names]
     return "\n".join(lines)
+
+
+def _tasks(n: int) -> str:
+    return f"{n:,} task{'' if n == 1 else 's'}"
 
 
 def _number(value: float | None, how: str) -> str:

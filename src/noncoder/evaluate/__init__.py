@@ -61,7 +61,8 @@ def evaluate(
         The content of summary.json.
 
     Raises:
-        InputError: The split is empty, the store's tasks or window differ from the predictor's, or a logit is NaN.
+        InputError: The split is empty, the store's tasks or window differ from the predictor's, a logit is NaN, or all
+            windows lie in one block of the length that is asked for.
     """
     began = time.perf_counter()
     first = predictors[0]
@@ -69,10 +70,10 @@ def evaluate(
     if indices.size == 0:
         raise InputError(f"{store.path} has no window in the split {split!r}", mend="build the store with this split")
     labels = labels_of(first.tasks, store, indices)
+    blocks = _blocks(store, indices, config)
     with predict_to(folder, predictors, store, indices, config) as predictions:
         if config.calibrate and split == "valid" and temperatures is None:
             temperatures = fit_on(labels.columns(predictions.final), config.min_positives)
-        blocks = _blocks(store, indices, config)
         measured = measure(predictions, labels, blocks, config.resamples, temperatures)
     _write_curves(folder, measured)
     _write_table(folder, first, measured, labels.train_positives)
@@ -106,7 +107,14 @@ def _blocks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) ->
     if not config.resamples:
         return None
     blocks = genome_blocks(store.start[indices], store.window, config.block)
-    return blocks if blocks.n > 1 else None
+    if blocks.n > 1:
+        return blocks
+    if config.block is not None:
+        raise InputError(
+            f"the {indices.size:,} windows lie in one stretch of {blocks.length:,} bp",
+            expected="windows in two stretches of the genome at least", mend="shorter ones: --block",
+        )  # fmt: skip
+    return None
 
 
 def _write_curves(folder: Path, measured: Measured) -> None:

@@ -45,6 +45,11 @@ class Evaluation:
         """Its predictions."""
         return self.folder / "logits.npy"
 
+    @property
+    def averaged_over(self) -> str:
+        """The strands, shifts and models whose probabilities its predictions are the mean of."""
+        return str(self.summary["averaging"][-1]["name"])
+
 
 def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
     """What `noncoder evaluate` left of a split.
@@ -80,10 +85,10 @@ def compare_evaluations(
         block: The length of its blocks, bp; None for one that suits the windows.
 
     Returns:
-        "split", "windows", "blocks", "block", "resamples", "pairs"; of each pair the names "a" and "b", "means" (a row
-        a mean and measure), "tasks" (a row a task that both have, by AUROC, and with keys that begin with ap_ by
-        average precision), "only" (tasks that one of them alone has), "method" and "correction". A difference is a
-        less b.
+        "split", "windows", "blocks", "block", "resamples", "warnings" (what speaks against comparing), "pairs"; of each
+        pair the names "a" and "b", "means" (a row a mean and measure), "tasks" (a row a task that both have, by AUROC,
+        and with keys that begin with ap_ by average precision), "only" (tasks that one of them alone has), "method" and
+        "correction". A difference is a less b.
 
     Raises:
         InputError: The evaluations are of other data, have no task in common, or the store is gone or another.
@@ -104,8 +109,17 @@ def compare_evaluations(
         "blocks": blocks.n,
         "block": blocks.length,
         "resamples": resamples,
+        "warnings": _warnings(evaluations),
         "pairs": pairs,
     }
+
+
+def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
+    ways = {one.name: one.averaged_over for one in evaluations}
+    if len(set(ways.values())) == 1:
+        return []
+    told = ", ".join(f"{name}: {way}" for name, way in ways.items())
+    return [f"The predictions are averaged over different things ({told}): part of a difference may come from that."]
 
 
 def _store_of(evaluations: Sequence[Evaluation]) -> Store:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -52,19 +53,18 @@ class EvaluationStage:
         Raises:
             InputError: It was measured in another way before, or cannot be measured.
         """
+        self._check_ensemble()
         folder = self.folder / split
         before, summary = read_json(folder / "made-from.json"), read_json(folder / "summary.json")
-        current = before is not None and before.get("format") == _FORMAT
         if summary is not None and before == self._made_from and not self.force:
             return summary
         # Measurements of weights that are gone are of no use to anyone; those made in another way may be.
-        if summary is not None and current and before and not self.force:
-            changed = [key for key in ("config", "store") if before.get(key) != self._made_from[key]]
-            if before["weights"] == self._made_from["weights"]:
-                raise InputError(
-                    f"{folder} holds measurements of the same weights with another {' and '.join(changed)}",
-                    mend="`noncoder evaluate --force` replaces them",
-                )
+        same = ("format", "weights")
+        if summary and before and not self.force and all(before.get(key) == self._made_from[key] for key in same):
+            raise InputError(
+                f"{folder} holds measurements of the same weights made in another way: {self._changed(before)}",
+                mend="`noncoder evaluate --force` replaces them",
+            )
         temperatures = None if split == "valid" else self.temperatures
         summary = evaluate(self.predictors, self.store, split, self.config, folder, temperatures)
         write_json(folder / "made-from.json", self._made_from)
@@ -101,6 +101,26 @@ class EvaluationStage:
         averaging = Averaging(self.config.strands, self.config.shifts).schemes()[-1].name
         fitted = {"averaged_over": averaging, "split": "valid", "store_digest": self.store.digest}
         replace(calibrated, info=calibrated.info | {"temperatures": fitted}).save(predictor_folder)
+
+    def _changed(self, before: Mapping[str, Any]) -> str:
+        then, now = before.get("config", {}), self._made_from["config"]
+        told = [
+            f"{key} was {json.dumps(then.get(key))}, now {json.dumps(value)}"
+            for key, value in now.items()
+            if then.get(key) != value
+        ]
+        if before.get("store") != self._made_from["store"]:
+            told.append(f"the store was {str(before.get('store'))[:12]}, now {self.store.digest[:12]}")
+        return "; ".join(told)
+
+    def _check_ensemble(self) -> None:
+        weights = self._made_from["weights"]
+        for number, digest in enumerate(weights, start=1):
+            if weights.index(digest) < number - 1:
+                raise InputError(
+                    f"models {weights.index(digest) + 1} and {number} of the ensemble have the same weights",
+                    expected="each model once; the run itself is the first",
+                )
 
     @cached_property
     def _made_from(self) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from noncoder.metrics import Mean, group_means, named_means, why_undefined
 from noncoder.metrics.bootstrap import Draws, difference, interval
 
 _LEVEL = 0.95
+# How often intervals hold was measured for genomes of at least so many stretches.
+_TESTED = 50
 
 Floats = NDArray[np.float64]
 
@@ -99,6 +101,7 @@ def _bootstrap(measured: Measured) -> dict[str, Any] | None:
         "level": _LEVEL,
         "blocks": measured.blocks.n,
         "block": measured.blocks.length,
+        "few": measured.blocks.n < _TESTED,
         "seed": 0,
     }
 

@@ -102,12 +102,18 @@ def predict_store_schemes(
         write: Called with each block in order; columns are the first predictor's tasks.
 
     Raises:
-        InputError: The predictors differ in their tasks, window, bin or device, or the store's windows have another
-            width.
+        InputError: The predictors differ in their tasks, window, bin or device, the store's windows have another
+            width, or a shift moves them by more than half of it.
     """
     columns = _aligned(predictors)
     if store.window != predictors[0].window:
         raise InputError(f"{store.path} has windows of {store.window} bp", expected=f"{predictors[0].window} bp")
+    far = [shift for shift in averaging.shifts if abs(shift) > store.window // 2]
+    if far:
+        raise InputError(
+            f"a shift of {far[0]:,} bp leaves the middle of the window out",
+            expected=f"at most {store.window // 2:,} bp, half of a window",
+        )
     ends = [scheme.passes for scheme in averaging.schemes(len(predictors))]
     bar = tqdm(total=len(indices), desc="predicting", unit="windows", delay=2, disable=None)
     with bar, evaluating(*(predictor.model for predictor in predictors)):
