@@ -232,7 +232,8 @@ def _float(logits: Any) -> Scores:
     if scores.dtype in (np.float32, np.float64):
         return scores
     # float32 would tie whole numbers above 2 ** 24.
-    return scores.astype(np.float32 if np.can_cast(scores.dtype, np.float32) else np.float64)
+    small = np.can_cast(scores.dtype, np.float32)
+    return scores.astype(np.float32) if small else scores.astype(np.float64)
 
 
 def _plain(labels: Any) -> NDArray[Any]:
