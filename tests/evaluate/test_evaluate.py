@@ -268,5 +268,13 @@ class TestPublished:
         assert "The 2020 report's metric" in text
         assert "300 windows; the test set has 227,512" in text
 
+    def test_an_ensemble_is_named_as_one(self, tmp_path: Path) -> None:
+        names = ["K562|BRF1|None", "GM12878|CTCF|None", "H1-hESC|H3K4me3|None", "mine", "t4"]
+        store = labelled_store(tmp_path / "named.zarr", names=names)
+        two, config = [predictor_of(store), predictor_of(store, 1)], EvaluateConfig(resamples=0, shifts=(5,))
+        published = evaluate(two, store, "test", config, tmp_path / "out")["published"]
+        ours = {row["model"] for row in published["rows"] if row["ours"]}
+        assert ours == {"ours, both strands, 2 shifts of 2 models"}
+
     def test_others_do_not(self, folder: Path) -> None:
         assert json.loads((folder / "summary.json").read_text())["published"] is None
