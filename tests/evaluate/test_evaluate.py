@@ -21,6 +21,7 @@ from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.stage import EvaluationStage
 from noncoder.metrics import auroc
+from noncoder.metrics.temperature import Temperatures
 from noncoder.predictor import load
 from tests.conftest import listing, make_store, random_genome
 from tests.evaluate.made import WINDOW, T, few, labelled_store, predictor_of, truth
@@ -181,10 +182,11 @@ class TestStage:
     def test_are_kept_with_the_predictor(self, store: Store, tmp_path: Path) -> None:
         stage = self.stage(store, tmp_path / "evaluate")
         predictor_of(store).save(tmp_path / "predictor")
+        # Those of a network that knows nothing are all at the bound, whatever their order.
+        stage.temperatures = Temperatures(np.array([0.5, 1.0, 2.0, 3.0, 9.0]), np.ones(T, dtype=bool), 1.0)
         stage.save_temperatures(tmp_path / "predictor")
         loaded, plain = load(tmp_path), predictor_of(store)
         codes = store.read_codes(store.indices("test")[:20])
-        assert stage.temperatures is not None
         expected = 1 / (1 + np.exp(-plain.predict_logits(codes).astype(float) / stage.temperatures.values))
         np.testing.assert_allclose(loaded.predict(codes), expected, atol=1e-6)
         np.testing.assert_array_equal(loaded.predict_logits(codes), plain.predict_logits(codes))
@@ -198,6 +200,24 @@ class TestStage:
             self.stage(store, tmp_path, strands="forward").evaluate("test")
         self.stage(store, tmp_path, strands="forward", force=True).evaluate("test")
         assert (tmp_path / "test/logits.npy").exists()
+
+    def test_what_was_cut_short_does_not_pass_for_what_was_there(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = self.stage(store, tmp_path).evaluate("valid")
+
+        def cut_off(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("noncoder.evaluate.measure", cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                self.stage(store, tmp_path, strands="forward", force=True).evaluate("valid")
+        assert not (tmp_path / "valid/summary.json").exists()  # the logits are others
+        again = self.stage(store, tmp_path).evaluate("valid")
+        assert again["mean"] == first["mean"]
+        expected = predictor_of(store).predict_store(store, store.indices("valid"))
+        np.testing.assert_allclose(np.load(tmp_path / "valid/logits.npy"), expected, atol=1e-5)
 
     def test_what_an_earlier_version_measured_is_measured_anew(self, store: Store, tmp_path: Path) -> None:
         (tmp_path / "test").mkdir()
@@ -247,6 +267,14 @@ class TestPublished:
         text = "\n".join(evaluation_lines(summary))
         assert "The 2020 report's metric" in text
         assert "300 windows; the test set has 227,512" in text
+
+    def test_an_ensemble_is_named_as_one(self, tmp_path: Path) -> None:
+        names = ["K562|BRF1|None", "GM12878|CTCF|None", "H1-hESC|H3K4me3|None", "mine", "t4"]
+        store = labelled_store(tmp_path / "named.zarr", names=names)
+        two, config = [predictor_of(store), predictor_of(store, 1)], EvaluateConfig(resamples=0, shifts=(5,))
+        published = evaluate(two, store, "test", config, tmp_path / "out")["published"]
+        ours = {row["model"] for row in published["rows"] if row["ours"]}
+        assert ours == {"ours, both strands, 2 shifts of 2 models"}
 
     def test_others_do_not(self, folder: Path) -> None:
         assert json.loads((folder / "summary.json").read_text())["published"] is None

@@ -113,6 +113,10 @@ class TestRank:
         for dtype in (np.float16, np.int64):
             assert auroc(np.array([[3], [1], [2]], dtype=dtype), [[1], [0], [0]]).tolist() == [1.0]
 
+    def test_whole_numbers_that_float32_would_tie(self) -> None:
+        logits = (1 << 24) + np.array([[1], [0], [3], [2]])
+        assert auroc(logits, np.array([[1], [0], [1], [1]])).tolist() == [1.0]
+
     def test_nothing(self) -> None:
         assert auroc(np.zeros((0, 2)), np.zeros((0, 2))).shape == (2,)
         assert np.isnan(auroc(np.zeros((0, 2)), np.zeros((0, 2)))).all()

@@ -70,6 +70,8 @@ def evaluate(
         raise InputError(f"{store.path} has no window in the split {split!r}", mend="build the store with this split")
     labels = labels_of(first.tasks, store, indices)
     with predict_to(folder, predictors, store, indices, config) as predictions:
+        # An earlier summary would be one of other logits, should this be cut short.
+        (folder / "summary.json").unlink(missing_ok=True)
         if config.calibrate and split == "valid" and temperatures is None:
             temperatures = fit_on(labels.columns(predictions.final), config.min_positives)
         blocks = _blocks(store, indices, config)

@@ -66,6 +66,8 @@ class EvaluationStage:
                     mend="`noncoder evaluate --force` replaces them",
                 )
         temperatures = None if split == "valid" else self.temperatures
+        # Files are replaced one by one: if that is cut short, they must not pass for what was measured before.
+        (folder / "made-from.json").unlink(missing_ok=True)
         summary = evaluate(self.predictors, self.store, split, self.config, folder, temperatures)
         write_json(folder / "made-from.json", self._made_from)
         return summary

@@ -63,7 +63,7 @@ class Columns:
         order: Which columns of the logits the T tasks are, (T,); None for all in their order.
 
     Raises:
-        InputError: Shapes differ, or the file is not such a file.
+        InputError: Shapes differ, there is no such column, labels are no numbers, or the file is not such a file.
     """
 
     def __init__(
@@ -76,16 +76,20 @@ class Columns:
     ) -> None:
         self._file = _open(logits) if isinstance(logits, Path) else None
         self._scores = None if isinstance(logits, Path) else _float(logits)
-        self._labels = labels if isinstance(labels, PackedBits) else np.asarray(labels)
-        self._known = known if known is None or isinstance(known, PackedBits) else np.asarray(known).astype(bool)
+        self._labels = labels if isinstance(labels, PackedBits) else _plain(labels)
+        self._known = known if known is None or isinstance(known, PackedBits) else _plain(known).astype(bool)
         self.names, self._order = tuple(names), None if order is None else tuple(order)
         shape = self._scores.shape if self._scores is not None else self._file.shape  # type: ignore[union-attr]
         if self._order is not None and len(shape) == 2:
+            _check_columns("order", self._order, shape[1])
             shape = (shape[0], len(self._order))
         shapes = {"labels": _shape(self._labels)} | ({} if self._known is None else {"known": _shape(self._known)})
         if len(shape) != 2 or any(other != shape for other in shapes.values()):
             told = "".join(f", {name} {other}" for name, other in shapes.items())
             raise InputError(f"logits {shape}{told}", expected="one shape (N, T) for all")
+        for name, table in (("labels", self._labels), ("known", self._known)):
+            if isinstance(table, PackedBits):
+                _check_columns(name, table.columns, 8 * table.bits.shape[1])
         self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
 
     def tiles(self, at_a_time: int = _AT_A_TIME) -> Iterator[Tile]:
@@ -183,6 +187,7 @@ def _open(path: Path) -> _OnDisk:
             offset = file.tell()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", expected="a .npy file") from error
+    fortran = fortran or 1 in shape  # what lies in both orders NumPy calls C's
     if not fortran or dtype not in (np.float32, np.float64):
         raise InputError(
             f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order", expected="float32 in Fortran's order",
@@ -192,12 +197,38 @@ def _open(path: Path) -> _OnDisk:
     return _OnDisk(path, offset, shape, dtype)
 
 
+def _array(table: Any) -> NDArray[Any]:
+    if hasattr(table, "detach"):
+        table = table.detach().cpu()
+        table = table.float() if str(table.dtype) == "torch.bfloat16" else table  # NumPy has no such type
+    return np.asarray(table)
+
+
 def _float(logits: Any) -> Scores:
-    if hasattr(logits, "detach"):
-        logits = logits.detach().cpu()
-        logits = logits.float() if str(logits.dtype) == "torch.bfloat16" else logits  # NumPy has no such type
-    scores = np.asarray(logits)
-    return scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)
+    scores = _array(logits)
+    if scores.dtype in (np.float32, np.float64):
+        return scores
+    # float32 would tie whole numbers above 2 ** 24.
+    small = np.can_cast(scores.dtype, np.float32)
+    return scores.astype(np.float32) if small else scores.astype(np.float64)
+
+
+def _plain(labels: Any) -> NDArray[Any]:
+    """Labels of a type that there is machine code for."""
+    table = _array(labels)
+    if (table.dtype.kind in "biu" and table.dtype.isnative) or table.dtype in (np.float32, np.float64):
+        return table
+    try:
+        return table.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"labels of the type {table.dtype}: {error}", expected="0 or 1") from error
+
+
+def _check_columns(name: str, columns: Sequence[int], n: int) -> None:
+    # Machine code would read on beyond the end of a row.
+    wrong = [column for column in columns if not 0 <= column < n]
+    if wrong:
+        raise InputError(f"column {wrong[0]} in {name}, of {n}", expected=f"0 to {n - 1}")
 
 
 def _shape(labels: NDArray[Any] | PackedBits) -> tuple[int, ...]:
