@@ -152,9 +152,20 @@ class TestAveraging:
         assert alone["mean"]["auroc"] == pytest.approx(rows[0]["mean"]["auroc"], abs=1e-12)
         assert sorted([*FILES, "forward"]) == listing(tmp_path)
 
-    def test_without_resamples_there_are_no_intervals(self, store: Store, tmp_path: Path) -> None:
-        summary = evaluate([predictor_of(store)], store, "test", EvaluateConfig(resamples=0), tmp_path)
+    @pytest.mark.parametrize(
+        ("config", "why"),
+        [
+            (EvaluateConfig(resamples=0), "no resamples were asked for"),
+            (EvaluateConfig(block=10**6), "all windows lie in one stretch of 1,000,000 bp"),
+        ],
+    )
+    def test_where_there_are_no_intervals_it_is_said_why(
+        self, store: Store, tmp_path: Path, config: EvaluateConfig, why: str
+    ) -> None:
+        summary = evaluate([predictor_of(store)], store, "test", config, tmp_path)
         assert summary["bootstrap"] is None
+        assert summary["no_intervals"] == why
+        assert f"no intervals: {why}" in "\n".join(evaluation_lines(summary))
         assert "interval" not in summary["mean"]
         assert "auroc_low" not in pl.read_parquet(tmp_path / "tasks.parquet").columns
 
@@ -190,6 +201,30 @@ class TestStage:
         expected = 1 / (1 + np.exp(-plain.predict_logits(codes).astype(float) / stage.temperatures.values))
         np.testing.assert_allclose(loaded.predict(codes), expected, atol=1e-6)
         np.testing.assert_array_equal(loaded.predict_logits(codes), plain.predict_logits(codes))
+
+    def test_only_those_of_the_predictor_alone_are_kept(self, store: Store, tmp_path: Path) -> None:
+        ensemble = EvaluationStage(tmp_path, [predictor_of(store), predictor_of(store, 1)], store, few())
+        with pytest.raises(InputError, match="temperatures of an ensemble are not those of the predictor"):
+            ensemble.check_saving()
+        with pytest.raises(InputError, match="temperatures of shifted windows"):
+            self.stage(store, tmp_path, shifts=(5,)).check_saving()
+        with pytest.raises(InputError, match="no temperatures to keep: calibrate is false"):
+            self.stage(store, tmp_path, calibrate=False).check_saving()
+        unsplit = make_store(tmp_path / "u.zarr", {"a": "ACGT" * 20}, [("a", 0)], np.ones((1, 2), np.uint8),
+                             window=WINDOW)  # fmt: skip
+        with pytest.raises(InputError, match=r"u\.zarr has no validation split"):
+            self.stage(unsplit, tmp_path).check_saving()
+        self.stage(store, tmp_path).check_saving()
+
+    def test_an_ensemble_that_was_moved_is_the_same(self, store: Store, tmp_path: Path) -> None:
+        for place in ("here", "there"):
+            config = few(ensemble=(tmp_path / place,))
+            stage = EvaluationStage(tmp_path / "e", [predictor_of(store), predictor_of(store, 1)], store, config)
+            stage.evaluate("test")  # the second time would be an error, were it another way of measuring
+        other = EvaluationStage(tmp_path / "e", [predictor_of(store), predictor_of(store, 2)], store, config)
+        before = (tmp_path / "e/test/logits.npy").read_bytes()
+        other.evaluate("test")
+        assert (tmp_path / "e/test/logits.npy").read_bytes() != before
 
     def test_what_was_measured_is_read(self, store: Store, tmp_path: Path) -> None:
         first = self.stage(store, tmp_path).evaluate("test")

@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from noncoder.errors import InputError
-from noncoder.metrics import auroc, average_precision, calibration, curves, rank, weighted_mean
+from noncoder.metrics import auroc, average_precision, calibration, curves, rank
 from tests.metrics.cases import LAW, Drawn, cases, naive
 
 
@@ -147,17 +146,3 @@ class TestBadInput:
             measure(np.zeros((3, 1)), labels)
         assert "mark unknown labels in known" in caught.value.expected
         measure(np.zeros((3, 1)), labels, [[1], [1], [0]])
-
-
-class TestWeightedMean:
-    @LAW
-    @given(arrays(np.float64, 6, elements=st.floats(0, 1)), arrays(np.int64, 6, elements=st.integers(0, 9)))
-    def test_against_numpy(self, values: NDArray[np.float64], weights: NDArray[np.int64]) -> None:
-        expected = np.average(values, weights=weights) if weights.sum() else np.nan
-        np.testing.assert_allclose(weighted_mean(values, weights), expected, atol=1e-12)
-        with_nan = np.append(values, np.nan)
-        np.testing.assert_allclose(weighted_mean(with_nan, np.append(weights, 7)), expected, atol=1e-12)
-
-    def test_nothing_defined(self) -> None:
-        assert np.isnan(weighted_mean(np.array([np.nan, np.nan]), [1, 2]))
-        assert np.isnan(weighted_mean(np.array([0.5]), [0]))

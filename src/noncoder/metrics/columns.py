@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from noncoder.compiled import compiled, in_threads
 from noncoder.errors import InputError
+from noncoder.metrics.ondisk import open_scores
 
 Scores = NDArray[np.float32] | NDArray[np.float64]
 
@@ -74,7 +75,7 @@ class Columns:
         names: Sequence[str] = (),
         order: Sequence[int] | None = None,
     ) -> None:
-        self._file = _open(logits) if isinstance(logits, Path) else None
+        self._file = open_scores(logits) if isinstance(logits, Path) else None
         self._scores = None if isinstance(logits, Path) else _float(logits)
         self._labels = labels if isinstance(labels, PackedBits) else _plain(labels)
         self._known = known if known is None or isinstance(known, PackedBits) else _plain(known).astype(bool)
@@ -91,6 +92,8 @@ class Columns:
             if isinstance(table, PackedBits):
                 _check_columns(name, table.columns, 8 * table.bits.shape[1])
         self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
+        if self.names and len(self.names) != self.shape[1]:
+            raise InputError(f"{len(self.names)} names for {self.shape[1]} tasks", expected="a name for every task")
 
     def tiles(self, at_a_time: int = _AT_A_TIME) -> Iterator[Tile]:
         """All tasks, a few at a time.
@@ -99,8 +102,8 @@ class Columns:
             at_a_time: How many.
 
         Raises:
-            InputError: A logit is NaN or infinite, or a known label is neither 0 nor 1; all tasks of which that is so
-                are counted.
+            InputError: A logit is NaN or infinite, or a known label is neither 0 nor 1; tasks with such logits are
+                counted.
         """
         for first in range(0, self.shape[1], at_a_time):
             last = min(first + at_a_time, self.shape[1])
@@ -161,40 +164,6 @@ class Columns:
 
     def _name(self, task: int) -> str:
         return repr(self.names[task]) if self.names else f"column {task}"
-
-
-class _OnDisk(NamedTuple):
-    path: Path
-    offset: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def read(self, first: int, last: int) -> Scores:
-        n = self.shape[0]
-        offset = self.offset + first * n * self.dtype.itemsize
-        found = np.fromfile(self.path, dtype=self.dtype, count=(last - first) * n, offset=offset)
-        if found.size != (last - first) * n:
-            raise InputError(f"{self.path} ends too early", mend="make it anew: `noncoder evaluate --force`")
-        return found.reshape(last - first, n)
-
-
-def _open(path: Path) -> _OnDisk:
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-            offset = file.tell()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}", expected="a .npy file") from error
-    fortran = fortran or 1 in shape  # what lies in both orders NumPy calls C's
-    if not fortran or dtype not in (np.float32, np.float64):
-        raise InputError(
-            f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order", expected="float32 in Fortran's order",
-            mend="numpy.save(path, numpy.asfortranarray(scores)); what `noncoder evaluate` wrote before 2026-11-26, it "
-            "writes anew",
-        )  # fmt: skip
-    return _OnDisk(path, offset, shape, dtype)
 
 
 def _array(table: Any) -> NDArray[Any]:
