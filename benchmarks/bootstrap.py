@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from noncoder.metrics.blocks import Blocks, genome_blocks, resample_weights
-from noncoder.metrics.bootstrap import Resampled, bootstrap, interval, mean_draws
 from noncoder.metrics.columns import Columns, PackedBits
 from noncoder.metrics.paired import compare_tasks
+from noncoder.metrics.uncertainty import Resampled, bootstrap, interval
 
 _STEP = 1250  # of 227,512 windows on the 284 Mb of chromosomes 8 and 9
 
@@ -107,8 +107,9 @@ def main() -> None:
             f"peak of memory {after:.2f} GiB, {before:.2f} before"
         )
         for what, draws in zip(("AUROC", "average precision"), found, strict=True):
-            low, high = interval(mean_draws(draws))
-            print(f"mean {what} {mean_draws(draws).estimate:.4f}, 95% interval {low:.4f} to {high:.4f}")
+            mean = draws.map(lambda values: np.nanmean(values, axis=-1))
+            low, high = interval(mean)
+            print(f"mean {what} {mean.estimate:.4f}, 95% interval {low:.4f} to {high:.4f}")
         weights = resample_weights(blocks.n, options.resamples)[: options.sample]
         each = naive(a, labels, blocks, weights, found, options.sample)
         whole = each * options.tasks * options.resamples

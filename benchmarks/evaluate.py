@@ -24,8 +24,8 @@ import numpy as np
 
 from noncoder.metrics import Columns, PackedBits, calibrate_columns, measure_columns, rank_columns
 from noncoder.metrics.blocks import Blocks
-from noncoder.metrics.bootstrap import bootstrap
 from noncoder.metrics.temperature import fit_temperatures
+from noncoder.metrics.uncertainty import bootstrap
 from noncoder.scores import ScoresFile
 
 SLAB = 1 << 14

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from noncoder.metrics.blocks import Blocks
-from noncoder.metrics.bootstrap import Draws, bootstrap, interval
 from noncoder.metrics.columns import Columns
+from noncoder.metrics.uncertainty import Draws, bootstrap, interval
 
 Floats = NDArray[np.float64]
 _AT_ONCE = 200

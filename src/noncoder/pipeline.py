@@ -142,9 +142,12 @@ def evaluate_run(
     for split in config.splits:
         opened.indices(split)  # an unknown split is told before anything is measured
     stage = EvaluationStage(run / "evaluate", predictors, opened, config, force)
-    summaries = [stage.evaluate(split) for split in config.splits]
     if save_temperatures:
-        stage.save_temperatures(run / "predictor")
+        stage.check_saving()  # what cannot be kept is told before anything is measured
+    with locked(stage.folder, mend="wait for it"):
+        summaries = [stage.evaluate(split) for split in config.splits]
+        if save_temperatures:
+            stage.save_temperatures(run / "predictor")
     return summaries
 
 

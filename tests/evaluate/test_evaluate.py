@@ -21,6 +21,7 @@ from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.stage import EvaluationStage
 from noncoder.metrics import auroc
+from noncoder.metrics.temperature import Temperatures
 from noncoder.predictor import load
 from tests.conftest import listing, make_store, random_genome
 from tests.evaluate.made import WINDOW, T, few, labelled_store, predictor_of, truth
@@ -153,9 +154,20 @@ class TestAveraging:
         assert alone["mean"]["auroc"] == pytest.approx(rows[0]["mean"]["auroc"], abs=1e-12)
         assert sorted([*FILES, "forward"]) == listing(tmp_path)
 
-    def test_without_resamples_there_are_no_intervals(self, store: Store, tmp_path: Path) -> None:
-        summary = evaluate([predictor_of(store)], store, "test", EvaluateConfig(resamples=0), tmp_path)
+    @pytest.mark.parametrize(
+        ("config", "why"),
+        [
+            (EvaluateConfig(resamples=0), "no resamples were asked for"),
+            (EvaluateConfig(block=10**6), "all windows lie in one stretch of 1,000,000 bp"),
+        ],
+    )
+    def test_where_there_are_no_intervals_it_is_said_why(
+        self, store: Store, tmp_path: Path, config: EvaluateConfig, why: str
+    ) -> None:
+        summary = evaluate([predictor_of(store)], store, "test", config, tmp_path)
         assert summary["bootstrap"] is None
+        assert summary["no_intervals"] == why
+        assert f"no intervals: {why}" in "\n".join(evaluation_lines(summary))
         assert "interval" not in summary["mean"]
         assert "auroc_low" not in pl.read_parquet(tmp_path / "tasks.parquet").columns
 
@@ -183,13 +195,38 @@ class TestStage:
     def test_are_kept_with_the_predictor(self, store: Store, tmp_path: Path) -> None:
         stage = self.stage(store, tmp_path / "evaluate")
         predictor_of(store).save(tmp_path / "predictor")
+        # Those of a network that knows nothing are all at the bound, whatever their order.
+        stage.temperatures = Temperatures(np.array([0.5, 1.0, 2.0, 3.0, 9.0]), np.ones(T, dtype=bool), 1.0)
         stage.save_temperatures(tmp_path / "predictor")
         loaded, plain = load(tmp_path), predictor_of(store)
         codes = store.read_codes(store.indices("test")[:20])
-        assert stage.temperatures is not None
         expected = 1 / (1 + np.exp(-plain.predict_logits(codes).astype(float) / stage.temperatures.values))
         np.testing.assert_allclose(loaded.predict(codes), expected, atol=1e-6)
         np.testing.assert_array_equal(loaded.predict_logits(codes), plain.predict_logits(codes))
+
+    def test_only_those_of_the_predictor_alone_are_kept(self, store: Store, tmp_path: Path) -> None:
+        ensemble = EvaluationStage(tmp_path, [predictor_of(store), predictor_of(store, 1)], store, few())
+        with pytest.raises(InputError, match="temperatures of an ensemble are not those of the predictor"):
+            ensemble.check_saving()
+        with pytest.raises(InputError, match="temperatures of shifted windows"):
+            self.stage(store, tmp_path, shifts=(5,)).check_saving()
+        with pytest.raises(InputError, match="no temperatures to keep: calibrate is false"):
+            self.stage(store, tmp_path, calibrate=False).check_saving()
+        unsplit = make_store(tmp_path / "u.zarr", {"a": "ACGT" * 20}, [("a", 0)], np.ones((1, 2), np.uint8),
+                             window=WINDOW)  # fmt: skip
+        with pytest.raises(InputError, match=r"u\.zarr has no validation split"):
+            self.stage(unsplit, tmp_path).check_saving()
+        self.stage(store, tmp_path).check_saving()
+
+    def test_an_ensemble_that_was_moved_is_the_same(self, store: Store, tmp_path: Path) -> None:
+        for place in ("here", "there"):
+            config = few(ensemble=(tmp_path / place,))
+            stage = EvaluationStage(tmp_path / "e", [predictor_of(store), predictor_of(store, 1)], store, config)
+            stage.evaluate("test")  # the second time would be an error, were it another way of measuring
+        other = EvaluationStage(tmp_path / "e", [predictor_of(store), predictor_of(store, 2)], store, config)
+        before = (tmp_path / "e/test/logits.npy").read_bytes()
+        other.evaluate("test")
+        assert (tmp_path / "e/test/logits.npy").read_bytes() != before
 
     def test_what_was_measured_is_read(self, store: Store, tmp_path: Path) -> None:
         first = self.stage(store, tmp_path).evaluate("test")
@@ -200,6 +237,24 @@ class TestStage:
             self.stage(store, tmp_path, strands="forward").evaluate("test")
         self.stage(store, tmp_path, strands="forward", force=True).evaluate("test")
         assert (tmp_path / "test/logits.npy").exists()
+
+    def test_what_was_cut_short_does_not_pass_for_what_was_there(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = self.stage(store, tmp_path).evaluate("valid")
+
+        def cut_off(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("noncoder.evaluate.measure", cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                self.stage(store, tmp_path, strands="forward", force=True).evaluate("valid")
+        assert not (tmp_path / "valid/summary.json").exists()  # the logits are others
+        again = self.stage(store, tmp_path).evaluate("valid")
+        assert again["mean"] == first["mean"]
+        expected = predictor_of(store).predict_store(store, store.indices("valid"))
+        np.testing.assert_allclose(np.load(tmp_path / "valid/logits.npy"), expected, atol=1e-5)
 
     def test_what_an_earlier_version_measured_is_measured_anew(self, store: Store, tmp_path: Path) -> None:
         (tmp_path / "test").mkdir()
@@ -214,11 +269,6 @@ class TestBadInput:
         stage = EvaluationStage(tmp_path, predictors, store, few())
         with pytest.raises(InputError, match="models 2 and 3 of the ensemble have the same weights"):
             stage.evaluate("test")
-
-    def test_a_block_that_holds_all_windows(self, store: Store, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="the 300 windows lie in one stretch of 1,000,000 bp"):
-            evaluate([predictor_of(store)], store, "test", few(block=1_000_000), tmp_path)
-        assert listing(tmp_path) == []
 
     def test_a_shift_that_leaves_the_window(self, store: Store, tmp_path: Path) -> None:
         evaluate([predictor_of(store)], store, "test", few(shifts=(-20, 20), calibrate=False), tmp_path / "half")
@@ -265,6 +315,14 @@ class TestPublished:
         text = "\n".join(evaluation_lines(summary))
         assert "The 2020 report's metric" in text
         assert "300 windows; the test set has 227,512" in text
+
+    def test_an_ensemble_is_named_as_one(self, tmp_path: Path) -> None:
+        names = ["K562|BRF1|None", "GM12878|CTCF|None", "H1-hESC|H3K4me3|None", "mine", "t4"]
+        store = labelled_store(tmp_path / "named.zarr", names=names)
+        two, config = [predictor_of(store), predictor_of(store, 1)], EvaluateConfig(resamples=0, shifts=(5,))
+        published = evaluate(two, store, "test", config, tmp_path / "out")["published"]
+        ours = {row["model"] for row in published["rows"] if row["ours"]}
+        assert ours == {"ours, both strands, 2 shifts of 2 models"}
 
     def test_others_do_not(self, folder: Path) -> None:
         assert json.loads((folder / "summary.json").read_text())["published"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,43 @@ class TestColumns:
         assert tasks.shape == (131, 4)
         (tile,) = tasks.tiles()
         np.testing.assert_array_equal(tile.scores, LOGITS[:, order].T)
+
+    @pytest.mark.parametrize("shape", [(131, 1), (1, 77), (1, 1)])
+    def test_one_task_or_one_window_on_disk(self, tmp_path: Path, shape: tuple[int, int]) -> None:
+        """NumPy says of what lies in both orders that it lies in C's."""
+        part = LOGITS[: shape[0], : shape[1]]
+        np.save(tmp_path / "a.npy", np.asfortranarray(part))
+        (tile,) = Columns(tmp_path / "a.npy", np.zeros(shape)).tiles(100)
+        np.testing.assert_array_equal(tile.scores, part.T)
+
+    @pytest.mark.parametrize("kind", [np.float16, np.longdouble, ">i8", ">f4", object])
+    def test_labels_of_unusual_types(self, kind: Any) -> None:
+        for known in (None, KNOWN.astype(kind)):
+            for tile, plain in zip(
+                Columns(LOGITS, LABELS.astype(kind), known).tiles(),
+                Columns(LOGITS, LABELS, None if known is None else KNOWN).tiles(), strict=True,
+            ):  # fmt: skip
+                np.testing.assert_array_equal(tile.truth, plain.truth)
+
+    def test_labels_as_tensors_of_half_precision(self) -> None:
+        for kind in (torch.bfloat16, torch.float16):
+            tile = next(Columns(LOGITS, torch.tensor(LABELS).to(kind)).tiles(100))
+            np.testing.assert_array_equal(tile.truth, LABELS.T)
+
+    def test_labels_that_are_no_numbers(self) -> None:
+        with pytest.raises(InputError, match="labels of the type"):
+            Columns(LOGITS, np.full(LOGITS.shape, "yes"))
+
+    @pytest.mark.parametrize("wrong", [-1, 80])
+    def test_columns_that_are_not_there(self, file: Path, wrong: int) -> None:
+        """Nothing is read from beyond the end of a row."""
+        bits = PackedBits(np.packbits(LABELS, axis=1), [0, wrong])
+        for labels, known in ((bits, None), (LABELS[:, :2], bits)):
+            with pytest.raises(InputError, match=f"column {wrong} in (labels|known), of 80"):
+                Columns(LOGITS[:, :2], labels, known)
+        for logits in (LOGITS, file):
+            with pytest.raises(InputError, match=f"column {wrong} in order, of 77"):
+                Columns(logits, LABELS[:, :2], order=[0, wrong])
 
     def test_large_finite_logits_are_finite(self) -> None:
         logits = np.full((50, 1), np.finfo(np.float32).max, dtype=np.float32)

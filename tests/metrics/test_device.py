@@ -77,6 +77,10 @@ class TestParity:
         found = rank_there(device, logits, np.array([[1], [0], [1], [0]]))
         assert found.auroc.tolist() == [1.0]
 
+    def test_whole_numbers_that_float32_would_tie(self, device: str) -> None:
+        found = rank_there(device, (1 << 24) + np.array([[1], [0], [3], [2]]), np.array([[1], [0], [1], [1]]))
+        assert found.auroc.tolist() == [1.0]
+
     def test_extremes_of_float32(self, device: str) -> None:
         big = np.finfo(np.float32).max
         tiny = np.finfo(np.float32).smallest_subnormal

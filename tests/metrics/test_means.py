@@ -7,11 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from noncoder.metrics import Mean, group_means, named_means, weighted_mean, why_undefined
+from noncoder.metrics import Mean, group_means, named_means, why_undefined
 from tests.metrics.cases import LAW
 
 VALUES = arrays(np.float64, 7, elements=st.floats(0, 1) | st.just(np.nan))
 COUNTS = arrays(np.int64, 7, elements=st.integers(0, 9))
+
+
+def plain(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+    defined = ~np.isnan(values) & (weights > 0)
+    return float(np.average(values[defined], weights=weights[defined])) if defined.any() else float("nan")
 
 
 class TestMean:
@@ -19,7 +24,7 @@ class TestMean:
     @given(VALUES, COUNTS)
     def test_weighted_is_that_over_the_defined(self, values: NDArray[np.float64], weights: NDArray[np.int64]) -> None:
         mean = Mean(weights.astype(float))
-        assert mean.of(values) == pytest.approx(weighted_mean(values, weights), abs=1e-12, nan_ok=True)
+        assert mean.of(values) == pytest.approx(plain(values, weights), abs=1e-12, nan_ok=True)
         assert mean.tasks(values) == (~np.isnan(values) & (weights > 0)).sum()
 
     @LAW
@@ -30,7 +35,7 @@ class TestMean:
             assert np.isnan(mean.of(values))
             return
         assert mean.of(values) == pytest.approx(np.sum(np.nan_to_num(values) * (weights / weights.sum())), abs=1e-12)
-        assert mean.of(values) <= weighted_mean(values, weights) + 1e-12
+        assert mean.of(values) <= plain(values, weights) + 1e-12
 
     @LAW
     @given(arrays(np.float64, (5, 7), elements=st.floats(0, 1) | st.just(np.nan)), COUNTS)

@@ -19,7 +19,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MultilabelAUROC
 
 from noncoder.errors import InputError, UnknownNameError
-from noncoder.metrics import rank, weighted_mean
+from noncoder.metrics import Mean, rank
 from noncoder.metrics.modules import TaskAUROC, TaskAveragePrecision, TaskRanking
 from tests.metrics.cases import LAW, Drawn, cases
 from tests.metrics.test_device import many
@@ -78,7 +78,7 @@ class TestValues:
             expected = {
                 "mean": np.nanmean(values) if scored.any() else np.nan,
                 "median": np.nanmedian(values) if scored.any() else np.nan,
-                "weighted": weighted_mean(values, weights),
+                "weighted": float(Mean(np.asarray(weights, dtype=float)).of(values)),
                 None: values,
             }
             for average, value in expected.items():

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from numpy.typing import NDArray
 
+from noncoder.errors import InputError
 from noncoder.metrics import Columns, PackedBits, calibrate_columns, calibration
 from noncoder.metrics.probabilities import ECE_BINS
 from tests.metrics.cases import LAW, Drawn, cases
@@ -82,6 +83,11 @@ class TestCalibration:
         hot = calibration(z, y, temperatures=[2.0, 0.5, 1.0])
         for one, other in zip(hot[:4], calibration(z / [2.0, 0.5, 1.0], y)[:4], strict=True):
             np.testing.assert_allclose(one, other, atol=1e-12)
+
+    @pytest.mark.parametrize("wrong", [[1.0, 2.0], [1.0, 2.0, 0.0], [1.0, 2.0, np.nan]])
+    def test_temperatures_that_cannot_be(self, wrong: list[float]) -> None:
+        with pytest.raises(InputError, match="temperature"):
+            calibration(np.zeros((4, 3)), np.zeros((4, 3)), temperatures=wrong)
 
     def test_many_sure_windows_lose_no_digits(self) -> None:
         z = np.full((100_000, 1), 1e-3)

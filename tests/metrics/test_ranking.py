@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from noncoder.errors import InputError
-from noncoder.metrics import auroc, average_precision, calibration, curves, rank, weighted_mean
+from noncoder.metrics import auroc, average_precision, calibration, curves, rank
 from tests.metrics.cases import LAW, Drawn, cases, naive
 
 
@@ -113,6 +112,10 @@ class TestRank:
         for dtype in (np.float16, np.int64):
             assert auroc(np.array([[3], [1], [2]], dtype=dtype), [[1], [0], [0]]).tolist() == [1.0]
 
+    def test_whole_numbers_that_float32_would_tie(self) -> None:
+        logits = (1 << 24) + np.array([[1], [0], [3], [2]])
+        assert auroc(logits, np.array([[1], [0], [1], [1]])).tolist() == [1.0]
+
     def test_nothing(self) -> None:
         assert auroc(np.zeros((0, 2)), np.zeros((0, 2))).shape == (2,)
         assert np.isnan(auroc(np.zeros((0, 2)), np.zeros((0, 2)))).all()
@@ -143,17 +146,3 @@ class TestBadInput:
             measure(np.zeros((3, 1)), labels)
         assert "mark unknown labels in known" in caught.value.expected
         measure(np.zeros((3, 1)), labels, [[1], [1], [0]])
-
-
-class TestWeightedMean:
-    @LAW
-    @given(arrays(np.float64, 6, elements=st.floats(0, 1)), arrays(np.int64, 6, elements=st.integers(0, 9)))
-    def test_against_numpy(self, values: NDArray[np.float64], weights: NDArray[np.int64]) -> None:
-        expected = np.average(values, weights=weights) if weights.sum() else np.nan
-        np.testing.assert_allclose(weighted_mean(values, weights), expected, atol=1e-12)
-        with_nan = np.append(values, np.nan)
-        np.testing.assert_allclose(weighted_mean(with_nan, np.append(weights, 7)), expected, atol=1e-12)
-
-    def test_nothing_defined(self) -> None:
-        assert np.isnan(weighted_mean(np.array([np.nan, np.nan]), [1, 2]))
-        assert np.isnan(weighted_mean(np.array([0.5]), [0]))

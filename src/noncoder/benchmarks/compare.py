@@ -31,6 +31,8 @@ TABLES = ("report", "report_test", "field")
 Row = dict[str, Any]
 Floats = NDArray[np.float64]
 
+# How far a mean weighted by the bundle's own positives may be from one that was told to four digits.
+_ROUNDED = 5e-4
 # Named of the tasks that a message counts.
 _NAMED = 3
 
@@ -49,6 +51,7 @@ class Measured:
         weighted: auroc, average_precision and pr_auc_trapezoid weighted by training positives as the report did, an
             undefined task as 0; None where it is not known.
         positives: Positives of each task, (T,); None where they are not known.
+        train_positives: Its positives in training, (T,), by which `weighted` weighs; None where they are not known.
         model: What to call it.
 
     Raises:
@@ -63,11 +66,12 @@ class Measured:
     strands: str
     weighted: Mapping[str, Any] | None = None
     positives: ArrayLike | None = None
+    train_positives: ArrayLike | None = None
     model: str = "ours"
 
     def __post_init__(self) -> None:
         arrays = [self.auroc, self.average_precision, self.pr_auc_trapezoid]
-        arrays += [] if self.positives is None else [self.positives]
+        arrays += [counts for counts in (self.positives, self.train_positives) if counts is not None]
         lengths = [len(self.tasks), *(len(np.asarray(array)) for array in arrays)]
         if len(set(lengths)) > 1:
             raise InputError(f"arrays of {', '.join(map(str, lengths))} values", expected="one a task in each")
@@ -234,6 +238,26 @@ def _why_not(measured: Measured) -> list[str]:
     return why
 
 
+def _other_weights(measured: Measured) -> list[str]:
+    """Whether the training positives are the bundle's: then they weigh DanQ's scores to what the report has of it."""
+    if measured.train_positives is None:
+        return []
+    weights = measured.in_order("train_positives")
+    if np.isnan(weights).any() or not weights.sum():
+        return []  # tasks are missing, which is told anyway
+    expected = next(entry.weighted for entry in published() if entry.model == "DanQ")
+    assert expected is not None
+    theirs = np.array(expected, dtype=float)
+    scores = column("DanQ", "auroc"), column("DanQ", "pr_auc")
+    ours = np.nan_to_num(scores) @ weights / weights.sum()
+    if np.abs(ours - theirs).max() <= _ROUNDED:
+        return []
+    return [
+        "the training positives are not the bundle's: they weigh DanQ's scores to "
+        f"{ours[0]:.4f} and {ours[1]:.4f}, the report's to {theirs[0]:.4f} and {theirs[1]:.4f}"
+    ]
+
+
 def _published_rows(entry: Published) -> list[Row]:
     about: Row = {
         "model": entry.model,
@@ -278,7 +302,9 @@ def _our_rows(measured: Measured, why: list[str]) -> list[Row]:
     for pr_auc_by, name in ((FROM_ZERO, "pr_auc_trapezoid"), (STEPS, "average_precision")):
         pr_auc, row = measured.in_order(name), about | {"pr_auc_by": pr_auc_by}
         if measured.weighted is not None:
-            rows.append(row | _weighted("report", Score(measured.weighted["auroc"], measured.weighted[name])))
+            told = [*why, *_other_weights(measured)]
+            score = Score(measured.weighted["auroc"], measured.weighted[name])
+            rows.append(row | _weighted("report", score) | {"comparable": not told, "why": told})
         rows.append(row | _weighted("report_test", weighted_by_test_positives(auroc, pr_auc)))
         means, medians = over_groups("mean", auroc, pr_auc), over_groups("median", auroc, pr_auc)
         rows.append(row | _unweighted(means, medians))

@@ -69,6 +69,8 @@ def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
         for key, label in (("auroc", "AUROC"), ("average_precision", "AP")) if drawn["most_influential"] else ():
             most = drawn["most_influential"][key]
             yield f"  {label} without the stretch that it hangs on most, {most['stretch']}: {most['without']:.4f}"
+    else:
+        yield f"  no intervals: {summary['no_intervals']}"
     yield from _averaging_lines(summary["averaging"])
     if summary["shifts_cut_short"]:
         short = summary["shifts_cut_short"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
 from noncoder.errors import InputError
-from noncoder.evaluate.calibrating import calibration_summary, fit_on
+from noncoder.evaluate.calibrating import calibration_summary
 from noncoder.evaluate.influence import most_influential
 from noncoder.evaluate.matching import labels_of
 from noncoder.evaluate.measuring import Measured, measure
@@ -29,7 +29,7 @@ from noncoder.evaluate.summary import summarize
 from noncoder.evaluate.table import task_table
 from noncoder.files import write_bytes, write_json
 from noncoder.metrics.blocks import Blocks, genome_blocks
-from noncoder.metrics.temperature import Temperatures
+from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor, cut_short
 
 
@@ -61,8 +61,7 @@ def evaluate(
         The content of summary.json.
 
     Raises:
-        InputError: The split is empty, the store's tasks or window differ from the predictor's, a logit is NaN, or all
-            windows lie in one block of the length that is asked for.
+        InputError: The split is empty, the store's tasks or window differ from the predictor's, or a logit is NaN.
     """
     began = time.perf_counter()
     first = predictors[0]
@@ -70,10 +69,12 @@ def evaluate(
     if indices.size == 0:
         raise InputError(f"{store.path} has no window in the split {split!r}", mend="build the store with this split")
     labels = labels_of(first.tasks, store, indices)
-    blocks = _blocks(store, indices, config)
     with predict_to(folder, predictors, store, indices, config) as predictions:
+        # An earlier summary would be one of other logits, should this be cut short.
+        (folder / "summary.json").unlink(missing_ok=True)
         if config.calibrate and split == "valid" and temperatures is None:
-            temperatures = fit_on(labels.columns(predictions.final), config.min_positives)
+            temperatures = fit_temperatures(labels.columns(predictions.final), config.min_positives)
+        blocks, why_none = _blocks(store, indices, config)
         measured = measure(predictions, labels, blocks, config.resamples, temperatures)
     _write_curves(folder, measured)
     _write_table(folder, first, measured, labels.train_positives)
@@ -82,7 +83,7 @@ def evaluate(
         means["bootstrap"]["most_influential"] = most_influential(measured, store, indices)
     published = None
     if split == "test":
-        published = write_published(folder, labels.names, measured, means["weighted_as_report"], config.strands)
+        published = write_published(folder, labels, measured, means["weighted_as_report"], config.strands)
     summary = {
         "split": split,
         "strands": config.strands,
@@ -94,6 +95,7 @@ def evaluate(
         **means,
         "calibration": calibration_summary(measured, temperatures, split),
         "published": published,
+        "no_intervals": why_none,
         "store": str(store.path),
         "store_digest": store.digest,
         "seconds": round(time.perf_counter() - began, 2),
@@ -102,19 +104,14 @@ def evaluate(
     return summary
 
 
-def _blocks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) -> Blocks | None:
-    """What a resample draws; None where intervals are not wanted, or the windows are too near each other for any."""
+def _blocks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) -> tuple[Blocks | None, str]:
+    """What a resample draws, or None and why."""
     if not config.resamples:
-        return None
+        return None, "no resamples were asked for"
     blocks = genome_blocks(store.start[indices], store.window, config.block)
-    if blocks.n > 1:
-        return blocks
-    if config.block is not None:
-        raise InputError(
-            f"the {indices.size:,} windows lie in one stretch of {blocks.length:,} bp",
-            expected="windows in two stretches of the genome at least", mend="shorter ones: --block",
-        )  # fmt: skip
-    return None
+    if blocks.n < 2:
+        return None, f"all windows lie in one stretch of {blocks.length:,} bp"
+    return blocks, ""
 
 
 def _write_curves(folder: Path, measured: Measured) -> None:

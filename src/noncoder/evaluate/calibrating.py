@@ -14,14 +14,9 @@ from noncoder.data.store import Store
 from noncoder.evaluate.matching import labels_of
 from noncoder.evaluate.measuring import Measured
 from noncoder.evaluate.predicting import predict_to
-from noncoder.metrics import Calibration, Columns
+from noncoder.metrics import Calibration
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor
-
-
-def fit_on(columns: Columns, min_positives: int) -> Temperatures:
-    """Temperatures that minimise the log loss of these windows; a task with few positives takes that of all tasks."""
-    return fit_temperatures(columns, min_positives)
 
 
 def fit_on_validation(
@@ -47,7 +42,7 @@ def fit_on_validation(
         tempfile.TemporaryDirectory(dir=folder, prefix=".valid-") as scratch,
         predict_to(Path(scratch), predictors, store, indices, config) as predictions,
     ):
-        return fit_on(labels.columns(predictions.final), config.min_positives)
+        return fit_temperatures(labels.columns(predictions.final), config.min_positives)
 
 
 def calibration_summary(measured: Measured, temperatures: Temperatures | None, split: str) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from noncoder.data.store import Store
 from noncoder.evaluate.measuring import RANKED, Measured
 from noncoder.metrics import Mean
-from noncoder.metrics.bootstrap import parts_of
+from noncoder.metrics.uncertainty import parts_of
 from noncoder.sequence.genome import Interval
 
 

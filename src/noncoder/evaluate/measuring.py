@@ -8,8 +8,8 @@ from noncoder.evaluate.matching import Labels
 from noncoder.evaluate.predicting import Predictions
 from noncoder.metrics import Calibration, Measures, Ranking, calibrate_columns, measure_columns, rank_columns
 from noncoder.metrics.blocks import Blocks
-from noncoder.metrics.bootstrap import Resampled, bootstrap
 from noncoder.metrics.temperature import Temperatures
+from noncoder.metrics.uncertainty import Resampled, bootstrap
 
 RANKED = ("auroc", "average_precision")
 """What is resampled."""

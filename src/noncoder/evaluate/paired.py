@@ -19,9 +19,9 @@ from noncoder.evaluate.measuring import RANKED
 from noncoder.files import read_json, unreadable
 from noncoder.metrics import group_means, named_means
 from noncoder.metrics.blocks import Blocks, genome_blocks
-from noncoder.metrics.bootstrap import Draws, Resampled, bootstrap, difference, interval, p_value
 from noncoder.metrics.multiple import adjust
 from noncoder.metrics.paired import Comparison, compare_tasks
+from noncoder.metrics.uncertainty import Draws, Resampled, bootstrap, difference, interval, p_value
 
 
 @dataclass(frozen=True)

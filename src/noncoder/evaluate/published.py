@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from noncoder.benchmarks import GROUPS, Measured, compare_with_published, model_means, task_differences
+from noncoder.evaluate.matching import Labels
 from noncoder.evaluate.measuring import Measured as Numbers
 from noncoder.plots import plot_against_published, plot_published_means, save_figure
 
@@ -15,13 +16,13 @@ AGAINST = "DanQ"
 
 
 def write_published(
-    folder: Path, tasks: Sequence[str], measured: Numbers, weighted: Mapping[str, Any], strands: str
+    folder: Path, labels: Labels, measured: Numbers, weighted: Mapping[str, Any], strands: str
 ) -> dict[str, Any] | None:
     """Compares a test split with published results, and draws published-tasks.png and published-means.png.
 
     Args:
         folder: Where the figures go.
-        tasks: Their names, (T,).
+        labels: Of the T tasks.
         measured: What was measured of each.
         weighted: The means weighted by training positives as the report took them.
         strands: Which strands were read.
@@ -29,9 +30,9 @@ def write_published(
     Returns:
         What `noncoder.benchmarks.compare_with_published` returned; None where no task is DeepSEA's.
     """
-    found = measured.measures
+    found, way = measured.measures, measured.ways[-1].name
     ours = Measured(
-        tasks,
+        labels.names,
         found.auroc,
         found.average_precision,
         found.pr_auc_trapezoid,
@@ -39,9 +40,15 @@ def write_published(
         strands,
         weighted=weighted,
         positives=found.positives,
+        train_positives=labels.train_positives,
+        # Published models stand alone and unshifted; the row has its own column for strands.
+        model="ours" if way.endswith(("strand", "strands")) else f"ours, {way}",
     )
     comparison = compare_with_published(ours)
+    by_task, of_means = folder / "published-tasks.png", folder / "published-means.png"
     if comparison is None:
+        for left in (by_task, of_means):
+            left.unlink(missing_ok=True)
         return None
     rows = task_differences(ours, AGAINST)["tasks"]
     if rows:
@@ -50,8 +57,8 @@ def write_published(
             for key, label in (("auroc", "ROC AUC"), ("pr_auc", "PR AUC"))
         }
         names, groups = [row["task"] for row in rows], [row["group"] for row in rows]
-        save_figure(plot_against_published(measures, names, groups, AGAINST), folder / "published-tasks.png")
+        save_figure(plot_against_published(measures, names, groups, AGAINST), by_task)
     means = model_means(comparison, "mean", "auroc")
     figure = plot_published_means(means.models, means.values, GROUPS, means.ours, means.comparable, "mean ROC AUC")
-    save_figure(figure, folder / "published-means.png")
+    save_figure(figure, of_means)
     return comparison

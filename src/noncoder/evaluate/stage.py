@@ -17,16 +17,16 @@ from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
-from noncoder.evaluate.calibrating import fit_on, fit_on_validation
+from noncoder.evaluate.calibrating import fit_on_validation
 from noncoder.evaluate.matching import labels_of
 from noncoder.files import read_json, write_json
-from noncoder.metrics.temperature import Temperatures
+from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Averaging, Predictor
 
 # Rises when the files of an evaluation change; those of an earlier version are made anew.
 _FORMAT = 2
-# What changes how fast a split is measured, or which, but nothing of what is measured.
-_ASIDE = {"splits", "batch_size"}
+# What changes how fast a split is measured, or which, but nothing of it; models are known by their weights.
+_ASIDE = {"splits", "batch_size", "ensemble"}
 
 
 @dataclass
@@ -66,6 +66,8 @@ class EvaluationStage:
                 mend="`noncoder evaluate --force` replaces them",
             )
         temperatures = None if split == "valid" else self.temperatures
+        # Files are replaced one by one: if that is cut short, they must not pass for what was measured before.
+        (folder / "made-from.json").unlink(missing_ok=True)
         summary = evaluate(self.predictors, self.store, split, self.config, folder, temperatures)
         write_json(folder / "made-from.json", self._made_from)
         return summary
@@ -79,26 +81,35 @@ class EvaluationStage:
         if read_json(folder / "made-from.json") != self._made_from or not (folder / "logits.npy").is_file():
             return fit_on_validation(self.predictors, self.store, self.config, self.folder)
         labels = labels_of(self.predictors[0].tasks, self.store, self.store.indices("valid"))
-        return fit_on(labels.columns(folder / "logits.npy"), self.config.min_positives)
+        return fit_temperatures(labels.columns(folder / "logits.npy"), self.config.min_positives)
+
+    def check_saving(self) -> None:
+        """Makes sure that there will be temperatures which the predictor can use by itself.
+
+        Raises:
+            InputError: They would be those of several models or of shifted windows, or there will be none.
+        """
+        if len(self.predictors) > 1 or self.config.shifts:
+            of = "an ensemble" if len(self.predictors) > 1 else "shifted windows"
+            raise InputError(
+                f"temperatures of {of} are not those of the predictor, which reads each window once",
+                mend="leave out --ensemble and --shift, or --save-temperatures",
+            )
+        if not self.config.calibrate or not self.store.indices("valid").size:
+            why = f"{self.store.path} has no validation split" if self.config.calibrate else "calibrate is false"
+            raise InputError(f"there will be no temperatures to keep: {why}", mend="leave out --save-temperatures")
 
     def save_temperatures(self, predictor_folder: Path) -> None:
         """Keeps the temperatures with the run's predictor.
 
         Raises:
-            InputError: There is none to keep, or they are those of several models.
+            InputError: As `check_saving`.
         """
-        if len(self.predictors) > 1:
-            raise InputError(
-                "temperatures of an ensemble belong to no single predictor", mend="leave out --ensemble, or the saving"
-            )
-        if self.temperatures is None:
-            raise InputError(
-                f"there are no temperatures to keep: {self.store.path} has no validation split, or calibrate is false",
-                mend="give a store with a validation split, and calibrate: true",
-            )
+        self.check_saving()
+        assert self.temperatures is not None
         calibrated = self.predictors[0].calibrated(np.asarray(self.temperatures.values))
         # A temperature is that of one way of averaging; another wants another.
-        averaging = Averaging(self.config.strands, self.config.shifts).schemes()[-1].name
+        averaging = Averaging(self.config.strands).schemes()[-1].name
         fitted = {"averaged_over": averaging, "split": "valid", "store_digest": self.store.digest}
         replace(calibrated, info=calibrated.info | {"temperatures": fitted}).save(predictor_folder)
 
@@ -133,7 +144,8 @@ class EvaluationStage:
 
 
 def _digest(predictor: Predictor) -> str:
-    found = hashlib.sha256()
+    """Of the weights, and of what their columns stand for."""
+    found = hashlib.sha256("\n".join(task.name for task in predictor.tasks).encode())
     for name, tensor in sorted(predictor.model.state_dict().items()):
         found.update(name.encode())
         found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

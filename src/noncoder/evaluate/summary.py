@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from noncoder.data.tasks import Task, group_columns
 from noncoder.evaluate.measuring import RANKED, Measured
 from noncoder.metrics import Mean, group_means, named_means, why_undefined
-from noncoder.metrics.bootstrap import Draws, difference, interval
+from noncoder.metrics.uncertainty import Draws, difference, interval
 
 _LEVEL = 0.95
 # How often intervals hold was measured for genomes of at least so many stretches.

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from noncoder.data.tasks import Task
 from noncoder.evaluate.measuring import Measured
 from noncoder.metrics import RECALLS, why_undefined
-from noncoder.metrics.bootstrap import interval
+from noncoder.metrics.uncertainty import interval
 
 
 def task_table(tasks: Sequence[Task], measured: Measured, train_positives: NDArray[np.int64]) -> pl.DataFrame:
@@ -41,7 +42,7 @@ def task_table(tasks: Sequence[Task], measured: Measured, train_positives: NDArr
     columns |= {
         "pr_auc_trapezoid": found.pr_auc_trapezoid,
         "best_f1": found.best_f1,
-        "best_f1_threshold": 1 / (1 + np.exp(-found.best_f1_logit)),
+        "best_f1_threshold": expit(found.best_f1_logit),
         **{f"precision_at_recall_{100 * at:.0f}": found.precision_at_recall[:, i] for i, at in enumerate(RECALLS)},
         "accuracy": measured.raw.accuracy,
     }

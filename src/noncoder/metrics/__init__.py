@@ -1,33 +1,51 @@
 """Exact measures of every task, from float32 logits; what is undefined is NaN, never 0."""
 
+from noncoder.metrics.blocks import Blocks, genome_blocks
 from noncoder.metrics.columns import Columns, PackedBits, Tile
 from noncoder.metrics.means import Mean, group_means, named_means, why_undefined
 from noncoder.metrics.measures import RECALLS, Measures, measure_columns
+from noncoder.metrics.multiple import adjust
+from noncoder.metrics.paired import Comparison, compare_tasks
 from noncoder.metrics.probabilities import Calibration, Reliability, calibrate_columns, calibration
-from noncoder.metrics.ranking import Ranking, auroc, average_precision, rank, rank_columns, weighted_mean
+from noncoder.metrics.ranking import Ranking, auroc, average_precision, rank, rank_columns
 from noncoder.metrics.roc import Curves, curves
+from noncoder.metrics.temperature import Temperatures, fit_temperatures
+from noncoder.metrics.uncertainty import Draws, Interval, Resampled, bootstrap, difference, interval, p_value
 
 __all__ = [
     "RECALLS",
+    "Blocks",
     "Calibration",
     "Columns",
+    "Comparison",
     "Curves",
+    "Draws",
+    "Interval",
     "Mean",
     "Measures",
     "PackedBits",
     "Ranking",
     "Reliability",
+    "Resampled",
+    "Temperatures",
     "Tile",
+    "adjust",
     "auroc",
     "average_precision",
+    "bootstrap",
     "calibrate_columns",
     "calibration",
+    "compare_tasks",
     "curves",
+    "difference",
+    "fit_temperatures",
+    "genome_blocks",
     "group_means",
+    "interval",
     "measure_columns",
     "named_means",
+    "p_value",
     "rank",
     "rank_columns",
-    "weighted_mean",
     "why_undefined",
 ]

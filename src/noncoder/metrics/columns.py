@@ -7,6 +7,7 @@ never are in memory at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from noncoder.compiled import compiled, in_threads
 from noncoder.errors import InputError
+from noncoder.metrics.ondisk import open_scores
 
 Scores = NDArray[np.float32] | NDArray[np.float64]
 
@@ -62,7 +64,7 @@ class Columns:
         order: Which columns of the logits the T tasks are, (T,); None for all in their order.
 
     Raises:
-        InputError: Shapes differ, or the file is not such a file.
+        InputError: Shapes differ, there is no such column, labels are no numbers, or the file is not such a file.
     """
 
     def __init__(
@@ -73,60 +75,62 @@ class Columns:
         names: Sequence[str] = (),
         order: Sequence[int] | None = None,
     ) -> None:
-        self._file = _open(logits) if isinstance(logits, Path) else None
+        self._file = open_scores(logits) if isinstance(logits, Path) else None
         self._scores = None if isinstance(logits, Path) else _float(logits)
-        self._labels = labels if isinstance(labels, PackedBits) else np.asarray(labels)
-        self._known = known if known is None or isinstance(known, PackedBits) else np.asarray(known).astype(bool)
+        self._labels = labels if isinstance(labels, PackedBits) else _plain(labels)
+        self._known = known if known is None or isinstance(known, PackedBits) else _plain(known).astype(bool)
         self.names, self._order = tuple(names), None if order is None else tuple(order)
         shape = self._scores.shape if self._scores is not None else self._file.shape  # type: ignore[union-attr]
         if self._order is not None and len(shape) == 2:
+            _check_columns("order", self._order, shape[1])
             shape = (shape[0], len(self._order))
         shapes = {"labels": _shape(self._labels)} | ({} if self._known is None else {"known": _shape(self._known)})
         if len(shape) != 2 or any(other != shape for other in shapes.values()):
             told = "".join(f", {name} {other}" for name, other in shapes.items())
             raise InputError(f"logits {shape}{told}", expected="one shape (N, T) for all")
+        for name, table in (("labels", self._labels), ("known", self._known)):
+            if isinstance(table, PackedBits):
+                _check_columns(name, table.columns, 8 * table.bits.shape[1])
         self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
+        if self.names and len(self.names) != self.shape[1]:
+            raise InputError(f"{len(self.names)} names for {self.shape[1]} tasks", expected="a name for every task")
 
     def tiles(self, at_a_time: int = _AT_A_TIME) -> Iterator[Tile]:
-        """All tasks, a few at a time; the next tile may overwrite the arrays of the one before.
+        """All tasks, a few at a time.
 
         Args:
             at_a_time: How many.
 
         Raises:
-            InputError: A logit is NaN or infinite, or a known label is neither 0 nor 1; all tasks of which that is so
-                are counted.
+            InputError: A logit is NaN or infinite, or a known label is neither 0 nor 1; tasks with such logits are
+                counted.
         """
-        rooms = _Room(), _Room(), _Room()
         for first in range(0, self.shape[1], at_a_time):
             last = min(first + at_a_time, self.shape[1])
-            scores = self._read(first, last, rooms[0])
+            scores = self._read(first, last)
             # A sum is finite only where all of its terms are; one that overflows is looked at again.
             with np.errstate(over="ignore", invalid="ignore"):
                 suspect = not np.isfinite(scores.sum(axis=1)).all()
             if suspect and not np.isfinite(scores).all():
                 self._tell_not_finite()
-            known = None if self._known is None else _take(self._known, first, last, rooms[2])
-            yield Tile(first, scores, self._truth(first, last, known, rooms[1]), known)
+            known = None if self._known is None else _take(self._known, first, last)
+            yield Tile(first, scores, self._truth(first, last, known), known)
 
-    def _read(self, first: int, last: int, room: _Room) -> Scores:
+    def _read(self, first: int, last: int) -> Scores:
         if self._order is None:
-            return self._read_side_by_side(first, last, room)
-        one, dtype = _Room(), (self._scores if self._scores is not None else self._file).dtype  # type: ignore[union-attr]
-        rows: Scores = room.take(last - first, self.shape[0], dtype)
-        for row, at in zip(rows, self._order[first:last], strict=True):
-            row[:] = self._read_side_by_side(at, at + 1, one)[0]
-        return rows
+            return self._read_side_by_side(first, last)
+        parts: Scores = np.concatenate([self._read_side_by_side(at, at + 1) for at in self._order[first:last]])
+        return parts
 
-    def _read_side_by_side(self, first: int, last: int, room: _Room) -> Scores:
+    def _read_side_by_side(self, first: int, last: int) -> Scores:
         if self._scores is None:
             assert self._file is not None
-            return self._file.read(first, last, room)
-        rows: Scores = _rows(self._scores, first, last, room)
+            return self._file.read(first, last)
+        rows: Scores = _rows(self._scores, first, last)
         return rows
 
-    def _truth(self, first: int, last: int, known: NDArray[np.bool_] | None, room: _Room) -> NDArray[np.bool_]:
-        given = _take(self._labels, first, last, room)
+    def _truth(self, first: int, last: int, known: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        given = _take(self._labels, first, last)
         if given.dtype == np.uint8 and given.max(initial=0) <= 1:
             given = given.view(np.bool_)  # as they lie there
         if given.dtype != np.bool_:
@@ -148,10 +152,8 @@ class Columns:
 
     def _tell_not_finite(self) -> None:
         """Counts over all tasks what is no number, which takes another look at all of them."""
-        at_once = range(0, self.shape[1], _AT_A_TIME)
-        wrong = np.concatenate(
-            [(~np.isfinite(self._read(at, min(at + _AT_A_TIME, self.shape[1]), _Room()))).sum(axis=1) for at in at_once]
-        )
+        edges = [*range(0, self.shape[1], _AT_A_TIME), self.shape[1]]
+        wrong = np.concatenate([(~np.isfinite(self._read(*pair))).sum(axis=1) for pair in pairwise(edges)])
         tasks = np.flatnonzero(wrong)
         listed = ", ".join(f"{self._name(task)} ({wrong[task]:,})" for task in tasks[:5])
         raise InputError(
@@ -164,88 +166,63 @@ class Columns:
         return repr(self.names[task]) if self.names else f"column {task}"
 
 
-class _OnDisk(NamedTuple):
-    path: Path
-    offset: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def read(self, first: int, last: int, room: _Room) -> Scores:
-        n = self.shape[0]
-        rows: Scores = room.take(last - first, n, self.dtype)
-        with self.path.open("rb", buffering=0) as file:
-            file.seek(self.offset + first * n * self.dtype.itemsize)
-            whole = rows.reshape(-1).view(np.uint8).data
-            while whole:
-                got = file.readinto(whole)
-                if not got:
-                    raise InputError(f"{self.path} ends too early", mend="make it anew: `noncoder evaluate --force`")
-                whole = whole[got:]
-        return rows
-
-
-class _Room:
-    """Memory for the rows of one tile after the other: fresh memory costs more than what is written into it."""
-
-    def __init__(self) -> None:
-        self._array = np.empty((0, 0))
-
-    def take(self, rows: int, n: int, dtype: np.dtype[Any]) -> Any:
-        """(rows, n), with whatever lies there."""
-        if self._array.dtype != dtype or self._array.shape[1] != n or len(self._array) < rows:
-            self._array = np.empty((rows, n), dtype=dtype)
-        return self._array[:rows]
-
-
-def _open(path: Path) -> _OnDisk:
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-            offset = file.tell()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}", expected="a .npy file") from error
-    if not fortran or dtype not in (np.float32, np.float64):
-        raise InputError(
-            f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order", expected="float32 in Fortran's order",
-            mend="numpy.save(path, numpy.asfortranarray(scores)); what `noncoder evaluate` wrote before 2026-11-26, it "
-            "writes anew",
-        )  # fmt: skip
-    return _OnDisk(path, offset, shape, dtype)
+def _array(table: Any) -> NDArray[Any]:
+    if hasattr(table, "detach"):
+        table = table.detach().cpu()
+        table = table.float() if str(table.dtype) == "torch.bfloat16" else table  # NumPy has no such type
+    return np.asarray(table)
 
 
 def _float(logits: Any) -> Scores:
-    if hasattr(logits, "detach"):
-        logits = logits.detach().cpu()
-        logits = logits.float() if str(logits.dtype) == "torch.bfloat16" else logits  # NumPy has no such type
-    scores = np.asarray(logits)
-    return scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)
+    scores = _array(logits)
+    if scores.dtype in (np.float32, np.float64):
+        return scores
+    # float32 would tie whole numbers above 2 ** 24.
+    small = np.can_cast(scores.dtype, np.float32)
+    return scores.astype(np.float32) if small else scores.astype(np.float64)
+
+
+def _plain(labels: Any) -> NDArray[Any]:
+    """Labels of a type that there is machine code for."""
+    table = _array(labels)
+    if (table.dtype.kind in "biu" and table.dtype.isnative) or table.dtype in (np.float32, np.float64):
+        return table
+    try:
+        return table.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"labels of the type {table.dtype}: {error}", expected="0 or 1") from error
+
+
+def _check_columns(name: str, columns: Sequence[int], n: int) -> None:
+    # Machine code would read on beyond the end of a row.
+    wrong = [column for column in columns if not 0 <= column < n]
+    if wrong:
+        raise InputError(f"column {wrong[0]} in {name}, of {n}", expected=f"0 to {n - 1}")
 
 
 def _shape(labels: NDArray[Any] | PackedBits) -> tuple[int, ...]:
     return (len(labels.bits), len(labels.columns)) if isinstance(labels, PackedBits) else labels.shape
 
 
-def _take(table: NDArray[Any] | PackedBits, first: int, last: int, room: _Room) -> Any:
-    return (_bits if isinstance(table, PackedBits) else _rows)(table, first, last, room)  # type: ignore[arg-type]
+def _take(table: NDArray[Any] | PackedBits, first: int, last: int) -> Any:
+    return (_bits if isinstance(table, PackedBits) else _rows)(table, first, last)  # type: ignore[arg-type]
 
 
-def _rows(table: NDArray[Any], first: int, last: int, room: _Room) -> Any:
+def _rows(table: NDArray[Any], first: int, last: int) -> Any:
     """Columns as rows; without a copy where the table lies in memory that way."""
     part = table[:, first:last].T
     if part.flags.c_contiguous:
         return part
-    rows = room.take(last - first, len(table), table.dtype)
+    rows = np.empty(part.shape, dtype=table.dtype)
     whole = table if table.flags.c_contiguous else np.ascontiguousarray(table[:, first:last])
     at = first if whole is table else 0
     in_threads(_turn, ((whole[a:b], at, rows[:, a:b]) for a, b in _parts(len(table))))
     return rows
 
 
-def _bits(packed: PackedBits, first: int, last: int, room: _Room) -> NDArray[np.bool_]:
+def _bits(packed: PackedBits, first: int, last: int) -> NDArray[np.bool_]:
     columns = np.asarray(packed.columns[first:last], dtype=np.int64)
-    rows: NDArray[np.bool_] = room.take(columns.size, len(packed.bits), np.dtype(np.bool_))
+    rows = np.empty((columns.size, len(packed.bits)), dtype=np.bool_)
     in_threads(_unpack, ((packed.bits[a:b], columns, rows[:, a:b]) for a, b in _parts(len(packed.bits))))
     return rows
 

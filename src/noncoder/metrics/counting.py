@@ -20,6 +20,9 @@ R = TypeVar("R")
 
 # Steps of the table a distinct positive score, and the most there are: 256 KiB, which stay in a core's own cache.
 _STEPS, _MOST_STEPS = 4, 1 << 16
+# So many distinct scores at either end share a step with all that lies beyond, so that few far from all others do not
+# press the rest into one.
+_OUTLIERS = 6
 # Distinct scores in one step beyond which they are searched by halves, not one after the other.
 _FEW = 12
 # Steps are computed for so many windows at once, in vector registers.
@@ -117,7 +120,9 @@ def _place(score: Scores, ordered: Scores, most_steps: int, steps_each: int) -> 
         return hit[:n], positives, tied, above
     steps = min(most_steps, steps_each * n)
     step = np.empty(_AT_ONCE, dtype=np.int32)
-    first, scale = _table(hit[:n], steps, step)
+    outliers = min(_OUTLIERS, (n - 1) // 4)
+    low, high = hit[outliers], hit[n - 1 - outliers]
+    first, scale = _table(hit[:n], low, high, steps, step)
     widest = 0
     for i in range(steps + 1):
         widest = max(widest, first[i + 1] - first[i])
@@ -125,7 +130,7 @@ def _place(score: Scores, ordered: Scores, most_steps: int, steps_each: int) -> 
     found = np.zeros(2 * n + 2, dtype=np.int32)
     for begin in range(0, score.size, _AT_ONCE):
         part = score[begin : begin + _AT_ONCE]
-        _find_steps(part, hit[0], scale, steps, step)
+        _find_steps(part, low, scale, steps, step)
         for i in range(part.size):
             value, at = part[i], first[step[i]]
             if widest <= _FEW:
@@ -151,11 +156,13 @@ def _place(score: Scores, ordered: Scores, most_steps: int, steps_each: int) -> 
 
 
 @compiled
-def _table(hit: Scores, steps: int, step: NDArray[np.int32]) -> tuple[NDArray[np.int32], Scores]:
-    """Which hit is the first in each step, and how many steps there are to a unit of score, (1,)."""
+def _table(
+    hit: Scores, low: np.floating[Any], high: np.floating[Any], steps: int, step: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], Scores]:
+    """Which hit is the first in each step from low to high, and how many steps there are to a unit of score, (1,)."""
     scale = np.zeros(1, dtype=hit.dtype)
     # In float64, where the range of float32 scores does not overflow; that of float64 scores leaves one step for all.
-    spread = np.float64(hit[hit.size - 1]) - np.float64(hit[0])
+    spread = np.float64(high) - np.float64(low)
     if spread > 0 and np.isfinite(spread):
         scale[0] = steps / spread
     if not np.isfinite(scale[0]):
@@ -163,7 +170,7 @@ def _table(hit: Scores, steps: int, step: NDArray[np.int32]) -> tuple[NDArray[np
     first = np.zeros(steps + 2, dtype=np.int32)
     for begin in range(0, hit.size, step.size):
         part = hit[begin : begin + step.size]
-        _find_steps(part, hit[0], scale, steps, step)
+        _find_steps(part, low, scale, steps, step)
         for i in range(part.size):
             first[step[i] + 1] += 1
     for i in range(steps + 1):

@@ -46,7 +46,8 @@ def rank_on_device(
     looked up. Needs a device with float64, which Apple's is not.
 
     Args:
-        logits: (N, T) scores. float32 and float64 are ranked as they are, all else as float32.
+        logits: (N, T) scores. Of float32 and float64, and whole numbers, no digit is lost; all else is ranked as
+            float32.
         labels: (N, T), 0 or 1; a tensor anywhere, or an array.
         known: (N, T), true where the label counts; None for everywhere.
         names: What the tasks are called, for messages.
@@ -63,7 +64,9 @@ def rank_on_device(
     counted = []
     for first in range(0, n_tasks, step):
         scores = _rows(logits, first, step)
-        scores = scores if scores.dtype in (torch.float32, torch.float64) else scores.float()
+        if scores.dtype not in (torch.float32, torch.float64):
+            # float32 would tie whole numbers above 2 ** 24.
+            scores = scores.double() if scores.dtype in (torch.int32, torch.int64) else scores.float()
         if not scores.isfinite().all():
             _tell_not_finite(logits, names, step)
         mask = None if known is None else _rows(known, first, step) != 0

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from noncoder.compiled import compiled, in_threads
 from noncoder.errors import InputError
 from noncoder.metrics.blocks import Blocks
-from noncoder.metrics.bootstrap import freedom_of
 from noncoder.metrics.columns import Columns, Scores, Tile
+from noncoder.metrics.uncertainty import freedom_of
 
 Floats = NDArray[np.float64]
 
@@ -63,8 +63,8 @@ def compare_tasks(a: Columns, b: Columns, blocks: Blocks | None = None) -> Compa
     positive the share of negatives that it outranks, for a negative the share of positives that outrank it, both from
     one sort of the windows (Sun & Xu, IEEE Signal Process. Lett. 21:1389, 2014). For blocks the components are summed
     in each block first (Obuchowski, Biometrics 53:567, 1997). The first has a normal z; the second a t distribution,
-    with the degrees of freedom that `bootstrap.spread` explains, as the normal rejects too often where positives lie in
-    few blocks.
+    with the degrees of freedom that `uncertainty.spread` explains, as the normal rejects too often where positives lie
+    in few blocks.
 
     Args:
         a: N windows, T tasks, of one model.

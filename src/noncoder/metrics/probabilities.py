@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from noncoder.compiled import compiled, in_threads
 from noncoder.metrics.columns import Columns, Scores
+from noncoder.metrics.temperature import check_temperatures
 
 Floats = NDArray[np.float64]
 
@@ -73,7 +74,8 @@ def calibration(
         temperatures: What each task's logits are divided by first, (T,); None for nothing.
 
     Raises:
-        InputError: Shapes differ, a logit is NaN or infinite, or a label is neither 0 nor 1.
+        InputError: Shapes differ, a logit is NaN or infinite, a label is neither 0 nor 1, or there are not T positive
+            temperatures.
     """
     return calibrate_columns(Columns(logits, labels, known), temperatures)
 
@@ -82,10 +84,12 @@ def calibrate_columns(columns: Columns, temperatures: ArrayLike | None = None) -
     """As `calibration`, of scores and labels wherever they are.
 
     Raises:
-        InputError: A logit is NaN or infinite, or a label is neither 0 nor 1.
+        InputError: A logit is NaN or infinite, a label is neither 0 nor 1, or there are not T positive temperatures.
     """
     n_tasks = columns.shape[1]
-    scale = np.ones(n_tasks) if temperatures is None else 1 / np.asarray(temperatures, dtype=np.float64)
+    divisors = np.ones(n_tasks) if temperatures is None else np.asarray(temperatures, dtype=np.float64)
+    check_temperatures(divisors, n_tasks)
+    scale = 1 / divisors
     sums, by_share, by_logit = np.zeros((n_tasks, 4)), np.zeros((n_tasks, ECE_BINS, 3)), np.zeros((n_tasks, _BINS, 3))
     for tile in columns.tiles():
         rows = range(tile.first, tile.first + len(tile.scores))

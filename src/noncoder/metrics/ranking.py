@@ -126,11 +126,4 @@ def mean_precision(counts: Counts) -> float:
     return float(np.dot(counts.positives, hits / (hits + counts.above + counts.tied)) / counts.n_positives)
 
 
-def weighted_mean(values: NDArray[np.float64], weights: ArrayLike) -> float:
-    """The mean over the defined values, weighted; NaN where none is defined or all weights are 0."""
-    weights = np.where(np.isnan(values), 0.0, np.asarray(weights, dtype=np.float64))
-    total = weights.sum()
-    return float(np.dot(np.nan_to_num(values), weights) / total) if total else float("nan")
-
-
-__all__ = ["Ranking", "auroc", "average_precision", "rank", "rank_columns", "weighted_mean"]
+__all__ = ["Ranking", "auroc", "average_precision", "rank", "rank_columns"]

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from noncoder.errors import InputError
 from noncoder.metrics.blocks import Blocks, resample_weights
 from noncoder.metrics.columns import Columns
-from noncoder.metrics.means import Mean
 from noncoder.metrics.resampling import reweighted
 
 Floats = NDArray[np.float64]
@@ -46,7 +45,10 @@ class Draws(NamedTuple):
         return counted
 
     def map(self, function: Callable[[Floats], Floats]) -> Draws:
-        """What a function makes of the tasks' values in each resample, e.g. their median.
+        """What a function makes of the tasks' values in each resample, e.g. `Mean.of`, or their median.
+
+        A task that is undefined in a resample is left out of that resample's mean, as it would be if the resample were
+        the test set.
 
         Args:
             function: Of values (..., T), T tasks in the last axis, which it may take away; they stay between 0 and 1
@@ -116,20 +118,6 @@ def parts_of(n_blocks: int) -> NDArray[np.int64]:
     return np.arange(n_blocks) * min(n_blocks, _PARTS) // n_blocks
 
 
-def mean_draws(draws: Draws, weights: ArrayLike | None = None) -> Draws:
-    """The mean over the last axis, tasks, in each resample.
-
-    A task that is undefined in a resample is left out of that resample's mean, whose weights are then those of the
-    others, as it would be if the resample were the test set.
-
-    Args:
-        draws: Of T tasks.
-        weights: Of the tasks, (T,), e.g. 1 for those of a group and 0 for others; None for all alike.
-    """
-    counted = np.ones(draws.estimate.shape[-1]) if weights is None else np.asarray(weights, dtype=np.float64)
-    return draws.map(Mean(counted).of)
-
-
 def difference(a: Draws, b: Draws) -> Draws:
     """The one less the other, resample by resample: two models, from the same windows, blocks and seed.
 
@@ -179,7 +167,7 @@ def interval(draws: Draws, level: float = 0.95) -> Interval:
     may lie below the estimate, where its bias exceeds its error.
 
     Args:
-        draws: What `bootstrap`, `mean_draws` or `difference` gave.
+        draws: What `bootstrap`, `Draws.map` or `difference` gave.
         level: How often the interval is to cover the truth.
 
     Raises:
@@ -202,7 +190,7 @@ def p_value(draws: Draws) -> Floats:
     1 / (R + 1), which no correction for a thousand tasks would leave significant.
 
     Args:
-        draws: What `difference` gave, perhaps after `mean_draws`.
+        draws: What `difference` gave, perhaps after `Draws.map`.
 
     Returns:
         (...); 1 where no resample differs, NaN where the interval is.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,18 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from noncoder.errors import InputError
-from noncoder.metrics import Columns, rank
+from noncoder.metrics import Columns, Mean, rank
 from noncoder.metrics.blocks import Blocks, genome_blocks, resample_weights
-from noncoder.metrics.bootstrap import (
+from noncoder.metrics.resampling import reweighted
+from noncoder.metrics.uncertainty import (
     Draws,
     Resampled,
     bootstrap,
     difference,
     freedom_of,
     interval,
-    mean_draws,
     p_value,
 )
-from noncoder.metrics.resampling import reweighted
 
 LAW = settings(deadline=None, max_examples=60)
 
@@ -201,10 +201,15 @@ class TestBootstrap:
             bootstrap(Columns(np.zeros((3, 1)), np.zeros((3, 1))), blocks_of(of), resamples)
 
 
+def weighted(draws: Draws, weights: Sequence[float] | None = None) -> Draws:
+    n_tasks = draws.estimate.shape[-1]
+    return draws.map(Mean(np.ones(n_tasks) if weights is None else np.array(weights, dtype=float)).of)
+
+
 class TestMeans:
     def test_a_task_undefined_in_a_resample_is_left_out_of_its_mean(self, small: Any) -> None:
         draws = small[3].auroc
-        found = mean_draws(draws)
+        found = weighted(draws)
         np.testing.assert_allclose(found.resampled, np.nanmean(draws.resampled, axis=1))
         np.testing.assert_allclose(found.estimate, np.nanmean(draws.estimate))
         assert found.left_out.shape == (30,)
@@ -212,11 +217,11 @@ class TestMeans:
 
     def test_weights_pick_tasks(self, small: Any) -> None:
         draws = small[3].auroc
-        np.testing.assert_allclose(mean_draws(draws, [0, 2, 0, 0]).resampled, draws.resampled[:, 1])
-        weighted = (draws.estimate[0] + 3 * draws.estimate[1]) / 4
-        np.testing.assert_allclose(mean_draws(draws, [1, 3, 0, 5]).estimate, weighted)
-        assert np.isnan(mean_draws(draws, [0, 0, 0, 1]).estimate)
-        assert np.isnan(interval(mean_draws(draws, [0, 0, 0, 1])).low)
+        np.testing.assert_allclose(weighted(draws, [0, 2, 0, 0]).resampled, draws.resampled[:, 1])
+        expected = (draws.estimate[0] + 3 * draws.estimate[1]) / 4
+        np.testing.assert_allclose(weighted(draws, [1, 3, 0, 5]).estimate, expected)
+        assert np.isnan(weighted(draws, [0, 0, 0, 1]).estimate)
+        assert np.isnan(interval(weighted(draws, [0, 0, 0, 1])).low)
 
 
 class TestInterval:
@@ -268,7 +273,7 @@ class TestDifference:
         assert np.isnan(p_value(found)[3])
         assert (interval(found).low[:3] == 0).all()
         assert (interval(found).high[:3] == 0).all()
-        assert p_value(mean_draws(found)) == 1
+        assert p_value(weighted(found)) == 1
 
     def test_significant_where_the_interval_leaves_0_out(self, small: Any) -> None:
         scores, labels, blocks, resampled = small
@@ -287,7 +292,7 @@ class TestDifference:
     def test_of_other_tasks(self, small: Any) -> None:
         draws = small[3].auroc
         with pytest.raises(InputError, match="same tasks"):
-            difference(draws, mean_draws(draws))
+            difference(draws, weighted(draws))
         with pytest.raises(InputError, match="difference of two models"):
             p_value(draws)
 
