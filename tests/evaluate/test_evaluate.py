@@ -263,6 +263,36 @@ class TestStage:
         assert self.stage(store, tmp_path).evaluate("test")["split"] == "test"
 
 
+class TestOtherStores:
+    def test_tasks_that_the_model_does_not_know_are_named(self, store: Store, tmp_path: Path) -> None:
+        predictor = predictor_of(store, order=[4, 1])
+        summary = evaluate([predictor], store, "test", few(), tmp_path)
+        assert (summary["tasks"], summary["unknown_to_the_model"]) == (2, ["t0", "t2", "t3"])
+        assert "does not know: 3 (t0, t2, t3)" in "\n".join(evaluation_lines(summary))
+
+    def test_records_of_a_table_are_drawn_one_by_one(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        genome = random_genome(dict.fromkeys(map(str, range(60)), WINDOW), letters="ACGT")
+        store = make_store(
+            tmp_path / "t.zarr",
+            genome,
+            [(name, 0) for name in genome],
+            rng.integers(0, 2, (60, 2), dtype=np.uint8),
+            window=WINDOW,
+            split=np.repeat([0, 2], [20, 40]).astype(np.uint8),
+        )
+        summary = evaluate([predictor_of(store)], store, "test", few(), tmp_path / "out")
+        assert (summary["bootstrap"]["blocks"], summary["bootstrap"]["block"]) == (40, WINDOW)
+
+    def test_a_mistake_leaves_what_was_measured(self, store: Store, tmp_path: Path) -> None:
+        EvaluationStage(tmp_path, [predictor_of(store)], store, few(), False).evaluate("test")
+        before = (tmp_path / "test/made-from.json").read_bytes()
+        other = labelled_store(tmp_path / "o.zarr", names=["a", "b", "c", "d", "e"])
+        with pytest.raises(InputError, match="lacks 5 of the model's 5 tasks"):
+            EvaluationStage(tmp_path, [predictor_of(store)], other, few(), True).evaluate("test")
+        assert (tmp_path / "test/made-from.json").read_bytes() == before
+
+
 class TestBadInput:
     def test_a_model_that_is_averaged_with_itself(self, store: Store, tmp_path: Path) -> None:
         predictors = [predictor_of(store), predictor_of(store, 1), predictor_of(store, 1)]

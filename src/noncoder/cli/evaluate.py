@@ -56,7 +56,9 @@ def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
     for name, group in summary["groups"].items():
         yield _mean_line(f"group {name}", group, group["scored"])
     for reason, names in summary["left_out"].items():
-        yield f"  left out, {reason}: {len(names):,} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
+        yield f"  left out, {reason}: {_some(names)}"
+    if summary["unknown_to_the_model"]:
+        yield f"  tasks of the store that the model does not know: {_some(summary['unknown_to_the_model'])}"
     yield f"  average precision of chance (share of positives): {summary['prevalence']:.4f}"
     drawn = summary["bootstrap"]
     if drawn:
@@ -79,7 +81,7 @@ def evaluation_lines(summary: dict[str, Any]) -> Iterator[str]:
     if found:
         yield (
             f"  temperatures fitted on {found['split']}{' (these windows)' if found['same_windows'] else ''}: "
-            f"{found['fitted']:,} tasks their own, the rest {found['shared']:.3f}"
+            f"{found['fitted']:,} of the tasks have their own, the rest {found['shared']:.3f}"
         )
         for name, label in (("log_loss", "log loss"), ("brier", "Brier score"), ("ece", "calibration error")):
             yield f"  {label:34} {_digits(found['before'][name], 5)} before, {_digits(found['after'][name], 5)} after"
@@ -107,6 +109,10 @@ _RANKED = ("auroc", "average_precision")
 def _mean_line(label: str, values: dict[str, Any], tasks: int | None = None) -> str:
     shown = [f"{_digits(values[key])} {_ends(values.get('interval', {}).get(key)):16}" for key in _RANKED]
     return f"  {label:34} {shown[0]}   {shown[1]}   {values['tasks'] if tasks is None else tasks:,}"
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names):,} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
 
 
 def _ends(pair: list[float | None] | None, digits: Any = None) -> str:

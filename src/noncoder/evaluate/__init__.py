@@ -21,14 +21,14 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate.calibrating import calibration_summary
 from noncoder.evaluate.influence import most_influential
-from noncoder.evaluate.matching import labels_of
+from noncoder.evaluate.matching import labels_of, stretches, tasks_besides
 from noncoder.evaluate.measuring import Measured, measure
 from noncoder.evaluate.predicting import predict_to
 from noncoder.evaluate.published import write_published
 from noncoder.evaluate.summary import summarize
 from noncoder.evaluate.table import task_table
 from noncoder.files import write_bytes, write_json
-from noncoder.metrics.blocks import Blocks, genome_blocks
+from noncoder.metrics import Blocks
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor, cut_short
 
@@ -95,6 +95,7 @@ def evaluate(
         **means,
         "calibration": calibration_summary(measured, temperatures, split),
         "published": published,
+        "unknown_to_the_model": tasks_besides(first.tasks, store),
         "no_intervals": why_none,
         "store": str(store.path),
         "store_digest": store.digest,
@@ -108,7 +109,7 @@ def _blocks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) ->
     """What a resample draws, or None and why."""
     if not config.resamples:
         return None, "no resamples were asked for"
-    blocks = genome_blocks(store.start[indices], store.window, config.block)
+    blocks = stretches(store, indices, config.block)
     if blocks.n < 2:
         return None, f"all windows lie in one stretch of {blocks.length:,} bp"
     return blocks, ""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, did_you_mean
-from noncoder.metrics import Columns, PackedBits
+from noncoder.metrics import Blocks, Columns, PackedBits, genome_blocks
 
 _LISTED = 8
 
@@ -81,7 +81,7 @@ def match_tasks(tasks: Sequence[Task], store: Store) -> list[int]:
     names = [task.name for task in tasks]
     missing = [name for name in names if name not in columns]
     if missing:
-        besides = [name for name in columns if name not in set(names)]
+        besides = tasks_besides(tasks, store)
         more = f"; it has {len(besides):,} besides: {_some(besides)}" if besides else ""
         raise InputError(
             f"{store.path} lacks {len(missing):,} of the model's {len(names):,} tasks: {_some(missing)}{more}",
@@ -89,6 +89,25 @@ def match_tasks(tasks: Sequence[Task], store: Store) -> list[int]:
             mend=did_you_mean(missing[0], besides),
         )
     return [columns[name] for name in names]
+
+
+def stretches(store: Store, indices: NDArray[np.int64], length: int | None) -> Blocks:
+    """What a resample draws of windows of a store.
+
+    Args:
+        store: The dataset.
+        indices: Which windows, (n,).
+        length: Of a stretch, bp; None for one that suits the windows: one each where each is a sequence of its own, as
+            records of a table are, else as `genome_blocks` chooses.
+    """
+    alone = len(store.contigs[0]) == len(store)
+    return genome_blocks(store.start[indices], store.window, length or (store.window if alone else None))
+
+
+def tasks_besides(tasks: Sequence[Task], store: Store) -> list[str]:
+    """The tasks of a store that a predictor does not know."""
+    known = {task.name for task in tasks}
+    return [task.name for task in store.tasks if task.name not in known]
 
 
 def _some(names: Sequence[str]) -> str:

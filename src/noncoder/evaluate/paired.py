@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task, group_columns
 from noncoder.errors import InputError, did_you_mean
-from noncoder.evaluate.matching import Labels, labels_of
+from noncoder.evaluate.matching import Labels, labels_of, stretches
 from noncoder.evaluate.measuring import RANKED
 from noncoder.files import read_json, unreadable
 from noncoder.metrics import group_means, named_means
-from noncoder.metrics.blocks import Blocks, genome_blocks
+from noncoder.metrics.blocks import Blocks
 from noncoder.metrics.multiple import adjust
 from noncoder.metrics.paired import Comparison, compare_tasks
 from noncoder.metrics.uncertainty import Draws, Resampled, bootstrap, difference, interval, p_value
@@ -96,7 +96,7 @@ def compare_evaluations(
     first, *others = evaluations
     store = _store_of(evaluations)
     indices = store.indices(first.summary["split"])
-    blocks = genome_blocks(store.start[indices], store.window, block)
+    blocks = stretches(store, indices, block)
     if blocks.n < 2:
         raise InputError(
             f"the {indices.size:,} windows lie in one stretch of {blocks.length:,} bp",

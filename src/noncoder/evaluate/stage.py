@@ -18,13 +18,13 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.calibrating import fit_on_validation
-from noncoder.evaluate.matching import labels_of
+from noncoder.evaluate.matching import labels_of, match_tasks
 from noncoder.files import read_json, write_json
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Averaging, Predictor
 
 # Rises when the files of an evaluation change; those of an earlier version are made anew.
-_FORMAT = 2
+_FORMAT = 3
 # What changes how fast a split is measured, or which, but nothing of it; models are known by their weights.
 _ASIDE = {"splits", "batch_size", "ensemble"}
 
@@ -65,6 +65,7 @@ class EvaluationStage:
                 f"{folder} holds measurements of the same weights made in another way: {self._changed(before)}",
                 mend="`noncoder evaluate --force` replaces them",
             )
+        match_tasks(self.predictors[0].tasks, self.store)  # before anything that was measured is let go
         temperatures = None if split == "valid" else self.temperatures
         # Files are replaced one by one: if that is cut short, they must not pass for what was measured before.
         (folder / "made-from.json").unlink(missing_ok=True)
