@@ -9,6 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from noncoder.models.layers.recurrent import float32_on_cpu
+
+# oneDNN 3.12's depthwise convolution of so few channels in bfloat16 never returns on processors with AVX-512.
+_NARROW = 16
 _FEW_CHANNELS = 16  # a product a tap reads the gradient once a tap: not worth it for few columns
 
 
@@ -61,6 +65,9 @@ class SequenceConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, 1, L) -> (N, C', 1, L + 2 padding - dilation (kernel - 1))."""
+        if self.groups > 1 and self.out_channels <= _NARROW:
+            with float32_on_cpu(input) as input:
+                return super().forward(input)
         plain = (
             self.groups > 1
             or self.in_channels
