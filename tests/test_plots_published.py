@@ -42,21 +42,22 @@ def test_the_best_and_worst_movers_are_named_with_what_they_gain() -> None:
     figure = plots.plot_against_published({"AUROC": (THEIRS, ours)}, NAMES, model="DanQ", top=2)
     (axes,) = figure.axes
     best, worst = lists(axes)
-    assert [line.split() for line in best[1:]] == [["1", NAMES[3], "+0.040"], ["2", NAMES[50], "+0.030"]]
-    assert [line.split()[1] for line in worst[1:]] == [NAMES[7], NAMES[60]]
+    assert [line.split() for line in best[1:]] == [["1", "+0.040", NAMES[3]], ["2", "+0.030", NAMES[50]]]
+    assert [line.split()[2] for line in worst[1:]] == [NAMES[7], NAMES[60]]
     at = [number.xy for number in numbers(axes)]
     np.testing.assert_allclose(at, [(THEIRS[i], ours[i]) for i in (3, 50, 7, 60)])
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("AUROC, DanQ", "AUROC, ours")
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-4, 0.05])
-def test_no_name_lies_on_another(spread: float) -> None:
+@pytest.mark.parametrize("names", [NAMES, [f"MMMMMMMM-{name}-of-no-end" for name in NAMES]], ids=["short", "long"])
+def test_no_name_lies_on_another(spread: float, names: list[str]) -> None:
     ours = THEIRS.copy()
     theirs = THEIRS.copy()
     for chosen, sign in ((range(5), 1), (range(5, 10), -1)):
         theirs[chosen] = 0.85 + spread * RNG.uniform(-1, 1, 5)
         ours[chosen] = theirs[chosen] + sign * 0.08
-    figure = plots.plot_against_published({"AUROC": (theirs, ours)}, NAMES, top=5)
+    figure = plots.plot_against_published({"AUROC": (theirs, ours)}, names, top=5)
     places = boxes(figure, figure.axes[0])
     assert len(places) == 12
     for i, one in enumerate(places):
