@@ -94,6 +94,15 @@ class TestCompareEvaluations:
         text = paired_text(found | {"pairs": [found["pairs"][0] | {"means": rows}]})
         assert re.search(r"weighted, AUROC \(0 tasks\) +-$", text, re.MULTILINE)
 
+    def test_a_run_that_was_moved_with_its_data(self, tmp_path: Path) -> None:
+        store = labelled_store(tmp_path / "run/data.zarr")
+        evaluate([predictor_of(store)], store, "test", few(), tmp_path / "run/evaluate/test")
+        (tmp_path / "run").rename(tmp_path / "moved")
+        assert compared({"run": tmp_path / "moved"}, "run", "run")["windows"] == 300
+        (tmp_path / "moved/data.zarr").rename(tmp_path / "gone")
+        with pytest.raises(InputError, match="is not there any more, the data that the runs were evaluated on"):
+            compared({"run": tmp_path / "moved"}, "run", "run")
+
 
 class TestBadInput:
     def test_a_split_that_was_not_evaluated(self, runs: dict[str, Path]) -> None:

@@ -127,13 +127,15 @@ def _store_of(evaluations: Sequence[Evaluation]) -> Store:
     if len(set(digests.values())) > 1:
         told = ", ".join(f"{name}: {digest[:12]}" for name, digest in digests.items())
         raise InputError(f"the runs were evaluated on different data ({told})", expected="the same store for all")
-    place = evaluations[0].summary["store"]
-    store = open_store(place)
-    if store.digest != evaluations[0].summary["store_digest"]:
-        raise InputError(
-            f"{place} is not the data that the runs were evaluated on", mend="`noncoder evaluate --force` for each"
-        )
-    return store
+    # Where it was, or, if the runs were moved with what they made, in the folder of one of them.
+    places = [Path(one.summary["store"]) for one in evaluations]
+    places += [one.folder.parents[1] / "data.zarr" for one in evaluations]
+    there = [open_store(place) for place in dict.fromkeys(places) if place.exists()]
+    for store in there:
+        if store.digest == evaluations[0].summary["store_digest"]:
+            return store
+    told = f"{there[0].path} is not the data" if there else f"{places[0]} is not there any more, the data"
+    raise InputError(f"{told} that the runs were evaluated on", mend="`noncoder evaluate --force` for each")
 
 
 def _pair(
