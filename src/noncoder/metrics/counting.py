@@ -74,10 +74,10 @@ def count_tasks(columns: Columns, measure: Callable[[Counts], R]) -> list[R]:
     """
     results: list[R] = []
     for tile in columns.tiles():
-        known = tile.truth if tile.known is None else tile.known
+        known = [None] * len(tile.scores) if tile.known is None else tile.known
         results += in_threads(
-            lambda score, truth, mask, masked: measure(_count(score, truth, mask if masked else None)),
-            zip(tile.scores, tile.truth, known, [tile.known is not None] * len(tile.scores), strict=True),
+            lambda score, truth, mask: measure(_count(score, truth, mask)),
+            zip(tile.scores, tile.truth, known, strict=True),
         )
     return results
 
