@@ -3,6 +3,7 @@
 from noncoder.config.augment import AugmentConfig
 from noncoder.config.base import Section
 from noncoder.config.evaluate import EvaluateConfig
+from noncoder.config.interpret import InterpretConfig
 from noncoder.config.loss import LossConfig
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
 from noncoder.config.sections import (
@@ -25,6 +26,7 @@ __all__ = [
     "DataConfig",
     "DeepSeaConfig",
     "EvaluateConfig",
+    "InterpretConfig",
     "LossConfig",
     "ModelConfig",
     "PackConfig",

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from noncoder.config.base import Section
 from noncoder.config.evaluate import EvaluateConfig
+from noncoder.config.interpret import InterpretConfig
 from noncoder.config.training import TrainConfig
 
 
@@ -217,6 +218,8 @@ class RunConfig(Section):
     """Training."""
     evaluate: EvaluateConfig = EvaluateConfig()
     """Evaluation."""
+    interpret: InterpretConfig = InterpretConfig()
+    """Interpretation."""
     report: ReportConfig = ReportConfig()
     """The report."""
 

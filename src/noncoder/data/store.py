@@ -190,6 +190,25 @@ class Store:
         labels = self._guard(lambda: self._array("labels")[first:last], "labels")
         return codes, labels[indices - first]
 
+    def read_stretch(self, contig: int, start: int, length: int) -> NDArray[np.uint8]:
+        """Codes (length,) of any stretch of a contig, whether or not a window lies there; N beyond its ends.
+
+        Args:
+            contig: Its place in `contigs`.
+            start: First base, 0-based; it may lie before the contig.
+            length: How many bp.
+
+        Raises:
+            StoreError: A chunk is damaged.
+        """
+        _, offsets, lengths = self.contigs
+        codes = np.full(length, N_CODE, dtype=np.uint8)
+        low, high = max(0, start), min(int(lengths[contig]), start + length)
+        if low < high:
+            at = int(offsets[contig])
+            codes[low - start : high - start] = self._guard(lambda: self._array("codes")[at + low : at + high], "codes")
+        return codes
+
     def code_blocks(self) -> Iterator[Codes]:
         """All stored codes, (B,), in blocks: each base once, however many windows cover it.
 

@@ -21,7 +21,6 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate.calibrating import calibration_summary
 from noncoder.evaluate.influence import most_influential
-from noncoder.evaluate.matching import labels_of, stretches, tasks_besides
 from noncoder.evaluate.measuring import Measured, measure
 from noncoder.evaluate.predicting import predict_to
 from noncoder.evaluate.published import write_published
@@ -31,6 +30,7 @@ from noncoder.files import write_bytes, write_json
 from noncoder.metrics import Blocks
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor, cut_short
+from noncoder.predictor.matching import labels_of, stretches, tasks_besides
 
 
 def evaluate(

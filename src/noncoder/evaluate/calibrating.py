@@ -11,12 +11,12 @@ import numpy as np
 
 from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
-from noncoder.evaluate.matching import labels_of
 from noncoder.evaluate.measuring import Measured
 from noncoder.evaluate.predicting import predict_to
 from noncoder.metrics import Calibration
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor
+from noncoder.predictor.matching import labels_of
 
 
 def fit_on_validation(

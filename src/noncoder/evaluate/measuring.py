@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from noncoder.evaluate.matching import Labels
 from noncoder.evaluate.predicting import Predictions
 from noncoder.metrics import Calibration, Measures, Ranking, calibrate_columns, measure_columns, rank_columns
 from noncoder.metrics.blocks import Blocks
 from noncoder.metrics.temperature import Temperatures
 from noncoder.metrics.uncertainty import Resampled, bootstrap
+from noncoder.predictor.matching import Labels
 
 RANKED = ("auroc", "average_precision")
 """What is resampled."""

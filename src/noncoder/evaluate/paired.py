@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task, group_columns
 from noncoder.errors import InputError, did_you_mean
-from noncoder.evaluate.matching import Labels, labels_of, stretches
 from noncoder.evaluate.measuring import RANKED
 from noncoder.files import read_json, unreadable
 from noncoder.metrics import group_means, named_means
@@ -22,6 +21,7 @@ from noncoder.metrics.blocks import Blocks
 from noncoder.metrics.multiple import adjust
 from noncoder.metrics.paired import Comparison, compare_tasks
 from noncoder.metrics.uncertainty import Draws, Resampled, bootstrap, difference, interval, p_value
+from noncoder.predictor.matching import Labels, labels_of, stretches
 
 
 @dataclass(frozen=True)

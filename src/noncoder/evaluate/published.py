@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from noncoder.benchmarks import GROUPS, Measured, compare_with_published, model_means, task_differences
-from noncoder.evaluate.matching import Labels
 from noncoder.evaluate.measuring import Measured as Numbers
 from noncoder.plots import plot_against_published, plot_published_means, save_figure
+from noncoder.predictor.matching import Labels
 
 # Whose scores of each task ours are drawn against: the one that everybody compares with.
 AGAINST = "DanQ"

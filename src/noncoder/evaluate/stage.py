@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.calibrating import fit_on_validation
-from noncoder.evaluate.matching import labels_of, match_tasks
 from noncoder.files import read_json, write_json
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Averaging, Predictor
+from noncoder.predictor.matching import labels_of, match_tasks
 
 # Rises when the files of an evaluation change; those of an earlier version are made anew.
 _FORMAT = 3
@@ -84,6 +82,14 @@ class EvaluationStage:
         labels = labels_of(self.predictors[0].tasks, self.store, self.store.indices("valid"))
         return fit_temperatures(labels.columns(folder / "logits.npy"), self.config.min_positives)
 
+    def own_logits(self, split: str) -> Path | None:
+        """The logits of a split by the run's predictor alone, where they were measured in this way; else None."""
+        folder = self.folder / split
+        alone = len(self.predictors) == 1 and not self.config.shifts
+        if not alone or read_json(folder / "made-from.json") != self._made_from:
+            return None
+        return folder / "logits.npy" if (folder / "logits.npy").is_file() else None
+
     def check_saving(self) -> None:
         """Makes sure that there will be temperatures which the predictor can use by itself.
 
@@ -140,14 +146,5 @@ class EvaluationStage:
             "format": _FORMAT,
             "config": self.config.model_dump(mode="json", exclude=_ASIDE),
             "store": self.store.digest,
-            "weights": [_digest(predictor) for predictor in self.predictors],
+            "weights": [predictor.digest() for predictor in self.predictors],
         }
-
-
-def _digest(predictor: Predictor) -> str:
-    """Of the weights, and of what their columns stand for."""
-    found = hashlib.sha256("\n".join(task.name for task in predictor.tasks).encode())
-    for name, tensor in sorted(predictor.model.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()

@@ -1,1 +1,1 @@
-"""What a trained model has learned: attributions, mutagenesis, motifs, their grammar, and sequences made to please it."""
+"""What a trained model has learned: attributions, mutagenesis, motifs, their grammar, and sequences designed for it."""

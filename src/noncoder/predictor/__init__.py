@@ -1,7 +1,7 @@
 """A trained model with its tasks and window, and what it predicts: the waist between training and all that follows.
 
 `folder` is the predictor and its folder on disk, `mean` how probabilities are averaged, `schemes` several ways to
-average, each beside the plain one.
+average, each beside the plain one, `matching` the labels of a store by the predictor's tasks.
 """
 
 from noncoder.predictor.folder import (

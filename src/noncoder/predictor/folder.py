@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -84,6 +85,14 @@ class Predictor:
         """Moves the model to a device."""
         self.model.to(device)
         return self
+
+    def digest(self) -> str:
+        """A SHA-256 of the weights, and of what their columns stand for: the same for the same predictions."""
+        found = hashlib.sha256("\n".join(task.name for task in self.tasks).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            found.update(name.encode())
+            found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return found.hexdigest()
 
     def calibrated(self, temperatures: ArrayLike) -> Predictor:
         """The same model, the probabilities of which are calibrated.

@@ -42,12 +42,27 @@ class Labels:
         """
         return Columns(logits, self.truth, self.known, self.names, order)
 
+    def column(self, task: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which windows are known to be positive for a task, (n,), and which known to be negative, (n,).
+
+        Args:
+            task: Its place among `names`.
+        """
+        positive = _bit(self.truth, task)
+        known = np.ones_like(positive) if self.known is None else _bit(self.known, task)
+        return positive & known, ~positive & known
+
     @property
     def positives(self) -> NDArray[np.int64]:
         """Known positives of each task, (T,)."""
         truth = self.truth.bits if self.known is None else self.truth.bits & self.known.bits
         counts = [np.unpackbits(byte[:, None], axis=1).sum(axis=0, dtype=np.int64) for byte in truth.T]
         return np.concatenate(counts)[list(self.truth.columns)]
+
+
+def _bit(table: PackedBits, task: int) -> NDArray[np.bool_]:
+    byte, bit = divmod(table.columns[task], 8)
+    return (table.bits[:, byte] >> (7 - bit) & 1).astype(bool)
 
 
 def labels_of(tasks: Sequence[Task], store: Store, indices: NDArray[np.int64]) -> Labels:
