@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from noncoder.config import EvaluateConfig, RunConfig, validate
+from noncoder.config import EvaluateConfig, InterpretConfig, RunConfig, validate
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import ConfigError, InputError
@@ -104,6 +104,7 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
             f"{summary['split']}: mean AUROC {_digits(mean['auroc'])}, average precision "
             f"{_digits(mean['average_precision'])} over {summary['scored']} tasks",
         )
+    _interpret_stage(config, store, force)
     report = write_report(config.run, tasks=config.report.tasks, title=config.report.title)
     _say("report", f"{report}; {time.perf_counter() - began:,.0f} s in all")
     return {
@@ -149,6 +150,69 @@ def evaluate_run(
         if save_temperatures:
             stage.save_temperatures(run / "predictor")
     return summaries
+
+
+def interpret_run(
+    run: Path,
+    config: InterpretConfig | Mapping[str, Any],
+    store: Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Looks into the predictor of a run; tasks that were looked into in the same way before are read.
+
+    Args:
+        run: The run's folder, or one with a predictor alone, which has no store of its own.
+        config: The section to go by, or what is other than in the recipe's.
+        store: Another store than the run's own.
+        force: Do it again.
+
+    Returns:
+        As `noncoder.interpret.stage.InterpretationStage.interpret`.
+
+    Raises:
+        NoncoderError: There is no predictor, no such task, or nothing to look at.
+    """
+    from noncoder.interpret.stage import InterpretationStage
+
+    predictor = load(run).to(_device())
+    recipe = read_run(run) if (run / "recipe.yaml").is_file() else None
+    if not isinstance(config, InterpretConfig):
+        before = {} if recipe is None else recipe.interpret.model_dump()
+        config = validate(InterpretConfig, before | dict(config), origin="the options")
+    path = store or (None if recipe is None or config.sequences else recipe.store)
+    opened = None if path is None else open_store(path)
+    logits = None
+    if recipe is not None and opened is not None and store is None:
+        evaluation = EvaluationStage(run / "evaluate", [predictor], opened, recipe.evaluate)
+        logits = None if recipe.evaluate.ensemble else evaluation.own_logits(config.split)
+    stage = InterpretationStage(run / "interpret", predictor, opened, config, force)
+    with locked(stage.folder, mend="wait for it"):
+        return stage.interpret(logits, () if recipe is None else recipe.report.tasks)
+
+
+def layers_of(run: Path) -> list[dict[str, Any]]:
+    """The layers of a run's model at which Grad-CAM can look: name, channels, positions and the bp between them."""
+    from noncoder.interpret.layers import list_layers
+
+    return [
+        {"name": layer.name, "channels": layer.channels, "positions": layer.positions, "step": layer.step}
+        for layer in list_layers(load(run).model)
+    ]
+
+
+def _interpret_stage(config: RunConfig, store: Store, force: bool) -> None:
+    if not config.interpret.windows:
+        return
+    from noncoder.interpret.choosing import NoTaskError
+
+    try:
+        found = interpret_run(config.run, config.interpret, force=force)
+    except NoTaskError as error:
+        # That nothing can be chosen in a small split is no reason to withhold the report.
+        _say("interpret", f"left out: {error.found}")
+        return
+    named = sum(motif["named"] is not None for task in found["done"] for motif in task["motifs"])
+    _say("interpret", f"{len(found['done'])} tasks, {named} motifs with a name")
 
 
 def _device() -> str:
@@ -231,7 +295,7 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
 
 def _check_before_training(config: RunConfig, store: Store) -> None:
     """Tells of what would fail after hours of training."""
-    find_tasks(config.report.tasks, store.tasks)
+    find_tasks([*config.report.tasks, *config.interpret.tasks], store.tasks)
     for split in ("train", "valid", *config.evaluate.splits):
         if not store.indices(split).size:
             raise InputError(

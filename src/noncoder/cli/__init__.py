@@ -15,6 +15,7 @@ from noncoder.cli.compare import compare
 from noncoder.cli.data import data, explore
 from noncoder.cli.evaluate import evaluate
 from noncoder.cli.imports import import_
+from noncoder.cli.interpret import interpret
 from noncoder.cli.lr_find import lr_find
 from noncoder.cli.models import models
 from noncoder.cli.runs import predict, report, run, train
@@ -32,10 +33,11 @@ def app() -> None:
     Step by step:     noncoder data build … yeast.zarr
                       noncoder train recipes/yeast.yaml data.store=yeast.zarr run=runs/yeast
                       noncoder evaluate runs/yeast --split test
+                      noncoder interpret runs/yeast --tasks Reb1
     """
 
 
-for _verb in (run, data, explore, models, train, tune, lr_find, evaluate, compare, predict, import_, report):
+for _verb in (run, data, explore, models, train, tune, lr_find, evaluate, interpret, compare, predict, import_, report):
     app.add_command(_verb)
 
 

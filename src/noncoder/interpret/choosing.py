@@ -25,6 +25,10 @@ MIN_POSITIVES = 30
 _BEST = 3
 
 
+class NoTaskError(InputError):
+    """No task was named, and none can be chosen."""
+
+
 @dataclass(frozen=True)
 class Windows:
     """The windows in which a task is looked for.
@@ -104,17 +108,17 @@ def choose_tasks(predictor: Predictor, asked: Sequence[str], scored: Scored | No
 
     Raises:
         UnknownNameError: There is no such task.
-        InputError: No task is asked for, and none can be chosen.
+        NoTaskError: No task is asked for, and none can be chosen.
     """
     if asked:
         return find_tasks(list(dict.fromkeys(asked)), predictor.tasks)
     if scored is None:
-        raise InputError("no task was named", expected="--tasks NAME where windows are not those of a split")
+        raise NoTaskError("no task was named", expected="--tasks NAME where windows are not those of a split")
     labels = scored.labels
     ranking = rank_columns(Columns(scored.logits, labels.truth, labels.known, labels.names))
     enough = np.flatnonzero((ranking.positives >= MIN_POSITIVES) & np.isfinite(ranking.average_precision))
     if not enough.size:
-        raise InputError(
+        raise NoTaskError(
             f"no task has {MIN_POSITIVES} positives in the split {scored.split!r}",
             mend="name tasks with --tasks, or another --split",
         )
@@ -149,7 +153,9 @@ def _of_store(store: Store, rows: NDArray[np.int64], chosen: str) -> Windows:
 
 
 def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
-    """Windows around the summits, else the middles, of the regions of a BED file, whether or not the store has windows there.
+    """Windows around the summits, else the middles, of the regions of a BED file.
+
+    The store need not have windows there.
 
     Raises:
         InputError: The store has no coordinates, lacks the file's chromosomes, or no region lies on one.

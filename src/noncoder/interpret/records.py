@@ -1,0 +1,96 @@
+"""The arrays of a task's folder: written whole or not at all, read again by whoever goes on with them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.files import unreadable, write_bytes
+from noncoder.interpret.attribution import Attribution
+from noncoder.interpret.choosing import Windows
+
+ATTRIBUTIONS, GRADCAM, MUTATIONS = "attributions.npz", "gradcam.npz", "ism.npz"
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The attributions of a task's windows.
+
+    Args:
+        windows: The windows, n.
+        attribution: What their bases contribute.
+        logit: The model's logit for the task, forward strand, (n,).
+    """
+
+    windows: Windows
+    attribution: Attribution
+    logit: NDArray[np.float32]
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes arrays as one .npz file, complete or absent."""
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, content.getbuffer())
+
+
+def load_arrays(path: Path) -> Arrays | None:
+    """The arrays of an .npz file; None where there is none.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise unreadable(path, error) from error
+
+
+def save_found(folder: Path, found: Found) -> None:
+    """Writes attributions.npz."""
+    attribution, windows = found.attribution, found.windows
+    arrays = {
+        "codes": attribution.codes,
+        "values": attribution.values,
+        "chrom": windows.chrom,
+        "start": windows.start,
+        "row": windows.row,
+        "logit": found.logit,
+        "hypothetical": np.array(attribution.hypothetical),
+        "warnings": np.array(attribution.warnings, dtype=np.str_),
+    }
+    if attribution.explained is not None:
+        arrays["explained"] = attribution.explained
+    save_arrays(folder / ATTRIBUTIONS, arrays)
+
+
+def load_found(folder: Path, windows: Windows, method: str) -> Found | None:
+    """What `save_found` wrote of these windows; None where there is none.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    stored = load_arrays(folder / ATTRIBUTIONS)
+    if stored is None or not np.array_equal(stored["codes"], windows.codes):
+        return None
+    attribution = Attribution(
+        method,
+        stored["codes"],
+        stored["values"],
+        bool(stored["hypothetical"]),
+        stored.get("explained"),
+        tuple(stored["warnings"].tolist()),
+    )
+    return Found(windows, attribution, stored["logit"])

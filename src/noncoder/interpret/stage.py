@@ -1,0 +1,160 @@
+"""The interpretation of a run: tasks that were looked into in the same way before are read, not looked into again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from noncoder.config import InterpretConfig
+from noncoder.data.bed import sha256
+from noncoder.data.store import Store
+from noncoder.errors import InputError
+from noncoder.files import read_json, write_json
+from noncoder.interpret.choosing import Scored, Windows, choose_tasks, positive_windows, score_split, windows_from
+from noncoder.interpret.kernels import interpret_filters
+from noncoder.interpret.steps import Job, interpret_task
+from noncoder.predictor import Predictor
+
+# Rises when the files of an interpretation change; those of an earlier version are made anew.
+_FORMAT = 1
+# Which tasks, how fast, and in which pictures; nothing of what is found.
+_ASIDE = {"tasks", "batch_size", "figures", "filters"}
+_FILTERS = ("split", "windows", "release", "taxon", "seed")
+
+
+@dataclass
+class InterpretationStage:
+    """The folder interpret/ of a run.
+
+    Args:
+        folder: That folder.
+        predictor: The trained model.
+        store: The dataset; None where sequences are given.
+        config: What is done.
+        force: Do again what was done before.
+    """
+
+    folder: Path
+    predictor: Predictor
+    store: Store | None
+    config: InterpretConfig
+    force: bool = False
+
+    def interpret(self, logits: Path | None = None, preferred: Sequence[str] = ()) -> dict[str, Any]:
+        """The summary of the folder, after the tasks that were asked for have been looked into.
+
+        Args:
+            logits: The predictor's logits of the split, where they were computed before.
+            preferred: Tasks that are looked into where the settings name none.
+
+        Returns:
+            What summary.json holds: "tasks" with the name and folder of each that was ever looked into, "filters"; and
+            "done" with the summaries of those that were asked for.
+
+        Raises:
+            InputError: There is nothing to look at, or a task was looked into in another way before.
+            UnknownNameError: There is no such task.
+        """
+        given = windows_from(self.config, self.store, self.predictor.window)
+        scored = self._score(logits) if given is None or not (self.config.tasks or preferred) else None
+        columns = choose_tasks(self.predictor, self.config.tasks or preferred, scored)
+        done = [self._task(column, given, scored) for column in columns]
+        filters = self._filters(scored) if self.config.filters and scored is not None else None
+        summary = self._summary(filters)
+        write_json(self.folder / "summary.json", summary)
+        return summary | {"done": done}
+
+    def _score(self, logits: Path | None) -> Scored:
+        if self.store is None:
+            raise InputError("there is no store to take windows from", mend="give --store, or sequences as --sequences")
+        return score_split(self.predictor, self.store, self.config.split, logits, self.config.batch_size)
+
+    def _task(self, column: int, given: Windows | None, scored: Scored | None) -> dict[str, Any]:
+        folder = self.folder / "tasks" / self._folder_name(column)
+        before = read_json(folder / "made-from.json")
+        summary = read_json(folder / "summary.json")
+        if before == self._made_from and summary is not None and not self.force:
+            return summary
+        same = ("format", "weights", "store")
+        if before and summary and not self.force and all(before.get(key) == self._made_from[key] for key in same):
+            raise InputError(
+                f"{folder} was made in another way: {_changed(before, self._made_from)}",
+                mend="`noncoder interpret --force` replaces it",
+            )
+        if before != self._made_from or self.force:
+            # What an earlier attempt at the same has left is gone on with; all else makes room.
+            shutil.rmtree(folder, ignore_errors=True)
+            write_json(folder / "made-from.json", self._made_from)
+        if given is None:
+            assert scored is not None
+            given = positive_windows(scored, column, self.config.windows)
+        return interpret_task(Job(folder, self.predictor, column, given, scored, self.store, self.config))
+
+    def _folder_name(self, column: int) -> str:
+        """A name that any file system takes, another one for each task, method and source of windows."""
+        name = self.predictor.tasks[column].name
+        plain = re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII).strip("._")[:60]
+        others = [task.name for task in self.predictor.tasks if task.name.casefold() == name.casefold()]
+        mark = "" if plain == name and len(others) == 1 else f"-{column}"
+        source = self.config.regions or self.config.sequences
+        return f"{plain}{mark}.{self.config.method}" + (f".{source.stem}" if source else "")
+
+    def _filters(self, scored: Scored) -> dict[str, Any]:
+        folder = self.folder / "filters"
+        made_from = self._made_from | {"config": {key: self._made_from["config"][key] for key in _FILTERS}}
+        before, summary = read_json(folder / "made-from.json"), read_json(folder / "summary.json")
+        if before == made_from and summary is not None and not self.force:
+            return summary
+        shutil.rmtree(folder, ignore_errors=True)
+        summary = interpret_filters(folder, self.predictor, scored, self.config)
+        write_json(folder / "summary.json", summary)
+        write_json(folder / "made-from.json", made_from)
+        return summary
+
+    def _summary(self, filters: dict[str, Any] | None) -> dict[str, Any]:
+        tasks = []
+        for path in sorted((self.folder / "tasks").glob("*/summary.json")):
+            made = read_json(path.with_name("made-from.json")) or {}
+            summary = read_json(path)
+            if summary and made.get("weights") == self._made_from["weights"] and made.get("format") == _FORMAT:
+                tasks.append({"task": summary["task"], "method": summary["method"], "folder": path.parent.name})
+        return {
+            "format": _FORMAT,
+            "method": self.config.method,
+            "split": self.config.split,
+            "database": {"release": self.config.release, "taxon": self.config.taxon},
+            "tasks": tasks,
+            "filters": filters or (read_json(self.folder / "filters" / "summary.json")),
+        }
+
+    @cached_property
+    def _made_from(self) -> dict[str, Any]:
+        files = {
+            name: sha256(path)
+            for name, path in (("regions", self.config.regions), ("sequences", self.config.sequences))
+            if path is not None
+        }
+        return {
+            "format": _FORMAT,
+            "config": self.config.model_dump(mode="json", exclude=_ASIDE),
+            "store": None if self.store is None else self.store.digest,
+            "weights": self.predictor.digest(),
+            **files,
+        }
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    then = before.get("config", {})
+    told = [
+        f"{key} was {json.dumps(then.get(key))}, now {json.dumps(value)}"
+        for key, value in now["config"].items()
+        if then.get(key) != value
+    ]
+    told += [f"the file of {key} has changed" for key in ("regions", "sequences") if before.get(key) != now.get(key)]
+    return "; ".join(told)
