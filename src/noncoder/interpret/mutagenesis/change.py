@@ -13,7 +13,8 @@ class Change(NamedTuple):
 
     Attributes:
         start: First changed position of each, int64 (b,), ascending, between 0 and P - 1.
-        values: Features at the positions from `start` to `start + w` of each, (b, C, w); those past the end are ignored.
+        values: Features at the positions from `start` to `start + w` of each, (b, C, w); those past the end are
+            ignored.
     """
 
     start: Tensor
