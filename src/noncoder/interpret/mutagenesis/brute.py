@@ -28,7 +28,7 @@ class Brute:
         self.bases = torch.arange(4, device=device, dtype=torch.uint8)[:, None]
         self.dtype = dtype
 
-    def one(self, codes: NDArray[np.uint8]) -> Tensor:
+    def whole(self, codes: NDArray[np.uint8]) -> Tensor:
         """Logits (n, T) of sequences (n, L)."""
         x = torch.from_numpy(codes).to(self.bases.device)[:, None] == self.bases
         logits: Tensor = self.model(x.to(self.dtype))
@@ -38,4 +38,4 @@ class Brute:
         """Part after part of the mutations of codes (L,) with their logits (m, tasks)."""
         columns = list(tasks)
         for part in edits.batches(self.batch_size):
-            yield part, self.one(part.apply(codes))[:, columns]
+            yield part, self.whole(part.apply(codes))[:, columns]

@@ -62,7 +62,8 @@ def _deepsea(model: DeepSea) -> Trunk:
         if isinstance(layer, nn.Conv1d):
             at = trunk.add(convolution(at, layer))
         elif isinstance(layer, nn.MaxPool1d):
-            at = trunk.maximum(at, int(layer.kernel_size))
+            assert isinstance(layer.kernel_size, int), "DeepSEA's poolings have one number"
+            at = trunk.maximum(at, layer.kernel_size)
         elif isinstance(layer, nn.Threshold):
             at = trunk.pointwise(at, _threshold(layer))
     return trunk
@@ -70,7 +71,7 @@ def _deepsea(model: DeepSea) -> Trunk:
 
 def _threshold(layer: nn.Threshold) -> Callable[[Tensor], Tensor]:
     def function(x: Tensor) -> Tensor:
-        return F.threshold_(x, layer.threshold, layer.value)
+        return torch.threshold_(x, layer.threshold, layer.value)
 
     return function
 

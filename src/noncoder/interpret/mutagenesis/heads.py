@@ -41,12 +41,10 @@ class FullHead:
 
     def logits(self, state: Tensor, change: Change, tasks: Sequence[int]) -> Tensor:
         """Logits (b, tasks)."""
-        parts = [
-            self.model.head(splice(state, Change(start, values)))[:, list(tasks)]
-            for start, values in zip(
-                change.start.split(self.batch_size), change.values.split(self.batch_size), strict=True
-            )
-        ]
+        columns, parts = list(tasks), []
+        for begin in range(0, change.start.shape[0], self.batch_size):
+            part = Change(*(tensor[begin : begin + self.batch_size] for tensor in change))
+            parts.append(self.model.head(splice(state, part))[:, columns])
         return torch.cat(parts)
 
 
@@ -72,16 +70,16 @@ class DenseHead:
         self, layer: nn.Linear, positions: int, positions_first: bool, tail: Callable[[Tensor, Sequence[int]], Tensor]
     ) -> None:
         weight = layer.weight.detach()
-        order = (1, 2, 0) if positions_first else (2, 1, 0)
-        split = (positions, -1) if positions_first else (-1, positions)
-        self.weight = weight.unflatten(1, split).permute(order).contiguous()  # (P, C, H)
-        self.bias, self.tail = layer.bias, tail
+        if positions_first:
+            self.weight = weight.view(layer.out_features, positions, -1).transpose(0, 1)  # (P, H, C), as it lies
+        else:
+            self.weight = weight.reshape(-1, positions).t().contiguous().view(positions, layer.out_features, -1)
+        self.layer, self.positions_first, self.tail = layer, positions_first, tail
 
     def begin(self, features: Tensor) -> DenseState:
         """Features and hidden units."""
         x = features[0].t().contiguous()
-        hidden = torch.mv(self.weight.flatten(0, 1).t(), x.flatten())
-        return DenseState(x, hidden if self.bias is None else hidden + self.bias.detach())
+        return DenseState(x, self.layer((x if self.positions_first else x.t()).flatten()))
 
     def logits(self, state: DenseState, change: Change, tasks: Sequence[int]) -> Tensor:
         """Logits (b, tasks).
@@ -101,27 +99,28 @@ class DenseHead:
             ]
             if parts:
                 difference = torch.cat(parts).sub_(state.features[position])
-                hidden[begins[nearest] : begins[position + 1]].addmm_(difference, self.weight[position])
+                hidden[begins[nearest] : begins[position + 1]].addmm_(difference, self.weight[position].t())
         return self.tail(hidden, tasks)
 
 
-def choose_head(model: SequenceModel, batch_size: int) -> tuple[Head, str]:
-    """The cheapest head for a model, and words about it."""
+def choose_head(model: SequenceModel, positions: int, batch_size: int) -> tuple[Head, str]:
+    """The cheapest head for a model with P positions of features, and words about it."""
     if isinstance(model, DeepSea):
-        layer, rectifier = model.hidden[1], model.hidden[2]
-        assert isinstance(layer, nn.Linear)
+        hidden, output = model.hidden, model.output
 
-        def tail(hidden: Tensor, tasks: Sequence[int]) -> Tensor:
-            return chosen_logits(model.output, rectifier(hidden), tasks)
+        def tail(units: Tensor, tasks: Sequence[int]) -> Tensor:
+            return chosen_logits(output, hidden[2](units), tasks)
 
-        positions = layer.in_features // model.convolutions[8].out_channels
-        return DenseHead(layer, positions, False, tail), "and the dense layer's sums by differences"
+        dense = hidden[1]
+        assert isinstance(dense, nn.Linear), "DeepSEA's hidden layer is linear"
+        return DenseHead(dense, positions, False, tail), "and the dense layer's sums by differences"
     return FullHead(model, batch_size), "and the head in full"
 
 
 def chosen_logits(output: nn.Linear, x: Tensor, tasks: Sequence[int]) -> Tensor:
     """The logits (b, tasks) of a last layer that are asked for."""
     columns = list(tasks)
-    if len(columns) < output.out_features:
-        return F.linear(x, output.weight[columns], output.bias[columns])
-    return output(x)[:, columns]
+    if columns == list(range(output.out_features)):
+        logits: Tensor = output(x)
+        return logits
+    return F.linear(x, output.weight[columns], output.bias[columns])

@@ -64,7 +64,8 @@ def mutate(
     region = _check_region(codes, region)
     if batch_size < 1:
         raise InputError(f"batches of {batch_size} sequences", expected="at least one")
-    kinds: list[Kind] = ["substitution", *(["deletion"] * deletions), *(["insertion"] * insertions)]
+    asked: dict[Kind, bool] = {"substitution": True, "deletion": deletions, "insertion": insertions}
+    kinds = [kind for kind, wanted in asked.items() if wanted]
     with evaluation(model), torch.inference_mode():
         ways = _Ways(model, strategy, batch_size)
         effects: dict[Kind, NDArray[np.float32]] = {kind: _empty(kind, codes, region, len(columns)) for kind in kinds}
@@ -72,7 +73,7 @@ def mutate(
         steps = sum(len(list_edits(kind, row, region)) for row in codes for kind in kinds)
         with tqdm(total=steps, desc="mutations", unit="", delay=2, disable=None, leave=False) as bar:
             for i, row in enumerate(codes):
-                own = ways.brute.one(row[None])[0, list(columns)]
+                own = ways.brute.whole(row[None])[0, list(columns)]
                 reference[i] = own.cpu().numpy()
                 edits = [list_edits(kind, row, region) for kind in kinds]
                 for part, logits in ways.logits(row, edits, columns):
@@ -106,7 +107,8 @@ class _Ways:
                 ) from None
             self.strategy = f"brute force: {error}"
             return
-        head, about = choose_head(model, batch_size)
+        positions = trunk.full(weight.new_zeros(4, model.window))[-1].shape[0]
+        head, about = choose_head(model, positions, batch_size)
         self.incremental = Incremental(trunk, head, weight.device, weight.dtype)
         self.strategy = f"incremental: convolutions where a mutation reaches, {about}"
 

@@ -20,8 +20,8 @@ class Mutations:
         tasks: The columns of the model's logits, in the order of K.
         region: The positions that were mutated, half-open.
         reference: Logits of the sequences, float32 (n, K).
-        substitutions: Effect of each base in place of the one that is there, float32 (n, 4, L, K); 0 for the latter. All
-            four replace an N.
+        substitutions: Effect of each base in place of the one that is there, float32 (n, 4, L, K); 0 for the latter.
+            All four replace an N.
         deletions: Effect of leaving out each base, (n, L, K): what is on its right moves left, an N enters at the
             right end.
         insertions: Effect of each base put before each position, (n, 4, L, K): what is from there on moves right, the
@@ -41,7 +41,8 @@ class Mutations:
     @property
     def hypothetical(self) -> NDArray[np.float32]:
         """Effects of the four bases at each position minus their mean, float32 (n, 4, L, K)."""
-        return self.substitutions - self.substitutions.mean(axis=1, keepdims=True)
+        mean: NDArray[np.float32] = self.substitutions.mean(axis=1, keepdims=True)
+        return self.substitutions - mean
 
     @property
     def importance(self) -> NDArray[np.float32]:

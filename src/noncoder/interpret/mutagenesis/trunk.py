@@ -60,7 +60,7 @@ class Term:
     """
 
     source: int
-    grid: Grid = Grid()
+    grid: Grid = field(default_factory=Grid)
     weight: Tensor | None = None
 
     def full(self, x: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ def convolution(
     padding = layer.padding[-1]
     assert not isinstance(padding, str), "a layer of ours says its padding in numbers"
     grid = Grid(weight.shape[2], layer.stride[-1], int(padding), layer.dilation[-1])
-    grouped = weight.unflatten(0, (layer.groups, -1)).permute(3, 0, 2, 1).contiguous()
+    grouped = weight.view(layer.groups, -1, *weight.shape[1:]).permute(3, 0, 2, 1).contiguous()
     return Term(source, grid, grouped), bias
 
 

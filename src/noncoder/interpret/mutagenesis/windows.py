@@ -169,7 +169,7 @@ class _Run:
         rate = self.stride // self.trunk.strides[node]
         offsets = torch.arange(span.start, span.end, device=values.device)
         at = (offsets[:, None] + self.steps * rate).clamp_(0, values.shape[0] - 1)
-        return values.index_select(0, at.flatten()).unflatten(0, at.shape)
+        return values.index_select(0, at.flatten()).view(*at.shape, -1)
 
     def _fill_outside(self, values: Tensor, span: Span, node: int, filling: float) -> None:
         """Sets what lies outside of the sequence."""
@@ -222,5 +222,5 @@ def _add(term: Term, difference: Tensor, begin: int, total: Tensor, span: Span) 
             block.addmm_(inputs, term.weight[tap, 0])
         else:
             weight = term.weight[tap]
-            grouped = inputs.unflatten(1, (weight.shape[0], -1)).transpose(0, 1)
+            grouped = inputs.view(inputs.shape[0], weight.shape[0], -1).transpose(0, 1)
             block += (grouped @ weight).transpose(0, 1).flatten(1)
