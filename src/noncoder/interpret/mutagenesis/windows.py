@@ -169,7 +169,7 @@ class _Run:
         rate = self.stride // self.trunk.strides[node]
         offsets = torch.arange(span.start, span.end, device=values.device)
         at = (offsets[:, None] + self.steps * rate).clamp_(0, values.shape[0] - 1)
-        return values.index_select(0, at.flatten()).view(*at.shape, -1)
+        return values.index_select(0, at.flatten()).view(*at.shape, values.shape[1])
 
     def _fill_outside(self, values: Tensor, span: Span, node: int, filling: float) -> None:
         """Sets what lies outside of the sequence."""
