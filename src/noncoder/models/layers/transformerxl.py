@@ -83,11 +83,29 @@ class RelativeAttention(nn.Module):
         Returns:
             (N, L, d).
         """
-        batch, length, _ = x.shape
-        context = x if memory is None else torch.cat([memory, x], dim=1)
+        query, key, value = self.project(x if memory is None else torch.cat([memory, x], dim=1))
+        return self.mix(x, query[:, :, -x.shape[1] :], key, value, view)
+
+    def project(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of inputs (N, M + L, d): each (H, N, M + L, D)."""
         qkv = self.convolution(self.qkv(context)).unflatten(2, (3, self.heads, self.head_width))
-        query, key, value = qkv.permute(2, 3, 0, 1, 4)  # (H, N, M + L, D): the heads lead, positions are theirs
-        query = query[:, :, -length:]
+        query, key, value = qkv.permute(2, 3, 0, 1, 4)  # the heads lead, positions are theirs
+        return query, key, value
+
+    def mix(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
+        """What the queries find, added to their inputs; the sum is normed.
+
+        Args:
+            x: Inputs of the queries, (N, L, d).
+            query: (H, N, L, D).
+            key: Of the inputs and of what came before, (H, N, M + L, D).
+            value: As the keys.
+            view: The positions of these queries and keys.
+
+        Returns:
+            (N, L, d).
+        """
+        batch, length, _ = x.shape
         position = self.position(view.waves).unflatten(1, (self.heads, self.head_width)).permute(1, 2, 0)  # (H, D, R)
         scale = self.head_width**-0.5
         rows = ((query + self.position_bias[:, None, None]) * scale).reshape(self.heads, batch * length, -1)
@@ -195,8 +213,8 @@ def make_view(x: Tensor, before: int, fresh: bool, reach: Reach) -> View:
 
     Args:
         x: Their inputs, (N, L, d).
-        before: Vectors in memory, M.
-        fresh: Whether slots of zeros stand in place of memory.
+        before: Vectors before the first query, M: memory, or earlier positions of the same sequence.
+        fresh: Whether slots of zeros stand before the sequence, in place of memory.
         reach: Which keys a query sees.
     """
     length, device = x.shape[1], x.device
@@ -207,10 +225,12 @@ def make_view(x: Tensor, before: int, fresh: bool, reach: Reach) -> View:
     ahead = query + before - torch.arange(before + length, device=device)
     zeros = None
     if fresh and reach.causal and reach.slots:
-        farthest = max(farthest, reach.slots - 1 if reach.same_length else length - 1 + reach.slots)
-        lowest = 1 - (-farthest % _ALIGNED)
+        place = query + before  # in the sequence: the slots lie before its first position
+        farthest = max(farthest, reach.slots - 1 if reach.same_length else farthest + reach.slots)
+        lowest = before + 1
+        lowest -= (lowest - 1 - farthest) % _ALIGNED
         distance = torch.arange(farthest, lowest - 1, -1, device=device)
-        zeros = _blocked((distance <= query) | (distance > query + reach.slots) | reach.hides(distance), x.dtype)
+        zeros = _blocked((distance <= place) | (distance > place + reach.slots) | reach.hides(distance), x.dtype)
         nearest = min(nearest, lowest)
     nearest -= (nearest - before - length) % _ALIGNED
     waves = _sinusoids(torch.arange(farthest, nearest - 1, -1, device=device), x)

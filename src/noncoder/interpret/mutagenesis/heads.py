@@ -1,0 +1,126 @@
+"""Heads that turn changed features into logits: any model's in full, and dense layers and attention pooling in part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from noncoder.interpret.mutagenesis.change import Change, Head
+from noncoder.models.deepsea import DeepSea
+from noncoder.models.registry import SequenceModel
+
+
+def splice(features: Tensor, change: Change) -> Tensor:
+    """Whole features (b, C, P) of mutated versions, from those of the sequence (1, C, P)."""
+    length, width = features.shape[2], change.values.shape[2]
+    whole = features.new_empty(change.start.shape[0], length + width, features.shape[1])
+    whole[:, :length] = features[0].t()
+    at = change.start[:, None] + torch.arange(width, device=features.device)
+    whole.scatter_(1, at[:, :, None].expand(-1, -1, features.shape[1]), change.values.transpose(1, 2))
+    return whole[:, :length].transpose(1, 2)
+
+
+class FullHead:
+    """The model's own head, on whole features.
+
+    Args:
+        model: The model.
+        batch_size: Mutations at a time.
+    """
+
+    def __init__(self, model: SequenceModel, batch_size: int) -> None:
+        self.model, self.batch_size = model, batch_size
+
+    def begin(self, features: Tensor) -> Tensor:
+        """The features themselves."""
+        return features
+
+    def logits(self, state: Tensor, change: Change, tasks: Sequence[int]) -> Tensor:
+        """Logits (b, tasks)."""
+        columns, parts = list(tasks), []
+        for begin in range(0, change.start.shape[0], self.batch_size):
+            part = Change(*(tensor[begin : begin + self.batch_size] for tensor in change))
+            parts.append(self.model.head(splice(state, part))[:, columns])
+        return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class DenseState:
+    """Features (P, C) of the sequence, and its hidden units before their activation (H,)."""
+
+    features: Tensor
+    hidden: Tensor
+
+
+class DenseHead:
+    """A dense layer on all features, whose sums change by the differences of features alone.
+
+    Args:
+        layer: The dense layer.
+        positions: P.
+        positions_first: Whether the layer reads a position's channels side by side, or a channel's positions.
+        tail: From the layer's units (b, H), which it may overwrite, and tasks to logits (b, tasks).
+    """
+
+    def __init__(
+        self, layer: nn.Linear, positions: int, positions_first: bool, tail: Callable[[Tensor, Sequence[int]], Tensor]
+    ) -> None:
+        weight = layer.weight.detach()
+        if positions_first:
+            self.weight = weight.view(layer.out_features, positions, -1).transpose(0, 1)  # (P, H, C), as it lies
+        else:
+            self.weight = weight.reshape(-1, positions).t().contiguous().view(positions, layer.out_features, -1)
+        self.layer, self.positions_first, self.tail = layer, positions_first, tail
+
+    def begin(self, features: Tensor) -> DenseState:
+        """Features and hidden units."""
+        x = features[0].t().contiguous()
+        return DenseState(x, self.layer((x if self.positions_first else x.t()).flatten()))
+
+    def logits(self, state: DenseState, change: Change, tasks: Sequence[int]) -> Tensor:
+        """Logits (b, tasks).
+
+        Mutations that change a position are neighbours: its differences times its weights are one product.
+        """
+        values = change.values.transpose(1, 2)
+        positions, width = state.features.shape[0], values.shape[1]
+        hidden = state.hidden.repeat(values.shape[0], 1)
+        begins = torch.searchsorted(change.start, torch.arange(positions + 1, device=values.device)).tolist()
+        for position in range(positions):
+            nearest = max(0, position - width + 1)
+            parts = [
+                values[begins[start] : begins[start + 1], position - start]
+                for start in range(nearest, position + 1)
+                if begins[start] < begins[start + 1]
+            ]
+            if parts:
+                difference = torch.cat(parts).sub_(state.features[position])
+                hidden[begins[nearest] : begins[position + 1]].addmm_(difference, self.weight[position].t())
+        return self.tail(hidden, tasks)
+
+
+def choose_head(model: SequenceModel, positions: int, batch_size: int) -> tuple[Head, str]:
+    """The cheapest head for a model with P positions of features, and words about it."""
+    if isinstance(model, DeepSea):
+        hidden, output = model.hidden, model.output
+
+        def tail(units: Tensor, tasks: Sequence[int]) -> Tensor:
+            return chosen_logits(output, hidden[2](units), tasks)
+
+        dense = hidden[1]
+        assert isinstance(dense, nn.Linear), "DeepSEA's hidden layer is linear"
+        return DenseHead(dense, positions, False, tail), "and the dense layer's sums by differences"
+    return FullHead(model, batch_size), "and the head in full"
+
+
+def chosen_logits(output: nn.Linear, x: Tensor, tasks: Sequence[int]) -> Tensor:
+    """The logits (b, tasks) of a last layer that are asked for."""
+    columns = list(tasks)
+    if columns == list(range(output.out_features)):
+        logits: Tensor = output(x)
+        return logits
+    return F.linear(x, output.weight[columns], output.bias[columns])

@@ -1,0 +1,129 @@
+"""Logits of mutated versions of a sequence, from what each mutation changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noncoder.interpret.mutagenesis.change import Change, Head
+from noncoder.interpret.mutagenesis.edits import Edits, Kind, shifted
+from noncoder.interpret.mutagenesis.trunk import Trunk
+from noncoder.interpret.mutagenesis.windows import Engine, Group, Reference, Window
+from noncoder.sequence.encoding import one_hot
+
+_BYTES = 192 << 20
+"""What changed features may take at a time."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is kept of an unmutated sequence.
+
+    Attributes:
+        codes: uint8 (L,).
+        values: Those of all nodes of the trunk.
+        head: What the head keeps.
+    """
+
+    codes: NDArray[np.uint8]
+    values: list[Tensor]
+    head: Any
+
+
+class Incremental:
+    """A model as its trunk and its head.
+
+    Args:
+        trunk: Its layers up to the features.
+        head: What follows.
+        device: Where its weights are.
+        dtype: Their type.
+    """
+
+    def __init__(self, trunk: Trunk, head: Head, device: torch.device, dtype: torch.dtype) -> None:
+        self.trunk, self.head, self.engine = trunk, head, Engine(trunk)
+        self.bases = torch.eye(5, 4, device=device, dtype=dtype)
+
+    def prepare(self, codes: NDArray[np.uint8]) -> Prepared:
+        """Computes what all mutations of a sequence, codes (L,), share."""
+        values = self._values(codes)
+        return Prepared(codes, values, self.head.begin(values[-1].t()[None]))
+
+    def logits(self, prepared: Prepared, edits: Edits, tasks: Sequence[int]) -> Iterator[tuple[Edits, Tensor]]:
+        """Part after part of the mutations with their logits (m, tasks)."""
+        values, kind = prepared.values, edits.kind
+        behind = values if kind == "substitution" else self._values(shifted(prepared.codes, kind))
+        reference = Reference(values, behind)
+        positions, channels = values[-1].shape
+        width = self._width(kind, positions)
+        for part in edits.batches(max(1, _BYTES // (width * channels * self.bases.element_size()))):
+            yield part, self.head.logits(prepared.head, self.change(reference, part, width), tasks)
+
+    def change(self, reference: Reference, edits: Edits, width: int) -> Change:
+        """The changed features of mutations, at most `width` positions of each."""
+        features = reference.behind[-1]
+        rate = self.engine.stride
+        reached = {phase: self.engine.span(phase, edits.kind != "deletion").start for phase in range(rate)}
+        phase = edits.position % rate
+        raw = np.array([reached[p] for p in range(rate)])[phase] + edits.position // rate
+        start = raw.clip(0, features.shape[0] - 1)
+        if edits.kind != "substitution":
+            width = features.shape[0] - int(start[0])
+        values = features.new_empty(len(edits), width, features.shape[1])
+        for rows, group in self._groups(edits):
+            window = self.engine.features(reference, group)
+            _place(values, torch.from_numpy(rows), window, raw[rows[:, 0]], reference)
+        return Change(torch.from_numpy(start).to(features.device), values.transpose(1, 2))
+
+    def _width(self, kind: Kind, positions: int) -> int:
+        if kind != "substitution":
+            return positions
+        return max(1, *(min(positions, self.engine.span(p, True).width) for p in range(self.engine.stride)))
+
+    def _values(self, codes: NDArray[np.uint8]) -> list[Tensor]:
+        x = torch.from_numpy(one_hot(codes, np.float32)).to(self.bases)
+        return self.trunk.full(x)
+
+    def _groups(self, edits: Edits) -> Iterator[tuple[NDArray[np.int64], Group]]:
+        """Mutations that lie equally in the trunk's stride, as many at each position, with their rows (q, a)."""
+        rate = self.engine.stride
+        position, first, count = np.unique(edits.position, return_index=True, return_counts=True)
+        phase = position % rate
+        for key in sorted({*zip(phase.tolist(), count.tolist(), strict=True)}):
+            members = (phase == key[0]) & (count == key[1])
+            rows = first[members][:, None] + np.arange(key[1])
+            bases = self.bases[torch.from_numpy(edits.base[rows].astype(np.int64)).to(self.bases.device)]
+            if edits.kind == "deletion":
+                bases = bases[:, :, :0]
+            yield rows, Group(key[0], position[members] // rate, bases)
+
+
+def _place(values: Tensor, rows: Tensor, window: Window, raw: NDArray[np.int64], reference: Reference) -> None:
+    """Writes a group's features (width, q, a, C) to its rows (q, a) of all values (b, w, C), from each one's start on.
+
+    A window that begins before the first position is cut; what follows a window is what lies behind the mutations.
+    """
+    behind = reference.behind[-1]
+    length, width = behind.shape[0], min(window.span.width, values.shape[1])
+    begin, end = np.searchsorted(raw, [0, length]).tolist()
+    if begin < end:
+        at = rows[begin:end].flatten().to(values.device)
+        values[at, :width] = window.values[:width, begin:end].flatten(1, 2).transpose(0, 1)
+        if width < values.shape[1]:
+            following = torch.from_numpy(raw[begin:end, None] + np.arange(width, values.shape[1])).clamp_(
+                max=length - 1
+            )
+            values[at, width:] = behind[following.to(values.device)].repeat_interleave(rows.shape[1], dim=0)
+    for i in range(begin):
+        kept = window.values[-int(raw[i]) :, i][: values.shape[1]]
+        following = torch.arange(kept.shape[0], values.shape[1]).clamp_(max=length - 1)
+        values[rows[i], : kept.shape[0]] = kept.transpose(0, 1)
+        values[rows[i], kept.shape[0] :] = behind[following.to(values.device)]
+    if end < raw.size:  # what no feature reads
+        values[rows[end:].flatten().to(values.device)] = reference.before[-1][-1]
