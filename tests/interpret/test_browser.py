@@ -117,12 +117,17 @@ class TestSites:
     def test_are_sorted_clipped_and_each_there_once(self, tmp_path: Path) -> None:
         sites = [
             Site("chr2", 45, 56, "a b", 4.0, "-"), Site("chr10", -3, 8, "x", 1.0, "+"),
-            Site("chr10", -3, 8, "x", 2.0, "+"), Site("chr1", 30, 41, "outside", 9.0, "+"), Site("chr1", 2, 5, "low", -1.0, "+"),
+            Site("chr10", -3, 8, "x", 2.0, "+"), Site("chr1", 30, 41, "outside", 9.0, "+"),
+            Site("chr1", 2, 5, "low", -1.0, "+"),
         ]  # fmt: skip
         assert write_sites(tmp_path / "hits.bed", sites, SIZES) == 3
         assert (tmp_path / "hits.bed").read_text().splitlines() == [
             "chr1\t2\t5\tlow\t0\t+", "chr10\t0\t8\tx\t500\t+", "chr2\t45\t50\ta_b\t1000\t-",
         ]  # fmt: skip
+
+    def test_without_a_positive_score_have_none(self, tmp_path: Path) -> None:
+        write_sites(tmp_path / "hits.bed", [Site("chr1", 2, 5, "low", -1.0, "+")], SIZES)
+        assert (tmp_path / "hits.bed").read_text() == "chr1\t2\t5\tlow\t0\t+\n"
 
     def test_on_an_unknown_contig_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(UnknownNameError, match="contig"):

@@ -185,7 +185,8 @@ def write_sites(path: Path, sites: Sequence[Site], sizes: Mapping[str, int]) -> 
         if start < end:
             key = (site.chrom, start, end, re.sub(r"\s+", "_", site.name), site.strand)
             best[key] = max(site.score, best.get(key, -np.inf))
-    unit = _MOST_SCORE / max(max(best.values(), default=0.0), np.finfo(float).tiny)
+    highest = max(best.values(), default=0.0)
+    unit = _MOST_SCORE / highest if highest > 0 else 0.0
     lines = [
         f"{chrom}\t{start}\t{end}\t{name}\t{unit * max(0.0, score):.0f}\t{strand}\n"
         for (chrom, start, end, name, strand), score in sorted(best.items())
