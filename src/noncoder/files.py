@@ -14,8 +14,9 @@ from typing import Any
 from noncoder.errors import InputError
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file under a temporary name and renames it.
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary name to write a file under, which gets its own when the block ends, and is removed where it fails.
 
     Raises:
         InputError: The system will not let us; nothing is left behind.
@@ -23,13 +24,23 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file under a temporary name and renames it.
+
+    Raises:
+        InputError: The system will not let us; nothing is left behind.
+    """
+    with written_whole(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -1,5 +1,11 @@
 """Arrays to figures, in one restrained style; nothing here knows of stores or runs, or touches pyplot's state."""
 
+from noncoder.plots.attribution import (
+    Hit,
+    plot_heat_map,
+    plot_window,
+    strongest,
+)
 from noncoder.plots.calibration import plot_reliability, plot_temperatures
 from noncoder.plots.data import (
     plot_balance,
@@ -10,7 +16,16 @@ from noncoder.plots.data import (
     plot_labels,
     plot_positives,
 )
+from noncoder.plots.logos import (
+    draw_logo,
+    information_heights,
+    logo_svg,
+    observed_heights,
+    plot_contribution_logo,
+    plot_information_logo,
+)
 from noncoder.plots.matrices import plot_cooccurrence, plot_task_chromosomes
+from noncoder.plots.mutagenesis import mutation_importance, plot_agreement, plot_mutations, rank_correlation
 from noncoder.plots.paired import plot_differences
 from noncoder.plots.published import plot_against_published, plot_published_means
 from noncoder.plots.results import (
@@ -35,13 +50,21 @@ from noncoder.plots.tuning import plot_history, plot_importance, plot_slices, pl
 __all__ = [
     "PALETTE",
     "Curve",
+    "Hit",
+    "draw_logo",
     "figure_svg",
+    "information_heights",
+    "logo_svg",
+    "mutation_importance",
+    "observed_heights",
     "plot_against_published",
+    "plot_agreement",
     "plot_auroc_by_positives",
     "plot_balance",
     "plot_bases",
     "plot_chromosomes",
     "plot_comparison",
+    "plot_contribution_logo",
     "plot_cooccurrence",
     "plot_differences",
     "plot_distribution",
@@ -49,10 +72,13 @@ __all__ = [
     "plot_frequency",
     "plot_gc",
     "plot_gradient_flow",
+    "plot_heat_map",
     "plot_history",
     "plot_importance",
+    "plot_information_logo",
     "plot_labels",
     "plot_learning_rate",
+    "plot_mutations",
     "plot_positives",
     "plot_precision_recall",
     "plot_published_means",
@@ -65,5 +91,8 @@ __all__ = [
     "plot_throughput",
     "plot_training",
     "plot_trial_curves",
+    "plot_window",
+    "rank_correlation",
     "save_figure",
+    "strongest",
 ]

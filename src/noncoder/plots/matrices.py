@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from noncoder.plots.style import GREY, PALETTE, STYLE, add_legend, coloured, plain_text
 
 # Few enough levels for small files, more than the eye tells apart.
-_LEVELS = 48
+LEVELS = 48
 # Four times as often, or as rarely, is as strong a colour as there is.
 _MOST_LOG2 = 2.0
 
@@ -38,11 +38,11 @@ def plot_cooccurrence(cells: ArrayLike, groups: Sequence[str] = ()) -> Figure:
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = figure.add_subplot()
     # By the square root, or all but the most alike would be one pale shade.
-    _picture(axes, _tinted(np.sqrt(np.clip(values / top, 0, 1)), PALETTE[0]), (0, 1, 1, 0))
+    picture(axes, tinted(np.sqrt(np.clip(values / top, 0, 1)), PALETTE[0]), (0, 1, 1, 0))
     axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0), aspect="equal", xlabel="tasks, alike ones side by side")
     _strip(axes, groups)
     ticks = top * np.array([0, 1 / 16, 1 / 4, 9 / 16, 1])
-    bar = _scale(axes, _tinted(np.linspace(1, 0, _LEVELS)[:, None], PALETTE[0]), "Jaccard index")
+    bar = scale(axes, tinted(np.linspace(1, 0, LEVELS)[:, None], PALETTE[0]), "Jaccard index")
     bar.set_yticks(np.sqrt(ticks / top), [f"{tick:.2g}" for tick in ticks[:-1]] + [f"≥ {top:.2g}"])
     return figure
 
@@ -61,26 +61,28 @@ def plot_task_chromosomes(names: Sequence[str], positives: ArrayLike, windows: A
     ratio = np.log2((counts + 1) / (np.outer(share, counts.sum(axis=0)) + 1)) / _MOST_LOG2
     figure = Figure(figsize=(9.6, 1.1 + 0.19 * len(names)), layout="constrained")
     axes = figure.add_subplot()
-    _picture(axes, _diverging(ratio), (0, counts.shape[1], len(names), 0))
+    picture(axes, diverging(ratio), (0, counts.shape[1], len(names), 0))
     axes.set(xlim=(0, counts.shape[1]), ylim=(len(names), 0), xlabel="tasks, alike ones side by side")
     axes.set_yticks(np.arange(len(names)) + 0.5, [plain_text(name, 14) for name in names], fontsize=8)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    bar = _scale(axes, _diverging(np.linspace(1, -1, _LEVELS)[:, None]), "positives to expected")
+    bar = scale(axes, diverging(np.linspace(1, -1, LEVELS)[:, None]), "positives to expected")
     bar.set_yticks([0, 0.25, 0.5, 0.75, 1], ["≤ ¼", "½", "1", "2", "≥ 4"])
     return figure
 
 
-def _picture(axes: Axes, rgba: NDArray[np.uint8], extent: tuple[float, float, float, float]) -> None:
+def picture(axes: Axes, rgba: NDArray[np.uint8], extent: tuple[float, float, float, float]) -> None:
+    """A matrix of colours (rows, columns, 4) in a thin frame, its first row above; extent: left, right, bottom, top."""
     axes.imshow(rgba, interpolation="none", aspect="auto", extent=extent)
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set(visible=True, color=GREY, linewidth=0.6)
 
 
-def _scale(axes: Axes, rgba: NDArray[np.uint8], label: str) -> Axes:
+def scale(axes: Axes, rgba: NDArray[np.uint8], label: str) -> Axes:
+    """A bar of colours (steps, 1, 4) at the right of the axes, from 1 above to 0 below; ticks are the caller's."""
     bar = axes.inset_axes((1.03, 0.25, 0.03, 0.5) if axes.get_aspect() == 1 else (1.015, 0.05, 0.012, 0.9))
-    _picture(bar, rgba, (0, 1, 0, 1))
+    picture(bar, rgba, (0, 1, 0, 1))
     bar.set(xticks=[], ylabel=label)
     bar.yaxis.set_label_position("right")
     bar.yaxis.tick_right()
@@ -103,15 +105,16 @@ def _strip(axes: Axes, groups: Sequence[str]) -> None:
     add_legend(axes, groups)
 
 
-def _tinted(strength: Floats, colour: str) -> NDArray[np.uint8]:
+def tinted(strength: Floats, colour: str) -> NDArray[np.uint8]:
     """A colour that covers the paper by a strength from 0 to 1."""
     rgba = np.empty((*strength.shape, 4), dtype=np.uint8)
     rgba[..., :3] = np.round(255 * np.array(to_rgb(colour)))
-    rgba[..., 3] = np.round(np.round(strength * _LEVELS) / _LEVELS * 255)
+    rgba[..., 3] = np.round(np.round(strength * LEVELS) / LEVELS * 255)
     return rgba
 
 
-def _diverging(values: Floats) -> NDArray[np.uint8]:
+def diverging(values: Floats) -> NDArray[np.uint8]:
+    """Colours of values from -1 (blue) over 0 (the paper shows) to 1 (orange); what lies beyond is as strong."""
     strength = np.clip(np.abs(values), 0, 1)
-    above, below = _tinted(strength, PALETTE[1]), _tinted(strength, PALETTE[0])
+    above, below = tinted(strength, PALETTE[1]), tinted(strength, PALETTE[0])
     return np.where((values > 0)[..., None], above, below)

@@ -94,8 +94,10 @@ def figure_svg(figure: Figure, name: str = "", label: str = "") -> str:
     # Coordinates to a hundredth of a point; not the numbers that are text.
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{3,}", _hundredths, tag[0]), svg)
     svg = svg.replace("xlink:href", "href").replace("'DejaVu Sans', sans-serif", _FONTS)
-    prefix = name or "f" + hashlib.sha256(svg.encode()).hexdigest()[:8]
     used = dict.fromkeys(re.findall(r"(?:href=\"#|url\(#)([\w.-]+)", svg))
+    # Ids hang on digits of the layout that are not written, and that differ from one time to the next.
+    plain = re.sub(r'( id="|href="#|url\(#)[\w.-]+', r"\1", svg)
+    prefix = name or "f" + hashlib.sha256(plain.encode()).hexdigest()[:8]
     short = {long: f"{prefix}-{i}" for i, long in enumerate(used)}
     svg = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{short[found[1]]}"' if found[1] in short else "", svg)
     svg = re.sub(r'(href="#|url\(#)([\w.-]+)', lambda found: found[1] + short[found[2]], svg)

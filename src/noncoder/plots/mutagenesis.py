@@ -1,0 +1,141 @@
+"""Figures of in-silico mutagenesis, and of two methods that judge the same windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from noncoder.plots.attribution import label_places, scale_both_ways, strongest
+from noncoder.plots.logos import BASE_COLOURS, BASES, draw_logo, observed_heights
+from noncoder.plots.matrices import diverging, picture, tinted
+from noncoder.plots.style import GREY, PALETTE, STYLE, plain_text
+
+# Cells along a side of the map of ranks.
+_CELLS = 40
+
+Floats = NDArray[np.floating[Any]]
+
+
+@mpl.rc_context(STYLE)
+def plot_mutations(
+    codes: ArrayLike,
+    substitutions: ArrayLike,
+    region: tuple[int, int] | None = None,
+    place: tuple[str, int] | None = None,
+) -> Figure:
+    """In-silico mutagenesis: what each substitution does to the logit, and the importance of each base as letters.
+
+    Args:
+        codes: The sequence, (L,).
+        substitutions: Logit of the mutated less that of the sequence, (4, L); NaN where none was tried.
+        region: First base to show and one past the last; by default the strongest stretch.
+        place: Chromosome and 0-based start of the sequence.
+    """
+    sequence, effects = np.asarray(codes), np.asarray(substitutions, dtype=float)
+    importance = mutation_importance(sequence, effects)
+    low, high = region or strongest(importance)
+    begin = (place[1] if place else 0) + low
+    shown, here = effects[:, low:high], sequence[low:high]
+    figure = Figure(figsize=(9.6, 2.9), layout="constrained")
+    letters, map_ = figure.subplots(2, 1, height_ratios=[1.3, 1])
+    draw_logo(letters, observed_heights(here, importance[low:high]), begin)
+    letters.set_ylabel("importance,\nlogit", fontsize=9)
+    letters.yaxis.set_major_locator(MaxNLocator(3))
+    letters.tick_params(labelbottom=False)
+    top = float(np.nanmax(np.abs(shown), initial=0)) or 1.0
+    picture(map_, diverging(np.nan_to_num(shown) / top), (begin, begin + high - low, 4, 0))
+    _mark_present(map_, here, begin)
+    map_.set(xlim=(begin, begin + high - low), ylim=(4, 0))
+    map_.set_yticks(np.arange(4) + 0.5, list(BASES), fontfamily="monospace", fontweight="bold")
+    map_.tick_params(axis="y", length=0)
+    for text, base in zip(map_.get_yticklabels(), BASES, strict=True):
+        text.set_color(BASE_COLOURS[base])
+    label_places(map_)
+    map_.set_xlabel(f"{plain_text(place[0])}, bp" if place else "position in the window, bp")
+    scale_both_ways(map_, top, "change, logit")
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def plot_agreement(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) -> Figure:
+    """How two methods rank the positions of the same windows: where ranks meet, and the correlation of each window.
+
+    Args:
+        first: Magnitudes by one method, (n, L).
+        second: By the other, (n, L).
+        names: What the methods are called.
+    """
+    sides = [np.asarray(side, dtype=float) for side in (first, second)]
+    correlation = rank_correlation(*sides)
+    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    map_, dots = figure.subplots(1, 2, width_ratios=[1, 1.1])
+    edges = np.linspace(0, 1, _CELLS + 1)
+    shares = [_ranks(side).ravel() / side.shape[1] for side in sides]
+    cells = np.histogram2d(shares[1], shares[0], [edges, edges])[0]
+    top = float(np.quantile(cells, 0.99)) or 1.0
+    picture(map_, tinted(np.clip(cells / top, 0, 1)[::-1], PALETTE[0]), (0, 1, 0, 1))
+    map_.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (3, 2)))
+    map_.set(aspect="equal", xlabel=f"rank by {plain_text(names[0])}", ylabel=f"rank by {plain_text(names[1])}")
+    map_.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    there = np.sort(correlation[np.isfinite(correlation)])
+    dots.plot(there, np.arange(1, there.size + 1), "o", color=PALETTE[0], markersize=4, markeredgewidth=0)
+    dots.axvline(0, color=GREY, linewidth=0.8)
+    if there.size:
+        dots.axvline(there.mean(), color=PALETTE[1], linewidth=1.2)
+        dots.set_title(f"mean {there.mean():.2f}".replace("-", "−"))
+    dots.set(xlim=(-1.02, 1.02), ylim=(0, there.size + 1), xlabel="Spearman's correlation", ylabel="windows, in order")
+    dots.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    return figure
+
+
+def mutation_importance(codes: ArrayLike, substitutions: ArrayLike) -> Floats:
+    """What the base that is there adds, by mutagenesis: the mean loss of logit over its three substitutions, (..., L).
+
+    Args:
+        codes: Sequences, (..., L); an N has no importance.
+        substitutions: Logit of the mutated less that of the sequence, (..., 4, L); NaN where none was tried, which
+            gives 0.
+    """
+    present, effects = np.asarray(codes)[..., None, :], np.asarray(substitutions, dtype=float)
+    tried = (np.arange(4)[:, None] != present) & (present < 4) & np.isfinite(effects)
+    losses = -np.where(tried, effects, 0).sum(axis=-2)
+    return np.asarray(losses / np.maximum(1, tried.sum(axis=-2)))
+
+
+def rank_correlation(first: ArrayLike, second: ArrayLike) -> Floats:
+    """Spearman's correlation of each row, (n,), ties sharing their mean rank; NaN where a row is all one value.
+
+    Args:
+        first: (n, L).
+        second: (n, L).
+    """
+    ranks = [_ranks(np.asarray(side, dtype=float)) for side in (first, second)]
+    one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    norm = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+    return np.asarray(np.divide((one * other).sum(axis=1), norm, out=np.full(len(norm), np.nan), where=norm > 0))
+
+
+def _ranks(rows: Floats) -> Floats:
+    """Ranks of each row from 0.5, ties sharing their mean."""
+    ranks = np.empty(rows.shape)
+    for row, rank in zip(rows, ranks, strict=True):
+        _, places, counts = np.unique(row, return_inverse=True, return_counts=True)
+        rank[:] = (counts.cumsum() - counts / 2)[places]
+    return ranks
+
+
+def _mark_present(axes: Axes, codes: NDArray[Any], begin: int) -> None:
+    """A small square on the cell of the base that is there."""
+    at = np.flatnonzero(codes < 4)
+    corners = np.array([(0.35, 0.38), (0.65, 0.38), (0.65, 0.62), (0.35, 0.62), (0, 0)])
+    places = np.column_stack([begin + at, codes[at]])[:, None] + corners
+    kinds = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    axes.add_artist(PathPatch(Path(places.reshape(-1, 2), kinds * at.size), facecolor=GREY, linewidth=0))
