@@ -10,6 +10,7 @@ from noncoder.plots.data import (
     plot_labels,
     plot_positives,
 )
+from noncoder.plots.grammar import plot_kmers, plot_marginal, plot_position_scan, plot_spacing
 from noncoder.plots.matrices import plot_cooccurrence, plot_task_chromosomes
 from noncoder.plots.paired import plot_differences
 from noncoder.plots.published import plot_against_published, plot_published_means
@@ -51,8 +52,11 @@ __all__ = [
     "plot_gradient_flow",
     "plot_history",
     "plot_importance",
+    "plot_kmers",
     "plot_labels",
     "plot_learning_rate",
+    "plot_marginal",
+    "plot_position_scan",
     "plot_positives",
     "plot_precision_recall",
     "plot_published_means",
@@ -60,6 +64,7 @@ __all__ = [
     "plot_reliability",
     "plot_roc",
     "plot_slices",
+    "plot_spacing",
     "plot_task_chromosomes",
     "plot_temperatures",
     "plot_throughput",
