@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from noncoder.config import InterpretConfig
-from noncoder.data.store import Store
 from noncoder.files import write_json
-from noncoder.interpret.attribution import AttributionSettings, attribute, rank_agreement
-from noncoder.interpret.choosing import Scored, Windows
+from noncoder.interpret.attribution import attribute, rank_agreement
+from noncoder.interpret.job import Job
 from noncoder.interpret.layers import find_layer
 from noncoder.interpret.mutagenesis import mutate
 from noncoder.interpret.records import GRADCAM, MUTATIONS, Found, load_arrays, load_found, save_arrays, save_found
 from noncoder.metrics import auroc, average_precision
-from noncoder.predictor import Predictor
 
 Floats = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One task to look into.
-
-    Args:
-        folder: Where its files go.
-        predictor: The trained model.
-        column: The task's column.
-        windows: The windows that are looked at.
-        scored: The split that they come from; None for windows from elsewhere.
-        store: The dataset; None without.
-        config: What is done.
-    """
-
-    folder: Path
-    predictor: Predictor
-    column: int
-    windows: Windows
-    scored: Scored | None
-    store: Store | None
-    config: InterpretConfig
-
-    @property
-    def task(self) -> str:
-        """The task's name."""
-        return self.predictor.tasks[self.column].name
-
-    @property
-    def settings(self) -> AttributionSettings:
-        """Those of the attribution methods."""
-        c = self.config
-        return AttributionSettings(
-            references=c.references, layer=c.layer, variant=c.cam, seed=c.seed, batch_size=c.batch_size
-        )
 
 
 def find_attributions(job: Job) -> Found:

@@ -1,0 +1,56 @@
+"""What follows from a task's motifs: their grammar, and sequences that are made to please the task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from noncoder.files import read_json, write_json
+from noncoder.interpret.design import DesignSettings, design_sequences
+from noncoder.interpret.grammar import GrammarSettings, explore_grammar
+from noncoder.interpret.job import Job
+from noncoder.sequence.motifs import Motif
+
+_MOTIFS = 2
+"""Motifs whose grammar is explored: those of the most seqlets, one a name."""
+
+
+def find_grammar(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
+    """The grammar of the first motifs of a task, from its file or explored now; None without motifs.
+
+    Args:
+        job: The task.
+        named: Its named motifs, those with the most sites first.
+    """
+    motifs = list({motif.name: motif for motif in reversed(named)}.values())[::-1][:_MOTIFS]
+    if not job.config.grammar or not motifs:
+        return None
+    path = job.folder / "grammar.json"
+    values = read_json(path)
+    if values is None:
+        settings = GrammarSettings(
+            backgrounds=max(2, job.config.grammar), pairs=1, seed=job.config.seed, ablation_windows=job.config.grammar
+        )
+        values = explore_grammar(job.predictor, job.task, motifs, job.windows.codes, settings).to_dict()
+        write_json(path, values)
+    return values
+
+
+def find_designs(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
+    """Sequences that are made to please the task, from their file or made now; None where none are asked for.
+
+    Args:
+        job: The task.
+        named: Its named motifs, which are sought in the sequences.
+    """
+    if not job.config.designs:
+        return None
+    path = job.folder / "design.json"
+    values = read_json(path)
+    if values is None:
+        settings = DesignSettings(sequences=job.config.designs, seed=job.config.seed)
+        values = design_sequences(
+            job.predictor, job.task, settings, windows=job.windows.codes, motifs=list(named)
+        ).to_dict()
+        write_json(path, values)
+    return values
