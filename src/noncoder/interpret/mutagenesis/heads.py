@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noncoder.interpret.mutagenesis.change import Change, Head
+from noncoder.interpret.mutagenesis.cores import head_for
 from noncoder.models.deepsea import DeepSea
 from noncoder.models.registry import SequenceModel
 
@@ -105,6 +106,9 @@ class DenseHead:
 
 def choose_head(model: SequenceModel, positions: int, batch_size: int) -> tuple[Head, str]:
     """The cheapest head for a model with P positions of features, and words about it."""
+    core = head_for(model)
+    if core is not None:
+        return core, "and the core from there on"
     if isinstance(model, DeepSea):
         hidden, output = model.hidden, model.output
 
