@@ -1,0 +1,39 @@
+"""What a model's logit owes to each base, by several methods.
+
+>>> from noncoder.interpret.attribution import attribute, list_attributions
+>>> found = attribute(predictor.model, codes, tasks=3, method="deeplift")
+>>> found.projected, found.completeness_error, found.warnings
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from noncoder.interpret.attribution.agreement import Agreement, rank_agreement
+from noncoder.interpret.attribution.base import (
+    Attribution,
+    AttributionSettings,
+    Method,
+    Part,
+    attribution_method,
+    list_attributions,
+    register,
+)
+from noncoder.interpret.attribution.run import attribute
+from noncoder.interpret.attribution.target import Target
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")  # a file here registers its methods when it is imported
+
+__all__ = [
+    "Agreement",
+    "Attribution",
+    "AttributionSettings",
+    "Method",
+    "Part",
+    "Target",
+    "attribute",
+    "attribution_method",
+    "list_attributions",
+    "rank_agreement",
+    "register",
+]

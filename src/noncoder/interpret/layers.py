@@ -1,0 +1,243 @@
+"""The layers of a model at which Grad-CAM can look, and where on the sequence their positions lie.
+
+One forward pass is watched. Hooks see what each module gives; what is done by plain function calls (convolutions with
+weights multiplied together, poolings) is seen by a mode that all of PyTorch's functions go through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from noncoder.errors import InputError, did_you_mean
+from noncoder.models import SequenceModel
+from noncoder.predictor.mean import evaluating
+
+FEATURES = "features"
+"""The name of what `model.features` gives, which need not be a module's output."""
+
+_UNSEEN = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity, nn.Flatten)  # the layer before under another name
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer whose output has channels and positions.
+
+    Attributes:
+        name: Its place in the model, e.g. "blocks.0"; "features" is what the layers before the head give.
+        kind: Its class.
+        channels: C.
+        positions: P.
+        step: Distance between neighbouring positions, bp.
+        first: Where the centre of position 0 lies, bp from the window's first base; a convolution without padding and
+            a pooling move it to the right.
+        last: Whether channels are the last axis: (N, P, C) instead of (N, C, P) or (N, C, 1, P).
+    """
+
+    name: str
+    kind: str
+    channels: int
+    positions: int
+    step: float
+    first: float
+    last: bool
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Where the positions' receptive fields are centred, bp from the window's first base, (P,)."""
+        return self.first + self.step * np.arange(self.positions, dtype=np.float64)
+
+    def by_channel(self, output: Tensor) -> Tensor:
+        """What the layer gives, as (N, C, P)."""
+        if self.last:
+            return output.transpose(1, 2)
+        return output.squeeze(2) if output.ndim == 4 else output
+
+
+def list_layers(model: SequenceModel) -> list[Layer]:
+    """All layers with channels and positions, in the order in which they are called, "features" among them."""
+    return list(_trace(model).layers.values())
+
+
+def find_layer(model: SequenceModel, name: str) -> Layer:
+    """A layer by name.
+
+    Args:
+        model: The model.
+        name: One of `list_layers`, or "first" for the first convolution, or "last" for the last convolutional features,
+            which are what the head reads.
+
+    Raises:
+        InputError: There is no such layer; the message lists them and offers the nearest.
+    """
+    trace = _trace(model)
+    aliases = {"last": FEATURES} | ({} if trace.first is None else {"first": trace.first})
+    chosen = aliases.get(name, name)
+    if chosen not in trace.layers:
+        known = [*aliases, *trace.layers]
+        raise InputError(
+            f"the model {model.name!r} has no layer {name!r} with channels and positions",
+            expected=f"one of {', '.join(known)}",
+            mend=did_you_mean(name, known),
+        )
+    return trace.layers[chosen]
+
+
+@contextmanager
+def watching(model: SequenceModel, layer: Layer) -> Iterator[list[Tensor]]:
+    """Within it, forward passes leave what the layer gives in the list, one tensor a pass, as part of the graph."""
+    kept: list[Tensor] = []
+
+    def keep(output: Any) -> Any:
+        # What comes after may write into its input: it gets a copy.
+        kept.append(_tensor(output))
+        return (kept[-1].clone(), *output[1:]) if isinstance(output, tuple) else kept[-1].clone()
+
+    if layer.name == FEATURES:
+        features = model.features
+        model.features = lambda x: keep(features(x))  # type: ignore[method-assign]
+        try:
+            yield kept
+        finally:
+            del model.features
+        return
+    handle = model.get_submodule(layer.name).register_forward_hook(lambda *call: keep(call[2]))
+    try:
+        yield kept
+    finally:
+        handle.remove()
+
+
+class _Trace(NamedTuple):
+    layers: dict[str, Layer]
+    first: str | None
+
+
+class _Place(NamedTuple):
+    step: float
+    first: float
+
+
+class _Geometry(TorchFunctionMode):
+    """Follows convolutions and poolings, and remembers where positions lie by how many of them there are.
+
+    Along a network each number of positions belongs to one place: what keeps the number (padded convolutions, norms,
+    recurrent and attention layers) keeps the places too.
+    """
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.places = {window: _Place(1.0, 0.0)}
+        self.current = window
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        y = func(*args, **kwargs)
+        taps = _taps(func, args, kwargs)
+        if taps is not None:
+            width, stride, padding, dilation = taps
+            before, after = args[0].shape[-1], y.shape[2] if func is torch.Tensor.unfold else y.shape[-1]
+            if before in self.places:
+                place = self.places[before]
+                first = place.first + place.step * (dilation * (width - 1) / 2 - padding)
+                self.places.setdefault(after, _Place(place.step * stride, first))
+                self.current = after
+        return y
+
+
+_CONVOLUTIONS = (torch.conv1d, torch.conv2d)
+_MAXIMA = (nn.functional.max_pool1d, nn.functional.max_pool2d)
+_MEANS = (nn.functional.avg_pool1d, nn.functional.avg_pool2d)
+
+
+def _taps(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[int, int, float, int] | None:
+    """Width, stride, padding and dilation along the sequence of a call; None where it is another kind of call."""
+
+    def along(at: int, name: str, default: Any) -> Any:
+        value = args[at] if len(args) > at else kwargs.get(name, default)
+        return value[-1] if isinstance(value, tuple | list) and len(value) else value
+
+    if func in _CONVOLUTIONS:
+        width, dilation = args[1].shape[-1], along(5, "dilation", 1)
+        padding = along(4, "padding", 0)
+        if isinstance(padding, str):
+            padding = dilation * (width - 1) / 2 if padding == "same" else 0
+        return width, along(3, "stride", 1), padding, dilation
+    if func in _MAXIMA or func in _MEANS:
+        width = along(1, "kernel_size", 1)
+        stride = along(2, "stride", None) or width
+        return width, stride, along(3, "padding", 0), along(4, "dilation", 1) if func in _MAXIMA else 1
+    if func is torch.Tensor.unfold and args[1] in (-1, args[0].ndim - 1):
+        return args[2], args[3], 0, 1
+    return None
+
+
+def _trace(model: SequenceModel) -> _Trace:
+    geometry = _Geometry(model.window)
+    layers: dict[str, Layer] = {}
+
+    def note(name: str, module: nn.Module | None, output: Any) -> None:
+        output = _tensor(output)
+        if isinstance(output, Tensor) and name not in layers:
+            layer = _layer(name, module, output, geometry)
+            if layer is not None:
+                layers[name] = layer
+
+    handles = [
+        module.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
+        for name, module in model.named_modules()
+        if name and not isinstance(module, _UNSEEN)
+    ]
+    x = torch.zeros(1, 4, model.window, device=next(model.parameters()).device)
+    try:
+        with evaluating(model), geometry:
+            features = model.features(x)
+            note(FEATURES, None, features)
+            model.head(features)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return _Trace(layers, _first_convolution(model, layers))
+
+
+def _layer(name: str, module: nn.Module | None, output: Tensor, geometry: _Geometry) -> Layer | None:
+    if output.ndim == 4 and output.shape[2] == 1:
+        output = output.squeeze(2)
+    if output.ndim != 3:
+        return None
+    counts = [output.shape[2], output.shape[1]]  # (N, C, P) is tried first
+    if isinstance(module, nn.RNNBase | nn.Linear | nn.LayerNorm):
+        counts = counts[1:]
+    elif geometry.current in counts and not isinstance(module, nn.modules.conv._ConvNd):
+        counts.sort(key=lambda count: count != geometry.current)
+    for count in counts:
+        if count in geometry.places:
+            last = count == output.shape[1] and (len(counts) == 1 or count != output.shape[2])
+            channels = output.shape[2] if last else output.shape[1]
+            place = geometry.places[count]
+            kind = "features" if module is None else type(module).__name__
+            return Layer(name, kind, channels, count, place.step, place.first, last)
+    return None
+
+
+def _first_convolution(model: SequenceModel, layers: dict[str, Layer]) -> str | None:
+    """The first layer in the order of calls that is a convolution, or calculates with the weights of one."""
+    convolutions: set[str] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.conv._ConvNd):
+            while name and name not in layers:
+                name = name.rpartition(".")[0]
+            convolutions.add(name)
+    return next((name for name in layers if name in convolutions), None)
+
+
+def _tensor(output: Any) -> Any:
+    return output[0] if isinstance(output, tuple) else output
