@@ -285,6 +285,30 @@ class Hits(NamedTuple):
     score: NDArray[np.float64]
 
 
+def best_scores(codes: NDArray[np.uint8], motif: Motif, background: Sequence[float] = UNIFORM) -> NDArray[np.float64]:
+    """The highest score of a motif in each sequence, on either strand, bits, (N,); minus infinity where none fits.
+
+    Args:
+        codes: Sequences, uint8 (N, L). An N scores as the background does: 0.
+        motif: What to look for; it scores by its `pwm`.
+        background: Frequencies of A, C, G and T on the forward strand.
+
+    Raises:
+        SequenceError: `codes` is not of two dimensions, or holds something else than 0 to 4.
+        InputError: The background is not four positive numbers that sum to 1.
+    """
+    _check_codes(codes)
+    n, length = codes.shape
+    best = np.full(n, -np.inf)
+    step = max(1, _BLOCK // max(1, length))
+    for oriented in (motif, motif.reverse_complement()):
+        pwm = np.vstack([oriented.pwm(background=background), np.zeros(motif.width)])
+        for first in range(0, n if length >= motif.width else 0, step):
+            block = slice(first, first + step)
+            best[block] = np.maximum(best[block], _scores(codes[block], pwm).max(axis=1))
+    return best
+
+
 def scan(codes: NDArray[np.uint8], motif: Motif, threshold: float, background: Sequence[float] = UNIFORM) -> Hits:
     """Finds a motif on both strands; overlapping hits are all reported, and a palindrome on both strands.
 
@@ -298,8 +322,7 @@ def scan(codes: NDArray[np.uint8], motif: Motif, threshold: float, background: S
         SequenceError: `codes` is not of two dimensions, or holds something else than 0 to 4.
         InputError: The background is not four positive numbers that sum to 1.
     """
-    if codes.ndim != 2 or (codes.size and codes.max() > N_CODE):
-        raise SequenceError(f"an array of shape {codes.shape} to scan", expected="codes (N, L) with values from 0 to 4")
+    _check_codes(codes)
     n, length = codes.shape
     step = max(1, _BLOCK // max(1, length))
     found = [(np.zeros(0, dtype=np.int64),) * 3 + (np.zeros(0),)]
@@ -312,6 +335,11 @@ def scan(codes: NDArray[np.uint8], motif: Motif, threshold: float, background: S
     sequence, start, strand, score = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((strand, start, sequence))
     return Hits(sequence[order], start[order], _STRANDS[strand[order]], score[order])
+
+
+def _check_codes(codes: NDArray[np.uint8]) -> None:
+    if codes.ndim != 2 or (codes.size and codes.max() > N_CODE):
+        raise SequenceError(f"an array of shape {codes.shape} to scan", expected="codes (N, L) with values from 0 to 4")
 
 
 def _scores(codes: NDArray[np.uint8], pwm: NDArray[np.float64]) -> NDArray[np.float64]:
