@@ -23,8 +23,10 @@ from noncoder.plots.style import GREY, INK, PALETTE, RULE, STYLE, plain_text
 ZOOM = 100
 """Width of the stretch that is shown as letters, bp."""
 RAISES, LOWERS = PALETTE[1], PALETTE[0]
-# Steps of the height that an area keeps: less than a pixel, and a run of small values is one step.
-_STEPS = 150
+# Points of height that an area keeps apart: less than a pixel of a screen, and a run of small values is one step.
+_STEP = 0.7
+# Share of the strongest colour below which a cell is left bare: nobody sees it, and the picture is half as large.
+_PALE = 0.04
 # Columns of a heat map; more would be finer than a screen.
 _COLUMNS = 250
 _LANES = 3
@@ -132,7 +134,8 @@ def plot_heat_map(values: ArrayLike, bin: tuple[int, int] | None = None, label: 
     mean.set(xlim=(left, left + length), ylabel="mean\nmagnitude")
     mean.yaxis.set_major_locator(MaxNLocator(3))
     mean.tick_params(labelbottom=False)
-    picture(map_, diverging(_pooled(height, _COLUMNS) / top), (left, left + length, n, 0))
+    cells = _pooled(height, _COLUMNS) / top
+    picture(map_, diverging(np.where(np.abs(cells) < _PALE, 0, cells)), (left, left + length, n, 0))
     map_.set(xlim=(left, left + length), ylim=(n, 0), ylabel="windows", xlabel="bp from the middle of the bin")
     map_.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     scale_both_ways(map_, top, label)
@@ -164,7 +167,7 @@ def _draw_area(axes: Axes, begin: float, values: Floats, colours: tuple[str, str
     """Bars without gaps from 0, one outline for those above it and one for those below; sets the axes' height."""
     low, high = min(0.0, float(np.nanmin(values, initial=0))), max(0.0, float(np.nanmax(values, initial=0)))
     low, high = (low, high) if high > low else (0.0, 1.0)
-    step = (high - low) / _STEPS
+    step = (high - low) * _STEP / (72 * axes.get_window_extent().height / axes.figure.dpi)
     for colour, side in zip(colours, (np.maximum, np.minimum), strict=True):
         level = np.rint(side(np.nan_to_num(values), 0) / step) * step
         if level.any():

@@ -34,6 +34,8 @@ _POSITION, _WIDEST = 0.24, 9.6
 _STEP, _EM, _TALL_EM = 20, 0.75, 2.6
 # Letters lower than this, in those units, are less than half a pixel in a table.
 _LEAST = 3
+# Letters of a figure that are lower than this share of what the logo spans would be a hairline.
+_LEAST_SHARE = 0.008
 
 Floats = NDArray[np.floating[Any]]
 
@@ -104,9 +106,9 @@ def draw_logo(axes: Axes, heights: ArrayLike, start: float = 0) -> None:
         start: Where the first position begins on the axis; each is 1 wide.
     """
     stacked = _matrix(heights)
-    begins = _begins(stacked)
+    begins, (low, high) = _begins(stacked), span(stacked)
     for row, base in enumerate(BASES):
-        at = np.flatnonzero(stacked[row])
+        at = np.flatnonzero(np.abs(stacked[row]) > _LEAST_SHARE * (high - low))
         if at.size:
             outline = _outline(base)
             corners = np.empty((at.size, len(outline), 2))
@@ -116,7 +118,6 @@ def draw_logo(axes: Axes, heights: ArrayLike, start: float = 0) -> None:
             path = Path(corners.reshape(-1, 2), np.tile(np.asarray(outline.codes), at.size))
             # Axes.add_patch would look for the extremes of every curve, which takes longer than drawing them.
             axes.add_artist(PathPatch(path, facecolor=BASE_COLOURS[base], linewidth=0)).set_in_layout(False)
-    low, high = span(stacked)
     axes.set(xlim=(start, start + stacked.shape[1]), ylim=(low, high))
     axes.grid(visible=False)
     if low < 0:

@@ -93,6 +93,7 @@ def figure_svg(figure: Figure, name: str = "", label: str = "") -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|\s+xmlns(:\w+)?=\"[^\"]*\"", "", svg, flags=re.S)
     # Coordinates to a hundredth of a point; not the numbers that are text.
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{3,}", _hundredths, tag[0]), svg)
+    svg = re.sub(r' d="([^"]*)"', lambda found: f' d="{_shorter(found[1])}"', svg)
     svg = svg.replace("xlink:href", "href").replace("'DejaVu Sans', sans-serif", _FONTS)
     used = dict.fromkeys(re.findall(r"(?:href=\"#|url\(#)([\w.-]+)", svg))
     # Ids hang on digits of the layout that are not written, and that differ from one time to the next.
@@ -202,6 +203,19 @@ def short_number(value: float, _: object = None) -> str:
 
 def _hundredths(number: re.Match[str]) -> str:
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _shorter(path: str) -> str:
+    """A path in fewer characters: level and upright lines by their one number, a command that repeats said once."""
+    parts, last, at = [], "", ["", ""]
+    for kind, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
+        numbers = text.split()
+        end = numbers[-2:] or at
+        if kind == "L":
+            kind, numbers = ("H", end[:1]) if end[1] == at[1] else ("V", end[1:]) if end[0] == at[0] else (kind, end)
+        parts.append((" " if kind == last and kind in "LCQ" else kind) + " ".join(numbers))
+        last, at = kind, end
+    return "".join(parts)
 
 
 def _variables(svg: str) -> str:

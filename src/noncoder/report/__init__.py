@@ -11,6 +11,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import read_json, unreadable, write_bytes
 from noncoder.report.format import FILTERS
+from noncoder.report.interpret import learned_section
 from noncoder.report.paired import paired_section
 from noncoder.report.read import read_csv, read_splits
 from noncoder.report.results import split_section
@@ -56,6 +57,7 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
         train=train,
         training=training_section(run / "train", train),
         splits=[split_section(split, tasks) for split in splits],
+        learned=learned_section(run),
     )
 
 

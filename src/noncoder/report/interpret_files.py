@@ -1,0 +1,151 @@
+"""The files of a run's interpretation; each may be missing."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.files import read_json, unreadable
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """What was found of one task; whatever was not found is None.
+
+    Args:
+        name: The task.
+        folder: Its folder's name.
+        summary: summary.json.
+        attributions: "codes" (n, L), "values" (n, 4, L), "chrom" (n,), "start" (n,), "logit" (n,), "row" (n,).
+        gradcam: "cam" (n, L) and "layer".
+        mutations: "codes" (k, L), "substitutions" (k, 4, L), "index" (k,), rows of the attributions.
+        patterns: patterns.json.
+        grammar: grammar.json.
+        design: design.json.
+    """
+
+    name: str
+    folder: str
+    summary: dict[str, Any] | None
+    attributions: Arrays | None
+    gradcam: Arrays | None
+    mutations: Arrays | None
+    patterns: list[Any] | None
+    grammar: dict[str, Any] | None
+    design: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """What a run's folder "interpret" holds.
+
+    Args:
+        summary: summary.json; empty where it is missing.
+        tasks: The tasks, in the order of the summary; without one, every folder by name.
+        filters: filters.json; None where it is missing.
+    """
+
+    summary: dict[str, Any]
+    tasks: list[TaskFiles]
+    filters: list[Any] | None
+
+
+def read_interpretation(folder: Path) -> Interpretation | None:
+    """The files of an interpretation; None where there are none.
+
+    Raises:
+        InputError: One of them cannot be read, or is not of this form.
+    """
+    summary = read_json(folder / "summary.json")
+    if summary is None and not (folder / "tasks").is_dir():
+        return None
+    listed = (summary or {}).get("tasks")
+    if listed is None:
+        listed = [{"folder": path.name} for path in sorted((folder / "tasks").iterdir()) if path.is_dir()]
+    with as_written(folder / "summary.json"):
+        tasks = [_read_task(folder / "tasks" / entry["folder"], entry.get("task")) for entry in listed]
+    return Interpretation(summary or {}, tasks, _read_list(folder / "filters" / "filters.json"))
+
+
+@contextmanager
+def as_written(path: Path) -> Iterator[None]:
+    """Takes what goes wrong with the content of a file for what it is: damage, or another version's format."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise unreadable(path, f"{error!r}: it is not as this version writes it") from error
+
+
+def _read_task(folder: Path, name: str | None) -> TaskFiles:
+    summary = read_json(folder / "summary.json")
+    found = TaskFiles(
+        name or (summary or {}).get("task") or folder.name,
+        folder.name,
+        summary,
+        _read_arrays(folder / "attributions.npz", {"codes": "nl", "values": "n4l", "logit": "n"}),
+        _read_arrays(folder / "gradcam.npz", {"cam": "nl"}),
+        _read_arrays(folder / "ism.npz", {"codes": "nl", "substitutions": "n4l", "index": "n"}),
+        _read_list(folder / "patterns.json"),
+        read_json(folder / "grammar.json"),
+        read_json(folder / "design.json"),
+    )
+    _check_together(folder, found)
+    return found
+
+
+def _check_together(folder: Path, found: TaskFiles) -> None:
+    if found.attributions is None:
+        return
+    shape = found.attributions["codes"].shape
+    if found.gradcam is not None and found.gradcam["cam"].shape != shape:
+        raise unreadable(folder / "gradcam.npz", "it is of other windows than attributions.npz")
+    if found.mutations is not None:
+        index = found.mutations["index"]
+        if found.mutations["codes"].shape[1:] != shape[1:] or (
+            index.size and not 0 <= index.min() <= index.max() < shape[0]
+        ):
+            raise unreadable(folder / "ism.npz", "it is of other windows than attributions.npz")
+
+
+def _read_arrays(path: Path, shapes: Mapping[str, str]) -> Arrays | None:
+    """The arrays of an .npz file; of their shapes, the same letter is the same size, and a digit is itself."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise unreadable(path, error) from error
+    sizes: dict[str, int] = {}
+    for name, letters in shapes.items():
+        if name not in arrays:
+            raise unreadable(path, f"{name} is missing")
+        shape = arrays[name].shape
+        wanted = [int(letter) if letter.isdigit() else sizes.setdefault(letter, size)
+                  for letter, size in zip(letters, shape, strict=False)]  # fmt: skip
+        if len(shape) != len(letters) or list(shape) != wanted:
+            raise unreadable(path, f"{name} has the shape {shape}")
+    return arrays
+
+
+def _read_list(path: Path) -> list[Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise unreadable(path, error) from error
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise unreadable(path, "it holds no list of objects")
+    return values

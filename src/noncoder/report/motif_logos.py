@@ -1,0 +1,93 @@
+"""Logos of found patterns, each with the known motif that it matches, drawn so that they line up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from noncoder import plots
+from noncoder.errors import UnknownNameError
+from noncoder.report.interpret_files import Interpretation
+from noncoder.sequence.motifs import load_jaspar
+
+# Positions at the ends of a pattern whose contribution is below this share of its largest are flanks (modisco's rule).
+_FLANK = 0.3
+
+Floats = NDArray[np.floating[Any]]
+
+
+class PairOfLogos(NamedTuple):
+    """A pattern as found, and the known motif beside it, if it is known."""
+
+    found: Markup
+    known: Markup | None
+
+
+def known_motifs(found: Interpretation) -> dict[str, Floats]:
+    """Probabilities (4, w) of the motifs that anything matches best, by id, as far as they can be had.
+
+    They come with the match, or from the JASPAR release that the interpretation names.
+    """
+    listed: Sequence[Any] = [pattern for task in found.tasks for pattern in task.patterns or []]
+    matches = [entry["matches"][0] for entry in listed if entry.get("matches")]
+    given = {match["id"]: np.array(match["ppm"], dtype=float).T for match in matches if match.get("ppm")}
+    release = (found.summary.get("database") or {}).get("release")
+    wanted = [id for id in dict.fromkeys(match["id"] for match in matches) if id not in given]
+    if not release or not wanted:
+        return given
+    try:
+        return given | {motif.id: motif.ppm for motif in load_jaspar(wanted, release) if motif.id}
+    except UnknownNameError:
+        # Motifs of somebody's own file.
+        return given
+
+
+def pattern_logos(
+    pattern: Mapping[str, Any], match: Mapping[str, Any] | None, known: Mapping[str, Floats]
+) -> PairOfLogos:
+    """The contributions of a pattern without its flanks, and the motif that it matches, on the strand that fits.
+
+    Args:
+        pattern: An entry of patterns.json.
+        match: Its best match.
+        known: Motifs by id.
+    """
+    cwm, ppm = (np.array(pattern[key], dtype=float).T for key in ("cwm", "ppm"))
+    sizes = np.abs(cwm).sum(axis=0)
+    strong = np.flatnonzero(sizes >= _FLANK * sizes.max())
+    low, high = int(strong[0]), int(strong[-1]) + 1
+    spoken = f"contributions of the pattern {pattern['name']}"
+    other = known.get(match["id"]) if match else None
+    if match is None or other is None:
+        return PairOfLogos(Markup(plots.logo_svg(cwm[:, low:high], label=spoken)), None)
+    oriented, at = _aligned(plots.information_heights(ppm), plots.information_heights(other))
+    begin, end = min(low, at), max(high, at + oriented.shape[1])
+    frames = [np.zeros((4, end - begin)) for _ in range(2)]
+    frames[0][:, low - begin : high - begin] = cwm[:, low:high]
+    frames[1][:, at - begin : at - begin + oriented.shape[1]] = oriented
+    texts = (spoken, f"the known motif {match['name']}")
+    return PairOfLogos(*(Markup(plots.logo_svg(frame, top, text))
+                         for frame, top, text in zip(frames, (None, 2.0), texts, strict=True)))  # fmt: skip
+
+
+def filter_logo(row: Mapping[str, Any]) -> Markup:
+    """The logo of a filter, in bits."""
+    heights = plots.information_heights(np.array(row["ppm"], dtype=float).T)
+    return Markup(plots.logo_svg(heights, 2.0, f"motif of filter {row['filter']}"))
+
+
+def _aligned(heights: Floats, other: Floats) -> tuple[Floats, int]:
+    """The other logo on the strand and at the place where it overlaps the first one most, as seen from that one."""
+    best, found = -np.inf, (other, 0)
+    for strand in (other, other[::-1, ::-1]):
+        width = strand.shape[1]
+        padded = np.pad(heights, ((0, 0), (width - 1, width - 1)))
+        scores = [float((padded[:, i : i + width] * strand).sum()) for i in range(padded.shape[1] - width + 1)]
+        at = int(np.argmax(scores))
+        if scores[at] > best:
+            best, found = scores[at], (strand, at - width + 1)
+    return found
