@@ -172,6 +172,7 @@ def interpret_run(
     Raises:
         NoncoderError: There is no predictor, no such task, or nothing to look at.
     """
+    from noncoder.interpret.choosing import judged_split
     from noncoder.interpret.stage import InterpretationStage
 
     predictor = load(run).to(_device())
@@ -184,7 +185,7 @@ def interpret_run(
     logits = None
     if recipe is not None and opened is not None and store is None:
         evaluation = EvaluationStage(run / "evaluate", [predictor], opened, recipe.evaluate)
-        logits = None if recipe.evaluate.ensemble else evaluation.own_logits(config.split)
+        logits = None if recipe.evaluate.ensemble else evaluation.own_logits(judged_split(opened))
     stage = InterpretationStage(run / "interpret", predictor, opened, config, force)
     with locked(stage.folder, mend="wait for it"):
         return stage.interpret(logits, () if recipe is None else recipe.report.tasks)

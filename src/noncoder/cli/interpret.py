@@ -44,7 +44,9 @@ def interpret(run: Path, store: Path | None, force: bool, as_json: bool, **given
 
 
 def _layer_line(layer: dict[str, Any]) -> str:
-    return f"{layer['name']:28} {layer['channels']:>5} channels  {layer['positions']:>5} positions of {layer['step']:g} bp"
+    return (
+        f"{layer['name']:28} {layer['channels']:>5} channels  {layer['positions']:>5} positions of {layer['step']:g} bp"
+    )
 
 
 def interpretation_lines(summary: dict[str, Any]) -> Iterator[str]:

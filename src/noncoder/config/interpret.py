@@ -27,11 +27,12 @@ class InterpretConfig(Section):
 
     tasks: tuple[str, ...] = ()
     """Which tasks; by default those of `report.tasks`, else the three with the highest average precision among those
-    with 30 positives or more in the split."""
+    with 30 positives or more in the test split."""
     method: Method = "deeplift"
     """How the bases of a window are credited with its logit."""
-    split: Literal["train", "valid", "test"] = "test"
-    """From which split the windows are."""
+    split: Literal["all", "train", "valid", "test"] = "all"
+    """From which split the windows are. Whatever it is, a motif is named only if windows that the model was not trained
+    on agree."""
     windows: int = Field(500, ge=0)
     """How many windows a task: those positive for it that have the highest logit; 0 leaves the stage out of
     `noncoder run`."""

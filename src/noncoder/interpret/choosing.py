@@ -14,6 +14,7 @@ from noncoder.data.bed import read_bed
 from noncoder.data.store import Store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
+from noncoder.interpret.motifs import HeldOut
 from noncoder.interpret.window import fit_window
 from noncoder.metrics import Columns, rank_columns
 from noncoder.predictor import Predictor
@@ -23,6 +24,8 @@ from noncoder.sequence.genome import Genome, head, match_names
 MIN_POSITIVES = 30
 """Tasks with fewer positives in the split are not looked into unless they are asked for."""
 _BEST = 3
+_LOOKED_AT = 4  # times the windows that are asked for
+_HELD_OUT = 4000  # windows of each label
 
 
 class NoTaskError(InputError):
@@ -40,6 +43,7 @@ class Windows:
         start: 0-based start on the contig, int64 (n,); negative where the window reaches past its first base.
         on_genome: Whether `chrom` and `start` are places on the store's contigs.
         chosen: How they were chosen, a sentence.
+        split: The split that they are of, "all" for any; None for windows from elsewhere.
         notes: What a reader should know of them, a sentence each.
     """
 
@@ -49,6 +53,7 @@ class Windows:
     start: NDArray[np.int64]
     on_genome: bool
     chosen: str
+    split: str | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -74,24 +79,25 @@ class Scored:
     labels: Labels
 
 
-def score_split(predictor: Predictor, store: Store, split: str, logits: Path | None, batch_size: int) -> Scored:
-    """A split with the predictor's logits.
+def judged_split(store: Store) -> str:
+    """The split by which tasks are judged: the test split, else the validation split, else that for training."""
+    return next((split for split in ("test", "valid") if store.indices(split).size), "train")
+
+
+def score_split(predictor: Predictor, store: Store, logits: Path | None, batch_size: int) -> Scored:
+    """The split by which tasks are judged, with the predictor's logits.
 
     Args:
         predictor: The trained model.
         store: The dataset.
-        split: Its name.
         logits: The logits on disk, where they were computed before, in the order of the predictor's tasks.
         batch_size: Windows a forward pass, where they were not.
 
     Raises:
-        InputError: The store lacks tasks of the predictor, has windows of another width or none in the split.
+        InputError: The store lacks tasks of the predictor, or has windows of another width.
     """
+    split = judged_split(store)
     indices = store.indices(split)
-    if not indices.size:
-        raise InputError(
-            f"{store.path} has no window in the split {split!r}", expected="train, valid or test, as the store has"
-        )
     labels = labels_of(predictor.tasks, store, indices)
     if logits is None:
         return Scored(store, split, indices, predictor.predict_store(store, indices, batch_size=batch_size), labels)
@@ -126,30 +132,51 @@ def choose_tasks(predictor: Predictor, asked: Sequence[str], scored: Scored | No
     return [int(column) for column in best]
 
 
-def positive_windows(scored: Scored, column: int, most: int) -> Windows:
+def positive_windows(predictor: Predictor, store: Store, column: int, config: InterpretConfig) -> Windows:
     """The windows that are positive for a task, those with the highest logits where there are more than asked for.
+
+    Of very many, the logits of a few times as many as asked for are looked at, evenly taken along the genome.
 
     Raises:
         InputError: There is none.
     """
-    positive, _ = scored.labels.column(column)
-    rows = np.flatnonzero(positive)
-    name = scored.labels.names[column]
+    indices = store.indices(None if config.split == "all" else config.split)
+    positive, _ = labels_of(predictor.tasks, store, indices).column(column)
+    rows, name = indices[positive], predictor.tasks[column].name
+    where = "the store" if config.split == "all" else f"the split {config.split!r}"
     if not rows.size:
-        raise InputError(
-            f"no window of the split {scored.split!r} is positive for {name!r}", mend="choose another --split or task"
-        )
-    order = np.argsort(-scored.logits[rows, column], kind="stable")[:most]
-    chosen = f"the {rows.size:,} windows of the {scored.split} split that are positive for {name}"
-    if rows.size > most:
-        chosen = f"of {chosen[4:]}, the {most:,} with the highest logit"
-    return _of_store(scored.store, scored.indices[rows[order]], chosen)
+        raise InputError(f"no window of {where} is positive for {name!r}", mend="choose another --split or task")
+    chosen = f"the {rows.size:,} windows of {where} that are positive for {name}"
+    if rows.size > config.windows:
+        chosen = f"of {chosen[4:]}, the {config.windows:,} with the highest logit"
+        some = rows[np.linspace(0, rows.size - 1, min(rows.size, _LOOKED_AT * config.windows)).astype(np.int64)]
+        if some.size < rows.size:
+            chosen += f" among {some.size:,} taken evenly"
+        logits = predictor.predict_store(store, some, batch_size=config.batch_size)[:, column]
+        rows = np.sort(some[np.argsort(-logits, kind="stable")[: config.windows]])
+    return _of_store(store, rows, chosen, config.split)
 
 
-def _of_store(store: Store, rows: NDArray[np.int64], chosen: str) -> Windows:
+def held_out_windows(predictor: Predictor, store: Store, column: int) -> HeldOut | None:
+    """The bins that the model was not trained on, and whether each is positive for a task; None without any.
+
+    At most a few thousand of each label are read; see `HeldOut`.
+    """
+    indices = np.concatenate([store.indices("valid"), store.indices("test")])
+    positive, negative = labels_of(predictor.tasks, store, indices).column(column)
+    if not positive.any() or not negative.any():
+        return None
+    rng, rows = np.random.default_rng(0), []
+    for those in (np.flatnonzero(positive), np.flatnonzero(negative)):
+        rows.append(np.sort(rng.choice(those, min(_HELD_OUT, those.size), replace=False)))
+    chosen = np.concatenate(rows)
+    return HeldOut.cut(store.read_codes(indices[chosen]), positive[chosen], store.bin)
+
+
+def _of_store(store: Store, rows: NDArray[np.int64], chosen: str, split: str) -> Windows:
     chrom, bins = store.bins(rows)
     start = bins - (store.window - store.bin) // 2
-    return Windows(store.read_codes(rows), rows, chrom, start, bool(store.info.genome), chosen)
+    return Windows(store.read_codes(rows), rows, chrom, start, bool(store.info.genome), chosen, split)
 
 
 def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
@@ -188,7 +215,14 @@ def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
     codes = np.stack([store.read_stretch(int(c), int(s), window) for c, s in zip(contig[kept], start, strict=True)])
     chosen = f"{kept.size:,} windows of {window:,} bp around the summits or middles of the regions of {path.name}"
     return Windows(
-        codes, np.full(kept.size, -1), np.array(names)[contig[kept]], start.astype(np.int64), True, chosen, tuple(notes)
+        codes,
+        np.full(kept.size, -1),
+        np.array(names)[contig[kept]],
+        start.astype(np.int64),
+        True,
+        chosen,
+        None,
+        tuple(notes),
     )
 
 
@@ -205,7 +239,9 @@ def record_windows(path: Path, most: int, window: int) -> Windows:
         notes = (*notes, f"the first {most:,} of {len(names):,} records")
     chosen = f"{len(codes):,} records of {path.name}"
     n = len(codes)
-    return Windows(codes, np.full(n, -1), np.array(names[:most]), np.zeros(n, dtype=np.int64), False, chosen, notes)
+    return Windows(
+        codes, np.full(n, -1), np.array(names[:most]), np.zeros(n, dtype=np.int64), False, chosen, None, notes
+    )
 
 
 def windows_from(config: InterpretConfig, store: Store | None, window: int) -> Windows | None:

@@ -50,7 +50,7 @@ class InterpretationStage:
         """The summary of the folder, after the tasks that were asked for have been looked into.
 
         Args:
-            logits: The predictor's logits of the split, where they were computed before.
+            logits: The predictor's logits of the split by which tasks are judged, where they were computed before.
             preferred: Tasks that are looked into where the settings name none.
 
         Returns:
@@ -62,18 +62,13 @@ class InterpretationStage:
             UnknownNameError: There is no such task.
         """
         given = windows_from(self.config, self.store, self.predictor.window)
-        scored = self._score(logits) if given is None or not (self.config.tasks or preferred) else None
+        scored = None if self.store is None else score_split(self.predictor, self.store, logits, self.config.batch_size)
         columns = choose_tasks(self.predictor, self.config.tasks or preferred, scored)
         done = [self._task(column, given, scored) for column in columns]
         filters = self._filters(scored) if self.config.filters and scored is not None else None
         summary = self._summary(filters)
         write_json(self.folder / "summary.json", summary)
         return summary | {"done": done}
-
-    def _score(self, logits: Path | None) -> Scored:
-        if self.store is None:
-            raise InputError("there is no store to take windows from", mend="give --store, or sequences as --sequences")
-        return score_split(self.predictor, self.store, self.config.split, logits, self.config.batch_size)
 
     def _task(self, column: int, given: Windows | None, scored: Scored | None) -> dict[str, Any]:
         folder = self.folder / "tasks" / self._folder_name(column)
@@ -92,8 +87,9 @@ class InterpretationStage:
             shutil.rmtree(folder, ignore_errors=True)
             write_json(folder / "made-from.json", self._made_from)
         if given is None:
-            assert scored is not None
-            given = positive_windows(scored, column, self.config.windows)
+            if self.store is None:
+                raise InputError("there is no store to take windows from", mend="give --store, or --sequences FASTA")
+            given = positive_windows(self.predictor, self.store, column, self.config)
         return interpret_task(Job(folder, self.predictor, column, given, scored, self.store, self.config))
 
     def _folder_name(self, column: int) -> str:

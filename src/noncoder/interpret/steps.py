@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from noncoder.files import write_json
 from noncoder.interpret.attribution import attribute, rank_agreement
 from noncoder.interpret.job import Job
 from noncoder.interpret.layers import find_layer
@@ -117,36 +116,3 @@ def measure_task(job: Job) -> dict[str, Any]:
         "auroc": float(auroc(logits, truth)[0]),
         "average_precision": float(average_precision(logits, truth)[0]),
     }
-
-
-def interpret_task(job: Job) -> dict[str, Any]:
-    """Looks into one task; what summary.json of its folder then holds."""
-    found = find_attributions(job)
-    agreement = measure_agreement(job, found)
-    if agreement is None:
-        find_activation(job)
-    performance = measure_task(job)
-    motifs = find_motifs(job, found, performance)
-    write_tracks(job, found, motifs)
-    further = {"grammar": find_grammar(job, motifs), "design": find_designs(job, motifs)}
-    pictures = draw(job, found, motifs)
-    task = job.predictor.tasks[job.column]
-    summary = {
-        "task": task.name,
-        "group": task.group,
-        "method": job.config.method,
-        "split": None if job.scored is None else job.config.split,
-        "windows": len(job.windows),
-        "chosen": job.windows.chosen,
-        "notes": list(job.windows.notes),
-        **performance,
-        "completeness": describe_completeness(found),
-        "warnings": list(found.attribution.warnings),
-        "agreement": agreement,
-        "motifs": motifs.summary,
-        "diagnosis": motifs.diagnosis,
-        **further,
-        "pictures": pictures,
-    }
-    write_json(job.folder / "summary.json", summary)
-    return summary

@@ -1,0 +1,53 @@
+"""The kernels of the first convolution as motifs, in the folder filters/ of an interpretation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from noncoder.config import InterpretConfig
+from noncoder.errors import InputError
+from noncoder.files import write_json
+from noncoder.interpret.choosing import Scored
+from noncoder.interpret.motifs import first_layer_motifs, load_database, match_motifs
+from noncoder.predictor import Predictor
+from noncoder.sequence.motifs import write_meme
+
+INFORMATIVE = 5.0
+"""Bits from which a kernel's motif is counted as informative."""
+_MOST = 2000  # windows whose activations are looked at
+
+
+def interpret_filters(folder: Path, predictor: Predictor, scored: Scored, config: InterpretConfig) -> dict[str, Any]:
+    """Writes filters.json and filters.meme; returns how many kernels there are, how many say something, have a name.
+
+    Args:
+        folder: Where they go.
+        predictor: The trained model.
+        scored: The split whose windows excite the kernels, evenly taken.
+        config: The database.
+    """
+    step = max(1, -(-scored.indices.size // _MOST))
+    codes = scored.store.read_codes(scored.indices[::step])
+    try:
+        with tqdm(total=len(codes), desc="first convolution", unit="windows", delay=2, disable=None) as bar:
+            filters = first_layer_motifs(predictor.model, codes, progress=bar.update)
+    except InputError as error:
+        return {"n": 0, "informative": 0, "matched": 0, "text": error.found}
+    motifs = [one.motif for one in filters]
+    matches = match_motifs(motifs, load_database(config.release, config.taxon))
+    rows = [
+        one.to_dict([task.name for task in predictor.tasks]) | {"matches": [match.to_dict() for match in found]}
+        for one, found in zip(filters, matches, strict=True)
+    ]
+    write_json(folder / "filters.json", rows)
+    if motifs:
+        write_meme(motifs, folder / "filters.meme")
+    return {
+        "n": len(filters),
+        "informative": sum(motif.total_information >= INFORMATIVE for motif in motifs),
+        "matched": sum(bool(found) for found in matches),
+        "text": f"sites of {len(codes):,} windows of the {scored.split} split",
+    }
