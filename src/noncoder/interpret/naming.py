@@ -48,6 +48,10 @@ def find_motifs(job: Job, found: Found, performance: Mapping[str, Any]) -> Motif
         found: Its attributions.
         performance: How well the model ranks the task's windows, "auroc".
     """
+    if not found.attribution.hypothetical:
+        text = f"{found.attribution.method} tells places, not bases: motifs are found by other methods"
+        write_json(job.folder / "patterns.json", [])
+        return Motifs([], [], {"text": [text]})
     database = load_database(job.config.release, job.config.taxon)
     patterns = find_patterns(found.attribution.values, found.windows.codes)
     held_out = None if job.store is None else held_out_windows(job.predictor, job.store, job.column)

@@ -17,8 +17,9 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.files import read_json, write_json
 from noncoder.interpret.choosing import Scored, Windows, choose_tasks, positive_windows, score_split, windows_from
+from noncoder.interpret.job import Job
 from noncoder.interpret.kernels import interpret_filters
-from noncoder.interpret.steps import Job, interpret_task
+from noncoder.interpret.task import interpret_task
 from noncoder.predictor import Predictor
 
 # Rises when the files of an interpretation change; those of an earlier version are made anew.

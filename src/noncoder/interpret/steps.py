@@ -64,7 +64,7 @@ def find_mutations(job: Job) -> dict[str, NDArray[Any]]:
 def measure_agreement(job: Job, found: Found) -> dict[str, Any] | None:
     """How the magnitudes of Grad-CAM and of the method rank a window's bases beside those of mutagenesis.
 
-    None where no window is mutated. Spearman's correlation within each window, and its mean over them; what has no rank,
+    None where no window is mutated. Spearman's correlation in each window, and its mean over them; what has no rank,
     as a track that is the same everywhere, is left out.
     """
     if not job.config.mutated:

@@ -102,7 +102,7 @@ def _gate(
         return "similarity", f"it resembles no known motif (best: {best.name}, q = {best.q:.2g})"
     if not matches:
         return "chance", (
-            f"it resembles {best.name} (p = {best.p:.1g}) hardly more than a motif with shuffled columns (p = {chance:.1g})"
+            f"it resembles {best.name} (p = {best.p:.1g}) no more than shuffled motifs (p = {chance:.1g})"
         )
     if enrichment is not None and not enrichment.p < ENRICHMENT_P:
         word = "more often" if is_positive else "less often"
