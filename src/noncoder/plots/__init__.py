@@ -10,6 +10,7 @@ from noncoder.plots.data import (
     plot_labels,
     plot_positives,
 )
+from noncoder.plots.design import plot_design_history, plot_design_predictions, plot_design_sequence
 from noncoder.plots.grammar import plot_kmers, plot_marginal, plot_position_scan, plot_spacing
 from noncoder.plots.matrices import plot_cooccurrence, plot_task_chromosomes
 from noncoder.plots.paired import plot_differences
@@ -44,6 +45,9 @@ __all__ = [
     "plot_chromosomes",
     "plot_comparison",
     "plot_cooccurrence",
+    "plot_design_history",
+    "plot_design_predictions",
+    "plot_design_sequence",
     "plot_differences",
     "plot_distribution",
     "plot_efficiency",
