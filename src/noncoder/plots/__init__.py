@@ -16,6 +16,8 @@ from noncoder.plots.data import (
     plot_labels,
     plot_positives,
 )
+from noncoder.plots.design import plot_design_history, plot_design_predictions, plot_design_sequence
+from noncoder.plots.grammar import plot_kmers, plot_marginal, plot_position_scan, plot_spacing
 from noncoder.plots.logos import (
     draw_logo,
     information_heights,
@@ -66,6 +68,9 @@ __all__ = [
     "plot_comparison",
     "plot_contribution_logo",
     "plot_cooccurrence",
+    "plot_design_history",
+    "plot_design_predictions",
+    "plot_design_sequence",
     "plot_differences",
     "plot_distribution",
     "plot_efficiency",
@@ -76,9 +81,12 @@ __all__ = [
     "plot_history",
     "plot_importance",
     "plot_information_logo",
+    "plot_kmers",
     "plot_labels",
     "plot_learning_rate",
+    "plot_marginal",
     "plot_mutations",
+    "plot_position_scan",
     "plot_positives",
     "plot_precision_recall",
     "plot_published_means",
@@ -86,6 +94,7 @@ __all__ = [
     "plot_reliability",
     "plot_roc",
     "plot_slices",
+    "plot_spacing",
     "plot_task_chromosomes",
     "plot_temperatures",
     "plot_throughput",

@@ -1,0 +1,137 @@
+"""Motifs put into backgrounds, and the logits of what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from noncoder.errors import InputError
+from noncoder.models import SequenceModel
+from noncoder.predictor.mean import evaluating, read_strand
+from noncoder.sequence.encoding import N_CODE, encode, reverse_complement
+from noncoder.sequence.motifs import Motif
+
+Codes = NDArray[np.uint8]
+Instances = Literal["consensus", "sampled"]
+
+
+class Placement(NamedTuple):
+    """What is written where into n sequences.
+
+    Args:
+        instances: Codes (n, w), or (1, w) for the same in all; at an N the sequence keeps its base.
+        start: Where its first base comes to lie, 0-based.
+    """
+
+    instances: Codes
+    start: int
+
+
+def name_of(what: Motif | str) -> str:
+    """A motif's name, or the k-mer itself."""
+    return what.name if isinstance(what, Motif) else what.upper()
+
+
+def width_of(what: Motif | str) -> int:
+    """How many bp it covers."""
+    return what.width if isinstance(what, Motif) else len(what)
+
+
+def draw_instances(what: Motif | str, n: int, instances: Instances, seed: int) -> Codes:
+    """Sequences of a motif on the forward strand, one a background.
+
+    Args:
+        what: A motif, or a k-mer as text, in which N stands for whatever is there.
+        n: How many.
+        instances: "consensus", its most probable base everywhere; "sampled", each position drawn by its probabilities.
+        seed: Of the drawing.
+
+    Returns:
+        uint8 (n, w), or (1, w) where all are the same.
+
+    Raises:
+        SequenceError: The k-mer is no DNA.
+        InputError: It has no base.
+    """
+    if isinstance(what, Motif) and instances == "sampled":
+        return what.sample(np.random.default_rng(seed), n)
+    codes = encode(what.consensus if isinstance(what, Motif) else what, name=f"k-mer {what}")
+    if not (codes < N_CODE).any():
+        raise InputError(f"a k-mer {what!r} without a base", expected="text of A, C, G, T, and N for any")
+    return codes[None]
+
+
+def on_strand(instances: Codes, strand: str) -> Codes:
+    """The instances as they read on the forward strand when they lie on "+" or "-"."""
+    return instances if strand == "+" else reverse_complement(instances)
+
+
+def middle(length: int, width: int) -> int:
+    """Where something of a width starts that lies in the middle of a window."""
+    return length // 2 - width // 2
+
+
+def place(codes: Codes, placements: Sequence[Placement]) -> Codes:
+    """A copy of sequences (n, L) with instances written over their bases; later ones over earlier ones.
+
+    Raises:
+        InputError: One does not fit into the window.
+    """
+    written = codes.copy()
+    length = codes.shape[1]
+    for instances, start in placements:
+        end = start + instances.shape[1]
+        if start < 0 or end > length:
+            raise InputError(f"a motif from {start} to {end}", expected=f"within the window, 0 to {length}")
+        there = written[:, start:end]
+        written[:, start:end] = np.where(instances < N_CODE, instances, there)
+    return written
+
+
+def logits_of(model: SequenceModel, codes: Codes, tasks: Sequence[int], batch_size: int = 256) -> NDArray[np.float32]:
+    """Logits (n, K) of K tasks on the forward strand of sequences (n, L)."""
+    return placed_logits(model, codes, [()], tasks, batch_size)[:, 0]
+
+
+def placed_logits(
+    model: SequenceModel,
+    codes: Codes,
+    conditions: Sequence[Sequence[Placement]],
+    tasks: Sequence[int],
+    batch_size: int = 256,
+) -> NDArray[np.float32]:
+    """Logits of n sequences under each of C conditions, (n, C, K): all sequences, each with all placements.
+
+    Args:
+        model: Runs in evaluation mode, on the device where it lies.
+        codes: uint8 (n, L).
+        conditions: What is placed together; an empty one leaves the sequences as they are.
+        tasks: K columns of the model's logits.
+        batch_size: Sequences a forward pass.
+
+    Raises:
+        InputError: A placement does not fit, or the sequences are not as long as the model's window.
+    """
+    n, length = codes.shape
+    if length != model.window:
+        raise InputError(f"sequences of {length} bp", expected=f"the model's window, {model.window} bp")
+    columns = list(tasks)
+    device = next(model.parameters()).device
+    logits = np.empty((len(conditions), n, len(columns)), dtype=np.float32)
+    flat = logits.reshape(-1, len(columns))
+    together = max(1, batch_size // max(1, n))
+    bar = tqdm(total=len(flat), desc="scoring sequences", unit="sequences", delay=2, disable=None)
+    with evaluating(model), bar:
+        for first in range(0, len(conditions), together):
+            made = np.concatenate([place(codes, condition) for condition in conditions[first : first + together]])
+            for at in range(0, len(made), batch_size):
+                part = read_strand(model, torch.from_numpy(made[at : at + batch_size]).to(device), "forward")
+                begin = first * n + at
+                flat[begin : begin + len(part)] = part[:, columns].float().cpu().numpy()
+                bar.update(len(part))
+    return logits.transpose(1, 0, 2)
