@@ -16,6 +16,7 @@ from noncoder.plots.data import (
     plot_labels,
     plot_positives,
 )
+from noncoder.plots.design import plot_design_history, plot_design_predictions, plot_design_sequence
 from noncoder.plots.grammar import plot_kmers, plot_marginal, plot_position_scan, plot_spacing
 from noncoder.plots.logos import (
     draw_logo,
@@ -67,6 +68,9 @@ __all__ = [
     "plot_comparison",
     "plot_contribution_logo",
     "plot_cooccurrence",
+    "plot_design_history",
+    "plot_design_predictions",
+    "plot_design_sequence",
     "plot_differences",
     "plot_distribution",
     "plot_efficiency",

@@ -1,0 +1,11 @@
+"""Sequences made to please a task, or one task and not another: what a model wants to see.
+
+`design_sequences` does all of it. A method is a function of a `Problem`, which knows the score, what may change, what
+an evaluation costs and what was best so far.
+"""
+
+from noncoder.interpret.design.making import DesignSettings, design_sequences
+from noncoder.interpret.design.problem import Objective, Problem
+from noncoder.interpret.design.record import Design
+
+__all__ = ["Design", "DesignSettings", "Objective", "Problem", "design_sequences"]

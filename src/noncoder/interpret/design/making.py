@@ -1,0 +1,215 @@
+"""Sequences that a task likes, in one go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from noncoder.config import Section
+from noncoder.data.tasks import find_tasks
+from noncoder.errors import InputError
+from noncoder.interpret.design.ascent import gumbel, straight_through
+from noncoder.interpret.design.problem import Objective, Problem
+from noncoder.interpret.design.record import Design
+from noncoder.interpret.design.search import greedy, guided, sampled
+from noncoder.interpret.grammar.backgrounds import hit_threshold
+from noncoder.predictor import Predictor
+from noncoder.sequence.encoding import N_CODE, decode
+from noncoder.sequence.motifs import Motif, scan
+
+Codes = NDArray[np.uint8]
+Method = Literal["guided", "straight-through", "gumbel", "greedy", "sampled"]
+
+_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
+
+
+class DesignSettings(Section):
+    """How sequences are designed."""
+
+    method: Method = "guided"
+    """`guided`, substitutions that the gradient proposes and the model confirms; `straight-through` and `gumbel`,
+    gradient ascent on sequences that stay one-hot, without and with noise; `greedy`, the best of all substitutions at
+    each step; `sampled`, the best of some random ones."""
+    sequences: int = Field(8, ge=1)
+    """How many are designed, each from its own start."""
+    evaluations: int = Field(2000, ge=10)
+    """What each may cost: a strand that the model reads is one, the way back of a gradient another."""
+    mode: Literal["contrast", "hold"] = "contrast"
+    """What becomes of a second task: `contrast`, its logit is made low; `hold`, it stays where it was."""
+    weight: float = Field(1.0, ge=0)
+    """What a logit of the second task counts."""
+    change: tuple[tuple[int, int], ...] = ()
+    """Which positions may change, as intervals of the window, 0-based and half-open; by default all."""
+    most_edits: int | None = Field(None, ge=1)
+    """How many bases may differ from the start; by default all."""
+    edit_weight: float = Field(0.0, ge=0)
+    """Logits that each changed base costs."""
+    gc_weight: float = Field(0.0, ge=0)
+    """Logits that each percent of GC away from the start's costs."""
+    strands: Literal["forward", "both"] = "forward"
+    """Whose logit is made high: the forward strand's, or the mean of both at twice the cost."""
+    learning_rate: float = Field(0.1, gt=0)
+    """Of gradient ascent."""
+    candidates: int = Field(8, ge=1)
+    """Single substitutions that `guided` and `sampled` measure at each step."""
+    seed: int = Field(0, ge=0)
+    """Draws starts and noise."""
+    batch_size: int = Field(256, ge=1)
+    """Sequences a forward pass."""
+
+
+_METHODS: dict[str, Callable[[Problem, DesignSettings], None]] = {
+    "guided": lambda problem, settings: guided(problem, settings.candidates),
+    "straight-through": lambda problem, settings: straight_through(problem, settings.learning_rate),
+    "gumbel": lambda problem, settings: gumbel(problem, settings.learning_rate),
+    "greedy": lambda problem, settings: greedy(problem),
+    "sampled": lambda problem, settings: sampled(problem, settings.candidates),
+}
+
+
+def design_sequences(
+    predictor: Predictor,
+    task: str,
+    settings: DesignSettings | None = None,
+    against: str | None = None,
+    starts: Codes | None = None,
+    windows: Codes | None = None,
+    motifs: Sequence[Motif] = (),
+) -> Design:
+    """Designs sequences for which a task's logit is as high as the method gets it.
+
+    Args:
+        predictor: The model and its tasks.
+        task: Whose logit is made high.
+        settings: How; by default `guided`.
+        against: A second task, made low or held.
+        starts: What to begin with, uint8 (R, L); by default random bases, as many sequences as `settings` says.
+        windows: Real windows, uint8 (N, L), with which the designs are compared.
+        motifs: Sought in the designs.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        InputError: Starts or windows are not of the model's window, or nothing may change.
+    """
+    settings = settings or DesignSettings()
+    names = [task] if against is None else [task, against]
+    columns = find_tasks(names, predictor.tasks)
+    generator = torch.Generator().manual_seed(settings.seed)
+    for given in (starts, windows):
+        if given is not None and (given.ndim != 2 or given.shape[1] != predictor.window or not len(given)):
+            raise InputError(f"sequences of shape {given.shape}", expected=f"codes (R, {predictor.window})")
+    begun = time.perf_counter()
+    training = predictor.model.training
+    predictor.model.eval()
+    try:
+        problem = _problem(predictor, columns, settings, starts, generator)
+        _METHODS[settings.method](problem, settings)
+    finally:
+        predictor.model.train(training)
+    seconds = time.perf_counter() - begun
+    return _design(predictor, names, settings, problem, (seconds, windows, motifs))
+
+
+def _problem(
+    predictor: Predictor, columns: Sequence[int], settings: DesignSettings, starts: Codes | None,
+    generator: torch.Generator,
+) -> Problem:  # fmt: skip
+    length, device = predictor.window, predictor.device
+    if starts is None:
+        codes = torch.randint(0, 4, (settings.sequences, length), generator=generator, dtype=torch.uint8)
+    else:
+        codes = torch.from_numpy(starts.copy())
+    may = np.zeros(length, dtype=bool)
+    for first, last in settings.change or ((0, length),):
+        if not 0 <= first < last <= length:
+            raise InputError(f"positions {first} to {last} to change", expected=f"within the window, 0 to {length}")
+        may[first:last] = True
+    allowed = torch.from_numpy(may) & (codes < N_CODE)
+    if not allowed.any(dim=1).all():
+        raise InputError("a start that is N wherever it may change", expected="bases to change in each start")
+    goal = Objective(
+        columns[0], columns[1] if len(columns) > 1 else None, settings.mode, settings.weight, settings.edit_weight,
+        settings.gc_weight, settings.strands,
+    )  # fmt: skip
+    return Problem(
+        predictor.model, goal, codes.to(device), allowed.to(device), settings.most_edits, settings.evaluations,
+        settings.batch_size, generator,
+    )  # fmt: skip
+
+
+def _design(
+    predictor: Predictor,
+    names: Sequence[str],
+    settings: DesignSettings,
+    problem: Problem,
+    around: tuple[float, Codes | None, Sequence[Motif]],
+) -> Design:
+    seconds, windows, motifs = around
+    order = problem.scores.argsort(descending=True, stable=True).cpu().numpy()
+    before, after = (codes.cpu().numpy()[order] for codes in (problem.starts, problem.best))
+    column = [task.name for task in predictor.tasks].index(names[0])
+    both = {"before": before, "after": after}
+    logits = {name: predictor.predict_logits(codes, "forward") for name, codes in both.items()}
+    reverse = predictor.predict_logits(after, "reverse")
+    history = np.array([best for _, best in problem.history])[:, order]
+    return Design(
+        task=names[0],
+        against=names[1] if len(names) > 1 else None,
+        mode=settings.mode,
+        method=settings.method,
+        window=predictor.window,
+        bin=predictor.bin,
+        settings=settings.model_dump(mode="json"),
+        tasks=[task.name for task in predictor.tasks],
+        starts=[decode(row) for row in before],
+        sequences=[decode(row) for row in after],
+        edits=(before != after).sum(axis=1).tolist(),
+        score={"before": history[0].tolist(), "after": history[-1].tolist()},
+        logits={name: values.tolist() for name, values in logits.items()},
+        reverse_logits=reverse.tolist(),
+        probabilities={name: predictor.predict(codes).tolist() for name, codes in both.items()},
+        history={"evaluations": [at for at, _ in problem.history], "best": history.tolist()},
+        evaluations=round(problem.spent),
+        seconds=seconds,
+        reference=None if windows is None else _reference(predictor, windows, column, logits["after"][:, column]),
+        hits=_hits(after, motifs),
+        warnings=_warnings(logits, reverse, column),
+    )
+
+
+def _reference(predictor: Predictor, windows: Codes, column: int, found: NDArray[np.float32]) -> dict[str, Any]:
+    real = predictor.predict_logits(windows, "forward")[:, column]
+    return {
+        "windows": len(real),
+        "quantiles": {f"{share:g}": float(np.quantile(real, share)) for share in _QUANTILES},
+        "share_below": [float((real < value).mean()) for value in found],
+    }
+
+
+def _hits(codes: Codes, motifs: Sequence[Motif]) -> list[dict[str, Any]]:
+    listed = []
+    for motif in motifs:
+        hits = scan(codes, motif, hit_threshold(motif))
+        listed += [
+            {"motif": motif.name, "row": int(row), "start": int(start), "end": int(start) + motif.width,
+             "strand": str(strand), "score": float(score)}
+            for row, start, strand, score in zip(*hits, strict=True)
+        ]  # fmt: skip
+    return listed
+
+
+def _warnings(logits: dict[str, NDArray[np.float32]], reverse: NDArray[np.float32], column: int) -> list[str]:
+    before, after, other = logits["before"][:, column], logits["after"][:, column], reverse[:, column]
+    fooled = int(((after > before + 1) & (after - other > 0.5 * (after - before))).sum())
+    if not fooled:
+        return []
+    return [
+        f"{fooled} of {len(after)} sequences please the model on the forward strand much more than on the other, "
+        "which the sequence itself does not explain; strands: both asks for both"
+    ]

@@ -1,0 +1,173 @@
+"""What a designed sequence is to please, what may change in it, and what was tried so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from noncoder.data.loading import one_hot
+from noncoder.models import SequenceModel
+from noncoder.sequence.encoding import N_CODE
+
+NOWHERE = float("-inf")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The score that is made as high as it goes.
+
+    Args:
+        task: Column of the task.
+        against: Column of a second task; None for none.
+        mode: "contrast", the logit of the task less that of the second; "hold", less the distance of the second's
+            logit from where it began.
+        weight: Of the second task.
+        edit_weight: Logits that each changed base costs.
+        gc_weight: Logits that each percent of GC away from the start's costs.
+        strands: "forward", or "both" for the mean of the logits of the two strands.
+    """
+
+    task: int
+    against: int | None = None
+    mode: Literal["contrast", "hold"] = "contrast"
+    weight: float = 1.0
+    edit_weight: float = 0.0
+    gc_weight: float = 0.0
+    strands: Literal["forward", "both"] = "forward"
+
+
+@dataclass
+class Problem:
+    """R sequences to be designed side by side.
+
+    Args:
+        model: In evaluation mode.
+        objective: The score.
+        starts: Codes (R, L) on the model's device; an N stays an N.
+        allowed: Which positions may change, (R, L).
+        most_edits: How many may change at once in a sequence; None for all.
+        limit: How many evaluations each sequence may cost.
+        batch_size: Sequences a forward pass.
+        generator: Of all that is drawn.
+    """
+
+    model: SequenceModel
+    objective: Objective
+    starts: Tensor
+    allowed: Tensor
+    most_edits: int | None
+    limit: int
+    batch_size: int
+    generator: torch.Generator
+    spent: float = 0.0
+    """Evaluations a sequence until now: one for each strand that a model reads, one more for each way back."""
+    best: Tensor = field(init=False)
+    scores: Tensor = field(init=False)
+    history: list[tuple[float, list[float]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.allowed = self.allowed & (self.starts < N_CODE)
+        self._first = one_hot(self.starts)
+        self._gc = self._first[:, 1:3].sum(dim=(1, 2)) / self._first.sum(dim=(1, 2)).clamp(min=1)
+        self._held = torch.zeros(len(self.starts), device=self.starts.device)
+        if self.objective.against is not None:
+            with torch.no_grad():
+                self._held = self._logits(self._first)[:, 1]
+        self.best = self.starts.clone()
+        self.scores = self.score(self.starts, self.rows)
+        self._note()
+
+    @property
+    def rows(self) -> Tensor:
+        """The number of each sequence, (R,)."""
+        return torch.arange(len(self.starts), device=self.starts.device)
+
+    def affords(self, cost: float) -> bool:
+        """Whether each sequence may cost so many evaluations more."""
+        return self.spent + cost * self._strands <= self.limit
+
+    def score(self, codes: Tensor, rows: Tensor) -> Tensor:
+        """Scores (m,) of codes (m, L) that are versions of the sequences `rows` (m,)."""
+        with torch.no_grad():
+            parts = [
+                self._score(one_hot(part), row)
+                for part, row in zip(
+                    torch.split(codes, self.batch_size), torch.split(rows, self.batch_size), strict=True
+                )
+            ]
+        self.spent += self._strands * len(codes) / len(self.starts)
+        return torch.cat(parts)
+
+    def score_through(self, x: Tensor) -> Tensor:
+        """Scores (R,) of one-hot sequences (R, 4, L), through which a gradient goes; counted with its way back."""
+        self.spent += 2 * self._strands * len(x) / len(self.starts)
+        parts = zip(torch.split(x, self.batch_size), torch.split(self.rows, self.batch_size), strict=True)
+        return torch.cat([self._score(part, row) for part, row in parts])
+
+    def slopes(self, codes: Tensor) -> Tensor:
+        """The gradient of the scores of codes (R, L) by their one-hot form, (R, 4, L)."""
+        x = one_hot(codes).requires_grad_()
+        with differentiable():
+            (slopes,) = torch.autograd.grad(self.score_through(x).sum(), x)
+        return slopes
+
+    def offer(self, codes: Tensor, scores: Tensor) -> None:
+        """Keeps those of codes (R, L) that score higher than any before."""
+        better = scores > self.scores
+        self.best[better], self.scores[better] = codes[better], scores[better]
+        self._note()
+
+    def trim(self, codes: Tensor, rows: Tensor, worth: Tensor) -> Tensor:
+        """Takes edits back where there are more than may be: those that are worth least.
+
+        Args:
+            codes: (m, L), versions of the sequences `rows`.
+            rows: (m,).
+            worth: Of each position's edit, (m, L).
+        """
+        if self.most_edits is None:
+            return codes
+        edited = codes != self.starts[rows]
+        rank = worth.masked_fill(~edited, NOWHERE).argsort(dim=1, descending=True).argsort(dim=1)
+        return torch.where(edited & (rank >= self.most_edits), self.starts[rows], codes)
+
+    @property
+    def _strands(self) -> int:
+        return 2 if self.objective.strands == "both" else 1
+
+    def _logits(self, x: Tensor) -> Tensor:
+        columns = [self.objective.task, *([] if self.objective.against is None else [self.objective.against])]
+        logits: Tensor = self.model(x)[:, columns].float()
+        if self.objective.strands == "both":
+            logits = (logits + self.model(x.flip(1, 2))[:, columns].float()) / 2
+        return logits
+
+    def _score(self, x: Tensor, rows: Tensor) -> Tensor:
+        goal = self.objective
+        logits = self._logits(x)
+        score = logits[:, 0]
+        if goal.against is not None:
+            other = logits[:, 1]
+            score = score - goal.weight * (other if goal.mode == "contrast" else (other - self._held[rows]).abs())
+        if goal.edit_weight:
+            first = self._first[rows]
+            score = score - goal.edit_weight * (first.sum(dim=(1, 2)) - (x * first).sum(dim=(1, 2)))
+        if goal.gc_weight:
+            gc = x[:, 1:3].sum(dim=(1, 2)) / self._first[rows].sum(dim=(1, 2)).clamp(min=1)
+            score = score - goal.gc_weight * 100 * (gc - self._gc[rows]).abs()
+        return score
+
+    def _note(self) -> None:
+        self.history.append((self.spent, self.scores.tolist()))
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Within it gradients reach the sequence through recurrent layers too: cuDNN's have none in evaluation mode."""
+    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        yield
