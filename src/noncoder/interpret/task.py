@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from noncoder.files import write_json
+from noncoder.files import plain_json, write_json
 from noncoder.interpret.further import find_designs, find_grammar
 from noncoder.interpret.job import Job
 from noncoder.interpret.naming import find_motifs
@@ -34,23 +34,25 @@ def interpret_task(job: Job) -> dict[str, Any]:
         "design": find_designs(job, motifs.known) is not None,
     }
     task = job.predictor.tasks[job.column]
-    summary = {
-        "task": task.name,
-        "group": task.group,
-        "method": job.config.method,
-        "folder": str(job.folder),
-        "split": job.windows.split,
-        "windows": len(job.windows),
-        "chosen": job.windows.chosen,
-        "notes": list(job.windows.notes),
-        **performance,
-        "completeness": describe_completeness(found),
-        "warnings": list(found.attribution.warnings),
-        "agreement": agreement,
-        "motifs": motifs.rows,
-        "diagnosis": motifs.diagnosis,
-        **further,
-        "files": write_tracks(job, found, motifs.named) + draw(job, found, motifs.named),
-    }
+    summary: dict[str, Any] = plain_json(
+        {
+            "task": task.name,
+            "group": task.group,
+            "method": job.config.method,
+            "folder": str(job.folder),
+            "split": job.windows.split,
+            "windows": len(job.windows),
+            "chosen": job.windows.chosen,
+            "notes": list(job.windows.notes),
+            **performance,
+            "completeness": describe_completeness(found),
+            "warnings": list(found.attribution.warnings),
+            "agreement": agreement,
+            "motifs": motifs.rows,
+            "diagnosis": motifs.diagnosis,
+            **further,
+            "files": write_tracks(job, found, motifs.named) + draw(job, found, motifs.named),
+        }
+    )
     write_json(job.folder / "summary.json", summary)
     return summary
