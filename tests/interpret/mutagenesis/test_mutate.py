@@ -114,7 +114,7 @@ def test_float32_is_within_a_hundred_thousandth_of_brute_force() -> None:
 def test_the_model_is_left_as_it_was() -> None:
     model, codes = small_model("compact", WINDOW), random_codes(1, WINDOW)
     model.train()
-    model.blocks.eval()
+    model.get_submodule("blocks").eval()
     before = {name: part.training for name, part in model.named_modules()}
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     mutate(model, codes, region=(10, 12))

@@ -47,14 +47,15 @@ Layers = list[Callable[[Tensor], Tensor]]
 @st.composite
 def local_layers(draw: st.DrawFn) -> tuple[Trunk, Layers]:
     """A few layers of any geometry, as a trunk and as what PyTorch computes."""
-    trunk, layers, at, channels = Trunk(), [], 0, 4
+    trunk, at, channels = Trunk(), 0, 4
+    layers: Layers = []
     for _ in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(["convolution", "maximum", "residual", "norm"]))
         if kind == "maximum":
             taps, stride, dilation = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(1, 2))
             grid, ceil = Grid(taps, stride, draw(st.integers(0, taps // 2)), dilation), draw(st.booleans())
             at = trunk.maximum(at, taps, grid, ceil)
-            layers.append(nn.MaxPool1d(*grid, ceil_mode=ceil))  # type: ignore[misc]
+            layers.append(nn.MaxPool1d(*grid, ceil_mode=ceil))
         elif kind == "norm":
             norm = nn.BatchNorm1d(channels).double().eval()
             scatter_weights(norm)
@@ -66,14 +67,9 @@ def local_layers(draw: st.DrawFn) -> tuple[Trunk, Layers]:
             at = trunk.add((Term(at), None), convolution(at, layer))
             layers.append(lambda x, layer=layer: x + layer(x))  # type: ignore[misc]
         else:
-            groups = draw(st.sampled_from([1, 2]))
-            geometry = [
-                draw(st.integers(1, 9)),
-                draw(st.integers(1, 4)),
-                draw(st.integers(0, 5)),
-                draw(st.integers(1, 3)),
-            ]
-            layer = nn.Conv1d(channels, 6, *geometry, groups=groups).double()
+            kernel, stride = draw(st.integers(1, 9)), draw(st.integers(1, 4))
+            padding, dilation = draw(st.integers(0, 5)), draw(st.integers(1, 3))
+            layer = nn.Conv1d(channels, 6, kernel, stride, padding, dilation, draw(st.sampled_from([1, 2]))).double()
             at, channels = trunk.add(convolution(at, layer)), 6
             layers.append(layer)
     return trunk, layers
