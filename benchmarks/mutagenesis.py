@@ -114,7 +114,7 @@ class Peer:
                 device=self.device, fast=True,
             )  # fmt: skip
         self.said |= {str(warning.message).partition(". Pass")[0] for warning in caught}
-        effects: Effects = (mutated - own[:, None, None]).cpu().numpy()
+        effects: Effects = np.asarray((mutated - own[:, None, None]).cpu())
         return effects
 
 

@@ -1,4 +1,4 @@
-"""Heads that turn changed features into logits: any model's in full, and dense layers and attention pooling in part."""
+"""Which head turns a model's changed features into logits: any model's own in full, and dense layers in part."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from torch import Tensor, nn
 
 from noncoder.interpret.mutagenesis.change import Change, Head
 from noncoder.interpret.mutagenesis.cores import head_for
+from noncoder.interpret.mutagenesis.pooling import AttentionHead
+from noncoder.models.compact import Compact
 from noncoder.models.deepsea import DeepSea
+from noncoder.models.layers.dense import NormalisedLinear
 from noncoder.models.registry import SequenceModel
+from noncoder.models.wideresnet import WideResNet
 
 
 def splice(features: Tensor, change: Change) -> Tensor:
@@ -70,7 +74,7 @@ class DenseHead:
     def __init__(
         self, layer: nn.Linear, positions: int, positions_first: bool, tail: Callable[[Tensor, Sequence[int]], Tensor]
     ) -> None:
-        weight = layer.weight.detach()
+        weight = output_weight(layer)
         if positions_first:
             self.weight = weight.view(layer.out_features, positions, -1).transpose(0, 1)  # (P, H, C), as it lies
         else:
@@ -109,22 +113,47 @@ def choose_head(model: SequenceModel, positions: int, batch_size: int) -> tuple[
     core = head_for(model)
     if core is not None:
         return core, "and the core from there on"
+    output = model.output
+
+    def last(units: Tensor, tasks: Sequence[int]) -> Tensor:
+        return chosen_logits(output, units, tasks)
+
+    if isinstance(model, Compact):
+        return AttentionHead(model.attention, last), "and the sums over positions where they change"
+    dense = _dense_layers(model)
+    if dense is None:
+        return FullHead(model, batch_size), "and the head in full"
+    layer, after, positions_first = dense
+
+    def tail(units: Tensor, tasks: Sequence[int]) -> Tensor:
+        return units[:, list(tasks)] if after is None else last(after(units), tasks)
+
+    return DenseHead(layer, positions, positions_first, tail), "and the dense layer's sums by differences"
+
+
+def _dense_layers(model: SequenceModel) -> tuple[nn.Linear, nn.Module | None, bool] | None:
+    """The dense layer that reads the features, what lies between it and the last, and which way it reads them."""
     if isinstance(model, DeepSea):
-        hidden, output = model.hidden, model.output
-
-        def tail(units: Tensor, tasks: Sequence[int]) -> Tensor:
-            return chosen_logits(output, hidden[2](units), tasks)
-
-        dense = hidden[1]
-        assert isinstance(dense, nn.Linear), "DeepSEA's hidden layer is linear"
-        return DenseHead(dense, positions, False, tail), "and the dense layer's sums by differences"
-    return FullHead(model, batch_size), "and the head in full"
+        layer, positions_first = model.hidden[1], False
+        after: nn.Module | None = model.hidden[2:]
+    elif isinstance(model, WideResNet) and model.core is None:
+        layer = model.output if model.hidden is None else model.hidden[0]
+        positions_first, after = True, None if model.hidden is None else nn.Sequential(*list(model.hidden)[1:])
+    else:
+        return None
+    assert isinstance(layer, nn.Linear), "it is linear"
+    return layer, after, positions_first
 
 
 def chosen_logits(output: nn.Linear, x: Tensor, tasks: Sequence[int]) -> Tensor:
     """The logits (b, tasks) of a last layer that are asked for."""
     columns = list(tasks)
+    weight, bias = output_weight(output), output.bias
     if columns == list(range(output.out_features)):
-        logits: Tensor = output(x)
-        return logits
-    return F.linear(x, output.weight[columns], output.bias[columns])
+        return F.linear(x, weight, bias)
+    return F.linear(x, weight[columns], bias[columns])
+
+
+def output_weight(layer: nn.Linear) -> Tensor:
+    """What a dense layer multiplies with, (H, F)."""
+    return (F.normalize(layer.weight, dim=1) if isinstance(layer, NormalisedLinear) else layer.weight).detach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -62,6 +62,8 @@ def mutate(
     codes = _check_codes(model, codes)
     columns = _check_tasks(model, tasks)
     region = _check_region(codes, region)
+    if strategy not in get_args(Strategy):
+        raise InputError(f"strategy {strategy!r}", expected="auto, incremental or brute")
     if batch_size < 1:
         raise InputError(f"batches of {batch_size} sequences", expected="at least one")
     asked: dict[Kind, bool] = {"substitution": True, "deletion": deletions, "insertion": insertions}
