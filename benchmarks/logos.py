@@ -79,7 +79,7 @@ def main() -> None:
         for kind in ("svg", "png"):
             for who, draw in (("noncoder", ours), ("logomaker", theirs)):
                 draw(matrix[:, :5], kind)
-                repeats = options.repeats if who == "noncoder" else min(2, options.repeats)
+                repeats = options.repeats if who == "noncoder" else min(3, options.repeats)
                 print(f"{options.length} bp, {name}, {kind}, {who}: {seconds(partial(draw, matrix, kind), repeats)}")
     motifs = [plots.information_heights(rng.dirichlet(np.full(4, 0.3), 16).T) for _ in range(options.logos)]
     began = time.perf_counter()

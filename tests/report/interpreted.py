@@ -139,6 +139,45 @@ def summary_of(task: str, windows: int, found: int, agreement: float) -> dict[st
     }  # fmt: skip
 
 
+def grammar_of(task: str) -> dict[str, Any]:
+    """A grammar.json of two motifs."""
+
+    def effect(*shape: int) -> dict[str, Any]:
+        mean = np.linspace(-1, 2, int(np.prod(shape))).reshape(shape)
+        return {"mean": mean.tolist(), "low": (mean - 0.1).tolist(), "high": (mean + 0.2).tolist(), "units": 9}
+
+    place = {"width": 7, "strand": "+"}
+    return {
+        "format": 1, "task": task, "window": 200, "bin": 100, "level": 0.95, "instances": "consensus",
+        "backgrounds": {"n": 9, "seed": 0, "logit": effect(), "chance": {"A": 0.1, "B": 0.0}},
+        "marginal": [{"motif": name, **place, "start": 96, "effect": effect(), "values": [0.1, 0.4]} for name in "AB"],
+        "positions": [{"motif": name, **place, "starts": [0, 50, 100], "effect": effect(3)} for name in "AB"],
+        "spacing": [{"first": "A", "second": name, "widths": [7, 7], "distances": [0, 5, 10],
+                     "orientations": ["++", "+-", "-+", "--"], "joint": effect(4, 3), "interaction": effect(4, 3)}
+                    for name in "BCD"],
+        "ablation": [{"motif": "A", "windows": 5, "replacement": "window",
+                      "effect": {"mean": 1.0, "low": None, "high": None, "units": 1},
+                      "sites": {"window": [0], "start": [3], "end": [10]}, "site_effects": effect(1)}],
+        "importance": {"k": 3, "screened": 32, "kmers": ["AAA", "ACA"], "effect": effect(2)},
+        "warnings": ["B lies in few windows."],
+    }  # fmt: skip
+
+
+def design_of(task: str, other: str) -> dict[str, Any]:
+    """A design.json of two sequences."""
+    logits = {"before": [[-1.5, 0.0], [-2.0, 1.0]], "after": [[7.25, 0.0], [6.0, 0.5]]}
+    return {
+        "format": 1, "task": task, "against": None, "mode": "maximise", "method": "guided", "window": 200, "bin": 100,
+        "settings": {}, "tasks": [task, other], "starts": ["A" * 200, "C" * 200],
+        "sequences": ["AC" * 100, "CG" * 100], "edits": [100, 100], "score": {"before": [-1.5, -2], "after": [7.25, 6]},
+        "logits": logits, "reverse_logits": logits["after"],
+        "probabilities": {"before": [[0.2, 0.5], [0.1, 0.7]], "after": [[0.999, 0.5], [0.99, 0.6]]},
+        "history": {"evaluations": [0, 10], "best": [[-1.5, -2], [7.25, 6]]}, "evaluations": 10, "seconds": 0.5,
+        "reference": {"windows": 99, "quantiles": {"0.5": -2.0, "0.999": 5.0, "1": 5.5}, "share_below": [1.0, 0.5]},
+        "hits": [{"motif": "A", "row": 0, "start": 90, "end": 97, "strand": "+", "score": 3.0}], "warnings": [],
+    }  # fmt: skip
+
+
 def write_json(path: Path, values: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values))

@@ -13,16 +13,27 @@ from matplotlib.figure import Figure
 
 from noncoder import plots
 from noncoder.errors import InputError
+from noncoder.interpret.design import Design
+from noncoder.interpret.grammar import Grammar
 from noncoder.report import interpret, write_report
 from noncoder.report.motif_logos import pattern_logos
 from noncoder.sequence.motifs import load_jaspar
 from tests.browser import Browser
-from tests.report.interpreted import write_interpretation, write_json
+from tests.report.interpreted import design_of, grammar_of, write_interpretation, write_json
 from tests.report.pages import Page
 from tests.report.small import HOSTILE
 
 FILES = ["summary.json", "filters/filters.json"] + [
-    f"tasks/t0/{name}" for name in ("summary.json", "attributions.npz", "gradcam.npz", "ism.npz", "patterns.json")
+    f"tasks/t0/{name}"
+    for name in (
+        "summary.json",
+        "attributions.npz",
+        "gradcam.npz",
+        "ism.npz",
+        "patterns.json",
+        "grammar.json",
+        "design.json",
+    )
 ]
 LEARNED = re.compile(r'<section id="learned".*?</section>', re.S)
 
@@ -33,6 +44,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reb1, abf1 = load_jaspar(["REB1", "ABF1"], taxon="fungi")
     write_interpretation(run, {"Reb1": reb1, HOSTILE: abf1, "Sum1": None, "Later": reb1})
     write_json(run / "predictor/model.json", {"bin": 100})
+    write_json(run / "interpret/tasks/t0/grammar.json", grammar_of("Reb1"))
+    write_json(run / "interpret/tasks/t0/design.json", design_of("Reb1", "Sum1"))
     return run
 
 
@@ -102,7 +115,7 @@ class TestPage:
     def test_is_light(self, page: Page) -> None:
         found = LEARNED.search(page.source)
         assert found
-        assert len(found[0]) < 400_000
+        assert len(found[0]) < 500_000
 
     def test_many_filters_are_cut_off_and_counted(self, run: Path) -> None:
         path = run / "interpret/filters/filters.json"
@@ -110,6 +123,25 @@ class TestPage:
         text = section(run)
         assert text.count("motif of filter") == 60
         assert "30 more with less information" in text
+
+
+class TestGrammar:
+    def test_is_drawn_with_the_pairs_that_have_room(self, page: Page) -> None:
+        names = [values["aria-label"] for tag, values in page.tags if tag == "svg" and values.get("aria-label")]
+        assert names.count("grammar of Reb1") == 6
+        assert "Motifs were put into 9 shuffled windows" in page.words
+        assert "1 more pair is in grammar.json" in page.words
+        assert "B lies in few windows." in page.words
+
+    def test_designed_sequences_are_listed_and_drawn(self, page: Page) -> None:
+        names = [values["aria-label"] for tag, values in page.tags if tag == "svg" and values.get("aria-label")]
+        assert names.count("design for Reb1") == 3
+        assert "1 100 −1.50 7.25 0.200 0.999 100.00% A" in page.words
+
+    def test_what_is_made_here_is_of_the_real_formats(self) -> None:
+        made = grammar_of("Reb1"), design_of("Reb1", "Sum1")
+        assert Grammar.from_dict(made[0]).to_dict() == made[0]
+        assert Design.from_dict(made[1]).to_dict() == made[1]
 
 
 class TestFiles:
@@ -145,7 +177,7 @@ class TestFiles:
             pytest.skip("an object that says nothing is no damage")
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"cannot be read") as caught:
-            write_report(run)
+            interpret.learned_section(run)
         assert str(path) in str(caught.value) or str(path.parent) in str(caught.value)
 
     def test_arrays_of_other_windows_are_refused(self, run: Path) -> None:
@@ -153,14 +185,14 @@ class TestFiles:
         stored = dict(np.load(folder / "attributions.npz"))
         np.savez(folder / "gradcam.npz", cam=np.zeros((3, 7)), layer="x")
         with pytest.raises(InputError, match=r"gradcam.npz cannot be read: it is of other windows"):
-            write_report(run)
+            interpret.learned_section(run)
         np.savez(folder / "gradcam.npz", cam=np.zeros(stored["codes"].shape), layer="x")
         np.savez(folder / "ism.npz", codes=stored["codes"][:1], substitutions=stored["values"][:1], index=[99])
         with pytest.raises(InputError, match=r"ism.npz cannot be read: it is of other windows"):
-            write_report(run)
+            interpret.learned_section(run)
         np.savez(folder / "attributions.npz", **{**stored, "values": stored["values"][:, :, 1:]})
         with pytest.raises(InputError, match=r"values has the shape"):
-            write_report(run)
+            interpret.learned_section(run)
 
     def test_windows_without_a_place_are_numbered(self, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = run / "interpret/tasks/t0/attributions.npz"

@@ -75,7 +75,7 @@ def plot_agreement(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) 
     """
     sides = [np.asarray(side, dtype=float) for side in (first, second)]
     correlation = rank_correlation(*sides)
-    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    figure = Figure(figsize=(6.2, 2.9), layout="constrained")
     map_, dots = figure.subplots(1, 2, width_ratios=[1, 1.1])
     edges = np.linspace(0, 1, _CELLS + 1)
     shares = [_ranks(side).ravel() / side.shape[1] for side in sides]

@@ -14,6 +14,7 @@ from noncoder import plots
 from noncoder.files import read_json
 from noncoder.report.figures import svg
 from noncoder.report.interpret_files import Interpretation, TaskFiles, as_written, read_interpretation
+from noncoder.report.interpret_grammar import design_part, grammar_part
 from noncoder.report.motif_logos import PairOfLogos, filter_logo, known_motifs, pattern_logos
 
 # Windows that are drawn of the first tasks, rows of a heat map, and filters with a logo: a page stays light.
@@ -33,7 +34,7 @@ def learned_section(run: Path) -> dict[str, Any] | None:
     Raises:
         InputError: A file cannot be read, or is not as this version writes it.
     """
-    found = read_interpretation(run / "interpret")
+    found = read_interpretation(run / "interpret", len(_WINDOWS))
     if found is None:
         return None
     bin_ = (read_json(run / "predictor" / "model.json") or {}).get("bin")
@@ -69,8 +70,8 @@ def _task(task: TaskFiles, part: str, known: Mapping[str, Floats], bin_: int | N
         "first": (named or patterns)[:_NAMED],
         "searched": task.patterns is not None,
         "figures": _figures(task, part, bin_, windows) if windows else {},
-        "grammar": task.grammar,
-        "design": task.design,
+        "grammar": grammar_part(task.grammar, part) if windows else None,
+        "design": design_part(task.design, part) if windows else None,
     }
 
 

@@ -21,7 +21,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class TaskFiles:
-    """What was found of one task; whatever was not found is None.
+    """What was found of one task; whatever was not found, or not read, is None.
 
     Args:
         name: The task.
@@ -61,8 +61,12 @@ class Interpretation:
     filters: list[Any] | None
 
 
-def read_interpretation(folder: Path) -> Interpretation | None:
+def read_interpretation(folder: Path, drawn: int) -> Interpretation | None:
     """The files of an interpretation; None where there are none.
+
+    Args:
+        folder: The run's folder "interpret".
+        drawn: Of how many tasks the arrays, which take megabytes, are read.
 
     Raises:
         InputError: One of them cannot be read, or is not of this form.
@@ -74,7 +78,10 @@ def read_interpretation(folder: Path) -> Interpretation | None:
     if listed is None:
         listed = [{"folder": path.name} for path in sorted((folder / "tasks").iterdir()) if path.is_dir()]
     with as_written(folder / "summary.json"):
-        tasks = [_read_task(folder / "tasks" / entry["folder"], entry.get("task")) for entry in listed]
+        tasks = [
+            _read_task(folder / "tasks" / entry["folder"], entry.get("task"), i < drawn)
+            for i, entry in enumerate(listed)
+        ]
     return Interpretation(summary or {}, tasks, _read_list(folder / "filters" / "filters.json"))
 
 
@@ -87,15 +94,18 @@ def as_written(path: Path) -> Iterator[None]:
         raise unreadable(path, f"{error!r}: it is not as this version writes it") from error
 
 
-def _read_task(folder: Path, name: str | None) -> TaskFiles:
+def _read_task(folder: Path, name: str | None, with_arrays: bool) -> TaskFiles:
+    def arrays(file: str, shapes: Mapping[str, str]) -> Arrays | None:
+        return _read_arrays(folder / file, shapes) if with_arrays else None
+
     summary = read_json(folder / "summary.json")
     found = TaskFiles(
         name or (summary or {}).get("task") or folder.name,
         folder.name,
         summary,
-        _read_arrays(folder / "attributions.npz", {"codes": "nl", "values": "n4l", "logit": "n"}),
-        _read_arrays(folder / "gradcam.npz", {"cam": "nl"}),
-        _read_arrays(folder / "ism.npz", {"codes": "nl", "substitutions": "n4l", "index": "n"}),
+        arrays("attributions.npz", {"codes": "nl", "values": "n4l", "logit": "n"}),
+        arrays("gradcam.npz", {"cam": "nl"}),
+        arrays("ism.npz", {"codes": "nl", "substitutions": "n4l", "index": "n"}),
         _read_list(folder / "patterns.json"),
         read_json(folder / "grammar.json"),
         read_json(folder / "design.json"),
