@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from tqdm import tqdm
 
 from noncoder.config import Section
 from noncoder.data.tasks import find_tasks
@@ -107,9 +108,12 @@ def design_sequences(
     begun = time.perf_counter()
     training = predictor.model.training
     predictor.model.eval()
+    bar = tqdm(total=settings.evaluations, desc="designing", unit="evaluations", delay=2, disable=None)
     try:
-        problem = _problem(predictor, columns, settings, starts, generator)
-        _METHODS[settings.method](problem, settings)
+        with bar:
+            problem = _problem(predictor, columns, settings, starts, generator)
+            problem.bar = bar
+            _METHODS[settings.method](problem, settings)
     finally:
         predictor.model.train(training)
     seconds = time.perf_counter() - begun

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from noncoder.data.loading import one_hot
 from noncoder.models import SequenceModel
@@ -54,6 +55,7 @@ class Problem:
         limit: How many evaluations each sequence may cost.
         batch_size: Sequences a forward pass.
         generator: Of all that is drawn.
+        bar: Shows what was spent.
     """
 
     model: SequenceModel
@@ -64,6 +66,7 @@ class Problem:
     limit: int
     batch_size: int
     generator: torch.Generator
+    bar: tqdm[Any] | None = None
     spent: float = 0.0
     """Evaluations a sequence until now: one for each strand that a model reads, one more for each way back."""
     best: Tensor = field(init=False)
@@ -164,6 +167,8 @@ class Problem:
 
     def _note(self) -> None:
         self.history.append((self.spent, self.scores.tolist()))
+        if self.bar is not None:
+            self.bar.update(self.spent - self.bar.n)
 
 
 @contextmanager
