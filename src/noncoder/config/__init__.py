@@ -2,7 +2,9 @@
 
 from noncoder.config.augment import AugmentConfig
 from noncoder.config.base import Section
+from noncoder.config.design import DesignSettings
 from noncoder.config.evaluate import EvaluateConfig
+from noncoder.config.grammar import GrammarSettings
 from noncoder.config.interpret import InterpretConfig
 from noncoder.config.loss import LossConfig
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
@@ -25,7 +27,9 @@ __all__ = [
     "BuildConfig",
     "DataConfig",
     "DeepSeaConfig",
+    "DesignSettings",
     "EvaluateConfig",
+    "GrammarSettings",
     "InterpretConfig",
     "LossConfig",
     "ModelConfig",

@@ -10,7 +10,9 @@ from noncoder.files import write_json
 from noncoder.interpret.choosing import held_out_windows
 from noncoder.interpret.job import Job
 from noncoder.interpret.motifs import (
+    Account,
     Named,
+    Performance,
     diagnose,
     find_patterns,
     load_database,
@@ -46,7 +48,7 @@ def find_motifs(job: Job, found: Found, performance: Mapping[str, Any]) -> Motif
     Args:
         job: The task.
         found: Its attributions.
-        performance: How well the model ranks the task's windows, "auroc".
+        performance: How well the model ranks the task's windows, "auroc" and "average_precision"; None without labels.
     """
     if not found.attribution.hypothetical:
         text = f"{found.attribution.method} tells places, not bases: motifs are found by other methods"
@@ -56,12 +58,25 @@ def find_motifs(job: Job, found: Found, performance: Mapping[str, Any]) -> Motif
     patterns = find_patterns(found.attribution.values, found.windows.codes)
     held_out = None if job.store is None else held_out_windows(job.predictor, job.store, job.column)
     named = name_patterns(patterns.patterns, database, held_out)
-    diagnosis = diagnose(patterns, named, performance["auroc"])
+    diagnosis = diagnose(patterns, named, _performance(job, performance), _account(found), held_out)
     write_json(job.folder / "patterns.json", [one.to_dict() for one in named])
     if named:
         motifs = [replace(one.pattern.motif, id=one.pattern.name, name=one.name or "unknown") for one in named]
         write_meme(motifs, job.folder / "motifs.meme")
     return Motifs(named, [_row(one) for one in named], diagnosis.to_dict())
+
+
+def _performance(job: Job, performance: Mapping[str, Any]) -> Performance | None:
+    if job.scored is None:
+        return None
+    trained = int(job.scored.labels.train_positives[job.column])
+    return Performance(performance["auroc"], performance["average_precision"], trained)
+
+
+def _account(found: Found) -> Account:
+    attribution = found.attribution
+    error = None if attribution.explained is None else attribution.completeness_error
+    return Account(found.logit, attribution.explained, error)
 
 
 def _row(one: Named) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -62,13 +63,11 @@ def draw(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
     figures: dict[str, Callable[[], Figure]] = {}
     best = np.argsort(-found.logit, kind="stable")[:SHOWN]
     for i, row in enumerate(best, start=1):
-        figures[f"window-{i}"] = lambda row=int(row): _window(job, found, named, row)
+        figures[f"window-{i}"] = partial(_window, job, found, named, int(row))
     figures["windows"] = lambda: plot_heat_map(found.attribution.projected, job.bin)
     for one in named:
         title = f"{one.pattern.name}: {one.name or 'no known motif'}, {one.pattern.seqlets:,} sites"
-        figures[f"motif-{one.pattern.name}"] = lambda one=one, title=title: plot_contribution_logo(
-            one.pattern.core_cwm, title=title
-        )
+        figures[f"motif-{one.pattern.name}"] = partial(plot_contribution_logo, one.pattern.core_cwm, title=title)
     if job.config.mutated:
         figures |= _mutagenesis(job, found)
     names = []

@@ -39,7 +39,7 @@ class Found:
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Writes arrays as one .npz file, complete or absent."""
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(content, allow_pickle=False, **arrays)
     write_bytes(path, content.getbuffer())
 
 
@@ -61,7 +61,7 @@ def load_arrays(path: Path) -> Arrays | None:
 def save_found(folder: Path, found: Found) -> None:
     """Writes attributions.npz."""
     attribution, windows = found.attribution, found.windows
-    arrays = {
+    arrays: Arrays = {
         "codes": attribution.codes,
         "values": attribution.values,
         "chrom": windows.chrom,

@@ -67,7 +67,7 @@ class InterpretationStage:
         columns = choose_tasks(self.predictor, self.config.tasks or preferred, scored)
         done = [self._task(column, given, scored) for column in columns]
         filters = self._filters(scored) if self.config.filters and scored is not None else None
-        summary = self._summary(filters)
+        summary = self._summary(filters, [Path(task["folder"]).name for task in done])
         write_json(self.folder / "summary.json", summary)
         return summary | {"done": done}
 
@@ -114,9 +114,11 @@ class InterpretationStage:
         write_json(folder / "made-from.json", made_from)
         return summary
 
-    def _summary(self, filters: dict[str, Any] | None) -> dict[str, Any]:
+    def _summary(self, filters: dict[str, Any] | None, first: Sequence[str]) -> dict[str, Any]:
         tasks = []
-        for path in sorted((self.folder / "tasks").glob("*/summary.json")):
+        place = {name: i for i, name in enumerate(first)}
+        found = (self.folder / "tasks").glob("*/summary.json")
+        for path in sorted(found, key=lambda path: (place.get(path.parent.name, len(place)), path)):
             made = read_json(path.with_name("made-from.json")) or {}
             summary = read_json(path)
             if summary and made.get("weights") == self._made_from["weights"] and made.get("format") == _FORMAT:

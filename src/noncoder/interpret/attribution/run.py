@@ -17,7 +17,7 @@ from noncoder.sequence.encoding import N_CODE, one_hot
 _TOLERANCE = 0.01  # of the explained difference
 _ROUNDING = 1e-4  # of the logits' size: sums of thousands of float32
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 
 
 def attribute(

@@ -4,7 +4,8 @@
 an evaluation costs and what was best so far.
 """
 
-from noncoder.interpret.design.making import DesignSettings, design_sequences
+from noncoder.config import DesignSettings
+from noncoder.interpret.design.making import design_sequences
 from noncoder.interpret.design.problem import Objective, Problem
 from noncoder.interpret.design.record import Design
 
