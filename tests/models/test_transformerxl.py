@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from noncoder.errors import ConfigError
+from noncoder.models.layers import slots, transformerxl
 from noncoder.models.layers.attention import attend
 from noncoder.models.layers.transformerxl import Reach, TransformerXL
 
@@ -142,6 +143,33 @@ def test_it_is_the_sum_over_keys_of_the_paper(reach: Reach) -> None:
     with torch.no_grad():
         computed, expected = model(x)[0], plain(make(reach), x[0], reach)
     torch.testing.assert_close(computed.double(), expected, atol=1e-5, rtol=1e-4)
+    # Where gradients are kept, slots of zeros are one key.
+    torch.testing.assert_close(model(x)[0].double(), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "reach", [EXACT, Reach(True, 5), Reach(True, 5, True), Reach(True, 30, True), Reach(True, 30), Reach(True)]
+)
+@pytest.mark.parametrize("cached", [1, 1000, 1 << 17])
+def test_queries_from_a_position_on_are_those_of_all(
+    reach: Reach, cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the keys and values of the positions before; several sequences, in parts that a cache holds."""
+    monkeypatch.setattr(slots, "_CACHED", cached)
+    layer: Any = make(reach).double().attentions[0]
+    x = torch.randn(5, 23, 24, dtype=torch.float64, generator=torch.manual_seed(0))
+    for keeps_gradients in (True, False):
+        with torch.set_grad_enabled(keeps_gradients):
+            whole = layer(x, transformerxl.make_view(x, 0, True, reach))
+            query, key, value = layer.project(x)
+            for first in (1, 4, 5, 6, 13, 22):
+                rest = x[:, first:]
+                view = transformerxl.make_view(rest, first, True, reach)
+                y = layer.mix(rest, query[:, :, first:], key, value, view)
+                torch.testing.assert_close(y, whole[:, first:], atol=1e-12, rtol=1e-12)
+            if keeps_gradients:
+                trained = whole
+    torch.testing.assert_close(whole, trained.detach(), atol=1e-12, rtol=1e-12)
 
 
 def test_a_causal_reach_sees_nothing_ahead_and_a_bidirectional_one_does() -> None:
@@ -179,6 +207,8 @@ def test_half_precision_trains(dtype: torch.dtype, reach: Reach) -> None:
     expected = model(x)
     with torch.autocast("cpu", dtype):
         y = model(x)
+        with torch.no_grad():
+            assert (model(x) - expected).abs().max() < 0.2
     y.float().square().sum().backward()  # outside, as trainers do it
     assert torch.isfinite(y).all()
     assert (y - expected).abs().max() < 0.2

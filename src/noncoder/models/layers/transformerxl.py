@@ -5,23 +5,23 @@ make it faster:
 
 - A memory of zeros, which is what a first call sees, needs no keys: its slots have the value zero and a score that
   depends on the distance alone. All of them together are one more key, whose score is the logarithm of the sum of the
-  exponentials of theirs.
+  exponentials of theirs. Where nothing is trained, on a CPU, it is faster to let each take part in the softmax.
 - What depends on positions is a bias on the scores, so that PyTorch's fused attention does the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from noncoder.errors import ConfigError
 from noncoder.models.layers.attention import FeedForward, HeadConvolution, attend, initialise_normal
 from noncoder.models.layers.dropout import Dropout
+from noncoder.models.layers.slots import attend_beside_slots, skew, zero_memory_score
 
 _FARTHEST = 1000  # distances beyond count as this one; HuggingFace's clamp_len
 _ALIGNED = 8  # a GPU's matrix units take rows of such multiples; some distances that nobody sees fill them up
@@ -109,13 +109,17 @@ class RelativeAttention(nn.Module):
         position = self.position(view.waves).unflatten(1, (self.heads, self.head_width)).permute(1, 2, 0)  # (H, D, R)
         scale = self.head_width**-0.5
         rows = ((query + self.position_bias[:, None, None]) * scale).reshape(self.heads, batch * length, -1)
-        near = (rows @ position[:, :, -view.near :]).view(self.heads, batch, length, -1)
-        bias = _skew(near, key.shape[2]) + view.blocked
-        if view.zeros is not None:
-            score = zero_memory_score(rows, position[:, :, : view.zeros.shape[-1]], view.zeros)
-            bias = torch.cat([bias, score.view(self.heads, batch, length, 1)], dim=-1)
-            key, value = F.pad(key, (0, 0, 0, 1)), F.pad(value, (0, 0, 0, 1))
-        attended = attend((query + self.content_bias[:, None, None]) * scale, key, value, bias)
+        query = (query + self.content_bias[:, None, None]) * scale
+        if view.blocked.shape[1] > key.shape[2]:
+            attended = attend_beside_slots(query, rows.view(query.shape), key, value, position, view.blocked)
+        else:
+            near = (rows @ position[:, :, -view.near :]).view(self.heads, batch, length, -1)
+            bias = skew(near, key.shape[2]) + view.blocked
+            if view.zeros is not None:
+                score = zero_memory_score(rows, position[:, :, : view.zeros.shape[-1]], view.zeros)
+                bias = torch.cat([bias, score.view(self.heads, batch, length, 1)], dim=-1)
+                key, value = F.pad(key, (0, 0, 0, 1)), F.pad(value, (0, 0, 0, 1))
+            attended = attend(query, key, value, bias)
         y: Tensor = self.norm(x + self.dropout(self.output(attended.permute(1, 2, 0, 3).flatten(2))))
         return y
 
@@ -218,13 +222,20 @@ def make_view(x: Tensor, before: int, fresh: bool, reach: Reach) -> View:
         reach: Which keys a query sees.
     """
     length, device = x.shape[1], x.device
-    # One step ahead has to be there for `_skew`, although no causal query sees it.
+    # One step ahead has to be there for `skew`, although no causal query sees it.
     nearest = -1 if reach.causal else min(-1, 1 - length)
     farthest = before + length - 1
     query = torch.arange(length, device=device)[:, None]
     ahead = query + before - torch.arange(before + length, device=device)
     zeros = None
-    if fresh and reach.causal and reach.slots:
+    out_of_sight = before + 1 if reach.same_length else 0
+    sees_slots = fresh and reach.causal and reach.slots > out_of_sight
+    if sees_slots and _slots_are_keys(x):
+        slots = reach.slots - out_of_sight
+        ahead = query + before - torch.arange(-slots, before + length, device=device)
+        waves = _sinusoids(torch.arange(farthest + slots, nearest - 1, -1, device=device), x)
+        return View(waves, len(waves), _blocked(reach.hides(ahead), x.dtype), None)
+    if sees_slots:
         place = query + before  # in the sequence: the slots lie before its first position
         farthest = max(farthest, reach.slots - 1 if reach.same_length else farthest + reach.slots)
         lowest = before + 1
@@ -237,6 +248,15 @@ def make_view(x: Tensor, before: int, fresh: bool, reach: Reach) -> View:
     return View(waves, before + length - nearest, _blocked(reach.hides(ahead), x.dtype), zeros)
 
 
+def _slots_are_keys(x: Tensor) -> bool:
+    """Whether slots of zero memory take part in the softmax one by one: on a CPU, where nothing is trained.
+
+    It is the fastest there; a backward pass would keep their weights, and a GPU's fused attention writes none.
+    """
+    full = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return full and not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling())
+
+
 def _blocked(hidden: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(hidden.shape, device=hidden.device, dtype=dtype).masked_fill(hidden, float("-inf"))
 
@@ -247,59 +267,3 @@ def _sinusoids(distance: Tensor, like: Tensor) -> Tensor:
     frequency = 1 / 10000 ** (torch.arange(0, width, 2, device=like.device, dtype=torch.float32) / width)
     angle = torch.outer(distance.clamp(max=_FARTHEST).float(), frequency)
     return torch.cat([angle.sin(), angle.cos()], dim=-1).to(like.dtype)
-
-
-class _LogSumExp(torch.autograd.Function):
-    """log Σ exp(a @ b + c) over the last axis, without the copies of a @ b that autograd would keep."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-        products = torch.bmm(a, b)
-        scores = products.to(torch.promote_types(products.dtype, torch.float32))
-        scores.view(scores.shape[0], -1, *c.shape).add_(c)
-        # For a query that sees no slot, all scores are minus infinity: the result is too, not NaN.
-        highest = scores.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
-        total = scores.sub_(highest).exp_().sum(dim=-1, keepdim=True)
-        # Autocast, which made the product's type, is off in the backward pass.
-        ctx.save_for_backward(a.to(products.dtype), b.to(products.dtype), scores, total)
-        ctx.types = a.dtype, b.dtype
-        return total.log() + highest
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        a, b, weights, total = ctx.saved_tensors
-        by_score = (weights * (gradient / total.clamp(min=torch.finfo(total.dtype).tiny))).to(a.dtype)
-        by_a, by_b = torch.bmm(by_score, b.transpose(1, 2)), torch.bmm(a.transpose(1, 2), by_score)
-        return by_a.to(ctx.types[0]), by_b.to(ctx.types[1]), None
-
-
-def zero_memory_score(rows: Tensor, position: Tensor, blocked: Tensor) -> Tensor:
-    """The score of all slots of zero memory as one key.
-
-    Args:
-        rows: Scaled queries, (H, N * L, D).
-        position: The projected sinusoids of the distances of the slots, (H, D, R').
-        blocked: 0, or minus infinity where a query does not see a slot, (L, R').
-
-    Returns:
-        (H, N * L, 1); for a query that sees none, so low that the softmax gives it nothing.
-    """
-    if torch.compiler.is_compiling():  # the compiler fuses the plain formula itself
-        scores = (rows @ position).view(rows.shape[0], -1, *blocked.shape).float() + blocked
-        # A query that sees none would have a gradient of NaN from minus infinity.
-        summed = scores.clamp(min=torch.finfo(scores.dtype).min).logsumexp(dim=-1, keepdim=True)
-        return summed.flatten(1, 2).to(rows.dtype)
-    score: Tensor = _LogSumExp.apply(rows, position, blocked)  # type: ignore[no-untyped-call]
-    return score.to(rows.dtype)
-
-
-def _skew(scores: Tensor, keys: int) -> Tensor:
-    """Scores by distance, (H, N, L, R), to scores by key, (H, N, L, keys), without a copy.
-
-    Row i begins L - 1 - i columns further on, which is where the next element of a view with rows one shorter lies.
-    What lies ahead of the lowest distance is another row's: it has to be masked.
-    """
-    heads, batch, length, width = scores.shape
-    flat = scores.flatten(2)[..., length - 1 : length - 1 + length * (width - 1)]
-    return flat.view(heads, batch, length, width - 1)[..., :keys]

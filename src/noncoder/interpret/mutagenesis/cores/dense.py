@@ -118,7 +118,7 @@ def changed_at(start: Tensor, width: int, positions: int) -> list[tuple[int, sli
 
 def bounds(start: Tensor, width: int, positions: int) -> tuple[list[int], list[int]]:
     """For each position, the first row that has not ended its change before, and the first that has not begun it."""
-    at = torch.arange(positions, device=start.device)
+    start, at = start.contiguous(), torch.arange(positions, device=start.device)
     begin = torch.searchsorted(start, at - width, right=True)
     end = torch.searchsorted(start, at, right=True)
     return begin.tolist(), end.tolist()

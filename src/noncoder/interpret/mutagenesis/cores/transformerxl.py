@@ -131,11 +131,10 @@ def groups(start: list[int], positions: int) -> Iterator[tuple[slice, int]]:
         positions: P.
     """
     begin = 0
-    for row in range(1, len(start) + 1):
-        enough = (row - begin) * (positions - start[begin]) >= _ROWS
-        if row == len(start) or (enough and start[row] != start[row - 1]):
-            yield slice(begin, row), start[begin]
-            begin = row
+    while begin < len(start):
+        end = begin + max(1, _ROWS // (positions - start[begin]))
+        yield slice(begin, min(end, len(start))), start[begin]
+        begin = end
 
 
 def transformerxl_head(model: SequenceModel) -> TransformerXLHead | None:
