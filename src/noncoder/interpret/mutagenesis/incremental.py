@@ -17,7 +17,7 @@ from noncoder.interpret.mutagenesis.trunk import Trunk
 from noncoder.interpret.mutagenesis.windows import Engine, Group, Reference, Window
 from noncoder.sequence.encoding import one_hot
 
-_BYTES = 192 << 20
+_BYTES = 64 << 20
 """What changed features may take at a time."""
 
 

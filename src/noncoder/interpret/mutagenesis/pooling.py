@@ -77,8 +77,11 @@ class AttentionHead:
         weights = weights.div_(total[:, None]).to(values.dtype)
         pooled = (before.vectors + behind.vectors).to(values.dtype).mul_(share[:, :, None])
         # What is past the end may be any number, infinity too: its weight of 0 would not still it.
-        values = values.masked_fill(outside[:, :, None], 0)
-        return self.tail(pooled.baddbmm_(weights.transpose(1, 2), values).flatten(1), tasks)
+        whole = int(torch.searchsorted(change.start, positions - values.shape[1], right=True))
+        cut = values[whole:].masked_fill(outside[whole:, :, None], 0)
+        for rows, these in ((slice(whole), values[:whole]), (slice(whole, None), cut)):
+            pooled[rows].baddbmm_(weights[rows].transpose(1, 2), these)
+        return self.tail(pooled.flatten(1), tasks)
 
 
 def _before(x: Tensor, scores: Tensor, highest: Tensor) -> Side:
