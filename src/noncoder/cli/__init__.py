@@ -15,7 +15,7 @@ from noncoder.cli.compare import compare
 from noncoder.cli.data import data, explore
 from noncoder.cli.evaluate import evaluate
 from noncoder.cli.imports import import_
-from noncoder.cli.interpret import interpret
+from noncoder.cli.interpret import design, grammar, interpret
 from noncoder.cli.lr_find import lr_find
 from noncoder.cli.models import models
 from noncoder.cli.runs import predict, report, run, train
@@ -37,7 +37,23 @@ def app() -> None:
     """
 
 
-for _verb in (run, data, explore, models, train, tune, lr_find, evaluate, interpret, compare, predict, import_, report):
+for _verb in (
+    run,
+    data,
+    explore,
+    models,
+    train,
+    tune,
+    lr_find,
+    evaluate,
+    interpret,
+    grammar,
+    design,
+    compare,
+    predict,
+    import_,
+    report,
+):
     app.add_command(_verb)
 
 

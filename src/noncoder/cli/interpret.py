@@ -1,4 +1,4 @@
-"""The verb that looks into a trained model."""
+"""Verbs that look into a trained model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from noncoder.cli.options import as_json, emit, force, given_options, section_options
-from noncoder.config import InterpretConfig
+from noncoder.cli.options import as_json, emit, force, given_options, section_from, section_options
+from noncoder.config import DesignSettings, GrammarSettings, InterpretConfig
 
 _SHORT = {"windows": "--n", "figures": "--figure"}
 
@@ -75,3 +75,77 @@ def interpretation_lines(summary: dict[str, Any]) -> Iterator[str]:
 
 def _digits(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.2f}"
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--task", required=True, help="The task whose logit is looked at.")
+@click.option(
+    "--motif",
+    "motifs",
+    multiple=True,
+    required=True,
+    help="A motif of JASPAR by name or id, a .meme file, or a k-mer; may stand several times.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .json file; figures lie beside it.")
+@section_options(GrammarSettings)
+@force
+@as_json
+def grammar(run: Path, task: str, motifs: tuple[str, ...], out: Path, force: bool, as_json: bool, **given: Any) -> None:
+    """Put motifs into shuffled windows, to see what place, distance, strand and absence do to a task of a RUN.
+
+    \b
+    Example:
+      noncoder grammar runs/demo --task GATA3+SPI1 --motif GATA3 --motif SPI1 --out grammar.json
+      noncoder grammar runs/yeast --task Reb1 --motif TTACCCG --kmer 6 --out reb1.json
+    """
+    from noncoder.pipeline import explore_run
+
+    found = explore_run(run, task, motifs, section_from(GrammarSettings, given), out, force)
+    emit(found.to_dict(), "\n".join([*grammar_lines(found.to_dict()), str(out)]), as_json)
+
+
+def grammar_lines(found: dict[str, Any]) -> Iterator[str]:
+    """What a terminal shows of a grammar."""
+    for row in found["marginal"]:
+        yield f"{row['motif']:16} put in: {_effect(row['effect'])}"
+    for row in found["ablation"]:
+        yield f"{row['motif']:16} taken away: {_effect(row['effect'])}"
+    for row in found["importance"]["kmers"][:10] if found["importance"] else []:
+        yield f"{row:16} among the strongest k-mers"
+    for warning in found["warnings"]:
+        yield f"careful: {warning}"
+
+
+def _effect(effect: dict[str, Any]) -> str:
+    return f"{effect['mean']:+.2f} [{effect['low']:+.2f}, {effect['high']:+.2f}] logits" if effect["mean"] else "-"
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--task", required=True, help="The task whose logit is made high.")
+@click.option("--against", help="A second task, which is made low, or held with --mode hold.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="A .fa file; numbers and figures beside it."
+)
+@section_options(DesignSettings, {"change": "--change"})
+@force
+@as_json
+def design(run: Path, task: str, against: str | None, out: Path, force: bool, as_json: bool, **given: Any) -> None:
+    """Design sequences that please a task of a RUN, or one task and not another.
+
+    \b
+    Example:
+      noncoder design runs/demo --task CTCF --sequences 4 --most-edits 12 --out designed.fa
+      noncoder design runs/yeast --task Reb1 --against Abf1 --method gumbel --out designed.fa
+    """
+    from noncoder.pipeline import design_for_run
+
+    found = design_for_run(run, task, section_from(DesignSettings, given), out, against, force)
+    told = found.summary()
+    text = (
+        f"{told['sequences']} sequences: logit {told['logit_before']:.2f} before, {told['logit_after']:.2f} after "
+        f"(best {told['logit_best']:.2f}), {told['edits']:.0f} bases changed; "
+        f"{told['above_all_windows']} above every real window\n{out}"
+    )
+    emit(told, text, as_json)

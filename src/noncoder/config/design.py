@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from noncoder.config.base import Section
+
+Method = Literal["guided", "straight-through", "gumbel", "greedy", "sampled"]
 
 
 class DesignSettings(Section):
     """How sequences are designed."""
 
-    method: Literal["guided", "straight-through", "gumbel", "greedy", "sampled"] = "guided"
+    method: Method = "guided"
     """`guided`, substitutions that the gradient proposes and the model confirms; `straight-through` and `gumbel`,
     gradient ascent on sequences that stay one-hot, without and with noise; `greedy`, the best of all substitutions at
     each step; `sampled`, the best of some random ones."""
@@ -25,7 +27,7 @@ class DesignSettings(Section):
     weight: float = Field(1.0, ge=0)
     """What a logit of the second task counts."""
     change: tuple[tuple[int, int], ...] = ()
-    """Which positions may change, as intervals of the window, 0-based and half-open; by default all."""
+    """Which positions may change, as intervals of the window such as 400-600, 0-based and half-open; by default all."""
     most_edits: int | None = Field(None, ge=1)
     """How many bases may differ from the start; by default all."""
     edit_weight: float = Field(0.0, ge=0)
@@ -42,3 +44,10 @@ class DesignSettings(Section):
     """Draws starts and noise."""
     batch_size: int = Field(256, ge=1)
     """Sequences a forward pass."""
+
+    @field_validator("change", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        return [part.split("-") if isinstance(part, str) else part for part in value]

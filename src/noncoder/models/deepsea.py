@@ -44,7 +44,7 @@ class DeepSea(SequenceModel):
 
     Args:
         tasks: How many tasks, T.
-        window: How many bp it reads, L, at least 155.
+        window: How many bp it reads, L, at least 163.
         config: Its settings.
 
     Raises:
@@ -57,7 +57,7 @@ class DeepSea(SequenceModel):
         for pooled in (True, True, False):
             length = (length - _KERNEL + 1) // (_POOL if pooled else 1)
         if length < 1:
-            raise InputError(f"a window of {window} bp is too short for deepsea", expected="155 bp or more")
+            raise InputError(f"a window of {window} bp is too short for deepsea", expected="163 bp or more")
         self.convolutions = nn.Sequential(
             nn.Conv1d(4, 320, _KERNEL),
             _rectifier(),

@@ -1,0 +1,52 @@
+"""Measures the predictor of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from noncoder.config import EvaluateConfig, validate
+from noncoder.data.store import open_store
+from noncoder.evaluate.stage import EvaluationStage
+from noncoder.files import locked
+from noncoder.pipeline.device import best_device
+from noncoder.predictor import load
+from noncoder.train.run import read_run
+
+
+def evaluate_run(
+    run: Path,
+    config: EvaluateConfig | Mapping[str, Any],
+    store: Path | None = None,
+    force: bool = False,
+    save_temperatures: bool = False,
+) -> list[dict[str, Any]]:
+    """Measures the predictor of a run; a split that was measured in the same way before is read, not measured again.
+
+    Args:
+        run: The run's folder.
+        config: The section to go by, or what is other than in the recipe's.
+        store: Another store than the run's own.
+        force: Measure again.
+        save_temperatures: Keep the fitted temperatures with the predictor, whose probabilities are then calibrated.
+
+    Raises:
+        NoncoderError: There is no predictor, no such split, or the store does not fit.
+    """
+    recipe = read_run(run)
+    if not isinstance(config, EvaluateConfig):
+        config = validate(EvaluateConfig, recipe.evaluate.model_dump() | dict(config), origin="the options")
+    device = best_device()
+    predictors = [load(path).to(device) for path in (run, *config.ensemble)]
+    opened = open_store(store or recipe.store)
+    for split in config.splits:
+        opened.indices(split)  # an unknown split is told before anything is measured
+    stage = EvaluationStage(run / "evaluate", predictors, opened, config, force)
+    if save_temperatures:
+        stage.check_saving()  # what cannot be kept is told before anything is measured
+    with locked(stage.folder, mend="wait for it"):
+        summaries = [stage.evaluate(split) for split in config.splits]
+        if save_temperatures:
+            stage.save_temperatures(run / "predictor")
+    return summaries

@@ -1,0 +1,167 @@
+"""Looks into the predictor of a run: its tasks, the grammar of motifs, and sequences that please it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from noncoder.config import DesignSettings, GrammarSettings, InterpretConfig, RunConfig, validate
+from noncoder.data.store import open_store
+from noncoder.data.tasks import find_tasks
+from noncoder.errors import InputError
+from noncoder.evaluate.stage import EvaluationStage
+from noncoder.files import locked, write_bytes, write_json
+from noncoder.interpret.choosing import judged_split, positive_windows
+from noncoder.interpret.design import Design, design_sequences
+from noncoder.interpret.design.pictures import design_figures
+from noncoder.interpret.grammar import Grammar, explore_grammar
+from noncoder.interpret.grammar.pictures import grammar_figures
+from noncoder.interpret.layers import list_layers
+from noncoder.interpret.stage import InterpretationStage
+from noncoder.pipeline.device import best_device
+from noncoder.plots import save_figure
+from noncoder.predictor import Predictor, load
+from noncoder.sequence.motifs import Motif, load_jaspar, read_meme
+from noncoder.train.run import read_run
+
+_WINDOWS = 500  # of a task, of which backgrounds are made and with which designs are compared
+
+
+def interpret_run(
+    run: Path,
+    config: InterpretConfig | Mapping[str, Any],
+    store: Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Looks into the predictor of a run; tasks that were looked into in the same way before are read.
+
+    Args:
+        run: The run's folder, or one with a predictor alone, which has no store of its own.
+        config: The section to go by, or what is other than in the recipe's.
+        store: Another store than the run's own.
+        force: Do it again.
+
+    Returns:
+        As `noncoder.interpret.stage.InterpretationStage.interpret`.
+
+    Raises:
+        NoncoderError: There is no predictor, no such task, or nothing to look at.
+    """
+    predictor = load(run).to(best_device())
+    recipe = read_run(run) if (run / "recipe.yaml").is_file() else None
+    if not isinstance(config, InterpretConfig):
+        before = {} if recipe is None else recipe.interpret.model_dump()
+        config = validate(InterpretConfig, before | dict(config), origin="the options")
+    path = store or (None if recipe is None or config.sequences else recipe.store)
+    opened = None if path is None else open_store(path)
+    logits = None
+    if recipe is not None and opened is not None and store is None:
+        evaluation = EvaluationStage(run / "evaluate", [predictor], opened, recipe.evaluate)
+        logits = None if recipe.evaluate.ensemble else evaluation.own_logits(judged_split(opened))
+    stage = InterpretationStage(run / "interpret", predictor, opened, config, force)
+    with locked(stage.folder, mend="wait for it"):
+        return stage.interpret(logits, () if recipe is None else recipe.report.tasks)
+
+
+def layers_of(run: Path) -> list[dict[str, Any]]:
+    """The layers of a run's model at which Grad-CAM can look: name, channels, positions and the bp between them."""
+    return [
+        {"name": layer.name, "channels": layer.channels, "positions": layer.positions, "step": layer.step}
+        for layer in list_layers(load(run).model)
+    ]
+
+
+def explore_run(
+    run: Path, task: str, motifs: Sequence[str], settings: GrammarSettings, out: Path, force: bool = False
+) -> Grammar:
+    """Explores the grammar of a task, and writes it with its figures.
+
+    Args:
+        run: The run's folder.
+        task: The task.
+        motifs: JASPAR's names or ids, files of motifs in MEME's format, or k-mers.
+        settings: What is explored.
+        out: A .json file; the figures lie beside it.
+        force: Replace a file that is there.
+
+    Raises:
+        NoncoderError: There is no such run, task or motif, or the file is there.
+    """
+    predictor, recipe, windows = _open(run, task)
+    _check_out(out, ".json", force)
+    known = [motif for text in motifs for motif in read_motifs(text, recipe.interpret)]
+    found = explore_grammar(predictor, task, known, windows, settings)
+    values = found.to_dict()
+    write_json(out, values)
+    _save_figures(grammar_figures(values), out)
+    return found
+
+
+def design_for_run(
+    run: Path, task: str, settings: DesignSettings, out: Path, against: str | None = None, force: bool = False
+) -> Design:
+    """Designs sequences that please a task, and writes them as FASTA, with all numbers as JSON and figures beside.
+
+    Args:
+        run: The run's folder.
+        task: The task.
+        settings: How.
+        out: A .fa or .fasta file.
+        against: A second task, which is made low or held.
+        force: Replace a file that is there.
+
+    Raises:
+        NoncoderError: There is no such run or task, or the file is there.
+    """
+    predictor, _, windows = _open(run, task)
+    _check_out(out, ".fa, .fasta", force)
+    found = design_sequences(predictor, task, settings, against, windows=windows)
+    column = found.tasks.index(task)
+    records = [
+        f">{task}_{i + 1} logit={found.logits['after'][i][column]:.4f} edits={found.edits[i]}\n{text}\n"
+        for i, text in enumerate(found.sequences)
+    ]
+    write_bytes(out, "".join(records).encode())
+    values = found.to_dict()
+    write_json(out.with_suffix(".json"), values)
+    _save_figures(design_figures(values), out)
+    return found
+
+
+def read_motifs(text: str, config: InterpretConfig) -> list[Motif | str]:
+    """What a user means by a motif: the motifs of a MEME file, a k-mer, or one of JASPAR's.
+
+    Raises:
+        InputError: The file cannot be read.
+        UnknownNameError: JASPAR has no such motif; the message offers the nearest.
+    """
+    if Path(text).suffix == ".meme":
+        return list(read_meme(text))
+    if text and set(text.upper()) <= set("ACGTN"):
+        return [text.upper()]
+    return list(load_jaspar([text], config.release, config.taxon))
+
+
+def _open(run: Path, task: str) -> tuple[Predictor, RunConfig, NDArray[np.uint8]]:
+    predictor, recipe = load(run).to(best_device()), read_run(run)
+    (column,) = find_tasks([task], predictor.tasks)
+    store = open_store(recipe.store)
+    chosen = recipe.interpret.model_copy(update={"split": "all", "windows": _WINDOWS})
+    return predictor, recipe, positive_windows(predictor, store, column, chosen).codes
+
+
+def _check_out(out: Path, endings: str, force: bool) -> None:
+    if out.suffix not in endings.split(", "):
+        raise InputError(f"{out} has an unknown ending", expected=endings)
+    if out.exists() and not force:
+        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+
+
+def _save_figures(figures: Mapping[str, Figure], out: Path) -> None:
+    for name, figure in figures.items():
+        save_figure(figure, out.with_name(f"{out.stem}-{name}.png"))

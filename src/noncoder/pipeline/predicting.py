@@ -1,0 +1,59 @@
+"""Probabilities for sequences of a FASTA file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from noncoder.errors import InputError
+from noncoder.files import write_bytes
+from noncoder.pipeline.device import best_device
+from noncoder.predictor import Strands, load
+
+
+def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool = False) -> int:
+    """Writes the probability of every task for each record of a FASTA file.
+
+    Args:
+        run: The run's or predictor's folder.
+        fasta: Records as long as the model's window.
+        out: A .tsv, .csv or .parquet file: a column `record`, then one a task.
+        strands: Which strands are read.
+        force: Replace a file that is there.
+
+    Returns:
+        How many records there were.
+
+    Raises:
+        NoncoderError: There is no predictor, a record has another length, or the file is there.
+    """
+    import polars as pl
+
+    from noncoder.sequence.genome import Genome
+
+    if out.exists() and not force:
+        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+    if out.suffix not in (".tsv", ".csv", ".parquet"):
+        raise InputError(f"{out} has an unknown ending", expected=".tsv, .csv or .parquet")
+    predictor = load(run).to(best_device())
+    with Genome(fasta) as records:
+        wrong = [(name, n) for name, n in records.lengths.items() if n != predictor.window]
+        if wrong:
+            raise InputError(
+                f"{fasta}: the record {wrong[0][0]!r} has {wrong[0][1]:,} bp", expected=f"{predictor.window:,} bp",
+                mend="crop or pad the records around their middle",
+            )  # fmt: skip
+        codes = np.stack([records.contig(name) for name in records.lengths])
+        names = list(records.lengths)
+    probs = predictor.predict(codes, cast(Strands, strands))
+    table = pl.DataFrame({"record": names} | {task.name: probs[:, i] for i, task in enumerate(predictor.tasks)})
+    content = io.BytesIO()
+    if out.suffix == ".parquet":
+        table.write_parquet(content)
+    else:
+        table.write_csv(content, separator="\t" if out.suffix == ".tsv" else ",", float_precision=6)
+    write_bytes(out, content.getbuffer())
+    return len(names)
