@@ -7,9 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from noncoder.config.design import Method
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.interpret.design import Design, DesignSettings, Objective, Problem, design_sequences
-from noncoder.config.design import Method
 from noncoder.interpret.design.making import _warnings
 from noncoder.interpret.grammar import shuffled_backgrounds
 from noncoder.sequence.encoding import N_CODE, reverse_complement

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.errors import InputError
-from noncoder.interpret.motifs.patterns import Pattern, Sign
+from noncoder.interpret.motifs.patterns import Pattern
+from noncoder.interpret.motifs.seqlets import Sign
 from noncoder.metrics.multiple import adjust
 from noncoder.sequence.motifs import Motif, best_scores
 

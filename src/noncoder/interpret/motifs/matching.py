@@ -85,11 +85,10 @@ class Comparison:
     overlap: NDArray[np.int64]
     reverse: NDArray[np.bool_]
 
-    def matches(self, query: int, q: float = Q_VALUE, limit: int = 10) -> list[Match]:
+    def matches(self, query: int, q: float = Q_VALUE) -> list[Match]:
         """The significant matches of a query that beat chance, best first."""
         significant = (self.q[query] < q) & (self.p[query] * MARGIN < self.chance[query])
-        best = np.argsort(self.p[query], kind="stable")[:limit]
-        return [self.match(query, i) for i in best if significant[i]]
+        return [self.match(query, i) for i in np.argsort(self.p[query], kind="stable") if significant[i]]
 
     def best(self, query: int) -> Match:
         """The best match of a query, significant or not."""
@@ -119,22 +118,19 @@ def load_database(release: str = JASPAR_RELEASE, taxon: str = "vertebrates") -> 
     return tuple(load_jaspar_collection(release, taxon))
 
 
-def match_motifs(
-    queries: Sequence[Motif], database: Sequence[Motif], q: float = Q_VALUE, limit: int = 10
-) -> list[list[Match]]:
+def match_motifs(queries: Sequence[Motif], database: Sequence[Motif], q: float = Q_VALUE) -> list[list[Match]]:
     """The known motifs that each query resembles significantly, best first, on either strand.
 
     Args:
         queries: Motifs of at least 4 bp.
         database: Known motifs, at least 25.
         q: Largest q-value.
-        limit: Most matches of a query.
 
     Raises:
         InputError: A query is too short, or the database too small for p-values.
     """
     comparison = compare_motifs(queries, database)
-    return [comparison.matches(i, q, limit) for i in range(len(queries))]
+    return [comparison.matches(i, q) for i in range(len(queries))]
 
 
 def compare_motifs(queries: Sequence[Motif], database: Sequence[Motif]) -> Comparison:

@@ -24,6 +24,8 @@ LEAST_BITS = 5.0
 ENRICHMENT_P = 0.001
 """Largest corrected p-value of the enrichment in held-out windows."""
 
+_TOLD = 10  # matches in a file: a family of factors can have a hundred
+
 Gate = Literal["information", "similarity", "chance", "enrichment"]
 
 
@@ -48,9 +50,9 @@ class Named:
     why: str
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values: those of the pattern, its matches and its name."""
+        """As JSON values: those of the pattern, its best matches and its name."""
         return self.pattern.to_dict() | {
-            "matches": [match.to_dict() for match in self.matches],
+            "matches": [match.to_dict() for match in self.matches[:_TOLD]],
             "enrichment": None if self.enrichment is None else self.enrichment.to_dict(),
             "named": self.name,
             "stopped": self.stopped,
@@ -102,7 +104,7 @@ def _gate(
         return "similarity", f"it resembles no known motif (best: {best.name}, q = {best.q:.2g})"
     if not matches:
         return "chance", (
-            f"it resembles {best.name} (p = {best.p:.1g}) no more than shuffled motifs (p = {chance:.1g})"
+            f"it resembles {best.name} (p = {best.p:.1g}) hardly more than a shuffled motif (p = {chance:.1g})"
         )
     if enrichment is not None and not enrichment.p < ENRICHMENT_P:
         word = "more often" if is_positive else "less often"

@@ -1,15 +1,13 @@
 """Recurring patterns of high attribution: TF-MoDISco (Shrikumar et al. 2018, arXiv:1811.00416) as modisco-lite has it.
 
-Windows of the summed attribution that stand out against a Laplacian null become seqlets; seqlets of one sign that look
-alike become a pattern. Two things are ours. The number of seqlets is bounded, the strongest staying, since the time
-grows with it. And the core of a pattern is where both its contributions and its base frequencies say something: from
-the first to the last position with at least `trim` of the highest contribution, and of those the run with the greatest
-sum of (information - 0.3 bits). Flanks of 20 nearly even columns resemble many long database motifs by chance.
+Seqlets of one sign that look alike become a pattern (see `seqlets`); their number is bounded, since the time grows with
+it. What is ours is the core: it is where both the contributions and the base frequencies of a pattern say something,
+from the first to the last position with at least `trim` of the highest contribution, and of those the run with the
+greatest sum of (information - 0.3 bits). Flanks of 20 nearly even columns resemble many long database motifs by chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -17,38 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.errors import InputError
+from noncoder.interpret.motifs.seqlets import (
+    SIGNS,
+    PatternSettings,
+    Seqlets,
+    Sign,
+    Tracks,
+    cluster,
+    concentration,
+    extract,
+)
 from noncoder.sequence.motifs import Motif
-
-Sign = Literal["positive", "negative"]
-SIGNS: tuple[Sign, Sign] = ("positive", "negative")
 
 LEAST_INFORMATION = 0.3
 """Bits a position of a core has to have on average, and more."""
 _PRIOR = 1.0  # sites' worth of even base frequencies mixed into a pattern's frequencies
 _MIN_CORE = 4  # bp
-
-
-@dataclass(frozen=True)
-class PatternSettings:
-    """How patterns are found.
-
-    Args:
-        signs: Which contributions are looked at.
-        max_seqlets: Most seqlets of a sign; the strongest stay.
-        min_seqlets: Fewest seqlets of a sign to cluster, and of a pattern.
-        width: Bases over which attributions are summed to find seqlets.
-        flank: Bases added to either side of a seqlet.
-        fdr: Share of seqlets that may come from the null.
-        trim: Share of the highest contribution that the first and last position of a core have.
-    """
-
-    signs: tuple[Sign, ...] = SIGNS
-    max_seqlets: int = 1000
-    min_seqlets: int = 20
-    width: int = 21
-    flank: int = 10
-    fdr: float = 0.2
-    trim: float = 0.3
 
 
 class Site(NamedTuple):
@@ -110,25 +92,6 @@ class Pattern:
 
 
 @dataclass(frozen=True)
-class Seqlets:
-    """What stood out, before it was clustered.
-
-    Args:
-        count: Seqlets of each sign.
-        threshold: Least absolute sum over a seqlet's middle, of each sign; None where there is none.
-        scale: Mean absolute attribution of a base that is there.
-        used: Seqlets of each sign that were clustered.
-        trouble: What went wrong, empty if nothing did.
-    """
-
-    count: dict[Sign, int]
-    threshold: dict[Sign, float | None]
-    scale: float
-    used: dict[Sign, int]
-    trouble: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Patterns:
     """The patterns of a task.
 
@@ -158,105 +121,43 @@ def find_patterns(
         settings: How to look.
 
     Raises:
-        InputError: The shapes do not fit each other, or an attribution is no finite number.
+        InputError: The shapes do not fit each other, the region is none of theirs, or an attribution is no finite
+            number.
     """
     settings = settings or PatternSettings()
     if codes.ndim != 2 or values.shape != (codes.shape[0], 4, codes.shape[1]):
         raise InputError(f"attributions of shape {values.shape} for codes {codes.shape}", expected="(n, 4, L), (n, L)")
     if not np.isfinite(values).all():
         raise InputError("an attribution that is no finite number", expected="numbers", mend="look at the model")
+    first, end = settings.region or (0, codes.shape[1])
+    if not 0 <= first < end <= codes.shape[1]:
+        raise InputError(f"the region {first} to {end}", expected=f"bases within 0 to {codes.shape[1]}")
+    values, codes = values[:, :, first:end], codes[:, first:end]
     one_hot = (codes[:, :, None] == np.arange(4, dtype=np.uint8)).astype(np.float32)
     hypothetical = np.ascontiguousarray(values.transpose(0, 2, 1), dtype=np.float32)
-    contributions = one_hot * hypothetical
+    tracks = Tracks(one_hot, one_hot * hypothetical, hypothetical)
     known = int((codes < 4).sum())
-    scale = float(np.abs(contributions).sum() / known) if known else 0.0
-    found, trouble = _extract(contributions.sum(axis=2), scale, settings)
-    patterns: list[Pattern] = []
-    coreless: list[str] = []
+    scale = float(np.abs(tracks.contributions).sum() / known) if known else 0.0
+    found, trouble = extract(tracks.contributions.sum(axis=2), scale, settings)
+    patterns: dict[str, Pattern | None] = {}
     for sign in settings.signs:
-        made, why = _cluster(
-            found[sign][: settings.max_seqlets], sign, (one_hot, contributions, hypothetical), settings
-        )
+        made, why = cluster(found[sign][: settings.max_seqlets], sign, tracks, settings)
         trouble += why
-        for i, pattern in enumerate(sorted(made, key=lambda one: -len(one.seqlets))):
-            named = _pattern(pattern, f"{sign[:3]}_{i}", sign, contributions, settings)
-            if named is None:
-                coreless.append(f"{sign[:3]}_{i}")
-            else:
-                patterns.append(named)
-    least = {sign: min((abs(score) for score, _ in found[sign]), default=None) for sign in SIGNS}
+        for i, one in enumerate(sorted(made, key=lambda one: -len(one.seqlets))):
+            name = f"{sign[:3]}_{i}"
+            patterns[name] = _pattern(one, name, sign, tracks.contributions, settings)
     counts = {sign: len(found[sign]) for sign in SIGNS}
-    used = {sign: min(counts[sign], settings.max_seqlets) if sign in settings.signs else 0 for sign in SIGNS}
-    seqlets = Seqlets(counts, least, scale, used, tuple(trouble))
-    return Patterns(tuple(patterns), seqlets, tuple(coreless), len(codes), settings)
-
-
-_Found = dict[Sign, list[tuple[float, Any]]]
-
-
-def _extract(track: NDArray[np.float32], scale: float, settings: PatternSettings) -> tuple[_Found, list[str]]:
-    """Seqlets of each sign with their sums, the strongest first, and what went wrong."""
-    found: _Found = {"positive": [], "negative": []}
-    if track.shape[0] == 0 or track.shape[1] < settings.width + 2 * settings.flank:
-        return found, [f"{track.shape[0]} windows of {track.shape[1]} bp: too little for a seqlet"]
-    if scale == 0:
-        return found, ["every attribution is 0"]
-    from modiscolite.extract_seqlets import extract_seqlets
-
-    width, flank = settings.width, settings.flank
-    try:
-        with np.errstate(all="ignore"):
-            seqlets, threshold = extract_seqlets(
-                attribution_scores=track,
-                window_size=width,
-                flank=flank,
-                suppress=width // 2 + flank,
-                target_fdr=settings.fdr,
-                min_passing_windows_frac=0.03,
-                max_passing_windows_frac=0.2,
-                weak_threshold_for_counting_sign=0.8,
-            )
-    except (ValueError, IndexError) as error:
-        # The null cannot be fitted where nearly all sums are equal.
-        return found, [f"no threshold for seqlets could be found ({error})"]
-    for seqlet in seqlets:
-        total = float(track[seqlet.example_idx, seqlet.start + flank : seqlet.end - flank].sum())
-        if abs(total) > threshold:
-            found["positive" if total > 0 else "negative"].append((total, seqlet))
-    for list_ in found.values():
-        list_.sort(key=lambda pair: (-abs(pair[0]), pair[1].example_idx, pair[1].start))
-    return found, []
-
-
-def _cluster(
-    seqlets: Sequence[tuple[float, Any]], sign: Sign, tracks: tuple[Any, Any, Any], settings: PatternSettings
-) -> tuple[list[Any], list[str]]:
-    """Patterns as modisco-lite makes them, and what went wrong."""
-    if len(seqlets) < settings.min_seqlets:
-        return [], []
-    from modiscolite.core import TrackSet
-    from modiscolite.tfmodisco import seqlets_to_patterns
-
-    one_hot, contributions, hypothetical = tracks
-    track_set = TrackSet(one_hot=one_hot, contrib_scores=contributions, hypothetical_contribs=hypothetical)
-    try:
-        with np.errstate(all="ignore"):
-            made = seqlets_to_patterns(
-                seqlets=track_set.create_seqlets([seqlet for _, seqlet in seqlets]),
-                track_set=track_set,
-                track_signs=1 if sign == "positive" else -1,
-                n_leiden_runs=_LEIDEN_RUNS,
-                trim_to_window_size=30,
-                initial_flank_to_add=10,
-                final_min_cluster_size=settings.min_seqlets,
-            )
-    except (ValueError, IndexError) as error:
-        # So few of them resemble each other that nothing is left to cluster.
-        return [], [f"{len(seqlets)} {sign} seqlets do not resemble each other ({error})"]
-    return list(made or []), []
-
-
-_LEIDEN_RUNS = 4  # of which the best is taken; 50 are modisco-lite's default, and take longer than all else
+    seqlets = Seqlets(
+        count=counts,
+        threshold={sign: min((abs(total) for total, _ in found[sign]), default=None) for sign in SIGNS},
+        scale=scale,
+        concentration=concentration(tracks.contributions),
+        used={sign: min(counts[sign], settings.max_seqlets) if sign in settings.signs else 0 for sign in SIGNS},
+        trouble=tuple(trouble),
+    )
+    cored = tuple(pattern for pattern in patterns.values() if pattern is not None)
+    coreless = tuple(name for name, pattern in patterns.items() if pattern is None)
+    return Patterns(cored, seqlets, coreless, len(codes), settings)
 
 
 def _pattern(made: Any, name: str, sign: Sign, contributions: Any, settings: PatternSettings) -> Pattern | None:
@@ -265,12 +166,12 @@ def _pattern(made: Any, name: str, sign: Sign, contributions: Any, settings: Pat
     core = find_core(ppm, cwm, settings.trim)
     if core is None:
         return None
-    sites = []
+    sites, shift = [], settings.region[0] if settings.region else 0
     for seqlet in made.seqlets:
         before, after = core if not seqlet.is_revcomp else (ppm.shape[1] - core[1], ppm.shape[1] - core[0])
         row, start, end = int(seqlet.example_idx), int(seqlet.start + before), int(seqlet.start + after)
         score = float(contributions[row, start:end].sum())
-        sites.append(Site(row, start, end, "-" if seqlet.is_revcomp else "+", score))
+        sites.append(Site(row, start + shift, end + shift, "-" if seqlet.is_revcomp else "+", score))
     # An N counts for no base: what is missing is shared evenly.
     ppm = ppm + (1 - ppm.sum(axis=0)) / 4
     return Pattern(name, sign, ppm, cwm, core, tuple(sorted(sites)))

@@ -1,0 +1,255 @@
+"""The filters of a model's first convolution as motifs, and what each does to the tasks.
+
+The procedure of Alipanahi et al. 2015 (doi:10.1038/nbt.3300), DeepSEA and DanQ, as it is done here: for every filter,
+the activations (what the convolution gives, before any rectifier or pooling) at all positions of all sequences; half of
+the highest of them is the threshold; from every sequence with an activation above it the one subsequence with the
+highest is taken, as wide as the filter; the share of each base at each position is the filter's motif. Subsequences
+that reach over the window's ends or hold an N are left out, and so is a filter whose highest activation is not above
+zero.
+
+What a filter does to a task is measured by taking it out: its output is set to its mean over all positions of the
+sequences, and a task's effect is the mean of (logit - logit without it) over sequences with a site of the filter.
+Effects nearer to zero than three of their standard errors are not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from noncoder.data.loading import one_hot
+from noncoder.errors import InputError
+from noncoder.models import SequenceModel
+from noncoder.predictor.mean import evaluating
+from noncoder.sequence.encoding import N_CODE
+from noncoder.sequence.motifs import Motif
+
+_THRESHOLD = 0.5  # of the highest activation
+_ERRORS = 3.0  # standard errors that an effect has to be away from zero
+_BATCH = 64
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """How filters are looked at.
+
+    Args:
+        sample: Most sequences with a site on which a filter is taken out; 0 leaves the effects out.
+        tasks: Most tasks that are told of a filter, those with the greatest effects.
+    """
+
+    sample: int = 32
+    tasks: int = 5
+
+
+class Effect(NamedTuple):
+    """What a filter adds to a task's logit on sequences with its site: the mean, and its standard error."""
+
+    task: int
+    effect: float
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class FilterMotif:
+    """A filter of the first convolution.
+
+    Args:
+        filter: Its channel.
+        motif: Share of each base in its sites.
+        sequences: How many sequences have a site; one site each.
+        threshold: The activation that a site exceeds.
+        effects: The tasks that it drives, the greatest effect first.
+    """
+
+    filter: int
+    motif: Motif
+    sequences: int
+    threshold: float
+    effects: tuple[Effect, ...]
+
+    @property
+    def information(self) -> float:
+        """Bits of all positions together."""
+        return self.motif.total_information
+
+    def to_dict(self, tasks: list[str]) -> dict[str, Any]:
+        """As JSON values, with the names of all tasks given."""
+        return {
+            "filter": self.filter,
+            "ppm": self.motif.ppm.T.round(5).tolist(),
+            "information": round(self.information, 3),
+            "sequences": self.sequences,
+            "sites": self.sequences,
+            "tasks": [{"task": tasks[one.task], "effect": one.effect, "error": one.error} for one in self.effects],
+        }
+
+
+class FirstLayer(NamedTuple):
+    """The module that reads the bases, its filters' width, and the zeros that it puts before them."""
+
+    module: nn.Module
+    width: int
+    padding: int
+
+
+def first_layer_motifs(
+    model: SequenceModel,
+    codes: NDArray[np.uint8],
+    settings: FilterSettings | None = None,
+    progress: Progress | None = None,
+) -> list[FilterMotif]:
+    """The filters that have sites, in the order of their channels.
+
+    Args:
+        model: A model whose first layer is a convolution of the bases.
+        codes: Sequences as long as its window, uint8 (n, L).
+        settings: How to look.
+        progress: Called with the number of sequences read since the last call, in the pass over all of them.
+
+    Raises:
+        InputError: The model has no convolution of the bases, or the sequences are none or not its window long.
+    """
+    settings = settings or FilterSettings()
+    if codes.ndim != 2 or codes.shape[1] != model.window or not len(codes):
+        raise InputError(f"sequences of shape {codes.shape}", expected=f"codes (n, {model.window}), at least one")
+    layer = find_first_layer(model)
+    with evaluating(model):
+        best, place, mean = _scan(model, layer, codes, progress)
+        found = []
+        for channel in range(best.shape[1]):
+            threshold = _THRESHOLD * float(best[:, channel].max())
+            rows = np.flatnonzero(best[:, channel] > threshold) if threshold > 0 else np.zeros(0, dtype=np.int64)
+            if not rows.size:
+                continue
+            sites = codes[rows[:, None], place[rows, channel][:, None] + np.arange(layer.width)]
+            ppm = (sites[:, None, :] == np.arange(4, dtype=np.uint8)[:, None]).mean(axis=0)
+            effects = _effects(model, layer, codes, rows, (channel, float(mean[channel])), settings)
+            found.append(FilterMotif(channel, Motif(f"filter_{channel}", ppm), rows.size, threshold, effects))
+    return found
+
+
+def find_first_layer(model: SequenceModel) -> FirstLayer:
+    """The convolution that reads the bases, or the module that multiplies one with an embedding of the bases.
+
+    Raises:
+        InputError: What reads the bases is none.
+    """
+    readers: list[tuple[str, nn.Module]] = []
+
+    def note(name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        x = inputs[0] if inputs else None
+        if isinstance(x, Tensor) and x.numel() == bases.numel() and 4 in x.shape[1:]:
+            flat = x.squeeze(2) if x.ndim == 4 else x
+            if flat.shape == bases.shape and torch.equal(flat, bases):
+                readers.append((name, module))
+
+    device = next(model.parameters()).device
+    bases = one_hot(torch.arange(model.window, device=device).remainder(4).to(torch.uint8)[None])
+    handles = [
+        module.register_forward_pre_hook(lambda module, inputs, name=name: note(name, module, inputs))
+        for name, module in model.named_modules()
+        if name
+    ]
+    try:
+        with evaluating(model):
+            model.features(bases)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for _, module in readers:
+        convolutions = [part for part in module.modules() if isinstance(part, nn.modules.conv._ConvNd)]
+        # A convolution, or one multiplied with an embedding; what holds more is a network of its own.
+        if len(convolutions) == 1 and (module is convolutions[0] or not isinstance(module, nn.Sequential)):
+            padding = convolutions[0].padding[-1]
+            return FirstLayer(module, int(convolutions[0].kernel_size[-1]), int(padding))
+    raise InputError(
+        f"the model {model.name!r} has no convolution that reads the bases",
+        expected="a first layer whose filters are motifs, as compact, danq, deepsea or wideresnet-txl have",
+        mend="look at the patterns of its attributions",
+    )
+
+
+def _scan(
+    model: SequenceModel, layer: FirstLayer, codes: NDArray[np.uint8], progress: Progress | None
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    """Of each sequence the highest activation and where its subsequence begins, (n, C) both, and each mean, (C,)."""
+    device = next(model.parameters()).device
+    best, places, sums, count = [], [], [], 0
+    for at in range(0, len(codes), _BATCH):
+        block = torch.from_numpy(np.ascontiguousarray(codes[at : at + _BATCH])).to(device)
+        output = _output(model, layer, block)
+        sums.append(output.double().sum(dim=(0, 2)).cpu().numpy())
+        count += output.shape[0] * output.shape[2]
+        # Position i of the output reads from base i - padding on.
+        whole = output[:, :, layer.padding : layer.padding + codes.shape[1] - layer.width + 1]
+        unknown = (block == N_CODE).unfold(1, layer.width, 1).any(dim=2)
+        highest = whole.masked_fill(unknown[:, None], -torch.inf).max(dim=2)
+        best.append(highest.values.float().cpu().numpy())
+        places.append(highest.indices.cpu().numpy())
+        if progress is not None:
+            progress(len(block))
+    return np.concatenate(best), np.concatenate(places), np.asarray(np.sum(sums, axis=0) / count)
+
+
+def _output(model: SequenceModel, layer: FirstLayer, codes: Tensor) -> Tensor:
+    """What the layer gives, (n, C, positions)."""
+    kept: list[Tensor] = []
+    # A copy: what comes after may write into it.
+    handle = layer.module.register_forward_hook(lambda module, inputs, output: kept.append(output.clone()))
+    try:
+        model.features(one_hot(codes))
+    finally:
+        handle.remove()
+    return kept[0].squeeze(2) if kept[0].ndim == 4 else kept[0]
+
+
+def _effects(
+    model: SequenceModel,
+    layer: FirstLayer,
+    codes: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    constant: tuple[int, float],
+    settings: FilterSettings,
+) -> tuple[Effect, ...]:
+    """The tasks whose logits change the most on sequences with a site when the filter gives its mean everywhere."""
+    if settings.sample == 0 or rows.size < 2:
+        return ()
+    rows = rows[np.linspace(0, rows.size - 1, min(settings.sample, rows.size)).astype(np.int64)]
+    device = next(model.parameters()).device
+    changes = []
+    for at in range(0, rows.size, _BATCH):
+        x = one_hot(torch.from_numpy(codes[rows[at : at + _BATCH]]).to(device))
+        whole = model(x)
+        with _held(layer.module, *constant):
+            changes.append((whole - model(x)).double().cpu().numpy())
+    change = np.concatenate(changes)
+    mean, error = change.mean(axis=0), change.std(axis=0, ddof=1) / np.sqrt(len(change))
+    order = np.argsort(-np.abs(mean), kind="stable")[: settings.tasks]
+    certain = [task for task in order if abs(mean[task]) > _ERRORS * error[task]]
+    return tuple(Effect(int(task), float(mean[task]), float(error[task])) for task in certain)
+
+
+@contextmanager
+def _held(module: nn.Module, channel: int, value: float) -> Iterator[None]:
+    """Within it one channel of a module's output is a constant."""
+
+    def hold(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        output = output.clone()
+        output[:, channel] = value
+        return output
+
+    handle = module.register_forward_hook(hold)
+    try:
+        yield
+    finally:
+        handle.remove()

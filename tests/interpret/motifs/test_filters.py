@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from noncoder.errors import InputError
+from noncoder.interpret.motifs import FilterSettings, first_layer_motifs
+from noncoder.interpret.motifs.filters import find_first_layer
+from noncoder.models import SequenceModel, create_model, list_models
+from noncoder.sequence.encoding import decode, encode
+from noncoder.sequence.motifs import read_meme, write_meme
+
+WINDOW = 200
+SMALL: dict[str, dict[str, Any]] = {
+    "chromdl": {"gru_units": 4, "separable": 8, "kernels": 8, "units": 4},
+    "compact": {"channels": 8, "heads": 2},
+    "danq": {"kernels": 8, "units": 4, "hidden": 8},
+    "danq-jaspar": {"kernels": 8, "units": 4, "hidden": 8, "motifs": "none"},
+    "deepatt": {"kernels": 8, "units": 4, "attention": 8, "hidden": 8},
+    "deepsea": {"hidden": 8},
+    "ncnet-brr": {"stem": 8, "widths": (8, 16), "units": 4, "hidden": 8},
+    "ncnet-rbr": {"widths": (8, 16), "units": 4, "hidden": 8},
+    "wideresnet-lstm": {"width": 16, "hidden": 8},
+    "wideresnet-txl": {"width": 16, "hidden": 8, "core_layers": 1},
+}
+WITHOUT = ("chromdl", "ncnet-rbr")
+
+
+def make(name: str, window: int = WINDOW) -> SequenceModel:
+    torch.manual_seed(0)
+    return create_model(name, 3, window, SMALL[name]).eval()
+
+
+def draw(n: int, length: int = WINDOW, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 4, (n, length), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", sorted(set(list_models()) - set(WITHOUT)))
+def test_every_model_with_a_convolution_of_the_bases_has_filters(name: str) -> None:
+    model, codes = make(name), draw(6)
+    codes[0, :50] = 4
+    filters = first_layer_motifs(model, codes, FilterSettings(sample=2))
+    layer = find_first_layer(model)
+    assert filters
+    for one in filters:
+        assert one.motif.width == layer.width
+        assert 1 <= one.sequences <= 6
+        assert 0 <= one.information <= 2 * layer.width
+    assert not model.training
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_model_whose_bases_are_read_by_something_else_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="no convolution that reads the bases"):
+        first_layer_motifs(make(name), draw(2))
+
+
+@pytest.mark.parametrize("name", ["compact", "deepsea", "danq", "wideresnet-lstm"])
+def test_a_planted_filter_gives_its_motif_and_drives_its_task(name: str) -> None:
+    model, word = make(name), "ACGTTGCA"
+    layer = find_first_layer(model)
+    width = layer.width
+    codes = draw(40)
+    text = (word * 4)[:width]
+    for row in range(0, 40, 2):
+        at = 20 + row
+        codes[row, at : at + width] = encode(text)
+    with torch.no_grad():
+        kernel = torch.full((4, width), -4.0)
+        for i, base in enumerate(encode(text)):
+            kernel[int(base), i] = 1.0
+        _set_filter(layer.module, kernel)
+    found = {one.filter: one for one in first_layer_motifs(model, codes, FilterSettings(sample=16, tasks=3))}[1]
+    assert found.motif.consensus == text
+    assert found.sequences == 20
+    assert found.information > 1.9 * width
+    assert found.threshold == pytest.approx(width / 2, rel=0.01)
+    assert all(abs(effect.effect) > 3 * effect.error for effect in found.effects)
+    assert list(found.effects) == sorted(found.effects, key=lambda effect: -abs(effect.effect))
+
+
+def _set_filter(module: Any, kernel: torch.Tensor) -> None:
+    """Makes the second filter answer to a kernel alone."""
+    if hasattr(module, "embedding"):
+        # The pseudo-inverse of the embedding: multiplied together they are the kernel.
+        module.stem.weight[1, :, 0] = torch.linalg.pinv(module.embedding.weight).T @ kernel
+        return
+    module.weight[1] = kernel.view(module.weight[1].shape)
+    if module.bias is not None:
+        module.bias[1] = 0
+
+
+def test_the_effect_is_the_change_of_the_logit_without_the_filter() -> None:
+    model, codes = make("compact"), draw(12)
+    filters = first_layer_motifs(model, codes, FilterSettings(sample=100, tasks=3))
+    one = next(one for one in filters if one.effects and one.sequences == 12)
+    with torch.no_grad():
+        x = torch.from_numpy(np.eye(5, 4, dtype=np.float32)[codes].transpose(0, 2, 1).copy())
+        stem: Any = model.stem
+        output = stem(x.unsqueeze(2))
+        mean = output[:, one.filter].mean()
+        whole = model(x)
+        handle = stem.register_forward_hook(
+            lambda module, inputs, output: output.index_fill(1, torch.tensor(one.filter), float(mean))
+        )
+        change = (whole - model(x)).mean(dim=0)
+        handle.remove()
+    for effect in one.effects:
+        assert effect.effect == pytest.approx(float(change[effect.task]), rel=1e-3)
+
+
+def test_sites_with_an_n_or_over_the_end_are_left_out_and_dead_filters_too() -> None:
+    model = make("compact")
+    with torch.no_grad():
+        _set_filter(model.stem, torch.zeros(4, 15))
+    codes = draw(5)
+    codes[:, ::10] = 4
+    assert first_layer_motifs(model, codes) == []
+    found = first_layer_motifs(model, draw(5), FilterSettings(sample=0))
+    assert 1 not in [one.filter for one in found]
+    assert all(one.effects == () for one in found)
+
+
+def test_what_is_no_window_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one"):
+        first_layer_motifs(make("compact"), draw(0))
+    with pytest.raises(InputError, match="shape"):
+        first_layer_motifs(make("compact"), draw(2, 100))
+
+
+def test_filters_go_to_json_and_to_a_meme_file(tmp_path: Any) -> None:
+    found = first_layer_motifs(make("compact"), draw(8))
+    values = found[0].to_dict(["a", "b", "c"])
+    assert len(values["ppm"]) == found[0].motif.width
+    assert set(values) == {"filter", "ppm", "information", "sequences", "sites", "tasks"}
+    write_meme([one.motif for one in found], tmp_path / "filters.meme")
+    assert [motif.consensus for motif in read_meme(tmp_path / "filters.meme")] == [one.motif.consensus for one in found]
+    assert decode(encode(found[0].motif.consensus)) == found[0].motif.consensus
