@@ -27,6 +27,7 @@ RECIPES = [path for path in sorted((ROOT / "recipes").rglob("*.yaml")) if path.p
 SMALL = {
     "model": {"name": "compact", "parameters": {"channels": 8, "dilations": [1]}},
     "train": {"epochs": 1, "batch_size": 16},
+    "interpret": {"windows": 8, "references": 1, "mutated": 1, "grammar": 2, "designs": 1},
 }
 
 
@@ -59,6 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in RECIPES:
         recipe = yaml.safe_load(path.read_text())
         recipe["train"] = recipe.get("train", {}) | SMALL["train"]
+        recipe["interpret"] = recipe.get("interpret", {}) | SMALL["interpret"]
         if recipe["model"]["name"] == "compact":  # the published models stay whole
             recipe["model"] |= SMALL["model"]
         if "build" in recipe["data"]:

@@ -102,11 +102,9 @@ class TestAgain:
             patch.setattr(steps, "mutate", stop)
             with pytest.raises(KeyboardInterrupt):
                 stage(tmp_path, predictor, store).interpret()
-        calls = []
-        attribute = steps.attribute
-        monkeypatch.setattr(steps, "attribute", lambda *args: calls.append(args) or attribute(*args))
+        # All that `attribute` was needed for is there.
+        monkeypatch.setattr(steps, "attribute", stop)
         assert stage(tmp_path, predictor, store).interpret()["done"][0]["agreement"]["windows"] == 2
-        assert calls == []
 
     def test_another_way_asks_for_force(
         self, done: tuple[Path, dict[str, Any]], predictor: Predictor, store: Store, tmp_path: Path
