@@ -33,7 +33,7 @@ class InterpretConfig(Section):
     split: Literal["all", "train", "valid", "test"] = "all"
     """From which split the windows are. Whatever it is, a motif is named only if windows that the model was not trained
     on agree."""
-    windows: int = Field(500, ge=0)
+    windows: int = Field(400, ge=0)
     """How many windows a task: those positive for it that have the highest logit; 0 leaves the stage out of
     `noncoder run`."""
     regions: Path | None = None
@@ -48,7 +48,7 @@ class InterpretConfig(Section):
     2020 report did."""
     references: int = Field(10, ge=1)
     """Dinucleotide shuffles of each window that `deeplift` compares it with."""
-    mutated: int = Field(8, ge=0)
+    mutated: int = Field(5, ge=0)
     """Of how many windows every base is mutated, for the comparison of Grad-CAM and the method with mutagenesis."""
     filters: bool = True
     """Whether the kernels of the first convolution are shown as motifs."""
@@ -56,7 +56,7 @@ class InterpretConfig(Section):
     """The JASPAR release that motifs are compared with."""
     taxon: str = "vertebrates"
     """Its taxonomic group, e.g. vertebrates, plants, fungi, insects, nematodes."""
-    grammar: int = Field(50, ge=0)
+    grammar: int = Field(30, ge=0)
     """How many backgrounds the named motifs of a task are put into, to see what position, distance and strand do; 0 for
     none."""
     designs: int = Field(4, ge=0)

@@ -11,6 +11,7 @@ from noncoder.interpret.grammar import GrammarSettings, explore_grammar
 from noncoder.interpret.job import Job
 from noncoder.sequence.motifs import Motif
 
+_EVALUATIONS = 500  # of each designed sequence; `noncoder design` takes more time
 _MOTIFS = 2
 """Motifs whose grammar is explored: those of the most seqlets, one a name."""
 
@@ -48,7 +49,7 @@ def find_designs(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
     path = job.folder / "design.json"
     values = read_json(path)
     if values is None:
-        settings = DesignSettings(sequences=job.config.designs, seed=job.config.seed)
+        settings = DesignSettings(sequences=job.config.designs, evaluations=_EVALUATIONS, seed=job.config.seed)
         values = design_sequences(
             job.predictor, job.task, settings, windows=job.windows.codes, motifs=list(named)
         ).to_dict()
