@@ -14,7 +14,7 @@ Effects nearer to zero than three of their standard errors are not told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -125,16 +125,19 @@ def first_layer_motifs(
     layer = find_first_layer(model)
     with evaluating(model):
         best, place, mean = _scan(model, layer, codes, progress)
-        found = []
-        for channel in range(best.shape[1]):
-            threshold = _THRESHOLD * float(best[:, channel].max())
-            rows = np.flatnonzero(best[:, channel] > threshold) if threshold > 0 else np.zeros(0, dtype=np.int64)
-            if not rows.size:
-                continue
-            sites = codes[rows[:, None], place[rows, channel][:, None] + np.arange(layer.width)]
-            ppm = (sites[:, None, :] == np.arange(4, dtype=np.uint8)[:, None]).mean(axis=0)
-            effects = _effects(model, layer, codes, rows, (channel, float(mean[channel])), settings)
-            found.append(FilterMotif(channel, Motif(f"filter_{channel}", ppm), rows.size, threshold, effects))
+        thresholds = _THRESHOLD * best.max(axis=0)
+        sites = {
+            channel: np.flatnonzero(best[:, channel] > threshold)
+            for channel, threshold in enumerate(thresholds)
+            if 0 < threshold < np.inf
+        }
+        effects = _effects(model, layer, codes, sites, mean, settings)
+    found = []
+    for channel, rows in sites.items():
+        bases = codes[rows[:, None], place[rows, channel][:, None] + np.arange(layer.width)]
+        ppm = (bases[:, None, :] == np.arange(4, dtype=np.uint8)[:, None]).mean(axis=0)
+        motif, threshold = Motif(f"filter_{channel}", ppm), float(thresholds[channel])
+        found.append(FilterMotif(channel, motif, rows.size, threshold, effects[channel]))
     return found
 
 
@@ -217,35 +220,54 @@ def _effects(
     model: SequenceModel,
     layer: FirstLayer,
     codes: NDArray[np.uint8],
-    rows: NDArray[np.int64],
-    constant: tuple[int, float],
+    sites: Mapping[int, NDArray[np.int64]],
+    mean: NDArray[np.float64],
     settings: FilterSettings,
-) -> tuple[Effect, ...]:
-    """The tasks whose logits change the most on sequences with a site when the filter gives its mean everywhere."""
-    if settings.sample == 0 or rows.size < 2:
-        return ()
-    rows = rows[np.linspace(0, rows.size - 1, min(settings.sample, rows.size)).astype(np.int64)]
+) -> dict[int, tuple[Effect, ...]]:
+    """By filter, the tasks whose logits change the most when it gives its mean everywhere, where it has a site."""
+    samples = {
+        channel: rows[np.linspace(0, rows.size - 1, min(settings.sample, rows.size)).astype(np.int64)]
+        for channel, rows in sites.items()
+    }
+    rows = np.concatenate([np.zeros(0, dtype=np.int64), *samples.values()])
+    channels = np.repeat(list(samples), [sample.size for sample in samples.values()]).astype(np.int64)
+    read, place = np.unique(rows, return_inverse=True)
+    whole = _logits(model, codes, read)[place]
+    without = np.empty_like(whole)
+    for at in range(0, rows.size, _BATCH):
+        part = slice(at, at + _BATCH)
+        with _held(layer.module, channels[part], mean[channels[part]]):
+            without[part] = _logits(model, codes, rows[part])
+    change = whole - without
+    return {channel: _greatest(change[channels == channel], settings.tasks) for channel in sites}
+
+
+def _logits(model: SequenceModel, codes: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float64]:
     device = next(model.parameters()).device
-    changes = []
+    logits = np.empty((rows.size, model.tasks))
     for at in range(0, rows.size, _BATCH):
         x = one_hot(torch.from_numpy(codes[rows[at : at + _BATCH]]).to(device))
-        whole = model(x)
-        with _held(layer.module, *constant):
-            changes.append((whole - model(x)).double().cpu().numpy())
-    change = np.concatenate(changes)
+        logits[at : at + _BATCH] = model(x).double().cpu().numpy()
+    return logits
+
+
+def _greatest(change: NDArray[np.float64], most: int) -> tuple[Effect, ...]:
+    if len(change) < 2:
+        return ()
     mean, error = change.mean(axis=0), change.std(axis=0, ddof=1) / np.sqrt(len(change))
-    order = np.argsort(-np.abs(mean), kind="stable")[: settings.tasks]
+    order = np.argsort(-np.abs(mean), kind="stable")[:most]
     certain = [task for task in order if abs(mean[task]) > _ERRORS * error[task]]
     return tuple(Effect(int(task), float(mean[task]), float(error[task])) for task in certain)
 
 
 @contextmanager
-def _held(module: nn.Module, channel: int, value: float) -> Iterator[None]:
-    """Within it one channel of a module's output is a constant."""
+def _held(module: nn.Module, channels: NDArray[np.int64], values: NDArray[np.float64]) -> Iterator[None]:
+    """Within it, of each sequence of a batch one channel of a module's output is a constant."""
 
     def hold(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         output = output.clone()
-        output[:, channel] = value
+        constants = torch.as_tensor(values, dtype=output.dtype, device=output.device)
+        output[np.arange(len(channels)), channels] = constants.view(-1, *[1] * (output.ndim - 2))
         return output
 
     handle = module.register_forward_hook(hold)

@@ -2,8 +2,9 @@
 
 Seqlets of one sign that look alike become a pattern (see `seqlets`); their number is bounded, since the time grows with
 it. What is ours is the core: it is where both the contributions and the base frequencies of a pattern say something,
-from the first to the last position with at least `trim` of the highest contribution, and of those the run with the
-greatest sum of (information - 0.3 bits). Flanks of 20 nearly even columns resemble many long database motifs by chance.
+from the first to the last position with at least `trim` of the highest contribution and four beyond on either side, and
+of those the run with the greatest sum of (information - 0.3 bits). Flanks of 20 nearly even columns resemble many long
+database motifs by chance.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from noncoder.sequence.motifs import Motif
 LEAST_INFORMATION = 0.3
 """Bits a position of a core has to have on average, and more."""
 _PRIOR = 1.0  # sites' worth of even base frequencies mixed into a pattern's frequencies
+_BESIDE = 4  # positions beyond the high contributions that may belong to a core
 _MIN_CORE = 4  # bp
 
 
@@ -132,7 +134,6 @@ def find_patterns(
     first, end = settings.region or (0, codes.shape[1])
     if not 0 <= first < end <= codes.shape[1]:
         raise InputError(f"the region {first} to {end}", expected=f"bases within 0 to {codes.shape[1]}")
-    values, codes = values[:, :, first:end], codes[:, first:end]
     one_hot = (codes[:, :, None] == np.arange(4, dtype=np.uint8)).astype(np.float32)
     hypothetical = np.ascontiguousarray(values.transpose(0, 2, 1), dtype=np.float32)
     tracks = Tracks(one_hot, one_hot * hypothetical, hypothetical)
@@ -166,12 +167,12 @@ def _pattern(made: Any, name: str, sign: Sign, contributions: Any, settings: Pat
     core = find_core(ppm, cwm, settings.trim)
     if core is None:
         return None
-    sites, shift = [], settings.region[0] if settings.region else 0
+    sites = []
     for seqlet in made.seqlets:
         before, after = core if not seqlet.is_revcomp else (ppm.shape[1] - core[1], ppm.shape[1] - core[0])
         row, start, end = int(seqlet.example_idx), int(seqlet.start + before), int(seqlet.start + after)
         score = float(contributions[row, start:end].sum())
-        sites.append(Site(row, start + shift, end + shift, "-" if seqlet.is_revcomp else "+", score))
+        sites.append(Site(row, start, end, "-" if seqlet.is_revcomp else "+", score))
     # An N counts for no base: what is missing is shared evenly.
     ppm = ppm + (1 - ppm.sum(axis=0)) / 4
     return Pattern(name, sign, ppm, cwm, core, tuple(sorted(sites)))
@@ -189,7 +190,7 @@ def find_core(ppm: NDArray[np.float64], cwm: NDArray[np.float64], trim: float = 
     if not strength.max(initial=0) > 0:
         return None
     places = np.flatnonzero(strength >= trim * strength.max())
-    first, end = int(places[0]), int(places[-1]) + 1
+    first, end = max(0, int(places[0]) - _BESIDE), min(ppm.shape[1], int(places[-1]) + 1 + _BESIDE)
     shares = ppm[:, first:end] + (1 - ppm[:, first:end].sum(axis=0)) / 4
     logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
     gain = np.concatenate([[0.0], np.cumsum(2 + (shares * logs).sum(axis=0) - LEAST_INFORMATION)])

@@ -21,6 +21,9 @@ Sign = Literal["positive", "negative"]
 SIGNS: tuple[Sign, Sign] = ("positive", "negative")
 
 _LEIDEN_RUNS = 4  # of which the best is taken; 50 are modisco-lite's default, and take longer than all else
+# A seqlet stays where its two similarities with the others correlate at least so much. Of few seqlets that are nearly
+# all alike the noise decides that, and none may stay: then all do.
+_CORRELATIONS = (0.15, -1.0)
 _KERNELS = ("affinitymat", "aggregator", "gapped_kmer", "util")
 
 
@@ -93,13 +96,15 @@ def extract(track: NDArray[np.float32], scale: float, settings: PatternSettings)
         settings: How to look.
     """
     found: Found = {"positive": [], "negative": []}
-    if track.shape[0] == 0 or track.shape[1] < settings.width + 2 * settings.flank:
-        return found, [f"{track.shape[0]} windows of {track.shape[1]} bp: too little for a seqlet"]
+    first, end = settings.region or (0, track.shape[1])
+    width, flank = settings.width, settings.flank
+    if track.shape[0] == 0 or end - first < width + 2 * flank:
+        return found, [f"{track.shape[0]} windows of {end - first} bp: too little for a seqlet"]
     if scale == 0:
         return found, ["every attribution is 0"]
     from modiscolite.extract_seqlets import extract_seqlets
 
-    width, flank = settings.width, settings.flank
+    track = track[:, first:end]
     try:
         with np.errstate(all="ignore"):
             seqlets, threshold = extract_seqlets(
@@ -118,9 +123,9 @@ def extract(track: NDArray[np.float32], scale: float, settings: PatternSettings)
     for seqlet in seqlets:
         total = float(track[seqlet.example_idx, seqlet.start + flank : seqlet.end - flank].sum())
         if abs(total) > threshold:
-            found["positive" if total > 0 else "negative"].append((total, seqlet))
-    for list_ in found.values():
-        list_.sort(key=lambda pair: (-abs(pair[0]), pair[1].example_idx, pair[1].start))
+            found["positive" if total > 0 else "negative"].append((total, seqlet.shift(first)))
+    for some in found.values():
+        some.sort(key=lambda pair: (-abs(pair[0]), pair[1].example_idx, pair[1].start))
     return found, []
 
 
@@ -137,28 +142,40 @@ def cluster(
     """
     if len(seqlets) < settings.min_seqlets:
         return [], []
+    _keep_compiled()
+    trouble = ""
+    for correlation in _CORRELATIONS:
+        try:
+            made = _patterns([seqlet for _, seqlet in seqlets], sign, tracks, settings, correlation)
+        except (ValueError, IndexError) as error:
+            trouble = str(error)  # so few of them resemble each other that nothing is left to cluster
+            continue
+        if made:
+            return made, []
+    return [], [f"{len(seqlets)} {sign} seqlets do not resemble each other ({trouble})"] if trouble else []
+
+
+def _patterns(
+    seqlets: Sequence[Any], sign: Sign, tracks: Tracks, settings: PatternSettings, correlation: float
+) -> list[Any]:
     from modiscolite.core import TrackSet
     from modiscolite.tfmodisco import seqlets_to_patterns
 
-    _keep_compiled()
     track_set = TrackSet(
         one_hot=tracks.one_hot, contrib_scores=tracks.contributions, hypothetical_contribs=tracks.hypothetical
     )
-    try:
-        with np.errstate(all="ignore"):
-            made = seqlets_to_patterns(
-                seqlets=track_set.create_seqlets([seqlet for _, seqlet in seqlets]),
-                track_set=track_set,
-                track_signs=1 if sign == "positive" else -1,
-                n_leiden_runs=_LEIDEN_RUNS,
-                trim_to_window_size=30,
-                initial_flank_to_add=10,
-                final_min_cluster_size=settings.min_seqlets,
-            )
-    except (ValueError, IndexError) as error:
-        # So few of them resemble each other that nothing is left to cluster.
-        return [], [f"{len(seqlets)} {sign} seqlets do not resemble each other ({error})"]
-    return list(made or []), []
+    with np.errstate(all="ignore"):
+        made = seqlets_to_patterns(
+            seqlets=track_set.create_seqlets(list(seqlets)),
+            track_set=track_set,
+            track_signs=1 if sign == "positive" else -1,
+            affmat_correlation_threshold=correlation,
+            n_leiden_runs=_LEIDEN_RUNS,
+            trim_to_window_size=30,
+            initial_flank_to_add=10,
+            final_min_cluster_size=settings.min_seqlets,
+        )
+    return list(made or [])
 
 
 @cache

@@ -1,0 +1,129 @@
+"""Planted motifs are recovered by name, and nothing is named where labels are shuffled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from noncoder.data.loading import one_hot
+from noncoder.data.store import Store
+from noncoder.interpret.attribution import attribute
+from noncoder.interpret.motifs import (
+    Diagnosis,
+    HeldOut,
+    Named,
+    Patterns,
+    PatternSettings,
+    Performance,
+    diagnose,
+    find_patterns,
+    load_database,
+    name_patterns,
+)
+from noncoder.metrics import auroc
+from noncoder.models import SequenceModel
+from tests.interpret.motifs.planted import BIN, planted_store, quickly_trained
+
+SETTINGS = PatternSettings(max_seqlets=300, signs=("positive",))
+
+
+class Trained(NamedTuple):
+    store: Store
+    labels: NDArray[np.uint8]
+    model: SequenceModel
+    auroc: NDArray[np.float64]
+
+
+def trained(store: Store, labels: NDArray[np.uint8], passes: int) -> Trained:
+    model, rows = quickly_trained(store, labels, passes), np.flatnonzero(store.split > 0)
+    with torch.no_grad():
+        logits = model(one_hot(torch.from_numpy(store.read_codes(rows)))).numpy()
+    return Trained(store, labels, model, auroc(logits, labels[rows]))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return planted_store(tmp_path_factory.mktemp("planted") / "store.zarr")
+
+
+@pytest.fixture(scope="module")
+def learned(store: Store) -> Trained:
+    return trained(store, store.read_labels(store.indices()), passes=10)
+
+
+@pytest.fixture(scope="module")
+def unlearned(store: Store) -> Trained:
+    labels = store.read_labels(store.indices())
+    return trained(store, labels[np.random.default_rng(1).permutation(len(labels))], passes=10)
+
+
+def explain(found: Trained, task: int, settings: PatternSettings) -> tuple[Patterns, list[Named], Diagnosis]:
+    rows = np.flatnonzero(found.labels[:, task])
+    codes = found.store.read_codes(rows)
+    patterns = find_patterns(attribute(found.model, codes, task, "input-x-gradient").values, codes, settings)
+    held = np.flatnonzero(found.store.split > 0)
+    held_out = HeldOut.cut(found.store.read_codes(held), found.labels[held, task], BIN)
+    named = name_patterns(patterns.patterns, load_database(), held_out)
+    performance = Performance(float(found.auroc[task]), 0.5, int(found.labels[:, task].sum()))
+    return patterns, named, diagnose(patterns, named, performance, held_out=held_out)
+
+
+@pytest.mark.parametrize(("task", "motif"), [(0, "CTCF"), (2, "REST")])
+def test_planted_motifs_are_recovered_by_name(learned: Trained, task: int, motif: str) -> None:
+    assert learned.auroc[task] > 0.9
+    patterns, named, diagnosis = explain(learned, task, SETTINGS)
+    best = named[0]
+    assert best.name == motif
+    assert best.matches[0].q < 0.01
+    assert best.enrichment is not None
+    assert best.enrichment.auroc > 0.9
+    assert f"Named: {motif}" in " ".join(diagnosis.text)
+    # The core lies on planted sites: in nearly all of its sites the scanned motif is there too.
+    codes = learned.store.read_codes(np.flatnonzero(learned.labels[:, task]))
+    site = best.pattern.sites[0]
+    assert site.end - site.start == best.pattern.motif.width
+    drawn = np.stack([codes[one.row, one.start : one.end] for one in best.pattern.sites if one.strand == "+"])
+    shares = (drawn[:, None, :] == np.arange(4)[:, None]).mean(axis=0)
+    assert np.abs(shares - best.pattern.motif.ppm).max() < 0.25
+    assert patterns.seqlets.count["positive"] >= best.pattern.seqlets
+
+
+@pytest.mark.parametrize("task", [0, 1, 2])
+def test_nothing_is_named_where_labels_are_shuffled(unlearned: Trained, task: int) -> None:
+    assert unlearned.auroc[task] < 0.6
+    _, named, diagnosis = explain(unlearned, task, PatternSettings(max_seqlets=150))
+    assert [one.name for one in named if one.name] == []
+    assert diagnosis.named == 0
+    assert "the model has not learned it" in diagnosis.text[0]
+    assert "Named" not in " ".join(diagnosis.text)
+
+
+def test_the_held_out_windows_stop_what_the_model_believes(learned: Trained) -> None:
+    # The attributions of a good model, judged by held-out windows with shuffled labels: the pattern is there and
+    # resembles CTCF, and is not named.
+    rows = np.flatnonzero(learned.labels[:, 0])
+    codes = learned.store.read_codes(rows)
+    patterns = find_patterns(attribute(learned.model, codes, 0, "input-x-gradient").values, codes, SETTINGS)
+    held = np.flatnonzero(learned.store.split > 0)
+    labels = np.random.default_rng(0).permutation(learned.labels[held, 0])
+    named = name_patterns(patterns.patterns, load_database(), HeldOut.cut(learned.store.read_codes(held), labels, BIN))
+    assert (named[0].name, named[0].stopped) == (None, "enrichment")
+    assert named[0].matches[0].name == "CTCF"
+    unjudged = name_patterns(patterns.patterns, load_database())
+    assert unjudged[0].name == "CTCF"
+    assert unjudged[0].enrichment is None
+    assert "names rest on resemblance alone" in " ".join(diagnose(patterns, unjudged).text)
+
+
+def test_patterns_are_the_same_every_time(learned: Trained) -> None:
+    rows = np.flatnonzero(learned.labels[:, 0])
+    codes = learned.store.read_codes(rows)
+    values = attribute(learned.model, codes, 0, "input-x-gradient").values
+    first, second = (find_patterns(values, codes, PatternSettings(max_seqlets=100)) for _ in range(2))
+    assert [one.to_dict() for one in first.patterns] == [one.to_dict() for one in second.patterns]
+    assert first.seqlets == second.seqlets
+    assert sum(first.seqlets.used.values()) <= 200
