@@ -11,7 +11,8 @@ Parts (`--parts`):
   the same motifs and decide nothing. Once over the bases of the bin alone, once over those of the whole window; the
   mean over tasks, beside the mean share of planted bases, which is what guessing gives.
 - `recovery`: for the same tasks, whether the motifs that the rule asks for are named among the patterns of the positive
-  windows (of all splits; the held-out ones decide on names): among the significant matches, and as the best match. The
+  windows (of all splits; the held-out ones decide on names): among the significant matches, and as the best match, in
+  JASPAR's latest matrices and those that were planted, where these are older. The
   motif that a "without" rule forbids is counted apart: it can be seen in negative contributions only.
 - `shuffled`: the same model trained on labels of other windows. No pattern may be named, for any task.
 """
@@ -33,8 +34,16 @@ from noncoder.config import RunConfig, read_recipe, validate
 from noncoder.data.simulate import MOTIF_IDS, Rule, list_rules, motifs_path, read_truth
 from noncoder.data.store import Store, open_store
 from noncoder.data.writer import StoreWriter
-from noncoder.interpret.attribution import attribute, list_attributions
-from noncoder.interpret.motifs import HeldOut, Named, PatternSettings, find_patterns, load_database, name_patterns
+from noncoder.interpret.attribution import AttributionSettings, attribute, list_attributions
+from noncoder.interpret.motifs import (
+    HeldOut,
+    Named,
+    PatternSettings,
+    find_patterns,
+    load_database,
+    middle_region,
+    name_patterns,
+)
 from noncoder.metrics import auroc, average_precision
 from noncoder.pipeline import make_data
 from noncoder.predictor import Predictor, load
@@ -143,8 +152,10 @@ def measure_attribution(truth: Truth, method: str, windows: int) -> dict[str, An
 def name_task(truth: Truth, task: int, method: str, windows: int, database: Sequence[Motif]) -> list[Named]:
     """The patterns of a task, named where the gates allow."""
     codes = truth.store.read_codes(truth.positives(task, windows, held_out=False))
-    values = attribute(truth.predictor.model, codes, task, method).values
-    patterns = find_patterns(values, codes, PatternSettings())
+    few = AttributionSettings(references=5)  # over hundreds of windows more of them change no pattern
+    values = attribute(truth.predictor.model, codes, task, method, few).values
+    settings = PatternSettings(region=middle_region(truth.store.window, truth.store.bin))
+    patterns = find_patterns(values, codes, settings)
     rows = np.flatnonzero(truth.store.split > 0)
     held_out = HeldOut.cut(truth.store.read_codes(rows), truth.labels[rows, task], truth.store.bin)
     return name_patterns(patterns.patterns, database, held_out)
@@ -152,7 +163,8 @@ def name_task(truth: Truth, task: int, method: str, windows: int, database: Sequ
 
 def measure_recovery(truth: Truth, tasks: Sequence[int], method: str, windows: int) -> list[dict[str, Any]]:
     """What is named for each task, and whether it is what was planted."""
-    database, rows = load_database(), []
+    latest, rows = load_database(), []
+    database = [*latest, *(motif for motif in truth.motifs if motif.id not in {one.id for one in latest})]
     for task in tasks:
         began = time.perf_counter()
         named = name_task(truth, task, method, windows, database)

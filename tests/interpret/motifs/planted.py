@@ -42,7 +42,7 @@ def quickly_trained(store: Store, labels: NDArray[np.uint8], passes: int) -> Seq
         logits = model(one_hot(some if rng.random() < 0.5 else reverse_strand(some)))
         loss = F.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels[rows]).float())
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
     return model.eval()

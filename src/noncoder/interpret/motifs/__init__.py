@@ -5,7 +5,7 @@ from noncoder.interpret.motifs.evidence import Enrichment, HeldOut, measure_enri
 from noncoder.interpret.motifs.filters import Effect, FilterMotif, FilterSettings, first_layer_motifs
 from noncoder.interpret.motifs.matching import Match, compare_motifs, load_database, match_motifs
 from noncoder.interpret.motifs.naming import Named, name_patterns
-from noncoder.interpret.motifs.patterns import Pattern, Patterns, Site, find_patterns
+from noncoder.interpret.motifs.patterns import Pattern, Patterns, Site, find_patterns, middle_region
 from noncoder.interpret.motifs.seqlets import PatternSettings, Seqlets
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "load_database",
     "match_motifs",
     "measure_enrichment",
+    "middle_region",
     "name_patterns",
 ]

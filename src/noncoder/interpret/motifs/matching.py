@@ -7,8 +7,8 @@ queries of a run make a chance match significant.
 
 Columns of real motifs are not drawn one by one, and a query of many nearly even columns fits long weak motifs far
 better than that null allows. So each database is matched a second time with the columns of each motif shuffled, three
-times over: whatever a query resembles among those is chance, and a match has to have a p-value ten times lower than
-the best of them.
+times over: whatever a query resembles among those is chance. A query's best match has to have a p-value ten times
+lower than the best of them, and each further match a lower one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Q_VALUE = 0.01
 SHUFFLES = 3
 """How often the columns of the database's motifs are shuffled."""
 MARGIN = 10.0
-"""How many times lower than that of the best shuffled motif the p-value of a match has to be."""
+"""How many times lower than that of the best shuffled motif the p-value of a query's best match has to be."""
 _LEAST_TARGETS = 25  # with fewer, TOMTOM's p-values depend on which they are
 _LEAST_WIDTH = 4  # bp of a query
 
@@ -87,7 +87,9 @@ class Comparison:
 
     def matches(self, query: int, q: float = Q_VALUE) -> list[Match]:
         """The significant matches of a query that beat chance, best first."""
-        significant = (self.q[query] < q) & (self.p[query] * MARGIN < self.chance[query])
+        if not self.p[query].min() * MARGIN < self.chance[query]:
+            return []
+        significant = (self.q[query] < q) & (self.p[query] < self.chance[query])
         return [self.match(query, i) for i in np.argsort(self.p[query], kind="stable") if significant[i]]
 
     def best(self, query: int) -> Match:

@@ -112,6 +112,18 @@ class Patterns:
     settings: PatternSettings = field(default_factory=PatternSettings)
 
 
+def middle_region(window: int, bin: int, beside: int = 100) -> tuple[int, int]:
+    """First base and end of the labelled bin with some bases on either side, as far as the window goes.
+
+    Args:
+        window: Its width, bp.
+        bin: Width of its labelled centre, bp.
+        beside: Bases on either side.
+    """
+    first = max(0, (window - bin) // 2 - beside)
+    return first, window - first
+
+
 def find_patterns(
     values: NDArray[np.float32], codes: NDArray[np.uint8], settings: PatternSettings | None = None
 ) -> Patterns:
