@@ -70,6 +70,12 @@ def test_every_layer_can_be_looked_at(name: str) -> None:
     layers = list_layers(model)
     assert len({layer.name for layer in layers}) == len(layers)
     x = hot(codes)
+    part = next(model.children())
+    part.training = True  # a model need not be in one mode throughout
+    assert list_layers(model) == layers
+    assert part.training
+    assert not model.training
+    part.training = False
     for layer in layers:
         with torch.no_grad(), watching(model, layer) as kept:
             logits = model(x)

@@ -22,6 +22,6 @@ _TOGETHER = 8  # sequences between two reports of progress; mutants are batched 
 def ism(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
     """The effect of each base, less the mean effect of the four."""
     mutate = import_module("noncoder.interpret.mutagenesis").mutate
-    mutations = mutate(target.model, codes.cpu().numpy(), list(target.tasks))
+    mutations = mutate(target.model, codes.cpu().numpy(), list(target.tasks), batch_size=settings.batch_size)
     effects = torch.from_numpy(mutations.substitutions).mean(dim=3)
     return Part((effects - effects.mean(dim=1, keepdim=True)).to(codes.device))

@@ -21,10 +21,6 @@ from noncoder.interpret.attribution import recurrent
 Gradients = Sequence[Tensor | None]
 
 
-_CLOSE = 1e-6
-"""Activations of the two passes that differ by less are rounding apart."""
-
-
 class Call:
     """A call of a function, of which some of the arguments are tensors that depend on the input.
 
@@ -38,7 +34,7 @@ class Call:
     def __init__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], spots: Sequence[int | str]):
         self.function, self.args, self.kwargs, self.spots = function, args, kwargs, spots
         self.other: Sequence[Tensor] = ()
-        """The same tensors in the pass that this one is compared with."""
+        """The same tensors in the pass that this one is compared with, of one copy of each sequence."""
 
     @property
     def name(self) -> str:
@@ -54,6 +50,10 @@ class Call:
             else:
                 kwargs[spot] = tensor
         return self.function(*args, **kwargs)
+
+    def beside(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The same tensors in the other pass, repeated for these."""
+        return [_tiled(other, tensor) for other, tensor in zip(self.other, tensors, strict=True)]
 
     def pull(self, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
         """The gradients by the tensors, from those by what the function gives."""
@@ -185,44 +185,54 @@ class Rescale(Rules):
         if not spots or (name in _PRODUCTS and len(spots) < 2) or (name == "div" and spots == [0]):  # linear
             return func(*args, **kwargs)
         call = Call(func, args, kwargs, spots)
-        call.other = [_tiled(record[spot], tensors[spot]) for spot in spots]
+        call.other = [record[spot] for spot in spots]
         return _Ruled.apply(rule, call, *(tensors[spot] for spot in spots))  # type: ignore[no-untyped-call]
 
 
 def rescale(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-    """The rescale rule; where the two inputs are too close to divide by their difference, the derivative there."""
-    (reference,), (x,), (gradient,) = tensors, call.other, gradients
+    """The rescale rule; where the two inputs are too close to divide by their difference, the derivative halfway."""
+    (reference,), (gradient,) = tensors, gradients
+    (x,) = call.beside(tensors)
     assert gradient is not None
     difference = x - reference
     # The derivative is off by the square of the difference, or by all at a kink; the quotient by rounding over it.
-    close = difference.abs() < (_CLOSE if call.name in _KINKED else 1e-3)
-    if call.name in ("relu", "threshold"):
-        nearby = gradient * (reference > (call.args[1] if call.name == "threshold" else 0))
-    else:
-        nearby = call.pull([_between(reference, x, 0.5)], gradients)[0]
-    quotient = (call(x) - call(reference)).div_(difference.masked_fill_(close, 1))
-    return [torch.where(close, nearby, quotient.mul_(gradient))]
+    close = _rounding(difference, x, reference) if call.name in _KINKED else difference.abs() < 1e-3
+    multiplied = _tiled(call(*call.other), reference).sub(call(reference)).div_(difference).mul_(gradient)
+    at = close.nonzero(as_tuple=True)
+    if len(at[0]):
+        multiplied[at] = call.pull([(reference[at] + x[at]) / 2], [gradient[at]])[0]
+    return [multiplied]
 
 
 def route_maxima(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-    """Max-pooling: from the reference's maximum to the larger of the two, and from there to the sequence's."""
-    (reference,), (x,), (gradient,) = tensors, call.other, gradients
+    """Max-pooling: the difference of a maximum goes to the input that was the larger of the two.
+
+    An input that is the sequence's maximum, and the same in the reference, has the plain derivative.
+    """
+    (reference,), (raw,), (gradient,) = tensors, call.other, gradients
     assert gradient is not None
     asked = {**call.kwargs, "return_indices": True}
-    maxima, at = call.function(x, *call.args[1:], **asked)
+    maxima, at = (_tiled(part, gradient) for part in call.function(raw, *call.args[1:], **asked))
     before, at_before = call.function(reference, *call.args[1:], **asked)
-    top = torch.maximum(maxima, before)
-    difference = x - reference
-    same = difference.abs() < _CLOSE  # rounding would decide how much of the derivative is whose
-    routed = _put(gradient * (top - before), at, x) + _put(gradient * (maxima - top), at_before, x)
-    return [torch.where(same, _put(gradient, at, x), routed / difference.masked_fill(same, 1))]
+    shape = (*reference.shape[:2], -1)
+    old, x = reference.reshape(shape), _tiled(raw, reference).reshape(shape)
+    maxima, at, before, at_before, gradient = (part.flatten(2) for part in (maxima, at, before, at_before, gradient))
+    winner = torch.where(maxima > before, at, at_before)
+    new, was = x.gather(2, winner), old.gather(2, winner)
+    moved = new - was
+    still = _rounding(moved, new, was)  # which would decide how much of the derivative is whose
+    share = ((maxima - before) / moved.masked_fill(still, 1)).masked_fill_(still, 0)
+    was = old.gather(2, at)
+    unmoved = _rounding(maxima - was, maxima, was)
+    found = torch.zeros_like(old).scatter_add_(2, winner, gradient * share)
+    return [found.scatter_add_(2, at, gradient * unmoved).view(reference.shape)]
 
 
 def halve(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
     """Products element by element: each factor's multiplier is the mean of the other in the two passes."""
     (gradient,) = gradients
     assert gradient is not None
-    first, second = ((one + other) / 2 for one, other in zip(tensors, call.other, strict=True))
+    first, second = ((one + other) / 2 for one, other in zip(tensors, call.beside(tensors), strict=True))
     return [(gradient * factor).sum_to_size(of.shape) for factor, of in zip((second, first), tensors, strict=True)]
 
 
@@ -231,9 +241,9 @@ def along_the_way(nodes: int) -> Rule:
     points, weights = np.polynomial.legendre.leggauss(nodes)
 
     def rule(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-        found = [torch.zeros_like(tensor) for tensor in tensors]
+        found, others = [torch.zeros_like(tensor) for tensor in tensors], call.beside(tensors)
         for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
-            at = [_between(tensor, other, float(point)) for tensor, other in zip(tensors, call.other, strict=True)]
+            at = [_between(tensor, other, float(point)) for tensor, other in zip(tensors, others, strict=True)]
             for total, part in zip(found, call.pull(at, gradients), strict=True):
                 total.add_(part, alpha=float(weight))
         return found
@@ -297,10 +307,9 @@ def _between(start: Tensor, end: Tensor, share: float) -> Tensor:
     return torch.where(start == end, start, start + share * (end - start))
 
 
-def _put(values: Tensor, at: Tensor, like: Tensor) -> Tensor:
-    """Pooled values (N, C, …), added up where their maxima were in something like (N, C, …)."""
-    flat = torch.zeros((*like.shape[:2], like[0, 0].numel()), dtype=like.dtype, device=like.device)
-    return flat.scatter_add_(2, at.flatten(2), values.flatten(2)).view(like.shape)
+def _rounding(difference: Tensor, x: Tensor, reference: Tensor) -> Tensor:
+    """Whether a difference is one of rounding alone."""
+    return difference.abs() <= 1e-6 * torch.maximum(x.abs(), reference.abs())
 
 
 def _tiled(x: Tensor, like: Tensor) -> Tensor:

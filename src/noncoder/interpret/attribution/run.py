@@ -98,7 +98,7 @@ def _incomplete(found: Attribution) -> list[str]:
     if not wrong.any():
         return []
     worst = int(np.argmax(np.where(wrong, error / np.maximum(scale, _ROUNDING), 0)))
-    better = "integrated-gradients with more steps, or ism" if found.method == "deeplift" else "more steps, or ism"
+    better = "integrated-gradients with many steps, or ism" if found.method == "deeplift" else "more steps, or ism"
     return [
         f"{found.method} is not exact for this model: in {wrong.sum()} of {len(wrong)} sequences the values do not sum "
         f"to the difference of the logits from the references' within {_TOLERANCE:.0%}; worst "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from noncoder.interpret.modes import in_evaluation
 from noncoder.models import SequenceModel
 
 
@@ -38,20 +39,16 @@ class Target:
 @contextmanager
 def differentiating(model: SequenceModel) -> Iterator[None]:
     """Within it gradients reach the input alone, in evaluation mode; afterwards the model is as it was before."""
-    modes = [(module, module.training) for module in model.modules()]
     asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
-        model.eval()
-        model.requires_grad_(False)
-        if next(model.parameters()).is_cuda:
-            for module in model.modules():
-                if isinstance(module, nn.RNNBase) and not module.dropout:
-                    module.training = True  # cuDNN has no backward pass in evaluation mode; it is the same arithmetic
-        with torch.enable_grad():
+        with in_evaluation(model), torch.enable_grad():
+            model.requires_grad_(False)
+            if next(model.parameters()).is_cuda:
+                for module in model.modules():
+                    if isinstance(module, nn.RNNBase) and not module.dropout:
+                        module.training = True  # cuDNN has no backward pass otherwise; it is the same arithmetic
             yield
     finally:
-        for module, training in modes:
-            module.training = training
         for parameter, wanted in asked:
             parameter.requires_grad_(wanted)
 
