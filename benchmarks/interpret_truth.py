@@ -11,9 +11,9 @@ Parts (`--parts`):
   the same motifs and decide nothing. Once over the bases of the bin alone, once over those of the whole window; the
   mean over tasks, beside the mean share of planted bases, which is what guessing gives.
 - `recovery`: for the same tasks, whether the motifs that the rule asks for are named among the patterns of the positive
-  windows (of all splits; the held-out ones decide on names): among the significant matches, and as the best match, in
-  JASPAR's latest matrices and those that were planted, where these are older. The
-  motif that a "without" rule forbids is counted apart: it can be seen in negative contributions only.
+  windows (of all splits; the held-out ones decide on names): among the significant matches, and as the best match. The
+  database is JASPAR's latest matrices; `--database planted` adds those that were planted, where these are older ones.
+  The motif that a "without" rule forbids is counted apart: it can be seen in negative contributions only.
 - `shuffled`: the same model trained on labels of other windows. No pattern may be named, for any task.
 """
 
@@ -161,10 +161,18 @@ def name_task(truth: Truth, task: int, method: str, windows: int, database: Sequ
     return name_patterns(patterns.patterns, database, held_out)
 
 
-def measure_recovery(truth: Truth, tasks: Sequence[int], method: str, windows: int) -> list[dict[str, Any]]:
+def known_motifs(truth: Truth, which: str) -> list[Motif]:
+    """JASPAR's latest motifs, and the planted ones where they are asked for."""
+    latest = list(load_database())
+    ids = {motif.id for motif in latest}
+    return latest + [motif for motif in truth.motifs if which == "planted" and motif.id not in ids]
+
+
+def measure_recovery(
+    truth: Truth, tasks: Sequence[int], method: str, windows: int, database: Sequence[Motif]
+) -> list[dict[str, Any]]:
     """What is named for each task, and whether it is what was planted."""
-    latest, rows = load_database(), []
-    database = [*latest, *(motif for motif in truth.motifs if motif.id not in {one.id for one in latest})]
+    rows = []
     for task in tasks:
         began = time.perf_counter()
         named = name_task(truth, task, method, windows, database)
@@ -217,6 +225,7 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(list_attributions()))
     parser.add_argument("--method", default="deeplift", help="that of the patterns")
     parser.add_argument("--windows", type=int, default=400, help="positive windows of a task for the patterns")
+    parser.add_argument("--database", choices=("latest", "planted"), default="latest")
     parser.add_argument("--held-out", type=int, default=20, help="positive windows of a task for `attribution`")
     parser.add_argument("--json", type=Path, help="where to write all that was measured")
     options = parser.parse_args()
@@ -233,7 +242,8 @@ def main() -> None:
                 result["attribution"].append(measure_attribution(truth, method, options.held_out))
                 print(json.dumps(result["attribution"][-1]), flush=True)
         if "recovery" in parts:
-            rows = measure_recovery(truth, truth.good(), options.method, options.windows)
+            known = known_motifs(truth, options.database)
+            rows = measure_recovery(truth, truth.good(), options.method, options.windows, known)
             result["recovery"] = {"tasks": rows, "method": options.method, **summarise(rows)}
             print(json.dumps(summarise(rows)), flush=True)
         if "shuffled" in parts:
@@ -242,7 +252,8 @@ def main() -> None:
             if not (other / "predictor").is_dir():
                 trained_run(other, store.path)
             chance = Truth(load(other), store, planted)
-            rows = measure_recovery(chance, range(len(store.tasks)), options.method, options.windows)
+            known = known_motifs(chance, options.database)
+            rows = measure_recovery(chance, range(len(store.tasks)), options.method, options.windows, known)
             result["shuffled"] = {"tasks": rows, "named": summarise(rows)["named"]}
             print(f"shuffled labels: {result['shuffled']['named']} patterns named", flush=True)
         if options.json:

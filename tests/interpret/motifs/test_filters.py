@@ -96,20 +96,24 @@ def _set_filter(module: Any, kernel: torch.Tensor) -> None:
         module.bias[1] = 0
 
 
-def test_the_effect_is_the_change_of_the_logit_without_the_filter() -> None:
-    model, codes = make("compact"), draw(12)
-    filters = first_layer_motifs(model, codes, FilterSettings(sample=100, tasks=3))
-    one = next(one for one in filters if one.effects and one.sequences == 12)
+def test_the_effect_is_the_change_of_the_logit_with_the_output_of_a_sequence_without_the_motif() -> None:
+    model, codes = make("compact"), draw(40)
+    one = next(one for one in first_layer_motifs(model, codes, FilterSettings(sample=10, tasks=3)) if one.effects)
+    stem: Any = model.stem
     with torch.no_grad():
         x = torch.from_numpy(np.eye(5, 4, dtype=np.float32)[codes].transpose(0, 2, 1).copy())
-        stem: Any = model.stem
-        output = stem(x.unsqueeze(2))
-        mean = output[:, one.filter].mean()
-        whole = model(x)
-        handle = stem.register_forward_hook(
-            lambda module, inputs, output: output.index_fill(1, torch.tensor(one.filter), float(mean))
-        )
-        change = (whole - model(x)).mean(dim=0)
+        output = stem(x.unsqueeze(2))[:, one.filter, 0]
+        order = output[:, 7:-7].max(dim=1).values.argsort(descending=True)
+        high, low = order[:10], order.flip(0)[:10]
+
+        def exchange(module: Any, inputs: Any, output_now: torch.Tensor) -> torch.Tensor:
+            changed = output_now.clone()
+            changed[:, one.filter, 0] = output[low]
+            return changed
+
+        whole = model(x[high])
+        handle = stem.register_forward_hook(exchange)
+        change = (whole - model(x[high])).mean(dim=0)
         handle.remove()
     for effect in one.effects:
         assert effect.effect == pytest.approx(float(change[effect.task]), rel=1e-3)

@@ -3,6 +3,7 @@
 from noncoder.interpret.motifs.diagnosis import Account, Diagnosis, Performance, diagnose
 from noncoder.interpret.motifs.evidence import Enrichment, HeldOut, measure_enrichment
 from noncoder.interpret.motifs.filters import Effect, FilterMotif, FilterSettings, first_layer_motifs
+from noncoder.interpret.motifs.hits import find_hits, score_threshold
 from noncoder.interpret.motifs.matching import Match, compare_motifs, load_database, match_motifs
 from noncoder.interpret.motifs.naming import Named, name_patterns
 from noncoder.interpret.motifs.patterns import Pattern, Patterns, Site, find_patterns, middle_region
@@ -26,6 +27,7 @@ __all__ = [
     "Site",
     "compare_motifs",
     "diagnose",
+    "find_hits",
     "find_patterns",
     "first_layer_motifs",
     "load_database",
@@ -33,4 +35,5 @@ __all__ = [
     "measure_enrichment",
     "middle_region",
     "name_patterns",
+    "score_threshold",
 ]

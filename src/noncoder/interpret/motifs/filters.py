@@ -7,9 +7,11 @@ highest is taken, as wide as the filter; the share of each base at each position
 that reach over the window's ends or hold an N are left out, and so is a filter whose highest activation is not above
 zero.
 
-What a filter does to a task is measured by taking it out: its output is set to its mean over all positions of the
-sequences, and a task's effect is the mean of (logit - logit without it) over sequences with a site of the filter.
-Effects nearer to zero than three of their standard errors are not told.
+What a filter does to a task is measured by exchanging its output: in the sequences with the highest activations, each
+gets that of a sequence where the highest activation is lowest, all else staying. A task's effect is the mean of (logit
+- logit with the other's output): what it owes to the filter having found its motif. A constant in its place would not
+do: poolings take maxima, and those of a real output lie above its mean wherever there is no motif too. Effects nearer
+to zero than three of their standard errors are not told.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class FilterSettings:
     """How filters are looked at.
 
     Args:
-        sample: Most sequences with a site on which a filter is taken out; 0 leaves the effects out.
+        sample: Most sequences in which a filter's output is exchanged; 0 leaves the effects out.
         tasks: Most tasks that are told of a filter, those with the greatest effects.
     """
 
@@ -52,7 +54,7 @@ class FilterSettings:
 
 
 class Effect(NamedTuple):
-    """What a filter adds to a task's logit on sequences with its site: the mean, and its standard error."""
+    """What a filter that has found its motif adds to a task's logit: the mean, and its standard error."""
 
     task: int
     effect: float
@@ -124,14 +126,14 @@ def first_layer_motifs(
         raise InputError(f"sequences of shape {codes.shape}", expected=f"codes (n, {model.window}), at least one")
     layer = find_first_layer(model)
     with evaluating(model):
-        best, place, mean = _scan(model, layer, codes, progress)
+        best, place = _scan(model, layer, codes, progress)
         thresholds = _THRESHOLD * best.max(axis=0)
         sites = {
             channel: np.flatnonzero(best[:, channel] > threshold)
             for channel, threshold in enumerate(thresholds)
             if 0 < threshold < np.inf
         }
-        effects = _effects(model, layer, codes, sites, mean, settings)
+        effects = _effects(model, layer, codes, {channel: best[:, channel] for channel in sites}, settings)
     found = []
     for channel, rows in sites.items():
         bases = codes[rows[:, None], place[rows, channel][:, None] + np.arange(layer.width)]
@@ -184,15 +186,13 @@ def find_first_layer(model: SequenceModel) -> FirstLayer:
 
 def _scan(
     model: SequenceModel, layer: FirstLayer, codes: NDArray[np.uint8], progress: Progress | None
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
-    """Of each sequence the highest activation and where its subsequence begins, (n, C) both, and each mean, (C,)."""
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Of each sequence the highest activation and where its subsequence begins, (n, C) both."""
     device = next(model.parameters()).device
-    best, places, sums, count = [], [], [], 0
+    best, places = [], []
     for at in range(0, len(codes), _BATCH):
         block = torch.from_numpy(np.ascontiguousarray(codes[at : at + _BATCH])).to(device)
         output = _output(model, layer, block)
-        sums.append(output.double().sum(dim=(0, 2)).cpu().numpy())
-        count += output.shape[0] * output.shape[2]
         # Position i of the output reads from base i - padding on.
         whole = output[:, :, layer.padding : layer.padding + codes.shape[1] - layer.width + 1]
         unknown = (block == N_CODE).unfold(1, layer.width, 1).any(dim=2)
@@ -201,7 +201,7 @@ def _scan(
         places.append(highest.indices.cpu().numpy())
         if progress is not None:
             progress(len(block))
-    return np.concatenate(best), np.concatenate(places), np.asarray(np.sum(sums, axis=0) / count)
+    return np.concatenate(best), np.concatenate(places)
 
 
 def _output(model: SequenceModel, layer: FirstLayer, codes: Tensor) -> Tensor:
@@ -220,26 +220,26 @@ def _effects(
     model: SequenceModel,
     layer: FirstLayer,
     codes: NDArray[np.uint8],
-    sites: Mapping[int, NDArray[np.int64]],
-    mean: NDArray[np.float64],
+    best: Mapping[int, NDArray[np.float32]],
     settings: FilterSettings,
 ) -> dict[int, tuple[Effect, ...]]:
-    """By filter, the tasks whose logits change the most when it gives its mean everywhere, where it has a site."""
-    samples = {
-        channel: rows[np.linspace(0, rows.size - 1, min(settings.sample, rows.size)).astype(np.int64)]
-        for channel, rows in sites.items()
-    }
-    rows = np.concatenate([np.zeros(0, dtype=np.int64), *samples.values()])
-    channels = np.repeat(list(samples), [sample.size for sample in samples.values()]).astype(np.int64)
+    """By filter, the tasks that change the most where its output is that of a sequence without its motif."""
+    size = min(settings.sample, len(codes) // 2)
+    orders = [np.argsort(-highest, kind="stable") for highest in best.values()]
+    rows = np.array([order[:size] for order in orders], dtype=np.int64).ravel()
+    donors = np.array([order[::-1][:size] for order in orders], dtype=np.int64).ravel()
+    channels = np.repeat(np.array(list(best), dtype=np.int64), size)
     read, place = np.unique(rows, return_inverse=True)
     whole = _logits(model, codes, read)[place]
-    without = np.empty_like(whole)
+    other = np.empty_like(whole)
+    device = next(model.parameters()).device
     for at in range(0, rows.size, _BATCH):
         part = slice(at, at + _BATCH)
-        with _held(layer.module, channels[part], mean[channels[part]]):
-            without[part] = _logits(model, codes, rows[part])
-    change = whole - without
-    return {channel: _greatest(change[channels == channel], settings.tasks) for channel in sites}
+        given = _output(model, layer, torch.from_numpy(codes[donors[part]]).to(device))
+        with _exchanged(layer.module, channels[part], given[np.arange(len(given)), channels[part]]):
+            other[part] = _logits(model, codes, rows[part])
+    change = whole - other
+    return {channel: _greatest(change[channels == channel], settings.tasks) for channel in best}
 
 
 def _logits(model: SequenceModel, codes: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -261,16 +261,15 @@ def _greatest(change: NDArray[np.float64], most: int) -> tuple[Effect, ...]:
 
 
 @contextmanager
-def _held(module: nn.Module, channels: NDArray[np.int64], values: NDArray[np.float64]) -> Iterator[None]:
-    """Within it, of each sequence of a batch one channel of a module's output is a constant."""
+def _exchanged(module: nn.Module, channels: NDArray[np.int64], outputs: Tensor) -> Iterator[None]:
+    """Within it, of each sequence of a batch one channel of a module's output is another one's, (b, positions)."""
 
-    def hold(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    def exchange(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         output = output.clone()
-        constants = torch.as_tensor(values, dtype=output.dtype, device=output.device)
-        output[np.arange(len(channels)), channels] = constants.view(-1, *[1] * (output.ndim - 2))
+        output[np.arange(len(channels)), channels] = outputs.view(len(channels), *output.shape[2:])
         return output
 
-    handle = module.register_forward_hook(hold)
+    handle = module.register_forward_hook(exchange)
     try:
         yield
     finally:

@@ -1,0 +1,63 @@
+"""Where motifs lie in sequences: scores that chance reaches rarely."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.errors import InputError
+from noncoder.sequence.motifs import UNIFORM, Hits, Motif, scan
+
+HIT_P = 1e-4
+"""Chance of a hit at a place of random bases, on one strand."""
+_STEP = 0.01  # bits
+
+
+def find_hits(codes: NDArray[np.uint8], motif: Motif, p: float = HIT_P, background: Sequence[float] = UNIFORM) -> Hits:
+    """The places of a motif in sequences, on both strands.
+
+    Args:
+        codes: Sequences, uint8 (n, L).
+        motif: The motif, e.g. a pattern's `motif`.
+        p: Chance that random bases reach a hit's score.
+        background: Frequencies of A, C, G and T.
+
+    Raises:
+        InputError: p is not between 0 and 1, or the background is not four positive frequencies.
+        SequenceError: The codes are none.
+    """
+    return scan(codes, motif, score_threshold(motif, p, background), background)
+
+
+def score_threshold(motif: Motif, p: float = HIT_P, background: Sequence[float] = UNIFORM) -> float:
+    """The lowest log-odds score, bits, that random bases reach with a chance of at most p.
+
+    The distribution of scores is summed up position by position in steps of 0.01 bits (Staden 1989); each rounding is
+    to the nearest, so the score is right within half a step a position. A motif that says too little for p gives
+    infinity: no hit.
+
+    Args:
+        motif: The motif; it scores by its `pwm`.
+        p: The chance.
+        background: Frequencies of A, C, G and T.
+
+    Raises:
+        InputError: p is not between 0 and 1, or the background is not four positive frequencies.
+    """
+    if not 0 < p < 1:
+        raise InputError(f"a p-value of {p}", expected="above 0 and below 1")
+    steps = np.round(motif.pwm(background=background) / _STEP).astype(np.int64)
+    lowest = steps.min(axis=0)
+    chances = np.ones(1)
+    for column, least in zip(steps.T, lowest, strict=True):
+        longer = np.zeros(chances.size + int(column.max() - least))
+        for gain, share in zip(column - least, background, strict=True):
+            longer[gain : gain + chances.size] += share * chances
+        chances = longer
+    reached = np.cumsum(chances[::-1])[::-1]  # the chance of each score or a higher one
+    rare = np.flatnonzero(reached <= p * (1 + 1e-9))
+    if not rare.size or not reached[rare[0]]:
+        return float("inf")
+    return float((rare[0] + lowest.sum()) * _STEP - motif.width * _STEP / 2)
