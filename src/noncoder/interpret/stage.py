@@ -62,6 +62,8 @@ class InterpretationStage:
             InputError: There is nothing to look at, or a task was looked into in another way before.
             UnknownNameError: There is no such task.
         """
+        if not self.config.windows:
+            raise InputError("0 windows to look at", expected="1 or more", mend="--n 400, or interpret.windows")
         given = windows_from(self.config, self.store, self.predictor.window)
         scored = None if self.store is None else score_split(self.predictor, self.store, logits, self.config.batch_size)
         columns = choose_tasks(self.predictor, self.config.tasks or preferred, scored)
