@@ -87,7 +87,7 @@ class TestPage:
         assert (
             f"on 2 windows: {agreement['gradcam_ism_spearman']:.3f}; deeplift against mutagenesis 0.710" in page.words
         )
-        assert "explain 2.31 and their sum is off by 0.012; by 0.21 in the worst" in page.words
+        assert "to 2.31 within 0.012 in the median, within 0.21 in the worst window" in page.words
 
     def test_draws_the_first_tasks_and_says_so(self, page: Page) -> None:
         names = [values["aria-label"] for tag, values in page.tags if tag == "svg" and values.get("aria-label")]
