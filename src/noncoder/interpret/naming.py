@@ -12,10 +12,12 @@ from noncoder.interpret.job import Job
 from noncoder.interpret.motifs import (
     Account,
     Named,
+    PatternSettings,
     Performance,
     diagnose,
     find_patterns,
     load_database,
+    middle_region,
     name_patterns,
 )
 from noncoder.interpret.records import Found
@@ -55,7 +57,9 @@ def find_motifs(job: Job, found: Found, performance: Mapping[str, Any]) -> Motif
         write_json(job.folder / "patterns.json", [])
         return Motifs([], [], {"text": [text]})
     database = load_database(job.config.release, job.config.taxon)
-    patterns = find_patterns(found.attribution.values, found.windows.codes)
+    # The flanks hold what decides about neighbouring bins.
+    region = middle_region(job.predictor.window, job.predictor.bin)
+    patterns = find_patterns(found.attribution.values, found.windows.codes, PatternSettings(region=region))
     held_out = None if job.store is None else held_out_windows(job.predictor, job.store, job.column)
     named = name_patterns(patterns.patterns, database, held_out)
     diagnosis = diagnose(patterns, named, _performance(job, performance), _account(found), held_out)
