@@ -340,6 +340,43 @@ evaluate: {splits: [test], min_positives: 3}
         write_fasta(sources / "short.fa", {"a": random_dna(400, 1), "b": random_dna(399, 2)})
         assert_one_message(noncoder("predict", "runs/other", "short.fa", "--out", "q.tsv"), "'b' has 399 bp", "400 bp")
 
+    def test_looking_into_a_run(self, noncoder: Run, sources: Path) -> None:
+        (sources / "r.yaml").write_text(self.RECIPE)
+        assert noncoder("train", "r.yaml", "data.store=small.zarr", "run=runs/other").code == 2  # no store yet
+        assert noncoder(*BUILD, "--window", 400, "--keep", "all").code == 0
+        assert noncoder("train", "r.yaml", "data.store=small.zarr", "run=runs/other").code == 0
+        few = ("--n", 4, "--references", 1, "--mutated", 1, "--designs", 1, "--taxon", "fungi")
+        done = noncoder("interpret", "runs/other", "--tasks", "Reb1", *few, "--figure", "svg", "--json")
+        assert done.code == 0, done.err
+        (task,) = json.loads(done.out)["done"]
+        assert task["windows"] == 4
+        folder = sources / "runs/other/interpret/tasks/Reb1.deeplift"
+        assert (folder / "figures/window-1.svg").is_file()
+        again = noncoder("interpret", "runs/other", "--tasks", "Reb1", *few)
+        assert "rank correlation with mutagenesis" in again.out
+        assert noncoder("report", "runs/other").code == 0
+        assert "What the model learned" in (sources / "runs/other/report.html").read_text()
+        layers = noncoder("interpret", "runs/other", "--layer", "list")
+        assert "blocks.0" in layers.out
+        near = noncoder("interpret", "runs/other", "--tasks", "Rebl", *few)
+        assert_one_message(near, "did you mean 'Reb1'")
+        assert_one_message(noncoder("interpret", "runs/other", "--n", 0), "0 windows")
+
+        scan = ("--backgrounds", 3, "--position-step", 100, "--longest-distance", -1, "--ablation-windows", 0)
+        asked = ("grammar", "runs/other", "--task", "Reb1", "--motif", "TTACCCG", "--out", "g.json", *scan)
+        assert "TTACCCG" in noncoder(*asked).out
+        assert json.loads((sources / "g.json").read_text())["marginal"][0]["motif"] == "TTACCCG"
+        assert (sources / "g-positions.png").is_file()
+        assert_one_message(noncoder(*asked), "--force")
+        made = ("design", "runs/other", "--task", "Reb1", "--out", "d.fa", "--sequences", 2, "--evaluations", 30)
+        assert "2 sequences" in noncoder(*made, "--change", "150-250").out
+        lines = (sources / "d.fa").read_text().splitlines()
+        assert len(lines) == 4
+        found = json.loads((sources / "d.json").read_text())
+        starts, ends = found["starts"], found["sequences"]
+        assert all(a[:150] == b[:150] and a[250:] == b[250:] for a, b in zip(starts, ends, strict=True))
+        assert_one_message(noncoder("design", "runs/other", "--task", "Reb1", "--out", "d.txt"), ".fa")
+
     def test_force_spares_what_the_run_has_not_made(self, noncoder: Run, sources: Path) -> None:
         (sources / "r.yaml").write_text(self.RECIPE)
         noncoder(*BUILD, "--window", 400, "--keep", "all")

@@ -118,7 +118,8 @@ class TestAgain:
     def test_another_method_stands_beside(self, tmp_path: Path, predictor: Predictor, store: Store) -> None:
         stage(tmp_path, predictor, store, mutated=0).interpret()
         summary = stage(tmp_path, predictor, store, mutated=0, method="gradcam").interpret()
-        assert [task["folder"] for task in summary["tasks"]] == ["t1.deeplift", "t1.gradcam"]
+        # What was asked for last comes first.
+        assert [task["folder"] for task in summary["tasks"]] == ["t1.gradcam", "t1.deeplift"]
         assert "places, not bases" in summary["done"][0]["diagnosis"]["text"][0]
 
     def test_other_weights_are_looked_into_anew(self, tmp_path: Path, predictor: Predictor, store: Store) -> None:

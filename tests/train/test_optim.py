@@ -268,7 +268,8 @@ def test_wide_matrices_come_to_the_same_by_their_products(rows: int, columns: in
     drawn = rng.normal(size=(rows, rank)) * 10.0 ** np.linspace(0, -3, rank) @ rng.normal(size=(rank, columns))
     got = orthogonalise(torch.from_numpy(drawn)[None])[0].numpy()
     expected = newton_schulz(drawn)
-    assert np.linalg.norm(got - expected) < 1e-3 * np.linalg.norm(expected)
+    # Products square the spread of a thousand, which takes most of float32's digits; how many depends on the processor.
+    assert np.linalg.norm(got - expected) < 5e-3 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop", "muon"])
