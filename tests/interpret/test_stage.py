@@ -127,15 +127,28 @@ class TestAgain:
         after = stage(tmp_path, predictor_of(store, seed=1), store, mutated=0).interpret()
         assert before["done"][0]["auroc"] != after["done"][0]["auroc"]
 
+    def test_a_mistake_lets_go_of_nothing(self, tmp_path: Path, predictor: Predictor, store: Store) -> None:
+        stage(tmp_path, predictor, store, mutated=0).interpret()
+        before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+        for wrong in ({"layer": "nope"}, {"taxon": "fungus"}, {"tasks": ["t1", "t3"], "split": "test"}):
+            with pytest.raises((InputError, UnknownNameError)):
+                stage(tmp_path, predictor, store, force="tasks" not in wrong, mutated=0, **wrong).interpret()
+            assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
+
+    def test_pictures_in_another_format_are_drawn(self, tmp_path: Path, predictor: Predictor, store: Store) -> None:
+        stage(tmp_path, predictor, store, mutated=0).interpret()
+        stage(tmp_path, predictor, store, mutated=0, figures=["svg"]).interpret()
+        assert (tmp_path / "tasks/t1.deeplift/figures/window-1.svg").is_file()
+
 
 class TestSources:
     def test_regions(self, tmp_path: Path, predictor: Predictor, store: Store) -> None:
         bed = tmp_path / "some.bed"
         bed.write_text("a\t100\t110\na\t900\t910\n")
         summary = stage(tmp_path / "i", predictor, store, regions=bed).interpret()
-        assert summary["tasks"][0]["folder"] == "t1.deeplift.some"
+        assert summary["tasks"][0]["folder"] == "t1.deeplift.some.bed"
         assert summary["done"][0]["windows"] == 2
-        assert (tmp_path / "i" / "tasks" / "t1.deeplift.some" / "attributions.bw").is_file()
+        assert (tmp_path / "i" / "tasks" / "t1.deeplift.some.bed" / "attributions.bw").is_file()
 
     def test_sequences_need_no_store(self, tmp_path: Path, predictor: Predictor) -> None:
         fasta = write_fasta(tmp_path / "some.fa", {"one": "ACGT" * 20, "none": "N" * WINDOW})

@@ -60,10 +60,12 @@ def interpretation_lines(summary: dict[str, Any]) -> Iterator[str]:
         yield f"  {task['completeness']['text']}"
         agreement = task["agreement"]
         if agreement:
+            own = (
+                "" if task["method"] == "gradcam" else f", {task['method']} {_digits(agreement['method_ism_spearman'])}"
+            )
             yield (
                 f"  rank correlation with mutagenesis, mean of {agreement['windows']} windows: Grad-CAM "
-                f"{_digits(agreement['gradcam_ism_spearman'])}, {task['method']} "
-                f"{_digits(agreement['method_ism_spearman'])}"
+                f"{_digits(agreement['gradcam_ism_spearman'])}{own}"
             )
         for motif in task["motifs"]:
             named = f"{motif['named']} (q {motif['q']:.1g})" if motif["named"] else "no known motif"
@@ -118,7 +120,11 @@ def grammar_lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _effect(effect: dict[str, Any]) -> str:
-    return f"{effect['mean']:+.2f} [{effect['low']:+.2f}, {effect['high']:+.2f}] logits" if effect["mean"] else "-"
+    return (
+        f"{effect['mean']:+.2f} [{effect['low']:+.2f}, {effect['high']:+.2f}] logits"
+        if effect["mean"] is not None
+        else "-"
+    )
 
 
 @click.command()

@@ -6,6 +6,7 @@ Matrices are (4, w) with the rows A, C, G, T.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -168,7 +169,9 @@ def load_jaspar_collection(release: str = JASPAR_RELEASE, taxon: str = "vertebra
         raise UnknownNameError("JASPAR release", release, pyjaspar.jaspar_releases)
     database = pyjaspar.jaspardb(release=release)
     with closing(database.conn) as connection:
-        records = database.fetch_motifs(collection="CORE", tax_group=[taxon])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is none is told below
+            records = database.fetch_motifs(collection="CORE", tax_group=[taxon])
         if not records:
             taxa = connection.execute("SELECT DISTINCT VAL FROM MATRIX_ANNOTATION WHERE TAG = 'tax_group'")
             raise UnknownNameError("taxonomic group", taxon, [value for (value,) in taxa])

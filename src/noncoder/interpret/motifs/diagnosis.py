@@ -21,6 +21,7 @@ LEARNED = 0.7
 """Test AUROC below which a model has hardly learned a task."""
 _SPREAD = 0.5  # share of a logit's attribution that a motif's worth of bases holds where it is not spread
 _INCOMPLETE = 0.1  # of the explained difference
+_ROUNDING = 1e-4  # logits: less is float32's noise
 _GATES: dict[Gate, str] = {
     "information": "say too little to be compared",
     "similarity": "resemble no known motif",
@@ -193,7 +194,7 @@ def _about_windows(found: Patterns, held_out: HeldOut | None) -> list[str]:
 
 
 def _about_sums(explained: float | None, error: float | None) -> list[str]:
-    if explained is None or error is None or error <= _INCOMPLETE * max(explained, 1e-12):
+    if explained is None or error is None or error <= _INCOMPLETE * max(explained, _ROUNDING):
         return []
     return [
         f"Attributions miss what they should sum to by {error:.2g} where {explained:.2g} is explained (medians): they "
