@@ -231,7 +231,7 @@ class TestReadRecipe:
         (tmp_path / "yeast.yaml").write_text("run: r\n")
         with pytest.raises(ConfigError, match=r"yaest\.yaml does not exist") as caught:
             read_recipe(tmp_path / "yaest.yaml")
-        assert caught.value.mend == "did you mean 'yeast.yaml'?"
+        assert caught.value.hint == "did you mean 'yeast.yaml'?"
         with pytest.raises(ConfigError, match="does not exist"):
             read_recipe(tmp_path / "no" / "folder.yaml")
 

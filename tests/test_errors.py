@@ -20,13 +20,13 @@ class TestNoncoderError:
     def test_message(self, kind: type[NoncoderError]) -> None:
         assert str(kind("a")) == "a"
         assert str(kind("a", expected="b")) == "a\nexpected: b"
-        assert str(kind("a", mend="c")) == "a\nmend: c"
+        assert str(kind("a", hint="c")) == "a\nmend: c"
         assert str(kind("a", "b", "c")) == "a\nexpected: b\nmend: c"
 
     def test_pickles(self, kind: type[NoncoderError]) -> None:
         error = pickle.loads(pickle.dumps(kind("a", "b", "c")))
         assert type(error) is kind
-        assert (error.found, error.expected, error.mend) == ("a", "b", "c")
+        assert (error.found, error.expected, error.hint) == ("a", "b", "c")
 
     def test_is_caught_as_one(self, kind: type[NoncoderError]) -> None:
         with pytest.raises(NoncoderError):
@@ -41,7 +41,7 @@ class TestUnknownNameError:
         )
 
     def test_nothing_near(self) -> None:
-        assert UnknownNameError("model", "zzz", ["danq"]).mend == ""
+        assert UnknownNameError("model", "zzz", ["danq"]).hint == ""
 
     def test_many_are_counted(self) -> None:
         error = UnknownNameError("task", "x", [f"task{i:03}" for i in range(919)])

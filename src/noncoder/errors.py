@@ -1,4 +1,4 @@
-"""Errors that a user can mend: what was found, what was expected, and what to do about it."""
+"""Errors that a user can fix: what was found, what was expected, and a hint."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ class NoncoderError(Exception):
     Args:
         found: What was found, with the file, record or key it was found in.
         expected: What would have been right.
-        mend: What the user can do.
+        hint: What the user can do about it.
     """
 
-    def __init__(self, found: str, expected: str = "", mend: str = "") -> None:
-        self.found, self.expected, self.mend = found, expected, mend
+    def __init__(self, found: str, expected: str = "", hint: str = "") -> None:
+        self.found, self.expected, self.hint = found, expected, hint
         lines = [found]
         if expected:
             lines.append(f"expected: {expected}")
-        if mend:
-            lines.append(f"mend: {mend}")
+        if hint:
+            lines.append(f"hint: {hint}")
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[type[NoncoderError], tuple[str, str, str]]:
-        return type(self), (self.found, self.expected, self.mend)
+        return type(self), (self.found, self.expected, self.hint)
 
 
 class SequenceError(NoncoderError):
@@ -65,7 +65,7 @@ class UnknownNameError(NoncoderError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
         super().__init__(
-            f"no {kind} is called {name!r}", expected=_among(self.known), mend=did_you_mean(name, self.known)
+            f"no {kind} is called {name!r}", expected=_among(self.known), hint=did_you_mean(name, self.known)
         )
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:  # type: ignore[override]

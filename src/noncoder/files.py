@@ -81,12 +81,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def locked(folder: Path, mend: str = "wait for it, or give another run=") -> Iterator[None]:
+def locked(folder: Path, hint: str = "wait for it, or give another run=") -> Iterator[None]:
     """Keeps a folder to this process; the system lets go of it when the process ends, however it ends.
 
     Args:
         folder: Made where it is not there.
-        mend: What the user can do where another process has it.
+        hint: What the user can do where another process has it.
 
     Raises:
         InputError: Another process has it, or it cannot be written.
@@ -100,7 +100,7 @@ def locked(folder: Path, mend: str = "wait for it, or give another run=") -> Ite
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise InputError(f"another process is working in {folder}", mend=mend) from error
+            raise InputError(f"another process is working in {folder}", hint=hint) from error
         yield
 
 
@@ -121,10 +121,10 @@ def unwritable(path: Path, error: OSError) -> InputError:
     return InputError(
         f"cannot write {path}: {error.strerror or error}",
         expected="a folder that can be written, with room left",
-        mend="free some space or choose another place; nothing half-written was left",
+        hint="free some space or choose another place; nothing half-written was left",
     )
 
 
 def unreadable(path: Path, why: object) -> InputError:
     """The message for a file of ours that is not what it should be."""
-    return InputError(f"{path} cannot be read: {why}", mend="remove it and run the stage that makes it again")
+    return InputError(f"{path} cannot be read: {why}", hint="remove it and run the stage that makes it again")

@@ -42,7 +42,7 @@ def refused(folder: Path, content: str | bytes, name: str = "x.bed") -> InputErr
     with pytest.raises(InputError) as caught:
         read(folder, content, name)
     assert str(folder / name) in caught.value.found
-    assert caught.value.expected or caught.value.mend
+    assert caught.value.expected or caught.value.hint
     return caught.value
 
 
@@ -167,7 +167,7 @@ class TestBadBed:
         whole = gzip.compress(b"".join(b"chr1\t%d\t%d\n" % (at * 7919 % 10007, 20_000) for at in range(500)))
         error = refused(tmp_path, whole[:size], "x.bed.gz")
         assert "is cut off or damaged" in error.found
-        assert error.mend == "download it again"
+        assert error.hint == "download it again"
 
     def test_damaged_gzip(self, tmp_path: Path) -> None:
         whole = bytearray(gzip.compress(b"".join(b"chr1\t%d\t%d\n" % (at * 7919 % 10007, 20_000) for at in range(500))))
@@ -195,7 +195,7 @@ class TestFindPeakFiles:
         monkeypatch.chdir(tmp_path)
         with pytest.raises(InputError, match=r"no file matches 'peaks/\*\.bed'") as caught:
             find_peak_files(["peaks/*.bed"])
-        assert str(tmp_path) in caught.value.mend
+        assert str(tmp_path) in caught.value.hint
 
     def test_a_task_named_twice(self, tmp_path: Path) -> None:
         for name in ("a.bed", "a.narrowPeak"):

@@ -350,7 +350,7 @@ class TestBadInput:
         assert "the peaks have NC_01, NC_02" in error.found
         assert "tiny.fa" in error.found
         assert "the genome has chr1, chr2, chr3" in error.found
-        assert "--aliases" in error.mend
+        assert "--aliases" in error.hint
 
     def test_aliases_mend_it(self, tmp_path: Path, genome_fasta: Path) -> None:
         (tmp_path / "aliases.tsv").write_text("NC_01\tchr3\n")
@@ -368,7 +368,7 @@ class TestBadInput:
         peaks: Files = {"a": [("3", 0, 200), ("3", 1_600, 1_701), ("chr2", 5_000, 5_001)]}
         error = refused(tmp_path, genome_fasta, peaks)
         assert "a.bed: the peak 3:1600-1701 lies outside its chromosome; chr3 has 1,700 bp in tiny.fa" in error.found
-        assert "--outside drop" in error.mend
+        assert "--outside drop" in error.hint
         store = build(tmp_path, genome_fasta, peaks, outside="drop")
         assert {name for name, _ in kept(store)} == {"chr3"}
         assert dropped(store)["peaks: reach past the end of their chromosome"] == 2
@@ -383,13 +383,13 @@ class TestBadInput:
             peaks: Files = {"a": [("chr3", 1_700, 1_701)]}
             error = refused(tmp_path, genome_fasta, peaks, outside="drop", min_positives=minimum)
             assert "no peak is left: 1 reach past the end of their chromosome in tiny.fa" in error.found
-            assert "one build" in error.mend
+            assert "one build" in error.hint
 
     def test_an_empty_file(self, tmp_path: Path, genome_fasta: Path) -> None:
         peaks: Files = {"a": [("chr1", 0, 200)], "empty": []}
         error = refused(tmp_path, genome_fasta, peaks)
         assert "empty.bed is empty" in error.found
-        assert "--min-positives 1" in error.mend
+        assert "--min-positives 1" in error.hint
         store = build(tmp_path, genome_fasta, peaks, min_positives=1)
         assert [task.name for task in store.tasks] == ["a"]
         assert dropped(store)["tasks: fewer than 1 peaks that label a bin: empty"] == 1
@@ -426,7 +426,7 @@ class TestBadInput:
     def test_too_many_asked_for(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]}, min_positives=5)
         assert "no task has 5 peaks that label a bin; the most is 1" in error.found
-        assert "lower --min-positives" in error.mend
+        assert "lower --min-positives" in error.hint
 
     def test_nothing_labelled(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {"a": [("chr1", 0, 5)]}, keep="labelled")

@@ -109,7 +109,7 @@ class TestHumanMarks:
         ) as caught:
             build_store(self.config(), tmp_path / "h.zarr")
         assert "22 has 22,000,000 bp in chr22_part.fa.gz" in caught.value.found
-        assert "--outside drop" in caught.value.mend
+        assert "--outside drop" in caught.value.hint
         assert listing(tmp_path) == []
 
     def test_dropped_and_said(self, tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ class TestDamage:
         with pytest.raises(StoreError) as caught:
             open_store(path).check()
         assert str(path) in caught.value.found
-        assert caught.value.mend
+        assert caught.value.hint
         return caught.value
 
     def test_a_flipped_byte_in_any_file(self, copy: Path) -> None:
@@ -283,7 +283,7 @@ class TestDamage:
         group.attrs["noncoder"] = {**dict(group.attrs["noncoder"]), "format_version": FORMAT_VERSION + 1}  # type: ignore[arg-type]
         error = self.refused(copy)
         assert f"has format {FORMAT_VERSION + 1}" in error.found
-        assert "newer noncoder" in error.mend
+        assert "newer noncoder" in error.hint
 
     def test_a_window_in_no_contig(self, tmp_path: Path) -> None:
         for start in (-11, 35):
@@ -385,7 +385,7 @@ class TestWriter:
         old = small_store(tmp_path / "s.zarr").digest
         with pytest.raises(InputError, match="is there already") as caught, begin(tmp_path / "s.zarr"):
             pass
-        assert "--force" in caught.value.mend
+        assert "--force" in caught.value.hint
         with pytest.raises(KeyboardInterrupt), begin(tmp_path / "s.zarr", force=True):
             raise KeyboardInterrupt
         assert open_store(tmp_path / "s.zarr").digest == old
@@ -443,7 +443,7 @@ class TestWriter:
         (tmp_path / "file").touch()
         with pytest.raises(InputError, match="cannot write") as caught, begin(tmp_path / "file" / "s.zarr"):
             pass
-        assert "choose another place" in caught.value.mend
+        assert "choose another place" in caught.value.hint
         assert listing(tmp_path) == ["file"]
 
     @pytest.mark.parametrize("mode", [0o555, 0o000])

@@ -148,14 +148,14 @@ class TestBadTable:
         error = refused(tmp_path, content, **settings)
         assert type(error) is kind
         assert told in str(error)
-        assert error.expected or error.mend
+        assert error.expected or error.hint
 
     def test_the_file_is_named_with_its_row(self, tmp_path: Path) -> None:
         error = refused(tmp_path, "sequence,y,s\nACGT,1,train\nACGA,5,tset\n", label_columns=("y",))
         assert error.found == f"{tmp_path / 't.csv'}, row 2, column 'y': the label is '5'"
         error = refused(tmp_path, "sequence,y,s\nACGT,1,train\nACGA,1,tset\n", split_column="s")
         assert error.found == f"{tmp_path / 't.csv'}, row 2: the split is 'tset'"
-        assert error.mend == "did you mean 'test'?"
+        assert error.hint == "did you mean 'test'?"
 
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"none\.csv cannot be read: No such file"):

@@ -24,7 +24,7 @@ def test_names_are_each_their_own(names: list[str]) -> None:
 def test_both_places_of_a_name_are_told() -> None:
     with pytest.raises(InputError, match="the task 'b' is named twice, as number 2 and 4") as caught:
         check_names(["a", "b", "c", "b"])
-    assert "--tasks" in caught.value.mend
+    assert "--tasks" in caught.value.hint
 
 
 def test_an_empty_name() -> None:

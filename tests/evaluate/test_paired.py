@@ -108,10 +108,10 @@ class TestBadInput:
     def test_a_split_that_was_not_evaluated(self, runs: dict[str, Path]) -> None:
         with pytest.raises(InputError, match="was not evaluated on the split 'tset', only on test") as caught:
             read_evaluation("one", runs["one"], "tset")
-        assert "did you mean 'test'" in caught.value.mend
+        assert "did you mean 'test'" in caught.value.hint
         with pytest.raises(InputError, match="was not evaluated") as caught:
             read_evaluation("none", runs["one"] / "none", "test")
-        assert "noncoder evaluate" in caught.value.mend
+        assert "noncoder evaluate" in caught.value.hint
 
     def test_other_data(self, runs: dict[str, Path], tmp_path: Path) -> None:
         other = labelled_store(tmp_path / "o.zarr", seed=9)

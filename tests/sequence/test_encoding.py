@@ -61,7 +61,7 @@ class TestEncode:
             encode(before + wrong + after, name="chrX of my.fa")
         assert caught.value.found == f"chrX of my.fa: {wrong!r} at position {len(before) + 1} is no base"
         assert "IUPAC" in caught.value.expected
-        assert caught.value.mend
+        assert caught.value.hint
 
     @pytest.mark.parametrize("wrong", [b"AC\xffGT", b"AC\nGT", b"AC-GT", b"AC*GT", b"AC GT", b"AC\0GT"])
     def test_wrong_bytes(self, wrong: bytes) -> None:

@@ -204,7 +204,7 @@ class TestGenome:
     def test_fetch_past_the_end(self, genome: Genome) -> None:
         with pytest.raises(SequenceError, match=r"chr2:333-340 begins past the end of chr2, 333 bp in g\.fa") as caught:
             genome.fetch(Interval("chr2", 333, 340))
-        assert "genome build" in caught.value.mend
+        assert "genome build" in caught.value.hint
 
     def test_no_such_contig(self, genome: Genome) -> None:
         for ask in (genome.contig, genome.text, lambda name: genome.fetch(Interval(name, 0, 1))):
@@ -264,7 +264,7 @@ class TestBadFasta:
             path.write_bytes(raw[:size])
             with pytest.raises(SequenceError, match=r"g\.fa\.gz is cut off or damaged") as caught:
                 Genome(path)
-            assert "download it again" in caught.value.mend
+            assert "download it again" in caught.value.hint
 
     @pytest.mark.parametrize("bgzip", [True, False])
     def test_a_flipped_byte(self, tmp_path: Path, bgzip: bool) -> None:

@@ -255,7 +255,7 @@ def stored(path: Path) -> bytes:
     return b"".join(parts)
 
 
-# What the packages themselves warn of is not ours to mend.
+# What the packages themselves warn of is not ours to fix.
 @pytest.mark.filterwarnings("ignore")
 class TestTrackers:
     def test_weights_and_biases_offline_gets_one_run_of_an_interrupted_training(

@@ -56,7 +56,7 @@ def compare(
 
     for path in (out, figure):
         if path is not None and path.exists() and not force:
-            raise InputError(f"{path} is there already", mend="give another name, or --force to replace it")
+            raise InputError(f"{path} is there already", hint="give another name, or --force to replace it")
     found = read_runs(runs, [name.strip() for name in names.split(",")] if names else ())
     values = measure(found, reach)
     if split is not None:

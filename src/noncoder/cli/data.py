@@ -243,7 +243,7 @@ def explore(
 
     for out in (html, matrix):
         if out is not None and out.exists() and not force:
-            raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+            raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
     opened = open_store(store)
     found = statistics(opened, min_positives, near)
     if matrix is not None:

@@ -72,7 +72,7 @@ def section_from(section: type[S], given: Mapping[str, Any], others: type[Sectio
     """
     for name in others.model_fields if others else ():
         if given.get(name) not in (None, ()):
-            raise ConfigError(f"--{name.replace('_', '-')} says nothing here", mend="leave it out; see --help")
+            raise ConfigError(f"--{name.replace('_', '-')} says nothing here", hint="leave it out; see --help")
     return validate(section, given_options(section, given), origin="the options")
 
 

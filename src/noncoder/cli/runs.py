@@ -102,6 +102,6 @@ def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_
     from noncoder.report import write_report
 
     if out is not None and out.exists() and not force:
-        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
     written = str(write_report(run, out, tasks))
     emit({"report": written}, f"report: {written}", as_json)

@@ -32,11 +32,11 @@ def read_runs(paths: Sequence[Path], names: Sequence[str] = ()) -> list[Run]:
     places = [path.resolve() for path in paths]
     again = [path for path, place in zip(paths, places, strict=True) if places.count(place) > 1]
     if again:
-        raise InputError(f"the run {again[0]} is named more than once", mend="name each run once")
+        raise InputError(f"the run {again[0]} is named more than once", hint="name each run once")
     if names and len(names) != len(paths):
         raise InputError(f"{len(names)} names for {len(paths)} runs", expected="one name a run, parted by commas")
     if len(set(names)) < len(names):
-        raise InputError(f"the names {', '.join(names)} are not all different", mend="give each run a name of its own")
+        raise InputError(f"the names {', '.join(names)} are not all different", hint="give each run a name of its own")
     return [read_run_folder(path, name) for path, name in zip(paths, names or _own_names(places), strict=True)]
 
 

@@ -85,13 +85,13 @@ def read_run_folder(path: Path, name: str) -> Run:
     """
     if not path.is_dir():
         near = did_you_mean(path.name, (other.name for other in path.parent.glob("*/"))) if path.parent.is_dir() else ""
-        raise InputError(f"there is no run {path}", expected="a run's folder", mend=near)
+        raise InputError(f"there is no run {path}", expected="a run's folder", hint=near)
     train = path / "train"
     log, valid = read_csv(train / "log.csv", _LOG), read_csv(train / "valid.csv", _VALID)
     if not log["step"].size and not valid["step"].size:
         raise InputError(
             f"{path} has nothing to compare: no row in train/log.csv and train/valid.csv",
-            mend="name a run that has trained, or wait for its first rows",
+            hint="name a run that has trained, or wait for its first rows",
         )
     log["trained"] = _trained(log)
     valid["trained"] = _interpolated(valid, log)

@@ -26,7 +26,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         near = did_you_mean(path.name, (file.name for file in path.parent.glob("*.yaml")))
-        raise ConfigError(f"the recipe {path} does not exist", expected="a YAML file", mend=near) from None
+        raise ConfigError(f"the recipe {path} does not exist", expected="a YAML file", hint=near) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is no readable YAML: {error}") from error
     if not isinstance(values, dict):

@@ -66,7 +66,7 @@ def read_bed(path: str | Path) -> Peaks:
     if b"\0" in raw[: 1 << 16]:
         raise InputError(
             f"{path} is binary", expected="text: BED, narrowPeak or broadPeak, plain or gzipped",
-            mend="convert it first, for instance bigBedToBed for a bigBed file",
+            hint="convert it first, for instance bigBedToBed for a bigBed file",
         )  # fmt: skip
     text = _HEADER.sub(b"#", _without_comments(raw), count=1)
     text = _COMMENT.sub(b"", text) if text.startswith(b"#") else text
@@ -126,7 +126,7 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}", expected="a readable file") from error
     except (EOFError, zlib.error) as error:
-        raise InputError(f"{path} is cut off or damaged: {error}", mend="download it again") from error
+        raise InputError(f"{path} is cut off or damaged: {error}", hint="download it again") from error
 
 
 def _first_bad_line(path: Path, raw: bytes) -> InputError:
@@ -156,7 +156,7 @@ def _first_bad_line(path: Path, raw: bytes) -> InputError:
         if end <= start:
             return InputError(
                 f"{where} ends before it starts", expected="an end greater than the start (0-based, half-open)",
-                mend="a single base at 0-based position p is p, p+1",
+                hint="a single base at 0-based position p is p, p+1",
             )  # fmt: skip
     return InputError(f"{path} is no peak file", expected="BED, narrowPeak or broadPeak")
 
@@ -175,7 +175,7 @@ def find_peak_files(patterns: Sequence[str]) -> tuple[list[Path], list[Task]]:
         if not matched:
             raise InputError(
                 f"no file matches {pattern!r}", expected="peak files",
-                mend=f"the folder looked from is {Path.cwd()}; quote a pattern with *",
+                hint=f"the folder looked from is {Path.cwd()}; quote a pattern with *",
             )  # fmt: skip
         paths += matched
     names = task_names(paths)

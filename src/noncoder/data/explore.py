@@ -55,7 +55,7 @@ def explore(store: Store, min_positives: int = 30, near: float = NEAR) -> dict[s
         StoreError: An array cannot be read, or a window lies in no contig or no split.
     """
     if store.split.size and store.split.max() >= len(SPLITS):
-        raise StoreError(f"{store.path} is damaged: a window is in split {store.split.max()}", mend="build it again")
+        raise StoreError(f"{store.path} is damaged: a window is in split {store.split.max()}", hint="build it again")
     # Sequence first: its tables are gone before the labels are there.
     layout = lay_out(store.start, store.window, *store.contigs[1:])
     composition = compose(store.code_blocks, layout)

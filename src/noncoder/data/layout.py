@@ -61,7 +61,7 @@ def lay_out(start: Longs, window: int, offsets: Longs, lengths: Longs) -> Layout
     begin = np.maximum(sorted_start, offsets[contig])
     end = np.minimum(sorted_start + window, (offsets + lengths)[contig])
     if order.size and (contig[0] < 0 or not (begin < end).all()):
-        raise StoreError("a window's middle lies outside of every contig", mend="build the store again")
+        raise StoreError("a window's middle lies outside of every contig", hint="build the store again")
     return Layout(window, order, begin, end, begin - sorted_start, contig, np.asarray(offsets, dtype=np.int64))
 
 

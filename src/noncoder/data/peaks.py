@@ -88,7 +88,7 @@ def _read_peaks(paths: Sequence[Path], config: BuildConfig) -> list[Peaks]:
             raise InputError(
                 f"{one.path} is empty: it holds no peak",
                 expected="a line a peak: chrom, start, end",
-                mend="remove it, or give --min-positives 1 to leave out the tasks that have no peak",
+                hint="remove it, or give --min-positives 1 to leave out the tasks that have no peak",
             )
     return peaks
 
@@ -147,7 +147,7 @@ class _Placing:
                 f"the peaks and {self.config.genome.name} share no chromosome name: the peaks have {head(names)}; "
                 f"the genome has {head(self.lengths)}",
                 expected="names that differ by 'chr', the mitochondrion's name or Roman numerals at most",
-                mend="give --aliases, a table of the peaks' name, a tab, the genome's name",
+                hint="give --aliases, a table of the peaks' name, a tab, the genome's name",
             )
         lost, outside, placed = 0, 0, []
         for one in peaks:
@@ -176,7 +176,7 @@ class _Placing:
         if not any(placed):
             raise InputError(
                 f"no peak is left: {outside:,} reach past the end of their chromosome in {self.config.genome.name}",
-                mend="check that peaks and genome are of one build",
+                hint="check that peaks and genome are of one build",
             )
         return placed
 
@@ -190,7 +190,7 @@ class _Placing:
             f"{peaks.path}: the peak {peaks.chroms[peaks.chrom[i]]}:{peaks.start[i]}-{peaks.end[i]} lies outside its "
             f"chromosome; {contig} has {self.lengths[contig]:,} bp in {self.config.genome.name}",
             expected="peaks within the genome's chromosomes" + (f" ({likely})" if likely else ""),
-            mend="check that peaks and genome are of one build, or give --outside drop to leave such peaks out",
+            hint="check that peaks and genome are of one build, or give --outside drop to leave such peaks out",
         )
 
     def excluded(self) -> dict[str, NDArray[np.bool_]]:
@@ -260,7 +260,7 @@ class _Placing:
         if not kept:
             raise InputError(
                 f"no task has {self.config.min_positives} peaks that label a bin; the most is {counts.max()}",
-                mend="lower --min-positives, or check --label and --bin",
+                hint="lower --min-positives, or check --label and --bin",
             )
         return kept
 
@@ -341,7 +341,7 @@ def _write(
             raise InputError(
                 f"the {split_name} split is empty: no kept bin lies in {', '.join(texts)}",
                 expected="chromosomes or regions with a kept bin",
-                mend="name others, or --keep all",
+                hint="name others, or --keep all",
             )
     silent = [name for name in genome.lengths if name not in contigs]
     placing.drop("contigs", len(silent), f"no peak lies on them: {head(silent)}")
@@ -372,7 +372,7 @@ def _group_tasks(config: BuildConfig, genome: Genome, placing: _Placing, kept_ta
     if not members and any(task.group == group for task in tasks):
         raise InputError(
             f"--keep {config.keep}: no task of the group {group!r} has the {config.min_positives} peaks it takes",
-            mend="lower --min-positives",
+            hint="lower --min-positives",
         )
     if not members:
         groups = sorted({task.group for task in tasks if task.group})

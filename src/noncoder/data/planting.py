@@ -204,7 +204,7 @@ def plant(codes: Codes, design: Design, rng: np.random.Generator) -> tuple[Recor
         raise ConfigError(
             f"bins of {config.bin} bp have no room for {left_out:,} of {whole:,} plantings",
             expected=f"room for {config.tasks} tasks in a share of {config.positive_rate:g} of the bins each",
-            mend="ask for wider bins, fewer tasks or a lower positive_rate",
+            hint="ask for wider bins, fewer tasks or a lower positive_rate",
         )
     planted = np.concatenate(sites)
     for place, motif in enumerate(design.motifs):

@@ -110,11 +110,11 @@ def read_truth(store: str | Path) -> pl.DataFrame:
     """
     path = truth_path(store)
     if not path.is_file():
-        raise StoreError(f"{path} does not exist", expected="the truth of a simulated store", mend="simulate it again")
+        raise StoreError(f"{path} does not exist", expected="the truth of a simulated store", hint="simulate it again")
     try:
         return pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
-        raise StoreError(f"{path} is damaged: {error}", mend="simulate it again") from error
+        raise StoreError(f"{path} is damaged: {error}", hint="simulate it again") from error
 
 
 def _truth(sites: Records, design: Design) -> pl.DataFrame:
@@ -162,7 +162,7 @@ def _beside(paths: Sequence[Path], force: bool) -> Iterator[list[Path]]:
     """Temporary names for files, which get their own names when all is done, and vanish if anything is raised."""
     for path in paths:
         if path.exists() and not force:
-            raise InputError(f"{path} is there already", mend="give another name, or --force to replace it")
+            raise InputError(f"{path} is there already", hint="give another name, or --force to replace it")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

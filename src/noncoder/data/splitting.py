@@ -175,7 +175,7 @@ def split_by_homology(
                 f"sequence make {sizes.size:,} components, and the largest of these hold "
                 f"{', '.join(f'{share:.0%}' for share in shares[:3])} of the windows",
                 expected="components small enough to be dealt to the splits",
-                mend="give a smaller --split-block, or split by --valid and --test",
+                hint="give a smaller --split-block, or split by --valid and --test",
             )
     return found
 

@@ -393,7 +393,7 @@ def open_store(path: str | Path) -> Store:
     """
     path = Path(path)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder cannot be entered
-        raise StoreError(f"{path} does not exist", expected="a store", mend="make one with `noncoder data build`")
+        raise StoreError(f"{path} does not exist", expected="a store", hint="make one with `noncoder data build`")
     try:
         group = zarr.open_group(str(path), mode="r", zarr_format=3)
         attributes = json.loads(json.dumps(group.attrs.asdict()))
@@ -401,11 +401,11 @@ def open_store(path: str | Path) -> Store:
     except Exception as error:  # zarr raises a different class for each way in which a group can be broken
         raise _damaged(path, f"it is no readable zarr group ({type(error).__name__})") from error
     if "noncoder" not in attributes:
-        raise StoreError(f"{path} is a zarr group, but no noncoder store", mend="make one with `noncoder data build`")
+        raise StoreError(f"{path} is a zarr group, but no noncoder store", hint="make one with `noncoder data build`")
     if attributes["noncoder"].get("format_version", 0) > FORMAT_VERSION:
         raise StoreError(
             f"{path} has format {attributes['noncoder']['format_version']}", expected=f"at most {FORMAT_VERSION}",
-            mend="install a newer noncoder",
+            hint="install a newer noncoder",
         )  # fmt: skip
     # zarr passes over a key that it does not know, such as one with a flipped byte.
     if attributes.get("digest") != attributes_digest(attributes) or "zarr_format" not in keys:
@@ -440,5 +440,5 @@ def _damaged(path: Path, why: str) -> StoreError:
     return StoreError(
         f"{path} is damaged: {why}",
         expected="a store as noncoder wrote it",
-        mend="build it again, or copy it again from where it is whole",
+        hint="build it again, or copy it again from where it is whole",
     )

@@ -153,7 +153,7 @@ def _label_columns(table: pl.DataFrame, config: PackConfig) -> list[str]:
     if not names:
         raise InputError(
             f"{config.table} has no column of 0, 1 and empty alone", expected="at least one label column",
-            mend="name the label columns with --label-columns",
+            hint="name the label columns with --label-columns",
         )  # fmt: skip
     return names
 
@@ -196,7 +196,7 @@ def _split(table: pl.DataFrame, config: PackConfig) -> NDArray[np.uint8]:
             if word not in _SPLIT_WORDS:
                 raise InputError(
                     f"{config.labels or config.table}, row {i + 1}: the split is {word!r}",
-                    expected=f"one of {', '.join(SPLITS)}", mend=did_you_mean(word, _SPLIT_WORDS),
+                    expected=f"one of {', '.join(SPLITS)}", hint=did_you_mean(word, _SPLIT_WORDS),
                 )  # fmt: skip
         return np.array([_SPLIT_WORDS[word] for word in words], dtype=np.uint8)
     if config.valid_fraction + config.test_fraction >= 1:

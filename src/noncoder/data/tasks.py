@@ -45,7 +45,7 @@ def check_names(names: Sequence[str]) -> None:
             raise InputError(
                 f"the task {name!r} is named twice, as number {seen[name] + 1} and {i + 1}",
                 expected="a name of its own for every task",
-                mend="rename one, or join their peaks in one file; a task sheet (--tasks) gives names freely",
+                hint="rename one, or join their peaks in one file; a task sheet (--tasks) gives names freely",
             )
         seen[name] = i
 

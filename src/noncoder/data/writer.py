@@ -36,11 +36,11 @@ def check_target(path: Path, force: bool) -> None:
         InputError: The path is taken and `force` is false, or what is there is no store.
     """
     if _exists(path) and not force:
-        raise InputError(f"{path} is there already", mend="give another name, or --force to replace it")
+        raise InputError(f"{path} is there already", hint="give another name, or --force to replace it")
     if _exists(path) and not _is_store(path) and not _is_empty(path):
         raise InputError(
             f"{path} is no store, so it is not replaced", expected="a store, or a name that is free",
-            mend="give another name",
+            hint="give another name",
         )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ class StoreWriter:
             InputError: No window was added.
         """
         if "start" not in self._columns:
-            raise InputError("no window is left to store", expected="at least one", mend="see what was dropped and why")
+            raise InputError("no window is left to store", expected="at least one", hint="see what was dropped and why")
         names = "\n".join(name for name, _, _ in self._contigs).encode()
         self._column("contigs/name", np.uint8, ()).append(np.frombuffer(names, dtype=np.uint8))
         for column, at in (("contigs/offset", 1), ("contigs/length", 2)):
@@ -149,7 +149,7 @@ class StoreWriter:
         attributes["digest"] = attributes_digest(attributes)
         self._settle(lambda: self._group.attrs.update(attributes))
         if _exists(self.path) and not self.force:
-            raise InputError(f"{self.path} has appeared meanwhile", mend="another process made it; use that")
+            raise InputError(f"{self.path} has appeared meanwhile", hint="another process made it; use that")
         if _exists(self.path):
             aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.replaced")
             self.path.rename(aside)

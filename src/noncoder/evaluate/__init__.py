@@ -67,7 +67,7 @@ def evaluate(
     first = predictors[0]
     indices = store.indices(split)
     if indices.size == 0:
-        raise InputError(f"{store.path} has no window in the split {split!r}", mend="build the store with this split")
+        raise InputError(f"{store.path} has no window in the split {split!r}", hint="build the store with this split")
     labels = labels_of(first.tasks, store, indices)
     with predict_to(folder, predictors, store, indices, config) as predictions:
         # An earlier summary would be one of other logits, should this be cut short.

@@ -63,7 +63,7 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
         there = sorted(path.parent.name for path in (run / "evaluate").glob("*/summary.json"))
         raise InputError(
             f"{run} was not evaluated on the split {split!r}" + (f", only on {', '.join(there)}" if there else ""),
-            mend=did_you_mean(split, there) or f"`noncoder evaluate {run} --split {split}`",
+            hint=did_you_mean(split, there) or f"`noncoder evaluate {run} --split {split}`",
         )
     try:
         table = pl.read_parquet(folder / "tasks.parquet")
@@ -100,7 +100,7 @@ def compare_evaluations(
     if blocks.n < 2:
         raise InputError(
             f"the {indices.size:,} windows lie in one stretch of {blocks.length:,} bp",
-            expected="windows in two stretches of the genome at least", mend="shorter ones: --block",
+            expected="windows in two stretches of the genome at least", hint="shorter ones: --block",
         )  # fmt: skip
     pairs = [_pair(first, other, store, indices, blocks, resamples) for other in others]
     return {
@@ -135,7 +135,7 @@ def _store_of(evaluations: Sequence[Evaluation]) -> Store:
         if store.digest == evaluations[0].summary["store_digest"]:
             return store
     told = f"{there[0].path} is not the data" if there else f"{places[0]} is not there any more, the data"
-    raise InputError(f"{told} that the runs were evaluated on", mend="`noncoder evaluate --force` for each")
+    raise InputError(f"{told} that the runs were evaluated on", hint="`noncoder evaluate --force` for each")
 
 
 def _pair(

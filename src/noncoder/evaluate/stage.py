@@ -61,7 +61,7 @@ class EvaluationStage:
         if summary and before and not self.force and all(before.get(key) == self._made_from[key] for key in same):
             raise InputError(
                 f"{folder} holds measurements of the same weights made in another way: {self._changed(before)}",
-                mend="`noncoder evaluate --force` replaces them",
+                hint="`noncoder evaluate --force` replaces them",
             )
         match_tasks(self.predictors[0].tasks, self.store)  # before anything that was measured is let go
         temperatures = None if split == "valid" else self.temperatures
@@ -100,11 +100,11 @@ class EvaluationStage:
             of = "an ensemble" if len(self.predictors) > 1 else "shifted windows"
             raise InputError(
                 f"temperatures of {of} are not those of the predictor, which reads each window once",
-                mend="leave out --ensemble and --shift, or --save-temperatures",
+                hint="leave out --ensemble and --shift, or --save-temperatures",
             )
         if not self.config.calibrate or not self.store.indices("valid").size:
             why = f"{self.store.path} has no validation split" if self.config.calibrate else "calibrate is false"
-            raise InputError(f"there will be no temperatures to keep: {why}", mend="leave out --save-temperatures")
+            raise InputError(f"there will be no temperatures to keep: {why}", hint="leave out --save-temperatures")
 
     def save_temperatures(self, predictor_folder: Path) -> None:
         """Keeps the temperatures with the run's predictor.

@@ -94,11 +94,11 @@ def _check_free(out: Path, force: bool) -> None:
     except OSError as error:
         raise unwritable(out, error) from error
     if taken and not force:
-        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
     if taken and not is_predictor(out):
         raise InputError(
             f"{out} is no predictor, so it is not replaced", expected="a predictor, or a name that is free",
-            mend="give another name",
+            hint="give another name",
         )  # fmt: skip
 
 

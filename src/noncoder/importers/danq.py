@@ -57,7 +57,7 @@ def read_danq(path: Path) -> Imported:
     except OSError as error:
         raise InputError(
             f"{path} is no HDF5 file, or it is damaged", expected="an .hdf5 file of Keras 0.2",
-            mend="compare its size and digest with the source's, and fetch it again",
+            hint="compare its size and digest with the source's, and fetch it again",
         ) from error  # fmt: skip
     parameters = {"gates": "hard-sigmoid", "second_lstm": "forward", "motifs": "none"}
     return Imported(model, parameters, weights, [_NOTE])

@@ -63,7 +63,7 @@ def check_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path} is " + ("a folder" if path.is_dir() else "not there"), expected="a file of weights")
     if not path.stat().st_size:
-        raise InputError(f"{path} is empty", expected="a file of weights", mend="fetch it again")
+        raise InputError(f"{path} is empty", expected="a file of weights", hint="fetch it again")
 
 
 def read_torch(path: Path) -> Weights:
@@ -116,7 +116,7 @@ def check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
     """
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
-            raise InputError(f"{path}: {name} has values that are not finite", mend="fetch the file again")
+            raise InputError(f"{path}: {name} has values that are not finite", hint="fetch the file again")
 
 
 def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, Shape]:
@@ -130,9 +130,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         return InputError(
             f"{path} asks for {refused[1]}, which could run code",
             expected="weights alone, as `torch.save(model.state_dict(), …)` writes them",
-            mend="where you trust the file, load it where it was made and save its state_dict",
+            hint="where you trust the file, load it where it was made and save its state_dict",
         )
     return InputError(
         f"{path} is no file of torch.save, or it is damaged", expected="a .pth, .pt or .ckpt file",
-        mend="compare its size and digest with the source's, and fetch it again",
+        hint="compare its size and digest with the source's, and fetch it again",
     )  # fmt: skip

@@ -84,7 +84,7 @@ def chromosome_sizes(store: Store) -> dict[str, int]:
         raise InputError(
             f"{store.path} holds sequences without their places on a genome",
             expected="a store made of a genome, for files that a genome browser shows",
-            mend="build one from the FASTA file and the peaks: noncoder data build --genome FA --peaks 'DIR/*.bed'",
+            hint="build one from the FASTA file and the peaks: noncoder data build --genome FA --peaks 'DIR/*.bed'",
         )
     names, _, lengths = store.contigs
     return dict(zip(names, lengths.tolist(), strict=True))

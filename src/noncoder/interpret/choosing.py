@@ -126,7 +126,7 @@ def choose_tasks(predictor: Predictor, asked: Sequence[str], scored: Scored | No
     if not enough.size:
         raise NoTaskError(
             f"no task has {MIN_POSITIVES} positives in the split {scored.split!r}",
-            mend="name tasks with --tasks, or another --split",
+            hint="name tasks with --tasks, or another --split",
         )
     best = enough[np.argsort(-ranking.average_precision[enough], kind="stable")][:_BEST]
     return [int(column) for column in best]
@@ -145,7 +145,7 @@ def positive_windows(predictor: Predictor, store: Store, column: int, config: In
     rows, name = indices[positive], predictor.tasks[column].name
     where = "the store" if config.split == "all" else f"the split {config.split!r}"
     if not rows.size:
-        raise InputError(f"no window of {where} is positive for {name!r}", mend="choose another --split or task")
+        raise InputError(f"no window of {where} is positive for {name!r}", hint="choose another --split or task")
     chosen = f"the {rows.size:,} windows of {where} that are positive for {name}"
     if rows.size > config.windows:
         chosen = f"of {chosen[4:]}, the {config.windows:,} with the highest logit"
@@ -190,7 +190,7 @@ def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
     if not store.info.genome:
         raise InputError(
             f"{store.path} has no coordinates: its contigs are sequences without a place on a genome",
-            mend="give sequences as a FASTA with --sequences",
+            hint="give sequences as a FASTA with --sequences",
         )
     peaks = read_bed(path)
     names, _, lengths = store.contigs
@@ -256,5 +256,5 @@ def windows_from(config: InterpretConfig, store: Store | None, window: int) -> W
     if config.regions is None:
         return None
     if store is None:
-        raise InputError(f"{config.regions} names places, and there is no store", mend="give the store with --store")
+        raise InputError(f"{config.regions} names places, and there is no store", hint="give the store with --store")
     return region_windows(store, config.regions, config.windows, window)

@@ -86,7 +86,7 @@ def find_layer(model: SequenceModel, name: str) -> Layer:
         raise InputError(
             f"the model {model.name!r} has no layer {name!r} with channels and positions",
             expected=f"one of {', '.join(known)}",
-            mend=did_you_mean(name, known),
+            hint=did_you_mean(name, known),
         )
     return trace.layers[chosen]
 

@@ -65,7 +65,7 @@ class InterpretationStage:
         """
         if not self.config.windows:
             raise InputError(
-                "0 windows to look at, as the recipe or --n says", expected="1 or more", mend="give --n 400"
+                "0 windows to look at, as the recipe or --n says", expected="1 or more", hint="give --n 400"
             )
         given = windows_from(self.config, self.store, self.predictor.window)
         scored = None if self.store is None else score_split(self.predictor, self.store, logits, self.config.batch_size)
@@ -97,7 +97,7 @@ class InterpretationStage:
         if all(before.get(key) == self._made_from[key] for key in ("format", "weights")):
             raise InputError(
                 f"{folder} was made in another way: {_changed(before, self._made_from)}",
-                mend="`noncoder interpret --force` replaces it",
+                hint="`noncoder interpret --force` replaces it",
             )
 
     def _task(self, column: int, given: Windows | None, scored: Scored | None) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class InterpretationStage:
             return summary
         if given is None:
             if self.store is None:
-                raise InputError("there is no store to take windows from", mend="give --store, or --sequences FASTA")
+                raise InputError("there is no store to take windows from", hint="give --store, or --sequences FASTA")
             given = positive_windows(self.predictor, self.store, column, self.config)
         if not same:
             # What an earlier attempt at the same has left is gone on with; all else makes room.

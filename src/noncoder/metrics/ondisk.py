@@ -36,7 +36,7 @@ class ScoresOnDisk(NamedTuple):
         offset = self.offset + first * n * self.dtype.itemsize
         found = np.fromfile(self.path, dtype=self.dtype, count=(last - first) * n, offset=offset)
         if found.size != (last - first) * n:
-            raise InputError(f"{self.path} ends too early", mend="make it anew: `noncoder evaluate --force`")
+            raise InputError(f"{self.path} ends too early", hint="make it anew: `noncoder evaluate --force`")
         return found.reshape(last - first, n)
 
 
@@ -58,7 +58,7 @@ def open_scores(path: Path) -> ScoresOnDisk:
     if not fortran or dtype not in (np.float32, np.float64):
         raise InputError(
             f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order", expected="float32 in Fortran's order",
-            mend="numpy.save(path, numpy.asfortranarray(scores)); what `noncoder evaluate` wrote before 2026-11-26, it "
+            hint="numpy.save(path, numpy.asfortranarray(scores)); what `noncoder evaluate` wrote before 2026-11-26, it "
             "writes anew",
         )  # fmt: skip
     return ScoresOnDisk(path, offset, shape, dtype)

@@ -103,7 +103,7 @@ def bootstrap(columns: Columns, blocks: Blocks, resamples: int = 1000, seed: int
     n = blocks.n
     if n < 2 or resamples < 2:
         raise InputError(
-            f"{n} blocks, {resamples} resamples", expected="at least two of each", mend="make the blocks shorter"
+            f"{n} blocks, {resamples} resamples", expected="at least two of each", hint="make the blocks shorter"
         )
     part_of = parts_of(n)
     parts = int(part_of[-1]) + 1

@@ -258,7 +258,7 @@ def _block(channels_in: int, channels_out: int, stride: int, config: WideResNetC
     if inner % config.cardinality:
         raise ConfigError(
             f"a block with {inner} channels inside, in {config.cardinality} groups",
-            expected="a cardinality that divides the channels", mend="change cardinality, expansion or width",
+            expected="a cardinality that divides the channels", hint="change cardinality, expansion or width",
         )  # fmt: skip
     return Bottleneck(
         channels_in, channels_out, inner, config.block_kernel, stride, config.cardinality, config.squeeze,

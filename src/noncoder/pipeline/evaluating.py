@@ -45,7 +45,7 @@ def evaluate_run(
     stage = EvaluationStage(run / "evaluate", predictors, opened, config, force)
     if save_temperatures:
         stage.check_saving()  # what cannot be kept is told before anything is measured
-    with locked(stage.folder, mend="wait for it"):
+    with locked(stage.folder, hint="wait for it"):
         summaries = [stage.evaluate(split) for split in config.splits]
         if save_temperatures:
             stage.save_temperatures(run / "predictor")

@@ -64,7 +64,7 @@ def interpret_run(
         evaluation = EvaluationStage(run / "evaluate", [predictor], opened, recipe.evaluate)
         logits = None if recipe.evaluate.ensemble else evaluation.own_logits(judged_split(opened))
     stage = InterpretationStage(run / "interpret", predictor, opened, config, force)
-    with locked(stage.folder, mend="wait for it"):
+    with locked(stage.folder, hint="wait for it"):
         return stage.interpret(logits, () if recipe is None else recipe.report.tasks)
 
 
@@ -159,7 +159,7 @@ def _check_out(out: Path, endings: str, force: bool) -> None:
     if out.suffix not in endings.split(", "):
         raise InputError(f"{out} has an unknown ending", expected=endings)
     if out.exists() and not force:
-        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
 
 
 def _save_figures(figures: Mapping[str, Figure], out: Path) -> None:

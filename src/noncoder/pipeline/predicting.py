@@ -35,7 +35,7 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
     from noncoder.sequence.genome import Genome
 
     if out.exists() and not force:
-        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
     if out.suffix not in (".tsv", ".csv", ".parquet"):
         raise InputError(f"{out} has an unknown ending", expected=".tsv, .csv or .parquet")
     predictor = load(run).to(best_device())
@@ -44,7 +44,7 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
         if wrong:
             raise InputError(
                 f"{fasta}: the record {wrong[0][0]!r} has {wrong[0][1]:,} bp", expected=f"{predictor.window:,} bp",
-                mend="crop or pad the records around their middle",
+                hint="crop or pad the records around their middle",
             )  # fmt: skip
         codes = np.stack([records.contig(name) for name in records.lengths])
         names = list(records.lengths)

@@ -59,7 +59,7 @@ def _only_trains(config: RunConfig) -> bool:
     if world.external and world.ranks > 1:
         raise InputError(
             f"`noncoder run` was started in {world.ranks} processes, and only training has work for them",
-            mend="make the store with `noncoder data`, start `noncoder train` in this way, then `noncoder run` in one "
+            hint="make the store with `noncoder data`, start `noncoder train` in this way, then `noncoder run` in one "
             "process for the rest",
         )
     return world.rank > 0
@@ -120,7 +120,7 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
         if ours and source and made and made.get("source") != source.model_dump(mode="json") and not force:
             raise ConfigError(
                 f"{config.store} was made by another data section than the recipe's",
-                mend="give another run=, or --force to make it and all that follows anew",
+                hint="give another run=, or --force to make it and all that follows anew",
             )
         # Only what this run has made is made anew: another store is somebody's data.
         if not (force and source and ours):
@@ -145,7 +145,7 @@ def _check_before_training(config: RunConfig, store: Store) -> None:
     for split in ("train", "valid", *config.evaluate.splits):
         if not store.indices(split).size:
             raise InputError(
-                f"{store.path} has no window in the split {split!r}", mend="build it with this split, or leave it out"
+                f"{store.path} has no window in the split {split!r}", hint="build it with this split, or leave it out"
             )
 
 

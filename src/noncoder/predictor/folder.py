@@ -69,7 +69,7 @@ class Predictor:
         try:
             check_temperatures(np.asarray(self.temperatures, dtype=np.float64), len(self.tasks))
         except InputError as error:
-            raise PredictorError(error.found, error.expected, error.mend) from error
+            raise PredictorError(error.found, error.expected, error.hint) from error
 
     @property
     def window(self) -> int:
@@ -152,7 +152,7 @@ class Predictor:
             raise InputError(
                 f"sequences of shape {codes.shape} and type {codes.dtype}",
                 expected=f"texts of {self.window} bp, or uint8 codes (n, {self.window})",
-                mend="crop or pad the sequences around their middle",
+                hint="crop or pad the sequences around their middle",
             )
         if codes.size and codes.max() > N_CODE:
             raise InputError(f"the code {codes.max()}", expected="A, C, G, T, N = 0, 1, 2, 3, 4")
@@ -212,7 +212,7 @@ def load(path: str | Path) -> Predictor:
         folder = folder / "predictor"
     if not (folder / _DESCRIPTION).is_file():
         raise PredictorError(
-            f"{path} holds no predictor", expected=f"{_DESCRIPTION} and {_WEIGHTS}", mend="train one: `noncoder train`"
+            f"{path} holds no predictor", expected=f"{_DESCRIPTION} and {_WEIGHTS}", hint="train one: `noncoder train`"
         )
     try:
         description: Mapping[str, Any] = json.loads((folder / _DESCRIPTION).read_text())
@@ -225,7 +225,7 @@ def load(path: str | Path) -> Predictor:
         weights = load_file(folder / _WEIGHTS)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise PredictorError(
-            f"the predictor in {folder} is damaged: {error}", mend="train it again, or copy it again"
+            f"the predictor in {folder} is damaged: {error}", hint="train it again, or copy it again"
         ) from error
     _fit(model, weights, folder)
     model.eval()

@@ -101,7 +101,7 @@ def match_tasks(tasks: Sequence[Task], store: Store) -> list[int]:
         raise InputError(
             f"{store.path} lacks {len(missing):,} of the model's {len(names):,} tasks: {_some(missing)}{more}",
             expected="a store with the model's tasks, by name and in any order",
-            mend=did_you_mean(missing[0], besides),
+            hint=did_you_mean(missing[0], besides),
         )
     return [columns[name] for name in names]
 

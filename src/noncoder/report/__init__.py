@@ -36,7 +36,7 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
     """
     run = Path(run)
     if not run.is_dir():
-        raise InputError(f"there is no run {run}", expected="a run's folder", mend="train first: noncoder train RECIPE")
+        raise InputError(f"there is no run {run}", expected="a run's folder", hint="train first: noncoder train RECIPE")
     splits = read_splits(run / "evaluate")
     known = {name for split in splits if split.tasks is not None for name in split.tasks["task"]}
     for name in tasks:

@@ -58,7 +58,7 @@ def encode(text: str | bytes, name: str = "sequence") -> NDArray[np.uint8]:
         raise SequenceError(
             f"{name}: {found!r} at position {at + 1} is no base{more}",
             expected="A, C, G, T, U, N or an IUPAC ambiguity letter, in either case",
-            mend="remove gaps, spaces and stop marks from the sequence",
+            hint="remove gaps, spaces and stop marks from the sequence",
         )
     return codes
 

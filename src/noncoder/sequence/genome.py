@@ -158,7 +158,7 @@ class Genome:
         if interval.start >= length:
             raise SequenceError(
                 f"{interval} begins past the end of {interval.chrom}, {length:,} bp in {self.path.name}",
-                mend="check that the coordinates are of this genome build",
+                hint="check that the coordinates are of this genome build",
             )
         text = self._fasta.fetch(interval.chrom, interval.start, min(interval.end, length))
         codes = encode(text, name=f"{self.path.name}, {interval.chrom}, from base {interval.start + 1}")
@@ -169,7 +169,7 @@ class Genome:
     def _length(self, name: str) -> int:
         if name not in self.lengths:
             raise SequenceError(
-                f"{self.path.name} has no contig {name!r}", expected=f"one of {head(self.lengths)}", mend="name it so"
+                f"{self.path.name} has no contig {name!r}", expected=f"one of {head(self.lengths)}", hint="name it so"
             )
         return self.lengths[name]
 
@@ -206,7 +206,7 @@ def _open_fasta(path: Path, scratch: Path) -> pysam.FastaFile:
         raise SequenceError(
             f"{path.name} cannot be indexed: {str(error).strip()}",
             expected="a whole FASTA whose records have lines of one length each",
-            mend="rewrite it, for instance with `seqkit seq -w 60`; if it was cut off, download it again",
+            hint="rewrite it, for instance with `seqkit seq -w 60`; if it was cut off, download it again",
         ) from error
     # htslib leaves out a second record of one name with no more than a warning. Counting the records of a bgzip file
     # would unpack all of it, so that is not done.
@@ -248,14 +248,14 @@ def _unpack(path: Path, scratch: Path) -> Path:
     except OSError as error:
         raise SequenceError(
             f"{path.name} cannot be unpacked into {scratch}: {error.strerror or error}",
-            mend="set TMPDIR to a folder with room, or recompress the file with bgzip, which needs no unpacking",
+            hint="set TMPDIR to a folder with room, or recompress the file with bgzip, which needs no unpacking",
         ) from error
     return plain
 
 
 def _cut_off(path: Path, error: Exception) -> SequenceError:
     return SequenceError(
-        f"{path.name} is cut off or damaged: {error}", expected="a whole gzip file", mend="download it again"
+        f"{path.name} is cut off or damaged: {error}", expected="a whole gzip file", hint="download it again"
     )
 
 

@@ -59,7 +59,7 @@ class Motif:
             raise InputError(
                 f"motif {self.name}: column {wrong[0] + 1} is {column}",
                 expected="four probabilities that sum to 1",
-                mend="divide counts by their column sums",
+                hint="divide counts by their column sums",
             )
         ppm.flags.writeable = False
         object.__setattr__(self, "ppm", ppm)

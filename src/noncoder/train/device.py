@@ -30,7 +30,7 @@ def choose_accelerator(settings: TrainConfig, say: bool = True) -> str:
     if say and settings.device == "cpu" and torch.cuda.is_available():
         print(f"a GPU is there and unused: {torch.cuda.get_device_name()} (train.device=cpu)", file=sys.stderr)
     if settings.device == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("train.device is gpu, but there is no GPU that torch can use", mend="train.device=cpu")
+        raise ConfigError("train.device is gpu, but there is no GPU that torch can use", hint="train.device=cpu")
     return "cpu" if settings.device == "cpu" or not torch.cuda.is_available() else "gpu"
 
 

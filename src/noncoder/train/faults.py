@@ -205,11 +205,11 @@ def _told(fault: dict[str, Any], file: Path) -> tuple[str, str, str]:
         f"{fault['batches_a_pass']}, windows {shown}{more} of the store\n"
         f"loss {fault['loss']}{norm}; {fault['layer'] or 'every layer gives finite numbers'}"
     )
-    mend = (
+    hint = (
         "try a lower train.learning_rate, a stricter train.clip or train.precision=32-true; "
         f"noncoder.train.load_fault gives the batch and the weights ({file})"
     )
-    return found, "", mend
+    return found, "", hint
 
 
 @torch.no_grad()

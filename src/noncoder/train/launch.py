@@ -33,13 +33,13 @@ def make_strategy(settings: TrainConfig, world: World, accelerator: str) -> Any:
     if settings.strategy == "ddp":
         return DDPStrategy()
     if accelerator != "gpu":
-        raise ConfigError("train.strategy is fsdp, which needs GPUs", mend="train.strategy=ddp")
+        raise ConfigError("train.strategy is fsdp, which needs GPUs", hint="train.strategy=ddp")
     if settings.average or settings.average_last:
-        raise ConfigError("train.average needs whole weights, which fsdp does not have", mend="train.strategy=ddp")
+        raise ConfigError("train.average needs whole weights, which fsdp does not have", hint="train.strategy=ddp")
     if settings.max_norm:
-        raise ConfigError("train.max_norm needs whole weights, which fsdp does not have", mend="train.strategy=ddp")
+        raise ConfigError("train.max_norm needs whole weights, which fsdp does not have", hint="train.strategy=ddp")
     if settings.optimizer == "muon":
-        raise ConfigError("muon needs whole matrices, which fsdp does not have", mend="train.strategy=ddp")
+        raise ConfigError("muon needs whole matrices, which fsdp does not have", hint="train.strategy=ddp")
     # One file that any number of devices can go on from.
     return FSDPStrategy(state_dict_type="full")
 

@@ -85,12 +85,12 @@ def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = F
         StoreError: The store is missing or damaged.
     """
     if (out / "result.json").exists() and not force:
-        raise InputError(f"{out} holds a range test already", mend="give another --out, or --force to replace it")
+        raise InputError(f"{out} holds a range test already", hint="give another --out, or --force to replace it")
     check_model(config.model.name, config.model.parameters)
     test = _run(config, ramp)
     rates, losses = ramp.rates[: len(test.losses)], np.array(test.losses)
     if not losses.size:
-        raise InputError("the loss of the first step is no number", mend="look at the recipe's loss and precision")
+        raise InputError("the loss of the first step is no number", hint="look at the recipe's loss and precision")
     result = plain_json({
         "learning_rate": config.train.learning_rate, "optimizer": config.train.optimizer, "seed": config.seed,
         **suggest(rates, losses), "diverged": test.diverged,

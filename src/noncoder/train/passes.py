@@ -32,7 +32,7 @@ class Passes:
                 f"train.accumulate is {settings.accumulate}, but a pass has {len(batches)} batches of "
                 f"{batches.batch_size}: a step would take windows twice",
                 expected=f"at most {len(batches)}",
-                mend="a smaller train.accumulate or train.batch_size",
+                hint="a smaller train.accumulate or train.batch_size",
             )
         steps = settings.epochs * len(batches) / settings.accumulate
         # Between two validations there has to be a step after which a checkpoint can be saved.

@@ -61,7 +61,7 @@ def find_world(settings: TrainConfig) -> World:
         if settings.nodes > 1:
             raise ConfigError(
                 f"train.nodes is {settings.nodes}, and nothing has started the processes on them",
-                mend="start it on each machine with torchrun, or with srun on SLURM; see docs/training.md",
+                hint="start it on each machine with torchrun, or with srun on SLURM; see docs/training.md",
             )
         rank = int(os.environ.get("LOCAL_RANK", "0")) if settings.devices > 1 else 0
         return World(rank, settings.devices)
@@ -69,7 +69,7 @@ def find_world(settings: TrainConfig) -> World:
         raise ConfigError(
             f"train.devices={settings.devices} and train.nodes={settings.nodes} are {asked} processes, but "
             f"{found.ranks} were started",
-            mend="leave both out: what torchrun or SLURM started counts",
+            hint="leave both out: what torchrun or SLURM started counts",
         )
     return found
 
@@ -82,7 +82,7 @@ def _launched() -> World | None:
         if "SLURM_NTASKS_PER_NODE" not in os.environ:
             raise ConfigError(
                 f"SLURM has started {os.environ['SLURM_NTASKS']} processes without saying how many on each machine",
-                mend="give sbatch or srun --ntasks-per-node in place of --ntasks",
+                hint="give sbatch or srun --ntasks-per-node in place of --ntasks",
             )
         environment = SLURMEnvironment(auto_requeue=False)
         devices = int(os.environ["SLURM_NTASKS_PER_NODE"])

@@ -71,7 +71,7 @@ def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bo
     if force and folder.train.exists():
         _clear(folder.train)
     if folder.summary.exists():
-        raise InputError(f"{folder.path} holds a finished training", mend="give another run=, or --force to train anew")
+        raise InputError(f"{folder.path} holds a finished training", hint="give another run=, or --force to train anew")
     claim = folder.train / "claim.json"
     mine = _claim_of(config, store)
     if (folder.last.exists() or folder.previous.exists()) and claim.exists():
@@ -86,7 +86,7 @@ def _clear(folder: Path) -> None:
     """Removes a training, and nothing that is not one."""
     others = [path.name for path in folder.iterdir() if path.name != ".lock"]
     if others and not (folder / "claim.json").exists():
-        raise InputError(f"{folder} is no training of ours: it holds {others[0]}", mend="give another run=")
+        raise InputError(f"{folder} is no training of ours: it holds {others[0]}", hint="give another run=")
     for path in folder.iterdir():
         if path.name != ".lock":
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -126,13 +126,13 @@ def _refuse_changes(what: str, theirs: dict[str, Any], mine: dict[str, Any], sto
     changed = ", ".join(_differences({**theirs, "store": ""}, {**mine, "store": ""}))
     if changed:
         raise ConfigError(
-            f"{what} of another recipe: {changed}", mend="give the old values, another run=, or --force to train anew"
+            f"{what} of another recipe: {changed}", hint="give the old values, another run=, or --force to train anew"
         )
     if theirs.get("store") != mine["store"]:
         raise ConfigError(
             f"{what}, and the store {store.path} is not what it was when that began: its content has the digest "
             f"{str(mine['store'])[:12]}, it had {str(theirs.get('store'))[:12]}",
-            mend="give the store of then as data.store, another run=, or --force to train anew on this one",
+            hint="give the store of then as data.store, another run=, or --force to train anew on this one",
         )
 
 
@@ -154,6 +154,6 @@ def read_run(folder: str | Path) -> RunConfig:
     """
     recipe = RunFolder(Path(folder)).recipe
     if not recipe.is_file():
-        raise ConfigError(f"{folder} is no run: it has no {recipe.name}", mend="make one with `noncoder run RECIPE`")
+        raise ConfigError(f"{folder} is no run: it has no {recipe.name}", hint="make one with `noncoder run RECIPE`")
     # The folder may have been moved or be named from elsewhere since.
     return read_recipe(recipe).model_copy(update={"run": Path(folder)})

@@ -110,7 +110,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     wrong = damage(path)
     if wrong:
-        raise InputError(f"the checkpoint {path} cannot be read: {wrong}", mend="train anew with --force")
+        raise InputError(f"the checkpoint {path} cannot be read: {wrong}", hint="train anew with --force")
     content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return content
 
@@ -139,7 +139,7 @@ def choose_checkpoint(last: Path, previous: Path) -> Path | None:
             return path
     raise InputError(
         "no checkpoint to go on from is whole: " + "; ".join(f"{path}: {why}" for path, why in wrong.items()),
-        mend="put back a copy of one of them, or train anew with --force",
+        hint="put back a copy of one of them, or train anew with --force",
     )
 
 

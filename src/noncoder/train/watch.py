@@ -35,7 +35,7 @@ def check_loggers(watch: WatchConfig) -> None:
         if name != "auto" and find_spec(name) is None:
             raise ConfigError(
                 f"train.watch.loggers names {name}, which is not installed",
-                mend=f"pip install 'noncoder[{name}]', or leave it out: the CSV logs are always written",
+                hint=f"pip install 'noncoder[{name}]', or leave it out: the CSV logs are always written",
             )
 
 
@@ -107,7 +107,7 @@ def _wandb(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str,
     except wandb.Error as error:
         raise ConfigError(
             f"Weights & Biases does not start: {error}",
-            mend="`wandb login`; or WANDB_MODE=offline, and `wandb sync` afterwards; or leave it out",
+            hint="`wandb login`; or WANDB_MODE=offline, and `wandb sync` afterwards; or leave it out",
         ) from error
     return logger
 
@@ -129,7 +129,7 @@ def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str
         raise ConfigError(
             f"MLflow cannot use {uri}: {error}",
             expected="a server or a database, as http://host:5000 or sqlite:///mlflow.db",
-            mend="give another train.watch.tracking, or leave mlflow out",
+            hint="give another train.watch.tracking, or leave mlflow out",
         ) from error
     finally:
         # Lightning's logger has MLflow set it, and the next training of this process would take it for the user's.

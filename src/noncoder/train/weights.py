@@ -65,8 +65,8 @@ def read_weights(path: Path, tasks: Sequence[Task]) -> Tensor:
     for line, row in _rows(path):
         name, text = row["task"] or "", row["weight"] or ""
         if name not in columns:
-            mend = did_you_mean(name, columns)
-            raise InputError(f"{path}, line {line}: no task is called {name!r}", "a task of the store", mend)
+            hint = did_you_mean(name, columns)
+            raise InputError(f"{path}, line {line}: no task is called {name!r}", "a task of the store", hint)
         if columns[name] in weights:
             raise InputError(f"{path}, line {line}: the task {name!r} stands there twice", "each task once")
         weights[columns[name]] = _weight(text, f"{path}, line {line}")

@@ -78,7 +78,7 @@ def _search(study: Any, config: RunConfig, space: Space, settings: TuneConfig, f
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise InputError("--cluster needs Ray", mend="pip install 'noncoder[cluster]'") from None
+        raise InputError("--cluster needs Ray", hint="pip install 'noncoder[cluster]'") from None
     return run_on_cluster(study, config, space, settings, folder, workers)
 
 
@@ -108,11 +108,11 @@ def _say_what_cannot_be_given_up(config: RunConfig, settings: TuneConfig) -> Non
 def _clear(folder: Path, config: RunConfig, settings: TuneConfig, workers: Workers) -> None:
     """Removes a study, and nothing that is not one."""
     if others := workers.others():
-        raise InputError(f"{others} other processes are at the study in {folder}", mend="wait for them, or end them")
+        raise InputError(f"{others} other processes are at the study in {folder}", hint="wait for them, or end them")
     if not any((folder / name).exists() for name in ("study.db", "trials.tsv")):
         strange = [name for name in ("trials", "best", "ray") if (folder / name).exists()]
         if strange:
-            raise InputError(f"{folder} holds no study, but {', '.join(strange)}", mend="give another --out")
+            raise InputError(f"{folder} holds no study, but {', '.join(strange)}", hint="give another --out")
     delete_study(folder, config, settings)
     try:
         for path in (folder / "trials", folder / "best", folder / "ray"):

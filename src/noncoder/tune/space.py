@@ -90,11 +90,11 @@ class Space:
             try:
                 self.apply(config, values)
             except ConfigError as error:
-                mend = (
-                    error.mend or "see `when` in the guide on tuning, if it makes sense with another key's value only"
+                hint = (
+                    error.hint or "see `when` in the guide on tuning, if it makes sense with another key's value only"
                 )
                 found = error.found.removeprefix("these values together: ")
-                raise ConfigError(f"{self.origin}: {found}", error.expected, mend) from None
+                raise ConfigError(f"{self.origin}: {found}", error.expected, hint) from None
             for other in entry.others():
                 try:
                     self.apply(config, values | {key: other})
@@ -146,7 +146,7 @@ class Space:
         """
         for key, entry in self.entries.items():
             if not entry.values():
-                raise ConfigError(f"{self.origin}: {key} has no end of values", mend="give it a step, or choices")
+                raise ConfigError(f"{self.origin}: {key} has no end of values", hint="give it a step, or choices")
         return list(self._combinations(list(self.entries), {}))
 
     def _combinations(self, keys: list[str], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -170,7 +170,7 @@ def read_space(path: str | Path) -> Space:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         near = did_you_mean(path.name, (file.name for file in path.parent.glob("*.yaml")))
-        raise ConfigError(f"the search space {path} does not exist", expected="a YAML file", mend=near) from None
+        raise ConfigError(f"the search space {path} does not exist", expected="a YAML file", hint=near) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is no readable YAML: {error}") from error
     if not isinstance(values, dict) or not values:
@@ -187,7 +187,7 @@ def read_space(path: str | Path) -> Space:
 
 def _entry(origin: str, key: str, value: Any) -> Range | Choices:
     if key in _FIXED:
-        raise ConfigError(f"{origin}: {key} cannot be tuned: {_FIXED[key]}", mend="leave it out")
+        raise ConfigError(f"{origin}: {key} cannot be tuned: {_FIXED[key]}", hint="leave it out")
     section = key.split(".")[0]
     if section not in _SECTIONS or "." not in key:
         near = did_you_mean(section, _SECTIONS)
@@ -214,7 +214,7 @@ def _check_condition(origin: str, key: str, entries: Mapping[str, Range | Choice
         if other not in before:
             raise ConfigError(
                 f"{origin}: {key} depends on {other!r}, which does not stand before it",
-                mend=did_you_mean(other, before),
+                hint=did_you_mean(other, before),
             )
         for value in wanted if isinstance(wanted, list) else [wanted]:
             if not entries[other].holds(value):

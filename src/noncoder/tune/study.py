@@ -64,7 +64,7 @@ def open_study(folder: Path, config: RunConfig, space: Space, settings: TuneConf
     elif changed := differences(before, made_from):
         raise ConfigError(
             f"{folder} holds a study of another kind: {', '.join(changed)}",
-            mend="give the old values, another --out (and run=, in a shared database), or --force to begin anew",
+            hint="give the old values, another --out (and run=, in a shared database), or --force to begin anew",
         )
     return study
 
@@ -89,7 +89,7 @@ def import_optuna() -> Any:
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
-        raise InputError("tuning needs Optuna", mend="pip install 'noncoder[tune]'") from None
+        raise InputError("tuning needs Optuna", hint="pip install 'noncoder[tune]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
@@ -131,7 +131,7 @@ def _database_errors(address: str | None) -> Iterator[None]:
     except ImportError as error:
         raise InputError(
             f"no driver for the database {address and make_url(address).render_as_string(hide_password=True)}",
-            mend="pip install psycopg2-binary, for PostgreSQL",
+            hint="pip install psycopg2-binary, for PostgreSQL",
         ) from error
     except ArgumentError:
         raise InputError("--storage is no address of a database", "postgresql://USER:PASSWORD@HOST/DATABASE") from None

@@ -78,7 +78,7 @@ def _train(config: RunConfig, on_validation: Callable[[dict[str, float]], bool])
         return None
     value = summary["best"][config.train.monitor]
     if value is None:
-        raise InputError("no task could be scored", mend="look at the validation split: noncoder explore STORE")
+        raise InputError("no task could be scored", hint="look at the validation split: noncoder explore STORE")
     return float(value)
 
 

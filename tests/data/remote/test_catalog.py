@@ -273,9 +273,9 @@ class TestPeaks:
         offline = replace(shelf, offline=True)
         with pytest.raises(InputError, match=r"lacks 2021-Rossi_.* and Saccharomyces_.*") as caught:
             fetch(small_peaks(), tmp_path / "y.zarr", offline)
-        assert "download https://github.com/" in caught.value.mend
-        assert "download https://ftp.ensembl.org/" in caught.value.mend
-        assert str(shelf.folder / "Saccharomyces_cerevisiae") in caught.value.mend
+        assert "download https://github.com/" in caught.value.hint
+        assert "download https://ftp.ensembl.org/" in caught.value.hint
+        assert str(shelf.folder / "Saccharomyces_cerevisiae") in caught.value.hint
         for path, (reply,) in web.replies.items():
             shelf.folder.mkdir(parents=True, exist_ok=True)
             (shelf.folder / path[1:]).write_bytes(reply.content)
@@ -292,7 +292,7 @@ class TestPeaks:
         (shelf.folder / "peaks" / "Reb1_CX.bed").write_text(PEAKS["Reb1_CX.bed"].replace("\t1\t.", "\t2\t."))
         with pytest.raises(InputError, match=r"peaks is not what it should be: .* have the digest") as caught:
             fetch(small_peaks(), tmp_path / "z.zarr", shelf)
-        assert "remove it" in caught.value.mend
+        assert "remove it" in caught.value.hint
 
     def test_a_wrong_file_put_there_by_hand(self, shelf: Shelf, tmp_path: Path) -> None:
         shelf.folder.mkdir(parents=True)
@@ -454,7 +454,7 @@ class TestMats:
         (tmp_path / "d" / "train.mat").write_bytes(b"short")
         with pytest.raises(InputError, match=r"train\.mat is not what it should be: .* is no \.mat file") as caught:
             fetch(entry, tmp_path / "d", shelf)
-        assert "remove it" in caught.value.mend
+        assert "remove it" in caught.value.hint
         assert listing(tmp_path / "d") == ["train.mat"]
         fetch(entry, tmp_path / "d", shelf, force=True)
         assert listing(tmp_path / "d") == sorted(MATS)

@@ -105,7 +105,7 @@ class TestGoingOn:
     def test_a_later_call(self, web: Web, tmp_path: Path) -> None:
         with pytest.raises(DownloadError, match=r"cut, 3 times in a row; 120,000 of 200,000 bytes came") as caught:
             load(web, tmp_path, Reply(FILE, cut=120_000), Reply(FILE, cut=0))
-        assert "gone on with" in caught.value.mend
+        assert "gone on with" in caught.value.hint
         assert listing(tmp_path) == [".lock", "file.bin.part", "file.bin.part.json"]
         web.asked.clear()
         assert load(web, tmp_path, FILE) == FILE
@@ -137,7 +137,7 @@ download(Copy("f", {copy.address!r}), Path({str(tmp_path / "f")!r}))
             # Meanwhile the folder is the other process's.
             with pytest.raises(InputError, match="another process is working") as caught:
                 download(copy, tmp_path / "f", patience=QUICK)
-            assert "wait for it" in caught.value.mend
+            assert "wait for it" in caught.value.hint
             while Part(tmp_path / "f").size < 150_000:
                 assert process.poll() is None
         finally:
@@ -378,7 +378,7 @@ class TestRoom:
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free))
         with pytest.raises(InputError, match=r"GB left; file\.bin needs") as caught:
             load(web, tmp_path, FILE)
-        assert "free some space" in caught.value.mend
+        assert "free some space" in caught.value.hint
         assert listing(tmp_path) == [".lock"]
         # What has come already needs no room again.
         free += 80_000
@@ -394,6 +394,6 @@ class TestRoom:
         monkeypatch.setattr(Transfer, "_read", full)
         with pytest.raises(InputError, match=r"cannot write .*file\.bin\.part: No space left") as caught:
             load(web, tmp_path, FILE)
-        assert "kept" in caught.value.mend
+        assert "kept" in caught.value.hint
         monkeypatch.undo()
         assert load(web, tmp_path, FILE) == FILE

@@ -70,12 +70,12 @@ def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -
         if not file.is_file():
             raise InputError(
                 f"{config.folder} has no {file.name}", expected=", ".join(file.name for file in files),
-                mend="`noncoder data fetch deepsea` downloads them; --splits names those that you have",
+                hint="`noncoder data fetch deepsea` downloads them; --splits names those that you have",
             )  # fmt: skip
     check_target(path, force)  # before hours of reading, not after
     work = path.with_name(f".{path.name}.packing")
     # Whoever finds the folder taken leaves it alone; only its owner clears it away.
-    with locked(work, mend="wait for it: it makes the same store"):
+    with locked(work, hint="wait for it: it makes the same store"):
         try:
             _begin(work, config, files)
             with _hashing(files) as digests:
@@ -185,7 +185,7 @@ def _tasks(config: DeepSeaConfig, count: int) -> tuple[tuple[Task, ...], bool]:
     if len(tasks) != count:
         raise InputError(
             f"the files have {count} tasks, {config.tasks or 'DeepSEA'} has {len(tasks)}",
-            expected="a row a task", mend="give --tasks, a sheet with the column name",
+            expected="a row a task", hint="give --tasks, a sheet with the column name",
         )  # fmt: skip
     return tasks, config.tasks is None
 
@@ -230,7 +230,7 @@ def _verify(store: Store, sources: Sequence[Source]) -> None:
                 raise StoreError(
                     f"{store.path} did not read back as it was written, in rows {row:,} to {row + rows.size:,}",
                     expected="the windows and labels of the bundle",
-                    mend="check disk and memory of this machine, then pack again",
+                    hint="check disk and memory of this machine, then pack again",
                 )
             row += rows.size
 
@@ -255,14 +255,14 @@ def unpack_deepsea(store: Store, folder: str | Path, force: bool = False) -> lis
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is no folder", mend="give the name of one; it is made if it is not there")
+        raise InputError(f"{folder} is no folder", hint="give the name of one; it is made if it is not there")
     if store.packed_known is not None:
         raise InputError(f"{store.path} has unknown labels", expected="0 or 1, all that DeepSEA's layout can say")
     splits = [split for split in SPLITS if store.indices(split).size]
     for split in splits:
         if (folder / f"{split}.mat").exists() and not force:
             raise InputError(
-                f"{folder / split}.mat is there already", mend="give another folder, or --force to replace it"
+                f"{folder / split}.mat is there already", hint="give another folder, or --force to replace it"
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -148,7 +148,7 @@ def _open_hdf(path: Path) -> Iterator[h5py.File]:
 def damaged(path: Path, why: str) -> InputError:
     """The message for a .mat file that is cut off or damaged."""
     return InputError(
-        f"{path} is cut off or damaged: {why}", expected="a whole .mat file", mend="download or copy it again"
+        f"{path} is cut off or damaged: {why}", expected="a whole .mat file", hint="download or copy it again"
     )
 
 

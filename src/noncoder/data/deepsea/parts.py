@@ -137,7 +137,7 @@ def _arrays_of(path: Path, split: str, arrays: dict[str, MatArray], config: Deep
         raise InputError(
             f"{path} holds {', '.join(f'{name}: {what}' for name, what in describe_mat(path).items()) or 'no array'}",
             expected=f"{names[0]} and {names[1]}, of type uint8",
-            mend="check that it is the file of that split, as DeepSEA's authors made it",
+            hint="check that it is the file of that split, as DeepSEA's authors made it",
         )  # fmt: skip
     x, y = (arrays[name] for name in names)
     if len(x.shape) != 3 or x.shape[1] != 4 or len(y.shape) != 2 or x.shape[-1] != y.shape[-1] or not x.shape[-1]:
@@ -148,7 +148,7 @@ def _arrays_of(path: Path, split: str, arrays: dict[str, MatArray], config: Deep
     if x.shape[0] < config.bin or (x.shape[0] - config.bin) % 2:
         raise InputError(
             f"{path}: windows of {x.shape[0]} bp for a bin of {config.bin}",
-            expected="a window wider than the bin by an even number of bp", mend="give --bin",
+            expected="a window wider than the bin by an even number of bp", hint="give --bin",
         )  # fmt: skip
     return x, y
 
@@ -213,7 +213,7 @@ class _Reader:
             raise InputError(
                 f"{self.path}, row {slab.start + row + 1:,}, base {at + 1}: {hot[at, :, row].tolist()}",
                 expected="one 1 among 0s, or 0s for an unknown base",
-                mend="--bad-bases n reads such bases as N, and counts them",
+                hint="--bad-bases n reads such bases as N, and counts them",
             )
         shifts, packed = find_shifts(codes, self.config.bin), np.packbits(labels, axis=0).T
         bases = new_bases(codes, shifts)

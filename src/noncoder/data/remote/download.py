@@ -31,7 +31,7 @@ def download(copy: Copy, path: Path, check: Check | None = None, patience: Patie
         InputError: Another process is downloading into the folder, or the disk has no room.
     """
     part = Part(path)
-    with locked(path.parent, mend="wait for it: what it downloads is then there for this command too"):
+    with locked(path.parent, hint="wait for it: what it downloads is then there for this command too"):
         try:
             _complete(copy, part, check, patience or Patience())
             part.file.replace(path)
@@ -46,7 +46,7 @@ def download(copy: Copy, path: Path, check: Check | None = None, patience: Patie
             raise InputError(
                 f"cannot write {error.filename or part.file}: {error.strerror}",
                 expected="a folder that can be written, with room left",
-                mend="free some space or name another --cache; what came so far is kept and gone on with",
+                hint="free some space or name another --cache; what came so far is kept and gone on with",
             ) from error
 
 
@@ -61,7 +61,7 @@ def _complete(copy: Copy, part: Part, check: Check | None, patience: Patience) -
         except DownloadError as error:
             part.remove()
             if last or not doubtful:
-                raise DownloadError(f"{copy.address}: {error.found}", error.expected, error.mend) from error
+                raise DownloadError(f"{copy.address}: {error.found}", error.expected, error.hint) from error
 
 
 def verify(copy: Copy, path: Path) -> None:
@@ -81,5 +81,5 @@ def verify(copy: Copy, path: Path) -> None:
     if f"{kind}:{found}" != copy.digest:
         raise DownloadError(
             f"{copy.name} has the digest {kind}:{found}", expected=copy.digest,
-            mend="try again, or another mirror; where that does not help, its publisher has changed it",
+            hint="try again, or another mirror; where that does not help, its publisher has changed it",
         )  # fmt: skip

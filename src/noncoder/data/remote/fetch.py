@@ -112,7 +112,7 @@ class Shelf:
             raise InputError(
                 f"{self.folder} lacks {' and '.join(file.copies[0].name for file in lacking)}",
                 expected="all files there, since --offline was given",
-                mend="\n".join(_by_hand(self.folder, file.copies) for file in lacking),
+                hint="\n".join(_by_hand(self.folder, file.copies) for file in lacking),
             )
 
     def _load(self, file: RemoteFile, check: Check) -> Path:
@@ -137,11 +137,11 @@ class Shelf:
                 part.remove()
             return path
         if len(failures) == 1:
-            found, expected, mend = failures[0].found, failures[0].expected, failures[0].mend
+            found, expected, hint = failures[0].found, failures[0].expected, failures[0].hint
         else:
             found = f"no address has {copies[0].name}:" + "".join(f"\n- {error.found}" for error in failures)
-            expected, mend = failures[-1].expected, failures[0].mend
-        raise DownloadError(found, expected, "\nor ".join(filter(None, (mend, _by_hand(self.folder, copies)))))
+            expected, hint = failures[-1].expected, failures[0].hint
+        raise DownloadError(found, expected, "\nor ".join(filter(None, (hint, _by_hand(self.folder, copies)))))
 
 
 def fetch(dataset: Dataset, out: Path, shelf: Shelf, force: bool = False) -> Fetched:
@@ -178,7 +178,7 @@ def discard(dataset: Dataset, shelf: Shelf) -> None:
 
 def _fetch_peaks(dataset: PeakDataset, out: Path, shelf: Shelf, force: bool) -> Fetched:
     if os.path.lexists(out) and not force:
-        raise InputError(f"{out} is there already", mend="give another name, or --force to replace it")
+        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
     shelf.require([file for role, file in dataset.files.items() if role != "peaks" or not _peaks_in(shelf).is_dir()])
     folder = _peak_folder(dataset, shelf)
     check = partial(check_genome, contigs=dataset.contigs)

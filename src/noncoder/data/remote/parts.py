@@ -121,5 +121,5 @@ def need_room(folder: Path, n_bytes: int, what: str) -> None:
     if free < needed:
         raise InputError(
             f"{folder} has {free / 1e9:,.2f} GB left; {what} needs {needed / 1e9:,.2f} GB",
-            mend="free some space, or choose another place",
+            hint="free some space, or choose another place",
         )

@@ -124,12 +124,12 @@ class Transfer:
         if status != 200 and not (have and status in (206, 416)):
             raise DownloadError(
                 f"{address} answers {status} {response.reason}".strip(), expected="the file",
-                mend="it may have moved: look for it where it is described, and give the new place with --mirror",
+                hint="it may have moved: look for it where it is described, and give the new place with --mirror",
             )  # fmt: skip
         if "html" in response.headers.get("Content-Type", "") and status != 416:
             raise DownloadError(
                 f"{address} answers with a web page in place of {self.copy.name}", expected="the file",
-                mend="look at the address in a browser: a login, a proxy or a notice may stand before it",
+                hint="look at the address in a browser: a login, a proxy or a notice may stand before it",
             )  # fmt: skip
         encoding = response.headers.get("Content-Encoding", "")
         if encoding not in ("", "identity", "gzip", "x-gzip"):
@@ -250,7 +250,7 @@ class Transfer:
             return DownloadError(f"{self.copy.address} redirects more than {_REDIRECTS} times", expected="the file")
         if isinstance(reason, http.SSLError):
             return DownloadError(
-                f"{host} does not prove who it is: {reason}", mend="check this machine's date and certificates"
+                f"{host} does not prove who it is: {reason}", hint="check this machine's date and certificates"
             )
         if isinstance(reason, http.LocationValueError):
             return DownloadError(f"{self.copy.address} leads to no address: {reason}", expected="http or https")
@@ -272,7 +272,7 @@ class Transfer:
         came = f"; {size:,}{of} bytes came" if size else ""
         return DownloadError(
             f"{self.copy.address}: {error}, {self.patience.attempts} times in a row{came}",
-            mend="run the same command later: what came is kept and gone on with" if size else "check the network",
+            hint="run the same command later: what came is kept and gone on with" if size else "check the network",
         )
 
 

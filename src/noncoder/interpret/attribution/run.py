@@ -123,7 +123,7 @@ def _check_codes(codes: NDArray[np.uint8], window: int) -> None:
     if codes.shape[1] != window:
         raise InputError(
             f"sequences of {codes.shape[1]:,} bp", expected=f"the model's window, {window:,} bp",
-            mend="crop or pad them: noncoder.interpret.window.fit_window",
+            hint="crop or pad them: noncoder.interpret.window.fit_window",
         )  # fmt: skip
     if codes.max() > N_CODE:
         raise InputError(f"a code of {codes.max()}", expected="0 to 4 for A, C, G, T, N")
@@ -135,5 +135,5 @@ def _check_weights(model: SequenceModel) -> None:
             raise InputError(
                 f"the weights {name} of the model hold a number that is none (NaN or infinite)",
                 expected="finite weights",
-                mend="its training went wrong: train it again",
+                hint="its training went wrong: train it again",
             )

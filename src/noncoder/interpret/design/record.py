@@ -105,5 +105,5 @@ class Design:
             raise InputError(f"a design of format {values.get('format')}", expected=f"format {FORMAT}")
         missing = [field.name for field in fields(cls) if field.name not in values]
         if missing:
-            raise InputError(f"a damaged design: {missing[0]} is missing", mend="make it again")
+            raise InputError(f"a damaged design: {missing[0]} is missing", hint="make it again")
         return cls(**{field.name: values[field.name] for field in fields(cls)})

@@ -64,7 +64,7 @@ def shuffled_backgrounds(
         raise InputError(
             f"{n} backgrounds from codes of shape {codes.shape}, {whole.size} windows without an N",
             expected="at least one of each",
-            mend="give windows that lie inside of their chromosome and hold no gap",
+            hint="give windows that lie inside of their chromosome and hold no gap",
         )
     rng = np.random.default_rng(seed)
     source = np.concatenate([rng.permutation(whole) for _ in range(-(-n // whole.size))])[:n]

@@ -67,7 +67,7 @@ def list_kmers(k: int) -> list[str]:
         InputError: k is not from 1 to 8.
     """
     if not 1 <= k <= _LONGEST:
-        raise InputError(f"k-mers of {k} bp", expected=f"1 to {_LONGEST}", mend="give longer ones as a list")
+        raise InputError(f"k-mers of {k} bp", expected=f"1 to {_LONGEST}", hint="give longer ones as a list")
     words = map("".join, product("ACGT", repeat=k))
     return [word for word in words if word <= decode(reverse_complement(encode(word)))]
 
@@ -100,7 +100,7 @@ def kmer_importance(
         SequenceError: A k-mer is no DNA.
     """
     if not kmers:
-        raise InputError("no k-mer was given", expected="at least one", mend="list_kmers(6) has all of six bases")
+        raise InputError("no k-mer was given", expected="at least one", hint="list_kmers(6) has all of six bases")
     names = [kmer.upper() for kmer in kmers]
 
     def measured(some: slice, words: Sequence[str]) -> NDArray[np.float64]:

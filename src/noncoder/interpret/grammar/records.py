@@ -139,7 +139,7 @@ class Grammar:
             importance = values["importance"]
             found["importance"] = None if importance is None else _record(ImportanceRecord, importance)
         except (KeyError, TypeError) as error:
-            raise InputError(f"a damaged grammar: {error}", mend="make it again") from error
+            raise InputError(f"a damaged grammar: {error}", hint="make it again") from error
         return cls(**found)
 
 

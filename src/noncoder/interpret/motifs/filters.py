@@ -180,7 +180,7 @@ def find_first_layer(model: SequenceModel) -> FirstLayer:
     raise InputError(
         f"the model {model.name!r} has no convolution that reads the bases",
         expected="a first layer whose filters are motifs, as compact, danq, deepsea or wideresnet-txl have",
-        mend="look at the patterns of its attributions",
+        hint="look at the patterns of its attributions",
     )
 
 

@@ -148,7 +148,7 @@ def compare_motifs(queries: Sequence[Motif], database: Sequence[Motif]) -> Compa
     if len(database) < _LEAST_TARGETS:
         raise InputError(
             f"a database of {len(database)} motifs", expected=f"{_LEAST_TARGETS} or more",
-            mend="p-values rest on all columns of a database: give a whole one",
+            hint="p-values rest on all columns of a database: give a whole one",
         )  # fmt: skip
     for query in queries:
         if query.width < _LEAST_WIDTH:

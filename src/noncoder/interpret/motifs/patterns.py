@@ -142,7 +142,7 @@ def find_patterns(
     if codes.ndim != 2 or values.shape != (codes.shape[0], 4, codes.shape[1]):
         raise InputError(f"attributions of shape {values.shape} for codes {codes.shape}", expected="(n, 4, L), (n, L)")
     if not np.isfinite(values).all():
-        raise InputError("an attribution that is no finite number", expected="numbers", mend="look at the model")
+        raise InputError("an attribution that is no finite number", expected="numbers", hint="look at the model")
     first, end = settings.region or (0, codes.shape[1])
     if not 0 <= first < end <= codes.shape[1]:
         raise InputError(f"the region {first} to {end}", expected=f"bases within 0 to {codes.shape[1]}")

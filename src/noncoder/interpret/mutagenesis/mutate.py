@@ -105,7 +105,7 @@ class _Ways:
                 raise InputError(
                     f"{model.name}: {error}",
                     expected="a model that reads bases by convolutions",
-                    mend="strategy='brute'",
+                    hint="strategy='brute'",
                 ) from None
             self.strategy = f"brute force: {error}"
             return
