@@ -436,7 +436,7 @@ class TestBadInput:
         fasta = write_fasta(tmp_path / "g.fa", {"chr1": "ACGT" * 100 + "*" + "ACGT" * 100})
         error = refused(tmp_path, fasta, {"a": [("chr1", 0, 200)]})
         assert type(error) is SequenceError
-        assert "g.fa, chr1, from base 1: '*' at position 401 is no base" in error.found
+        assert "g.fa, chr1: '*' at position 401 is no base" in error.found
 
     def test_an_interrupt_leaves_nothing(
         self, tmp_path: Path, genome_fasta: Path, monkeypatch: pytest.MonkeyPatch

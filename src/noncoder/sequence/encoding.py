@@ -16,6 +16,7 @@ BASES = "ACGTN"
 N_CODE = 4
 
 _INVALID = 255
+_AMINO_ACIDS = "EFILPQ"  # letters that stand for no base and for no set of bases
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
 _FOUR = np.arange(4, dtype=np.uint8)
 
@@ -32,7 +33,7 @@ _CODES = _code_table()
 _LETTERS = np.frombuffer(BASES.encode(), dtype=np.uint8)
 
 
-def encode(text: str | bytes, name: str = "sequence") -> NDArray[np.uint8]:
+def encode(text: str | bytes, name: str = "sequence", start: int = 0) -> NDArray[np.uint8]:
     """Turns DNA text into codes.
 
     Lower case is read as upper case, U as T, and every IUPAC letter for several bases as N.
@@ -40,6 +41,7 @@ def encode(text: str | bytes, name: str = "sequence") -> NDArray[np.uint8]:
     Args:
         text: The sequence, L letters.
         name: The record's name, for the error message.
+        start: How many letters of the record come before the text, for the error message.
 
     Returns:
         Codes, uint8 (L,).
@@ -50,17 +52,24 @@ def encode(text: str | bytes, name: str = "sequence") -> NDArray[np.uint8]:
     # An unencodable character becomes one "?", so that positions stay those of the text.
     raw = text.encode("ascii", errors="replace") if isinstance(text, str) else text
     codes = _CODES[np.frombuffer(raw, dtype=np.uint8)]
-    wrong = np.flatnonzero(codes == _INVALID)
-    if wrong.size:
-        at = int(wrong[0])
-        found = text[at] if isinstance(text, str) else chr(text[at])
-        more = f" (and {wrong.size - 1} more)" if wrong.size > 1 else ""
-        raise SequenceError(
-            f"{name}: {found!r} at position {at + 1} is no base{more}",
-            expected="A, C, G, T, U, N or an IUPAC ambiguity letter, in either case",
-            hint="remove gaps, spaces and stop marks from the sequence",
-        )
+    if codes.size and codes.max() == _INVALID:
+        raise _no_base(text, np.flatnonzero(codes == _INVALID), name, start)
     return codes
+
+
+def _no_base(text: str | bytes, wrong: NDArray[np.intp], name: str, start: int) -> SequenceError:
+    letters = text[wrong[0] : wrong[-1] + 1]
+    first = letters[:1] if isinstance(letters, str) else letters[:1].decode("ascii", errors="replace")
+    byte = letters[0] if isinstance(letters, bytes) else 0
+    found = f"the byte 0x{byte:02X}, which is no ASCII," if byte > 127 else repr(first)
+    more = f" (and {wrong.size - 1:,} more)" if wrong.size > 1 else ""
+    return SequenceError(
+        f"{name}: {found} at position {start + int(wrong[0]) + 1} is no base{more}",
+        expected="A, C, G, T, U, N or an IUPAC ambiguity letter, in either case",
+        hint="is it a protein? models read DNA"
+        if first.upper() in _AMINO_ACIDS
+        else "remove gaps, spaces and stop marks from the sequence",
+    )
 
 
 def encode_batch(sequences: Sequence[str]) -> NDArray[np.uint8]:

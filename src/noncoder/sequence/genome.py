@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import shutil
-import tempfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import pysam
 from numpy.typing import NDArray
 
 from noncoder.errors import SequenceError
+from noncoder.sequence.access import open_bytes
 from noncoder.sequence.encoding import encode, reverse_complement
+from noncoder.sequence.fasta import FastaRecords
 
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI",
           "XVII", "XVIII", "XIX", "XX")  # fmt: skip
 _MITOCHONDRION = ("M", "MT", "Mt", "Mito", "mt", "mito")
-# The empty block that ends every bgzip file (SAM specification, section 4.1.2).
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,34 +90,30 @@ class Interval:
 
 
 class Genome:
-    """Random access to a FASTA file: plain, bgzipped or plainly gzipped.
+    """Random access to a FASTA file: plain, gzipped or bgzipped, with lines of any length.
 
-    A plainly gzipped file cannot be read at random, so it is unpacked to a temporary file first. Nothing is written
-    beside the FASTA; an index that lies there and is newer than the FASTA is used.
+    Opening it reads all of it once; an index beside it (.fai, .gzi) is neither believed nor written. A gzipped file
+    that bgzip did not make cannot be read at random, so it is unpacked to a temporary file first.
 
     Args:
         path: The FASTA file.
 
     Raises:
-        SequenceError: The file is missing, cut off, or no FASTA.
+        SequenceError: The file is missing, cut off, or no FASTA; a record has no name, a name that another one has, or
+            no sequence.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not os.path.isfile(self.path):  # noqa: PTH113 - Path.is_file raises where a folder cannot be entered
             raise SequenceError(f"{self.path} is no file", expected="a FASTA file, plain, gzipped or bgzipped")
-        self._scratch = tempfile.TemporaryDirectory(prefix="noncoder-genome-")
+        self._source = open_bytes(self.path)
         try:
-            self._fasta = _open_fasta(self.path, Path(self._scratch.name))
-        except OSError as error:
-            self._scratch.cleanup()
-            raise SequenceError(
-                f"{self.path} cannot be read: {error.strerror or error}", expected="a file that you may read"
-            ) from error
+            self._records = FastaRecords(self._source, self.path.name)
         except BaseException:
-            self._scratch.cleanup()
+            self._source.close()
             raise
-        self.lengths: dict[str, int] = dict(zip(self._fasta.references, self._fasta.lengths, strict=True))
+        self.lengths: dict[str, int] = {name: record.length for name, record in self._records.records.items()}
 
     def __enter__(self) -> Genome:
         return self
@@ -134,17 +125,22 @@ class Genome:
 
     def close(self) -> None:
         """Closes the file and removes what was unpacked."""
-        self._fasta.close()
-        self._scratch.cleanup()
+        self._source.close()
 
     def contig(self, name: str) -> NDArray[np.uint8]:
         """The codes of a whole contig, (length,)."""
         return self.fetch(Interval(name, 0, self._length(name)))
 
     def text(self, name: str) -> str:
-        """The letters of a whole contig, as they stand in the file."""
-        self._length(name)
-        return str(self._fasta.fetch(name))
+        """The letters of a whole contig, as they stand in the file.
+
+        Raises:
+            SequenceError: There is no such contig, or it has a byte that is no ASCII.
+        """
+        letters = self._records.letters(name, 0, self._length(name))
+        if not letters.isascii():
+            encode(letters, self._label(name))
+        return letters.decode("ascii")
 
     def fetch(self, interval: Interval) -> NDArray[np.uint8]:
         """The codes of an interval, (end - start,); past the contig's end they are N.
@@ -152,7 +148,8 @@ class Genome:
         The reverse strand is returned as the reverse complement.
 
         Raises:
-            SequenceError: There is no such contig, or the interval begins past its end.
+            SequenceError: There is no such contig, the interval begins past its end, or a character is no base; or the
+                file was changed since it was opened.
         """
         length = self._length(interval.chrom)
         if interval.start >= length:
@@ -160,11 +157,14 @@ class Genome:
                 f"{interval} begins past the end of {interval.chrom}, {length:,} bp in {self.path.name}",
                 hint="check that the coordinates are of this genome build",
             )
-        text = self._fasta.fetch(interval.chrom, interval.start, min(interval.end, length))
-        codes = encode(text, name=f"{self.path.name}, {interval.chrom}, from base {interval.start + 1}")
+        letters = self._records.letters(interval.chrom, interval.start, min(interval.end, length))
+        codes = encode(letters, self._label(interval.chrom), interval.start)
         if codes.size < len(interval):
             codes = np.pad(codes, (0, len(interval) - codes.size), constant_values=4)
         return reverse_complement(codes) if interval.strand == "-" else codes
+
+    def _label(self, name: str) -> str:
+        return f"{self.path.name}, {name}"
 
     def _length(self, name: str) -> int:
         if name not in self.lengths:
@@ -172,91 +172,6 @@ class Genome:
                 f"{self.path.name} has no contig {name!r}", expected=f"one of {head(self.lengths)}", hint="name it so"
             )
         return self.lengths[name]
-
-
-def _open_fasta(path: Path, scratch: Path) -> pysam.FastaFile:
-    with path.open("rb") as file:
-        start = file.read(18)
-    zipped = start[:2] == b"\x1f\x8b"
-    # bgzip marks its blocks with an extra field "BC"; a plain gzip has none and cannot be indexed.
-    blocked = zipped and start[12:14] == b"BC"
-    if blocked:
-        start = _first_of_blocks(path)
-    elif zipped:
-        path = _unpack(path, scratch)
-        with path.open("rb") as file:
-            start = file.read(1)
-    if start[:1] != b">":
-        raise SequenceError(
-            f"{path.name} is no FASTA: it begins with {start[:1]!r}" if start else f"{path.name} is empty",
-            expected="a FASTA file, which begins with '>'",
-        )
-    index, blocks = Path(f"{path}.fai"), Path(f"{path}.gzi")
-    needed = (index, blocks) if blocked else (index,)
-    fresh = all(file.is_file() and file.stat().st_mtime >= path.stat().st_mtime for file in needed)
-    if not fresh:
-        index, blocks = scratch / "index.fai", scratch / "index.gzi"
-    try:
-        if not fresh:
-            pysam.faidx("--fai-idx", str(index), "--gzi-idx", str(blocks), str(path))
-        fasta = pysam.FastaFile(
-            str(path), filepath_index=str(index), filepath_index_compressed=str(blocks) if blocked else None
-        )
-    except (OSError, ValueError, pysam.utils.SamtoolsError) as error:
-        raise SequenceError(
-            f"{path.name} cannot be indexed: {str(error).strip()}",
-            expected="a whole FASTA whose records have lines of one length each",
-            hint="rewrite it, for instance with `seqkit seq -w 60`; if it was cut off, download it again",
-        ) from error
-    # htslib leaves out a second record of one name with no more than a warning. Counting the records of a bgzip file
-    # would unpack all of it, so that is not done.
-    if not fresh and not blocked and _count_records(path) != len(fasta.references):
-        fasta.close()
-        raise SequenceError(f"{path.name} has records that share a name, or have none", expected="a name for each")
-    return fasta
-
-
-def _count_records(path: Path) -> int:
-    count, before = 0, b"\n"
-    with path.open("rb") as file:
-        while block := file.read(1 << 24):
-            count += (before + block).count(b"\n>")
-            before = block[-1:]
-    return count
-
-
-def _first_of_blocks(path: Path) -> bytes:
-    """The first letter of a bgzip file, which must end with bgzip's last block: where it lacks, samtools only warns."""
-    try:
-        with path.open("rb") as file:
-            file.seek(-min(len(_BGZF_END), path.stat().st_size), os.SEEK_END)
-            if file.read() != _BGZF_END:
-                raise EOFError("bgzip's last block is missing")
-        with gzip.open(path) as unpacked:
-            return unpacked.read(1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _cut_off(path, error) from error
-
-
-def _unpack(path: Path, scratch: Path) -> Path:
-    plain = scratch / path.with_suffix("").name
-    try:
-        with gzip.open(path, "rb") as source, plain.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 22)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _cut_off(path, error) from error
-    except OSError as error:
-        raise SequenceError(
-            f"{path.name} cannot be unpacked into {scratch}: {error.strerror or error}",
-            hint="set TMPDIR to a folder with room, or recompress the file with bgzip, which needs no unpacking",
-        ) from error
-    return plain
-
-
-def _cut_off(path: Path, error: Exception) -> SequenceError:
-    return SequenceError(
-        f"{path.name} is cut off or damaged: {error}", expected="a whole gzip file", hint="download it again"
-    )
 
 
 def match_names(wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str, str] | None = None) -> dict[str, str]:

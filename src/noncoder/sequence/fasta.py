@@ -1,0 +1,221 @@
+"""The records of a FASTA file: found in one pass over the file itself, whatever the layout of its lines.
+
+A record's letters are all bytes between two headers but for line ends, spaces and tabs. The pass counts letters every few
+kilobytes, so that the place of a base in the file follows from its number, also where lines are of unequal length. An
+index beside the file (.fai, .gzi) is neither read nor written: it may be of another file, and to check it takes the same
+pass.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from noncoder.errors import SequenceError
+from noncoder.sequence.access import Bytes
+from noncoder.sequence.formats import recognize
+
+_STEP = 1 << 14  # bytes between two places at which letters were counted
+_READ = 1 << 23  # bytes read at once, a multiple of the step
+_BLANKS = b"\n\r \t"
+_LINE_END = re.compile(rb"[\r\n]")
+_BOM = b"\xef\xbb\xbf"
+# Blank lines, and the comments of old FASTA files, before the first record.
+_PREAMBLE = re.compile(rb"(?:[\n\r \t]|;[^\r\n]*(?:[\r\n]|$))*+")
+_SHOWN = 20
+
+
+class Record(NamedTuple):
+    """Where a record lies: its letters are those in bytes `start` to `end` of the file, `length` in number.
+
+    `before` counts all other letters, also of headers, that come before them in the file.
+    """
+
+    start: int
+    end: int
+    before: int
+    length: int
+
+
+class FastaRecords:
+    """The records of a FASTA file by name, and their letters.
+
+    Args:
+        source: The file's bytes.
+        label: How messages call the file.
+
+    Raises:
+        SequenceError: The file is no FASTA; a record has no name, a name that another one has, or no sequence.
+    """
+
+    def __init__(self, source: Bytes, label: str) -> None:
+        self._source, self._label = source, label
+        scan = _Scan(label)
+        shown = tqdm(total=source.size, desc=f"reading {label}", unit="B", unit_scale=True, delay=2, disable=None)
+        with shown:
+            for at in range(0, source.size, _READ):
+                part = source.read(at, min(at + _READ, source.size))
+                for first in range(0, len(part), _STEP):
+                    scan.add(part[first : first + _STEP])
+                shown.update(len(part))
+        scan.finish()
+        self.records: dict[str, Record] = scan.records
+        self._counts: NDArray[np.int64] = np.array(scan.counts, dtype=np.int64)
+
+    def letters(self, name: str, start: int, end: int) -> bytes:
+        """The letters of a record from `start` up to `end`, as they stand in the file.
+
+        Raises:
+            SequenceError: The file cannot be read, or was changed since it was opened.
+        """
+        record = self.records[name]
+        first, last = record.before + start, record.before + end
+        left = (int(np.searchsorted(self._counts, first, side="right")) - 1) * _STEP
+        right = int(np.searchsorted(self._counts, last)) * _STEP
+        text = self._source.read(max(left, record.start), min(right, record.end)).translate(None, _BLANKS)
+        skipped = first - (record.before if left <= record.start else int(self._counts[left // _STEP]))
+        return text[skipped : skipped + end - start]
+
+
+class _Scan:
+    """Reads a file part by part; notes its records, and how many letters come before each part."""
+
+    def __init__(self, label: str) -> None:
+        self.records: dict[str, Record] = {}
+        self.counts: list[int] = []
+        self._label = label
+        self._size = self._letters = 0  # of the parts before this one; letters also of this one, up to `_counted`
+        self._before = b"\n"  # the byte before this part
+        self._title: bytearray | None = None  # what was read of a header whose end has not come yet
+        self._name: str | None = None  # of the record that is being read; it begins at `_start`, after `_first` letters
+        self._start = self._first = 0
+
+    def add(self, part: bytes) -> None:
+        """Goes on with the next bytes of the file.
+
+        Raises:
+            SequenceError: They cannot be those of a FASTA file.
+        """
+        self.counts.append(self._letters)
+        self._part, self._blank, self._counted = part, _blanks(part), 0
+        at = self._skip_preamble() if self._name is None and self._title is None else 0
+        while at < len(part):
+            if self._title is None:
+                at = part.find(b">", at)
+                if at < 0:
+                    break
+                self._end_record(at)
+                self._title, at = bytearray(), at + 1
+            found = _LINE_END.search(part, at)
+            end = found.start() if found else len(part)
+            self._title += part[at:end]
+            at = end
+            if found:
+                self._begin_record(end)
+        self._count(len(part))
+        self._size += len(part)
+        self._before = part[-1:]
+
+    def finish(self) -> None:
+        """Ends the last record.
+
+        Raises:
+            SequenceError: There is none, or it has no sequence.
+        """
+        self._part, self._counted = b"\n", 0
+        if self._title is not None:
+            self._begin_record(0)
+        if self._name is None:
+            raise SequenceError(f"{self._label} is empty", expected="a FASTA file, which begins with '>'")
+        self._end_record(0)
+
+    def _count(self, end: int) -> None:
+        if end > self._counted:
+            blanks = np.count_nonzero(self._blank[self._counted : end])
+            self._letters += end - self._counted - int(blanks)
+            self._counted = end
+
+    def _skip_preamble(self) -> int:
+        at = len(_BOM) if not self._size and self._part.startswith(_BOM) else 0
+        preamble = _PREAMBLE.match(self._part, at)
+        at = preamble.end() if preamble else at
+        if self._part[at : at + 1] not in (b"", b">"):
+            known = recognize(self._part[at:])
+            raise SequenceError(
+                f"{self._label} is no FASTA: "
+                + (f"it looks like {known}" if known else f"it begins with {_shown(self._part[at : at + _SHOWN])}"),
+                expected="a FASTA file, which begins with '>'",
+                hint="convert it to FASTA" if known else "",
+            )
+        return at
+
+    def _begin_record(self, end: int) -> None:
+        """Takes up the record whose header ends at a place of this part."""
+        title, number = bytes(self._title or b""), len(self.records) + 1
+        self._title = None
+        if not title[:1].strip():
+            raise SequenceError(
+                f"{self._label}: record {number} has no name: its header is {_shown(b'>' + title)}",
+                expected="a name right after '>'",
+            )
+        name = title.split(maxsplit=1)[0].decode("utf-8", errors="backslashreplace")
+        if not name.isprintable():
+            raise SequenceError(
+                f"{self._label}: the name of record {number} has characters that cannot be printed: {name[:_SHOWN]!r}",
+                expected="text in ASCII or UTF-8",
+                hint="save the file as plain text",
+            )
+        if name in self.records:
+            raise self._named_twice(name, number, title)
+        self._count(end)
+        self._name, self._start, self._first = name, self._size + end, self._letters
+
+    def _end_record(self, end: int) -> None:
+        """Notes the record that ends at a place of this part, where a header or the file's end follows."""
+        if self._name is None:
+            return
+        self._count(end)
+        length = self._letters - self._first
+        if (self._part[end - 1 : end] or self._before) not in (b"\n", b"\r") and self._part[end : end + 1] == b">":
+            raise SequenceError(
+                f"{self._label}, {self._name}: '>' at position {length + 1} stands within a line",
+                expected="'>' at the start of a line",
+                hint="where files are joined, each must end with a line end",
+            )
+        if not length:
+            raise SequenceError(
+                f"{self._label}: the record {self._name!r}, number {len(self.records) + 1}, has no sequence",
+                expected="at least one base in each record",
+                hint="remove the record; if the file was cut off, download it again",
+            )
+        self.records[self._name] = Record(self._start, self._size + end, self._first, length)
+
+    def _named_twice(self, name: str, number: int, title: bytes) -> SequenceError:
+        first = list(self.records).index(name) + 1
+        long = f": {_shown(b'>' + title)} is called {name!r}" if len(title.split()) > 1 else ""
+        return SequenceError(
+            f"{self._label}: records {first:,} and {number:,} are both called {name!r}",
+            expected="a name of its own for each record",
+            hint=f"a name ends at the first space or tab{long}; replace the space, for instance by '_'"
+            if long
+            else "rename or remove one of them",
+        )
+
+
+def _blanks(part: bytes) -> NDArray[np.bool_]:
+    """Which bytes are line ends, spaces or tabs."""
+    array = np.frombuffer(part, dtype=np.uint8)
+    blank = array == _BLANKS[0]
+    for byte in _BLANKS[1:]:
+        if byte in part:
+            blank |= array == byte
+    return blank
+
+
+def _shown(text: bytes) -> str:
+    """The first letters of some bytes, for a message."""
+    return repr(text[:_SHOWN].decode("ascii", errors="backslashreplace")) + ("…" if len(text) > _SHOWN else "")
