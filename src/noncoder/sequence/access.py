@@ -235,7 +235,7 @@ def _unreadable(path: Path, error: OSError) -> SequenceError:
 
 
 def _block_length(file: PlainBytes, at: int) -> int | None:
-    """The length of the bgzip block at a place, from the field "BC" in its header; None where there is no such block."""
+    """The length of the bgzip block at a place, from the field "BC" of its header; None where there is none."""
     header = file.read(at, min(at + 64, file.size))
     if header[:2] != GZIP or len(header) < _HEADER or not header[3] & _EXTRA:
         return None

@@ -58,16 +58,20 @@ def encode(text: str | bytes, name: str = "sequence", start: int = 0) -> NDArray
 
 
 def _no_base(text: str | bytes, wrong: NDArray[np.intp], name: str, start: int) -> SequenceError:
-    letters = text[wrong[0] : wrong[-1] + 1]
-    first = letters[:1] if isinstance(letters, str) else letters[:1].decode("ascii", errors="replace")
-    byte = letters[0] if isinstance(letters, bytes) else 0
-    found = f"the byte 0x{byte:02X}, which is no ASCII," if byte > 127 else repr(first)
+    at, letter = start + int(wrong[0]) + 1, text[wrong[0]]
     more = f" (and {wrong.size - 1:,} more)" if wrong.size > 1 else ""
+    if isinstance(letter, int) and letter > 127:
+        return SequenceError(
+            f"{name}: the byte 0x{letter:02X} at position {at} is no base and no ASCII{more}",
+            expected="bases as plain text",
+            hint="the file may be damaged, or no sequence at all",
+        )
+    letter = chr(letter) if isinstance(letter, int) else letter
     return SequenceError(
-        f"{name}: {found} at position {start + int(wrong[0]) + 1} is no base{more}",
+        f"{name}: {letter!r} at position {at} is no base{more}",
         expected="A, C, G, T, U, N or an IUPAC ambiguity letter, in either case",
         hint="is it a protein? models read DNA"
-        if first.upper() in _AMINO_ACIDS
+        if letter.upper() in _AMINO_ACIDS
         else "remove gaps, spaces and stop marks from the sequence",
     )
 

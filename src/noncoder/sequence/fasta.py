@@ -1,9 +1,9 @@
 """The records of a FASTA file: found in one pass over the file itself, whatever the layout of its lines.
 
-A record's letters are all bytes between two headers but for line ends, spaces and tabs. The pass counts letters every few
-kilobytes, so that the place of a base in the file follows from its number, also where lines are of unequal length. An
-index beside the file (.fai, .gzi) is neither read nor written: it may be of another file, and to check it takes the same
-pass.
+A record's letters are all bytes between two headers but for line ends, spaces and tabs. The pass counts letters every
+few kilobytes, so that the place of a base in the file follows from its number, also where lines are of unequal length.
+An index beside the file (.fai, .gzi) is neither read nor written: it may be of another file, and to check it would take
+the same pass.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BLANKS = b"\n\r \t"
 _LINE_END = re.compile(rb"[\r\n]")
 _BOM = b"\xef\xbb\xbf"
 # Blank lines, and the comments of old FASTA files, before the first record.
-_PREAMBLE = re.compile(rb"(?:[\n\r \t]|;[^\r\n]*(?:[\r\n]|$))*+")
+_PREAMBLE = re.compile(rb"(?:[\n\r \t]|;[^\r\n]*[\r\n])*+(;[^\r\n]*\Z)?")
 _SHOWN = 20
 
 
@@ -90,6 +90,7 @@ class _Scan:
         self._label = label
         self._size = self._letters = 0  # of the parts before this one; letters also of this one, up to `_counted`
         self._before = b"\n"  # the byte before this part
+        self._in_comment = False  # before the first record
         self._title: bytearray | None = None  # what was read of a header whose end has not come yet
         self._name: str | None = None  # of the record that is being read; it begins at `_start`, after `_first` letters
         self._start = self._first = 0
@@ -141,8 +142,12 @@ class _Scan:
 
     def _skip_preamble(self) -> int:
         at = len(_BOM) if not self._size and self._part.startswith(_BOM) else 0
-        preamble = _PREAMBLE.match(self._part, at)
-        at = preamble.end() if preamble else at
+        if self._in_comment:
+            found = _LINE_END.search(self._part)
+            at = found.end() if found else len(self._part)
+            self._in_comment = found is None
+        if preamble := _PREAMBLE.match(self._part, at):
+            at, self._in_comment = preamble.end(), self._in_comment or preamble[1] is not None
         if self._part[at : at + 1] not in (b"", b">"):
             known = recognize(self._part[at:])
             raise SequenceError(
@@ -209,7 +214,7 @@ class _Scan:
 def _blanks(part: bytes) -> NDArray[np.bool_]:
     """Which bytes are line ends, spaces or tabs."""
     array = np.frombuffer(part, dtype=np.uint8)
-    blank = array == _BLANKS[0]
+    blank: NDArray[np.bool_] = array == _BLANKS[0]
     for byte in _BLANKS[1:]:
         if byte in part:
             blank |= array == byte
