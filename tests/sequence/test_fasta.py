@@ -220,6 +220,7 @@ class TestRecords:
             (b">a\nAC\n>b", "the record 'b', number 2, has no sequence"),
             (b">a\nACGT>b\nAC\n", "g.fa, a: '>' at position 5 stands within a line"),
             (b"ACGT\n>a\nAC\n", "is no FASTA: it begins with 'ACGT"),
+            (b"\n >a\nAC\n", "is no FASTA: it has a blank before its first '>'"),
             (b"\n \r\n\t", "g.fa is empty"),
             (b"; a comment alone", "g.fa is empty"),
             (b"\xef\xbb\xbf", "g.fa is empty"),
@@ -231,7 +232,8 @@ class TestRecords:
     @pytest.mark.parametrize("at", [0, 59, 60, 700, 20_000])
     @pytest.mark.parametrize(
         ("letter", "found"),
-        [(b"\xc6", "the byte 0xC6 at position {} is no base and no ASCII"), (b"\0", r"'\x00' at position {} is no base"),
+        [(b"\xc6", "the byte 0xC6 at position {} is no base and no ASCII"),
+         (b"\0", r"'\x00' at position {} is no base"),
          (b"*", "'*' at position {} is no base"), (b"-", "'-' at position {} is no base"),
          (b"1", "'1' at position {} is no base"), (b";", "';' at position {} is no base")],
     )  # fmt: skip

@@ -87,7 +87,7 @@ def _digits(value: float | None) -> str:
     "motifs",
     multiple=True,
     required=True,
-    help="A motif of JASPAR by name or id, a .meme file, or a k-mer; may stand several times.",
+    help="A motif of JASPAR by name or id, a file in MEME's format (.meme, .txt), or a k-mer; may stand several times.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .json file; figures lie beside it.")
 @section_options(GrammarSettings)

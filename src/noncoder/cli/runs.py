@@ -75,14 +75,17 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
 def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool, as_json: bool) -> None:
     """Predict the probability of every task for each record of a FASTA file.
 
+    The first column holds the records' names; it is called record, or record_ where a task has that name.
+
     \b
     Example:
       noncoder predict runs/yeast windows.fa --out probabilities.tsv
     """
     from noncoder.pipeline import predict_fasta
 
-    n = predict_fasta(run, fasta, out, strands, force)
-    emit({"out": str(out), "records": n, "strands": strands}, f"{out}: {n:,} records", as_json)
+    n, column = predict_fasta(run, fasta, out, strands, force)
+    text = f"{out}: {n:,} records" + ("" if column == "record" else f", their names in the column {column!r}")
+    emit({"out": str(out), "records": n, "record_column": column, "strands": strands}, text, as_json)
 
 
 @click.command()

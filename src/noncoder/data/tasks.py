@@ -70,3 +70,16 @@ def group_columns(tasks: Sequence[Task]) -> dict[str, list[int]]:
         if task.group:
             groups.setdefault(task.group, []).append(i)
     return groups
+
+
+def column_beside(tasks: Sequence[Task], name: str) -> str:
+    """A name for a column that stands beside one column a task: underscores are added until no task is called so.
+
+    Args:
+        tasks: The tasks, whose columns keep their names.
+        name: What the other column is called where no task has the name.
+    """
+    taken = {task.name for task in tasks}
+    while name in taken:
+        name += "_"
+    return name

@@ -29,6 +29,8 @@ from noncoder.predictor import Predictor, load
 from noncoder.sequence.motifs import Motif, load_jaspar, read_meme
 from noncoder.train.run import read_run
 
+# Files of other formats are refused by name.
+_MOTIF_FILES = (".meme", ".txt", ".jaspar", ".pfm", ".motif", ".motifs", ".homer", ".transfac")
 _WINDOWS = 500  # of a task, of which backgrounds are made and with which designs are compared
 
 
@@ -94,8 +96,9 @@ def explore_run(
     """
     predictor, recipe, windows = _open(run, task)
     _check_out(out, ".json", force)
-    known = [motif for text in motifs for motif in read_motifs(text, recipe.interpret)]
-    found = explore_grammar(predictor, task, known, windows, settings)
+    read = [read_motifs(text, recipe.interpret) for text in motifs]
+    found = explore_grammar(predictor, task, [motif for known, _ in read for motif in known], windows, settings)
+    found.warnings.extend(note for _, left_out in read for note in left_out)
     values = found.to_dict()
     write_json(out, values)
     _save_figures(grammar_figures(values), out)
@@ -133,18 +136,22 @@ def design_for_run(
     return found
 
 
-def read_motifs(text: str, config: InterpretConfig) -> list[Motif | str]:
+def read_motifs(text: str, config: InterpretConfig) -> tuple[list[Motif | str], tuple[str, ...]]:
     """What a user means by a motif: the motifs of a MEME file, a k-mer, or one of JASPAR's.
+
+    Returns:
+        The motifs, and a sentence for each that was left out of a file.
 
     Raises:
         InputError: The file cannot be read.
         UnknownNameError: JASPAR has no such motif; the message offers the nearest.
     """
-    if Path(text).suffix == ".meme":
-        return list(read_meme(text))
+    if Path(text).suffix.lower() in _MOTIF_FILES:
+        found = read_meme(text)
+        return list(found), found.left_out
     if text and set(text.upper()) <= set("ACGTN"):
-        return [text.upper()]
-    return list(load_jaspar([text], config.release, config.taxon))
+        return [text.upper()], ()
+    return list(load_jaspar([text], config.release, config.taxon)), ()
 
 
 def _open(run: Path, task: str) -> tuple[Predictor, RunConfig, NDArray[np.uint8]]:

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
+from noncoder.data.tasks import column_beside
 from noncoder.errors import InputError
 from noncoder.files import write_bytes
 from noncoder.pipeline.device import best_device
 from noncoder.predictor import Strands, load
 
 
-def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool = False) -> int:
+class Predicted(NamedTuple):
+    """What was written: how many records, and the name of the column that holds their names."""
+
+    records: int
+    column: str
+
+
+def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool = False) -> Predicted:
     """Writes the probability of every task for each record of a FASTA file.
 
     Args:
         run: The run's or predictor's folder.
         fasta: Records as long as the model's window.
-        out: A .tsv, .csv or .parquet file: a column `record`, then one a task.
+        out: A .tsv, .csv or .parquet file: first the names of the records, then a column a task. The first column is
+            called `record`, or `record_` where a task has that name.
         strands: Which strands are read.
         force: Replace a file that is there.
 
-    Returns:
-        How many records there were.
-
     Raises:
-        NoncoderError: There is no predictor, a record has another length, or the file is there.
+        NoncoderError: There is no predictor, the input is no FASTA, a record has another length, or the file is there.
     """
     import polars as pl
 
@@ -49,11 +55,12 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
         codes = np.stack([records.contig(name) for name in records.lengths])
         names = list(records.lengths)
     probs = predictor.predict(codes, cast(Strands, strands))
-    table = pl.DataFrame({"record": names} | {task.name: probs[:, i] for i, task in enumerate(predictor.tasks)})
+    column = column_beside(predictor.tasks, "record")
+    table = pl.DataFrame({column: names} | {task.name: probs[:, i] for i, task in enumerate(predictor.tasks)})
     content = io.BytesIO()
     if out.suffix == ".parquet":
         table.write_parquet(content)
     else:
         table.write_csv(content, separator="\t" if out.suffix == ".tsv" else ",", float_precision=6)
     write_bytes(out, content.getbuffer())
-    return len(names)
+    return Predicted(len(names), column)

@@ -148,6 +148,10 @@ class _Scan:
             self._in_comment = found is None
         if preamble := _PREAMBLE.match(self._part, at):
             at, self._in_comment = preamble.end(), self._in_comment or preamble[1] is not None
+        if self._part[at : at + 1] == b">" and (self._part[at - 1 : at] or self._before) in (b" ", b"\t"):
+            raise SequenceError(
+                f"{self._label} is no FASTA: it has a blank before its first '>'", expected="'>' at the start of a line"
+            )
         if self._part[at : at + 1] not in (b"", b">"):
             known = recognize(self._part[at:])
             raise SequenceError(

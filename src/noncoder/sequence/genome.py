@@ -106,7 +106,8 @@ class Genome:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not os.path.isfile(self.path):  # noqa: PTH113 - Path.is_file raises where a folder cannot be entered
-            raise SequenceError(f"{self.path} is no file", expected="a FASTA file, plain, gzipped or bgzipped")
+            kind = ", it is a folder" if os.path.isdir(self.path) else ""  # noqa: PTH112
+            raise SequenceError(f"{self.path} is no file{kind}", expected="a FASTA file, plain, gzipped or bgzipped")
         self._source = open_bytes(self.path)
         try:
             self._records = FastaRecords(self._source, self.path.name)

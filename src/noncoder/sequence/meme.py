@@ -1,0 +1,209 @@
+"""Files of motifs in MEME's format: the minimal one, and the text that MEME itself writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.errors import InputError
+from noncoder.sequence.formats import recognize
+from noncoder.sequence.motif import Motif
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_MOTIF = re.compile(r"[ \t]*MOTIF(?:\s+(.*))?$")
+_MOTIF_IN_LOWER_CASE = re.compile(r"[ \t]*motif(?:\s+(.*))?$")
+_MATRIX = re.compile(r"\s*letter-probability\s+matrix\b:?(.*)$", re.IGNORECASE)
+_LOG_ODDS = re.compile(r"\s*log-odds\s+matrix\b", re.IGNORECASE)
+_ALPHABET = re.compile(r"\s*ALPHABET\s*=?\s*(.*?)\s*$", re.IGNORECASE)
+_DNA = re.compile(r"ACG[TU]|[DR]NA|.* [DR]NA-LIKE", re.IGNORECASE)
+_ROUNDING = 0.02  # files round to few digits, so that their rows sum to 1 only nearly
+
+
+class MemeMotifs(list[Motif]):
+    """The motifs of a file.
+
+    Args:
+        motifs: Those that were read.
+        left_out: What was not, a sentence each.
+    """
+
+    def __init__(self, motifs: Iterable[Motif] = (), left_out: Iterable[str] = ()) -> None:
+        super().__init__(motifs)
+        self.left_out = tuple(left_out)
+
+
+def read_meme(path: str | Path) -> MemeMotifs:
+    """Reads a file of motifs in MEME's format; a motif without a matrix of probabilities is left out, and noted.
+
+    A motif line of two words gives id and name, one of one word the name alone. A matrix has as many rows as its `w=`
+    says; where it says nothing, rows end with the first line that is none. Rows are rescaled to sum to 1. An RNA's U is
+    read as T.
+
+    Returns:
+        The motifs; `left_out` says which were left out and why.
+
+    Raises:
+        InputError: The file is missing or of another format, holds no matrix, or one that is not of DNA or damaged.
+    """
+    path = Path(path)
+    lines = _LINE_END.split(_read_text(path))
+    headings = _find_headings(lines)
+    first = next((line.strip() for line in lines if line.strip()), "")
+    if not first.upper().startswith("MEME VERSION") and not (headings and any(map(_MATRIX.match, lines))):
+        raise _other_format(path, _motif_format(lines) or recognize("\n".join(lines[:9]).encode()))
+    if not headings:
+        raise InputError(f"there is no motif in {path}", expected="a line that begins with 'MOTIF' for each")
+    _check_alphabet(lines[: next(iter(headings))], path)
+    motifs, left_out = [], []
+    for (begin, heading), end in zip(headings.items(), [*list(headings)[1:], len(lines)], strict=True):
+        section = lines[begin + 1 : end]
+        at = next((i for i, line in enumerate(section) if _MATRIX.match(line)), None)
+        if at is None:
+            others = "; it has log-odds alone" if any(map(_LOG_ODDS.match, section)) else ""
+            left_out.append(f"the matrix of {heading!r} is missing in {path.name}{others}")
+        else:
+            motifs.append(_read_motif(heading, section[at:], path))
+    if not motifs:
+        raise InputError(
+            f"{path}: {left_out[0]}" + (f", and so for all {len(left_out)}" if len(left_out) > 1 else ""),
+            expected="a line 'letter-probability matrix: alength= 4 w= WIDTH', and a row a position below it",
+        )
+    return MemeMotifs(motifs, left_out)
+
+
+def write_meme(motifs: Iterable[Motif], path: str | Path) -> None:
+    """Writes motifs in MEME's minimal motif format, ten digits a probability.
+
+    Raises:
+        InputError: There is no motif, or the file cannot be written.
+    """
+    text = ["MEME version 4", "", "ALPHABET= ACGT", "", "strands: + -", "", "Background letter frequencies",
+            "A 0.25 C 0.25 G 0.25 T 0.25", ""]  # fmt: skip
+    header = len(text)
+    for motif in motifs:
+        # The format asks for a number of sites, which probabilities have lost; 20 is what its readers assume.
+        text += [f"MOTIF {motif.id} {motif.name}" if motif.id else f"MOTIF {motif.name}"]
+        text += [f"letter-probability matrix: alength= 4 w= {motif.width} nsites= 20 E= 0"]
+        text += [" ".join(f"{value:.10f}" for value in column) for column in motif.ppm.T] + [""]
+    if len(text) == header:
+        raise InputError("no motif was given to write", expected="at least one")
+    try:
+        Path(path).write_text("\n".join(text), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", expected="a folder that can be written") from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", expected="a MEME motif file") from error
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _other_format(path, recognize(raw[:300])) from error
+
+
+def _other_format(path: Path, known: str) -> InputError:
+    return InputError(
+        f"{path} is no MEME file" + (f": it looks like {known}" if known else ""),
+        expected="a text file that begins with 'MEME version' and has a line 'MOTIF name' for each motif",
+        hint="convert it to MEME's format" if known else "",
+    )
+
+
+def _find_headings(lines: list[str]) -> dict[int, str]:
+    """The number of each line that begins a motif, and what it says of it."""
+    for pattern in (_MOTIF, _MOTIF_IN_LOWER_CASE):
+        found = {i: match[1] or "" for i, line in enumerate(lines) if (match := pattern.match(line))}
+        if found:
+            break
+    # MEME's own text goes on with the width and the number of sites.
+    names = [re.split(r"\s*\bwidth\s*=", text)[0].strip() for text in found.values()]
+    return {i: name or f"motif{number}" for number, (i, name) in enumerate(zip(found, names, strict=True), start=1)}
+
+
+def _motif_format(lines: list[str]) -> str:
+    """Another format of motifs by its first lines; empty where it is none that is known."""
+    filled = [line for line in lines if line.strip()][:3]
+    if len(filled) < 2:
+        return ""
+    if filled[0].startswith(">") and re.match(r"\s*([ACGT]\s*)?\[?\s*-?[\d.]", filled[1]):
+        return "a HOMER file of motifs" if re.match(r">\S+\t\S+\t\s*-?[\d.]", filled[0]) else "a JASPAR file of motifs"
+    if re.match(r"(AC|ID|VV|XX|DE|NA)\b", filled[0]):
+        return "a TRANSFAC file"
+    return ""
+
+
+def _check_alphabet(header: list[str], path: Path) -> None:
+    """Makes sure that the file is of DNA or RNA, as far as it says.
+
+    Raises:
+        InputError: It is of something else.
+    """
+    for match in filter(None, map(_ALPHABET.match, header)):
+        letters = match[1].strip("\"'")
+        if not _DNA.fullmatch(letters):
+            raise InputError(f"{path}: the alphabet is {letters!r}", expected="ACGT, or ACGU for RNA")
+
+
+def _read_motif(heading: str, section: list[str], path: Path) -> Motif:
+    header = _MATRIX.match(section[0])
+    fields = {key.lower(): value for key, value in re.findall(r"(\w+)\s*=\s*(\S+)", header[1] if header else "")}
+    if fields.get("alength", "4") != "4":
+        raise InputError(
+            f"{path}: the matrix of {heading!r} has {fields['alength']} letters and is not one of DNA",
+            expected="alength= 4",
+        )
+    rows = _read_rows(section[1:])
+    width = fields.get("w", str(len(rows)))
+    if not rows or not width.isdecimal() or int(width) != len(rows):
+        raise InputError(
+            f"{path}: the matrix of {heading!r} is damaged: it has {len(rows)} rows"
+            + (f", and w= {width}" if "w" in fields else ""),
+            expected="a row of four probabilities for each position",
+        )
+    ppm = np.empty((len(rows), 4))
+    for i, row in enumerate(rows):
+        ppm[i] = _read_probabilities(row, f"{path}: the matrix of {heading!r} is damaged: row {i + 1}")
+    word, *rest = heading.split()
+    name, id = ("_".join(rest), word) if rest else (word, None)
+    return Motif(name, (ppm / ppm.sum(axis=1, keepdims=True)).T, id)
+
+
+def _read_rows(lines: list[str]) -> list[list[str]]:
+    """The words of each line of numbers, up to the first line that is none; blank ones are passed over."""
+    rows: list[list[str]] = []
+    for line in lines:
+        words = line.split()
+        if words and not _is_number(words[0]) and sum(map(_is_number, words)) < 3:
+            break
+        if words:
+            rows.append(words)
+    return rows
+
+
+def _read_probabilities(row: list[str], label: str) -> NDArray[np.float64]:
+    if len(row) != 4 or not all(map(_is_number, row)):
+        raise InputError(f"{label} is {' '.join(row)[:60]!r}", expected="four probabilities that sum to 1")
+    values = np.array([float(word) for word in row])
+    # Written so that NaN fails too.
+    if not ((values >= 0).all() and abs(values.sum() - 1) < _ROUNDING):
+        are_counts = bool((values >= 0).all() and values.sum() > 1)
+        raise InputError(
+            f"{label} is {' '.join(row)[:60]}", expected="four probabilities that sum to 1",
+            hint="divide counts by their sums" if are_counts else "",
+        )  # fmt: skip
+    return values
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
