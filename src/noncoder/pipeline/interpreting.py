@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,8 +126,9 @@ def design_for_run(
     _check_out(out, ".fa, .fasta", force)
     found = design_sequences(predictor, task, settings, against, windows=windows)
     column = found.tasks.index(task)
+    name = re.sub(r"\s+", "_", task)  # a record's name ends at the first blank
     records = [
-        f">{task}_{i + 1} logit={found.logits['after'][i][column]:.4f} edits={found.edits[i]}\n{text}\n"
+        f">{name}_{i + 1} logit={found.logits['after'][i][column]:.4f} edits={found.edits[i]}\n{text}\n"
         for i, text in enumerate(found.sequences)
     ]
     write_bytes(out, "".join(records).encode())
