@@ -34,7 +34,7 @@ def slow_read(content: bytes) -> dict[str, str] | None:
             records[name] = ""
         elif name is not None:
             records[name] += line.replace(" ", "").replace("\t", "")
-        elif line.strip(" \t") and not line.startswith(";"):
+        elif line.strip(" \t") and not line.strip(" \t").startswith(";"):
             return None
     return records if records and all(records.values()) else None
 
@@ -56,8 +56,8 @@ def bgzip(content: bytes, block: int = 0xFF00, extra: bytes = b"") -> bytes:
 
 @st.composite
 def packings(draw: st.DrawFn, content: bytes) -> bytes:
-    """A file's content plain, gzipped in one or two members, or bgzipped."""
-    kind = draw(st.sampled_from(["plain", "gzip", "members", "bgzip", "bgzips"]))
+    """A file's content plain, gzipped in one or two members, bgzipped, or bgzipped in part."""
+    kind = draw(st.sampled_from(["plain", "gzip", "members", "bgzip", "bgzips", "mixed"]))
     middle = draw(st.integers(0, len(content)))
     if kind == "plain":
         return content
@@ -68,6 +68,8 @@ def packings(draw: st.DrawFn, content: bytes) -> bytes:
     block, extra = draw(st.integers(1, 60)), draw(st.sampled_from([b"", b"XX\x03\x00abc", b"RA\x00\x00"]))
     if kind == "bgzip":
         return bgzip(content, block, extra)
+    if kind == "mixed":
+        return bgzip(content[:middle], block) + gzip.compress(content[middle:], mtime=0) + b"\0" * 7
     return bgzip(content[:middle], block) + bgzip(content[middle:], block + 3, extra)
 
 
