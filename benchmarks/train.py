@@ -43,8 +43,9 @@ from noncoder.data.writer import StoreWriter
 from noncoder.files import read_json
 from noncoder.losses import binary_cross_entropy
 from noncoder.models import count_operations, count_parameters, create_model
+from noncoder.threads import limit_torch
 from noncoder.train import train
-from noncoder.train.device import keep_freed_memory, use_fitting_threads
+from noncoder.train.device import keep_freed_memory
 from noncoder.train.optim import make_optimizer
 from noncoder.train.run import RunFolder
 from noncoder.train.speed import peak_rate
@@ -355,7 +356,7 @@ def main() -> None:
     torch.manual_seed(0)
     if options.device == "cpu":  # training sets both for its process: the others have them from the start, too
         keep_freed_memory()
-        use_fitting_threads()
+        limit_torch()
     results: dict[str, Any] = {
         "device": torch.cuda.get_device_name()
         if options.device == "cuda"

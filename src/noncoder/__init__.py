@@ -14,10 +14,14 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from noncoder.threads import limit_torch, wait_without_spinning
+
 if TYPE_CHECKING:
     from noncoder.data.store import open_store
     from noncoder.models.registry import create_model, list_models
     from noncoder.predictor import load
+
+wait_without_spinning()
 
 __version__ = version("noncoder")
 __all__ = ["__version__", "create_model", "list_models", "load", "open_store"]
@@ -32,7 +36,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        found = getattr(import_module(_HOMES[name]), name)
+        limit_torch()
+        return found
     raise AttributeError(f"module 'noncoder' has no attribute {name!r}")
 
 

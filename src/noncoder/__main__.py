@@ -2,9 +2,12 @@
 
 import sys
 
+from noncoder.threads import govern
+
 
 def main() -> None:
     """Runs the command line; an interrupt is told in one line even while it is still being imported."""
+    govern()
     try:
         from noncoder.cli import main as run
 

@@ -1,7 +1,7 @@
-"""Trains a recipe in a process that is killed again and again: `python -m tests.train.killing RECIPE KILLS SEED`.
+"""Trains a recipe whole and one killed again and again: `python -m tests.train.killing WHOLE BROKEN KILLS SEED`.
 
 Each life is a fork of this process, which has imported everything: a start costs no seconds. Prints, as JSON, how many
-were killed, and how many of these while a checkpoint was being written.
+were killed at each moment, and whether the training ended.
 """
 
 from __future__ import annotations
@@ -12,61 +12,99 @@ import random
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from noncoder.config import RunConfig, read_recipe
 from noncoder.train import RunFolder, train
+from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.faults import FaultWatch  # noqa: F401  what training imports late is imported before the fork
+from noncoder.train.module import TrainingModule
+
+MOMENTS = ("any", "writing", "after validation", "before validation", "within validation", "after validation")
+"""When lives end, in turn. "After validation" is after the first checkpoint that follows one."""
 
 
-def begin(config: RunConfig) -> int:
+def begin(config: RunConfig, moment: str) -> int:
     child = os.fork()
     if child:
         return child
     code = 1
     try:
+        die_at(moment)
         train(config)
         code = 0
     finally:
         os._exit(code)
 
 
-def ended(child: int) -> bool:
+def die_at(moment: str) -> None:
+    """Has this process kill itself at a moment that the clock would seldom hit."""
+    validate, save, validated = TrainingModule.validation_step, LastCheckpoint._save, False
+
+    def validation_step(self: TrainingModule, batch: Any, index: int) -> None:
+        nonlocal validated
+        if moment == "before validation":
+            die()
+        validate(self, batch, index)
+        validated = True
+        if moment == "within validation":
+            die()
+
+    def save_and_die(self: LastCheckpoint, trainer: Any) -> None:
+        save(self, trainer)
+        if moment == "after validation" and validated:
+            die()
+
+    # Without the rest between two saves there is one soon after each validation, however busy the machine is.
+    def save_soon(self: LastCheckpoint, trainer: Any) -> None:
+        save_and_die(self, trainer)
+        self._rest_until = 0.0
+
+    TrainingModule.validation_step = validation_step  # type: ignore[method-assign]
+    LastCheckpoint._save = save_soon  # type: ignore[method-assign]
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def ended(child: int) -> int | None:
+    """How a life ended: 0 by itself, else the number of the signal; None while it goes on."""
     done, status = os.waitpid(child, os.WNOHANG)
-    if done and os.waitstatus_to_exitcode(status):
-        sys.exit(f"a life ended by itself with {status}")
-    return bool(done)
+    code = os.waitstatus_to_exitcode(status)
+    if done and code not in (0, -signal.SIGKILL):
+        sys.exit(f"a life ended by itself with {code}")
+    return -code if done else None
 
 
-def writing(folder: Path) -> bool:
-    return any(folder.glob(".*ckpt*"))
+def live(config: RunConfig, moment: str, draw: random.Random) -> bool:
+    """One life; whether it was killed, else the training is done."""
+    folder, child = RunFolder(config.run).train, begin(config, moment)
+    until = time.monotonic() + draw.uniform(0.05, 0.7)
+    while (end := ended(child)) is None:
+        timed = moment in ("any", "writing") and time.monotonic() > until
+        if timed and (moment == "any" or any(folder.glob(".*ckpt*"))):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return True
+        time.sleep(0.0005)
+    return end != 0
 
 
-def main(recipe: Path, kills: int, seed: int) -> None:
-    torch.set_num_threads(1)
-    config, draw = read_recipe(recipe), random.Random(seed)
-    folder, killed, in_writing = RunFolder(config.run).train, 0, 0
-    while True:
-        child = begin(config)
-        if killed == kills:
+def main(whole: Path, broken: Path, kills: int, seed: int) -> None:
+    draw, killed, config = random.Random(seed), Counter[str](), read_recipe(broken)
+    live(read_recipe(whole), "never", draw)
+    while killed.total() < kills:
+        moment = MOMENTS[killed.total() % len(MOMENTS)]
+        if not live(config, moment, draw):
             break
-        # Every other life ends in the midst of writing a checkpoint; the first not before there is one to go on from.
-        until, wait_for_writing = time.monotonic() + draw.uniform(0.05, 0.7), killed % 2 == 1
-        done = False
-        while not done and (time.monotonic() < until or (wait_for_writing and not writing(folder))):
-            time.sleep(0.0005)
-            done = ended(child)
-        if done:
-            break
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        killed, in_writing = killed + 1, in_writing + writing(folder)
-    while killed == kills and not ended(child):
-        time.sleep(0.01)
-    print(json.dumps({"killed": killed, "in_writing": in_writing, "done": RunFolder(config.run).summary.exists()}))
+        killed[moment] += 1
+    else:
+        live(config, "never", draw)
+    print(json.dumps({"killed": killed, "done": RunFolder(config.run).summary.exists()}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from noncoder.config import TrainConfig
 from noncoder.models import count_operations, create_model
-from noncoder.train.device import _quota, choose_compile, products_of_float32
+from noncoder.train.device import choose_compile, products_of_float32
 from noncoder.train.speed import Speed, peak_rate
 
 
@@ -49,15 +47,6 @@ def test_the_speed_says_what_a_device_could_do_and_whether_it_waits() -> None:
 
 def test_the_rate_of_a_product_is_finite() -> None:
     assert 1e8 < peak_rate(torch.device("cpu"), torch.float32, repeats=2) < 1e15
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"), [("max 100000", None), ("150000 100000", 2), ("50000 100000", 1), ("nonsense", None)]
-)
-def test_a_container_is_asked_for_its_share(tmp_path: Path, text: str, cores: int | None) -> None:
-    (tmp_path / "cpu.max").write_text(text)
-    assert _quota(tmp_path) == cores
-    assert _quota(tmp_path / "absent") is None
 
 
 def test_how_float32_is_multiplied_is_set_for_the_training_alone() -> None:

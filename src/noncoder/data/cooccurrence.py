@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads
 from numpy.typing import NDArray
 
-from noncoder.compiled import compiled, in_threads
+from noncoder.compiled import compiled, in_threads, number_of_threads
 from noncoder.data.store import Store
 from noncoder.files import write_bytes
 
@@ -36,7 +35,7 @@ def count_together(labels: Packed, known: Packed | None, n_tasks: int) -> Counts
         known: Likewise, 1 where the label is known; None where all are.
         n_tasks: How many tasks there are.
     """
-    n_parts = min(int(get_num_threads()), -(-len(labels) // _BLOCK))
+    n_parts = min(number_of_threads(), -(-len(labels) // _BLOCK))
 
     def part(first: int) -> Counts:
         together, bits = np.zeros((n_tasks, n_tasks), dtype=np.int64), np.empty((n_tasks, _BLOCK // 64), np.uint64)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,26 +65,6 @@ def products_of_float32(settings: TrainConfig) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
-
-
-def use_fitting_threads() -> None:
-    """As many threads as there are cores for this process, also where a container is given fewer than it sees.
-
-    More threads than cores wait for each other: two on one core can be ten times slower than one. OMP_NUM_THREADS wins.
-    """
-    if "OMP_NUM_THREADS" in os.environ:
-        return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(min(torch.get_num_threads(), cores, _quota() or cores))
-
-
-def _quota(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """The cores that a container's share of time comes to, rounded up; None where it is not limited."""
-    try:
-        quota, period = (folder / "cpu.max").read_text().split()
-        return None if quota == "max" else max(1, -(-int(quota) // int(period)))
-    except (OSError, ValueError):
-        return None
 
 
 def keep_freed_memory() -> None:

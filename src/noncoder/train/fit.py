@@ -22,6 +22,7 @@ from noncoder.errors import NoncoderError, TrainingError
 from noncoder.files import plain_json, write_json
 from noncoder.models import SequenceModel, check_model, count_operations, count_parameters
 from noncoder.predictor import Predictor
+from noncoder.threads import divide, limit_torch
 from noncoder.train.averaging import make_averaging
 from noncoder.train.checkpoint import BestCheckpoints, LastCheckpoint
 from noncoder.train.device import (
@@ -30,7 +31,6 @@ from noncoder.train.device import (
     choose_precision,
     keep_freed_memory,
     products_of_float32,
-    use_fitting_threads,
 )
 from noncoder.train.faults import FaultNoticedError, FaultWatch
 from noncoder.train.gradients import make_watchers
@@ -208,9 +208,11 @@ def _trainer(
 ) -> pl.Trainer:
     settings = config.train
     accelerator = choose_accelerator(settings, say=False)
+    limit_torch()
+    if not world.external:
+        divide(world.devices)
     if accelerator == "cpu":
         keep_freed_memory()
-        use_fitting_threads()
     return pl.Trainer(
         accelerator=accelerator,
         devices=world.devices,

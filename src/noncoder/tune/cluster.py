@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 
 from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
+from noncoder.threads import leave_to_others
 from noncoder.tune.results import note
 from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
@@ -81,6 +82,7 @@ def _connect(settings: TuneConfig) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # a trial has logs of its own
     if ray.is_initialized():
         return
+    leave_to_others()  # Ray gives each trial its cores
     local = {"include_dashboard": False} if settings.cluster == "local" else {}
     try:
         ray.init(settings.cluster, log_to_driver=False, **local)

@@ -12,6 +12,7 @@ from torch import Tensor
 from noncoder.data.loading import one_hot
 from noncoder.interpret.attribution.base import AttributionSettings
 from noncoder.sequence.encoding import N_CODE
+from noncoder.threads import limit_numba
 
 
 def seed_of(codes: NDArray[np.uint8], seed: int) -> int:
@@ -35,6 +36,7 @@ def shuffles(codes: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint
     """
     from tangermeme.ersatz import dinucleotide_shuffle
 
+    limit_numba()
     shuffled = np.repeat(codes[None], count, axis=0)
     bases = codes != N_CODE
     if bases.sum() > 3:  # two ends stay where they are, and one base between them has nowhere to go

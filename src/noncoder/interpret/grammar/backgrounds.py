@@ -13,6 +13,7 @@ from noncoder.data.loading import one_hot
 from noncoder.errors import InputError
 from noncoder.sequence.encoding import N_CODE, from_one_hot
 from noncoder.sequence.motifs import Motif, scan
+from noncoder.threads import limit_numba
 
 Codes = NDArray[np.uint8]
 
@@ -83,6 +84,7 @@ def dinucleotide_shuffled(codes: Codes, rng: np.random.Generator) -> Codes:
     """Each sequence (n, L) shuffled once, its dinucleotide counts kept; an N moves like a base of its own."""
     from tangermeme.ersatz import dinucleotide_shuffle  # compiles its loops when it comes in
 
+    limit_numba()
     if not codes.size:
         return codes.copy()
     seeds = rng.integers(0, 2**31 - 1, len(codes)).tolist()

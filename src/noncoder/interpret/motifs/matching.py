@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from noncoder.errors import InputError
 from noncoder.metrics.multiple import adjust
 from noncoder.sequence.motifs import JASPAR_RELEASE, Motif, load_jaspar_collection
+from noncoder.threads import limit_numba
 
 Q_VALUE = 0.01
 """Largest q-value of a match."""
@@ -170,6 +171,7 @@ def _tomtom(queries: Sequence[Motif], targets: list[NDArray[np.float64]]) -> tup
     """p-values, offsets, overlaps and strands, (Q, D) each."""
     from memelite import tomtom
 
+    limit_numba()
     p, _, offset, overlap, reverse = tomtom([np.array(query.ppm) for query in queries], targets)
     # Sums of many small probabilities can end a little above 1 or below 0.
     return np.clip(p, 0.0, 1.0), offset, overlap, reverse

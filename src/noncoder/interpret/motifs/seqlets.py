@@ -17,6 +17,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from noncoder.threads import limit_numba
+
 Sign = Literal["positive", "negative"]
 SIGNS: tuple[Sign, Sign] = ("positive", "negative")
 
@@ -143,6 +145,7 @@ def cluster(
     if len(seqlets) < settings.min_seqlets:
         return [], []
     _keep_compiled()
+    limit_numba()
     trouble = ""
     for correlation in _CORRELATIONS:
         try:

@@ -13,6 +13,10 @@ from noncoder.models.layers.recurrent import float32_on_cpu
 
 # oneDNN 3.12's depthwise convolution of so few channels in bfloat16 never returns on processors with AVX-512.
 _NARROW = 16
+# oneDNN 3.12's gradient of a strided 1 x 1 convolution's weights, in float32 on processors with AVX2 but without AVX-512,
+# writes past its buffers for 2 to 7 input channels (fewer than a vector has, and not 1): at 16 sequences of 1,000
+# positions and strides of 2 to 4 it crashed with one thread, and with two it hung or gave wrong numbers.
+_VECTOR = 8
 _FEW_CHANNELS = 16  # a product a tap reads the gradient once a tap: not worth it for few columns
 
 
@@ -82,6 +86,26 @@ class SequenceConv(nn.Conv2d):
             return super().forward(input)
         y: Tensor = _Convolve.apply(input, self.weight, self.padding[1], self.dilation[1])  # type: ignore[no-untyped-call]
         return y if self.bias is None else y + self.bias[:, None, None]
+
+
+class PointConv(nn.Conv2d):
+    """A convolution of width 1 along (N, C, 1, L), without bias, that reads each stride-th position.
+
+    Args:
+        channels_in: C of (N, C, 1, L).
+        channels_out: C' of (N, C', 1, ceil(L / stride)).
+        stride: One of so many positions is read.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__(channels_in, channels_out, 1, stride=(1, stride), bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, 1, L) -> (N, C', 1, ceil(L / stride))."""
+        if self.in_channels >= _VECTOR or self.stride[1] == 1 or input.device.type != "cpu":
+            return super().forward(input)
+        read = input[..., :: self.stride[1]].contiguous(memory_format=torch.channels_last)
+        return F.conv2d(read, self.weight)
 
 
 class BaseConv1d(nn.Conv1d):

@@ -7,7 +7,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noncoder.models.layers.convolution import SequenceConv, same_length_conv
+from noncoder.models.layers.convolution import PointConv, SequenceConv, same_length_conv
 
 
 class SqueezeExcitation(nn.Module):
@@ -64,13 +64,13 @@ class Bottleneck(nn.Module):
         normed = before if activation == "pre" else after
         self.convolutions = nn.ModuleList(
             [
-                nn.Conv2d(channels_in, inner, 1, stride=(1, stride), bias=False),
+                PointConv(channels_in, inner, stride),
                 SequenceConv(inner, inner, kernel, kernel // 2, groups=groups, bias=False),
-                nn.Conv2d(inner, channels_out, 1, bias=False),
+                PointConv(inner, channels_out, 1),
             ]
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(channels) for channels in normed)
-        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, stride=(1, stride), bias=False)
+        self.shortcut = PointConv(channels_in, channels_out, stride)
         self.shortcut_norm = nn.BatchNorm2d(channels_in if activation == "pre" else channels_out)
         self.squeeze = SqueezeExcitation(channels_out, squeeze) if squeeze else nn.Identity()
 

@@ -1,0 +1,173 @@
+"""How many threads this process computes with: one number for torch, numba, OpenMP, BLAS and polars.
+
+OMP_NUM_THREADS decides where it is set. Else there is a thread for each core that the process may use: physical cores,
+within its affinity and within the share of time that a container gets.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_NUMBER = "OMP_NUM_THREADS"
+_OTHERS = ("NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+_ours: set[str] = set()
+
+
+def count() -> int:
+    """The threads to compute with.
+
+    Where torch is loaded, its own number: what `torch.set_num_threads` was told holds for the rest, too.
+    """
+    torch = _torch()
+    return int(torch.get_num_threads()) if torch is not None else _asked() or available()
+
+
+def available() -> int:
+    """The cores that this process may use, at least 1."""
+    return max(1, min(_physical(_allowed()), _quota() or sys.maxsize))
+
+
+def wait_without_spinning() -> None:
+    """Lets OpenMP's idle threads sleep, where the user has not chosen; called before torch brings in OpenMP.
+
+    They spin for some milliseconds by default. Where two processes share cores, one then burns the time that the other
+    needs, and a training falls to a fraction of its speed.
+    """
+    if _torch() is None and not any(name in os.environ for name in _WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def govern() -> None:
+    """Tells all libraries the number of threads, by environment variables; called before any of them is loaded.
+
+    For the command line, whose process is ours. What the user has set stays.
+    """
+    number = str(_asked() or available())
+    for name in (_NUMBER, *_OTHERS):
+        if name not in os.environ:
+            os.environ[name] = number
+            _ours.add(name)
+
+
+def limit_torch() -> None:
+    """No more threads in torch than a container's share of time allows: torch looks at the cores alone.
+
+    More threads than cores wait for each other: two on one core can be ten times slower than one. OMP_NUM_THREADS and
+    `torch.set_num_threads` win.
+    """
+    torch, quota = _torch(), _quota()
+    if torch is not None and quota is not None and not _chosen(torch):
+        torch.set_num_threads(min(torch.get_num_threads(), quota))
+
+
+@cache
+def limit_numba() -> None:
+    """Gives the parallel loops of numba this many threads, and torch its own number back.
+
+    To be called before a library's parallel loops run: the first of them starts numba's OpenMP layer, which sets the
+    number of threads of the OpenMP that torch computes with, once, to all cores. Our own loops run in plain threads.
+    """
+    import numba
+
+    number = count()
+    numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
+    torch = _torch()
+    if torch is not None:
+        torch.set_num_threads(number)
+
+
+def divide(processes: int) -> None:
+    """Shares the cores among the processes of one training on this machine, where OMP_NUM_THREADS does not say.
+
+    Args:
+        processes: How many; those that are started from now on inherit the number.
+    """
+    torch = _torch()
+    if processes < 2 or _chosen(torch):
+        return
+    os.environ[_NUMBER] = str(max(1, available() // processes))
+    _ours.add(_NUMBER)
+    if torch is not None:
+        torch.set_num_threads(int(os.environ[_NUMBER]))
+
+
+def leave_to_others() -> None:
+    """Takes back the variables that `govern` has set, for processes that are given cores of their own."""
+    for name in _ours:
+        os.environ.pop(name, None)
+    _ours.clear()
+
+
+def _torch() -> Any:
+    """Torch where it is loaded: preparing data does without it."""
+    return sys.modules.get("torch")
+
+
+def _chosen(torch: Any) -> bool:
+    """Whether the user has said how many threads there are."""
+    if _NUMBER in os.environ and _NUMBER not in _ours:
+        return True
+    by_default = {len(_allowed()), _physical(_allowed()), available()}
+    return torch is not None and torch.get_num_threads() not in by_default
+
+
+def _asked() -> int | None:
+    """What OMP_NUM_THREADS says; of a list, one number a level of nesting, the first."""
+    text = os.environ.get(_NUMBER, "").split(",")[0].strip()
+    return int(text) if text.isdecimal() and int(text) > 0 else None
+
+
+def _allowed() -> frozenset[int]:
+    return frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+
+
+@cache
+def _physical(processors: frozenset[int], system: Path = Path("/sys/devices/system/cpu")) -> int:
+    """The cores that these processors are on: two hyperthreads of one core are no faster than one here."""
+    cores = set()
+    for processor in processors:
+        try:
+            cores.add((system / f"cpu{processor}/topology/thread_siblings_list").read_text())
+        except OSError:
+            cores.add(str(processor))
+    return len(cores)
+
+
+@cache
+def _quota(system: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int | None:
+    """The cores that the process's share of time comes to, rounded up; None where it is not limited.
+
+    A limit of any group above holds, too. In a container the path may be one of the host, of which the root alone is
+    seen.
+    """
+    try:
+        lines = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return None
+    found = []
+    for _, controllers, path in lines:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = system / "cpu" if controllers else system  # version 1 has a folder a controller
+        here = root / path.lstrip("/")
+        for folder in (here, *here.parents):
+            if folder.is_relative_to(root):
+                found.append(_limit(folder))
+    return min((limit for limit in found if limit is not None), default=None)
+
+
+def _limit(folder: Path) -> int | None:
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return -(-int(quota) // int(period)) if quota != "max" and int(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
