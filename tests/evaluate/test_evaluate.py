@@ -280,6 +280,7 @@ class TestOtherStores:
             rng.integers(0, 2, (60, 2), dtype=np.uint8),
             window=WINDOW,
             split=np.repeat([0, 2], [20, 40]).astype(np.uint8),
+            coordinates=False,
         )
         summary = evaluate([predictor_of(store)], store, "test", few(), tmp_path / "out")
         assert (summary["bootstrap"]["blocks"], summary["bootstrap"]["block"]) == (40, WINDOW)
