@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,9 +123,9 @@ def design_for_run(
     predictor, _, windows = _open(run, task)
     _check_out(out, ".fa, .fasta", force)
     found = design_sequences(predictor, task, settings, against, windows=windows)
-    column = found.tasks.index(task)
+    column, name = found.tasks.index(task), re.sub(r"\s+", "_", task)
     records = [
-        f">{task}_{i + 1} logit={found.logits['after'][i][column]:.4f} edits={found.edits[i]}\n{text}\n"
+        f">{name}_{i + 1} logit={found.logits['after'][i][column]:.4f} edits={found.edits[i]}\n{text}\n"
         for i, text in enumerate(found.sequences)
     ]
     write_bytes(out, "".join(records).encode())
