@@ -91,7 +91,7 @@ def make_store(path: Path, n: int) -> int:
             labels = rng.random(activity.shape, dtype=np.float32) < activity * rate.astype(np.float32)
             writer.add_windows(start[rows], np.packbits(labels, axis=1), np.repeat(split, bins)[rows])
         tasks = tuple(Task(f"{group}-{i}", group) for i, group in enumerate(GROUPS))
-        writer.finish(StoreInfo(WINDOW, BIN, tasks, genome="made for the benchmark"))
+        writer.finish(StoreInfo(WINDOW, BIN, tasks, genome="made for the benchmark", coordinates=True))
     return exact
 
 

@@ -68,6 +68,7 @@ def make_store(
     known: NDArray[np.uint8] | None = None,
     names: Sequence[str] = (),
     force: bool = False,
+    coordinates: bool = True,
 ) -> Store:
     """A store of windows given as (contig, start within the contig, which may be negative)."""
     n_tasks = labels.shape[1]
@@ -87,6 +88,7 @@ def make_store(
                     Task(names[i] if names else f"t{i}", group="even" if i % 2 == 0 else "") for i in range(n_tasks)
                 ),
                 genome="random",
+                coordinates=coordinates,
             )
         )
     return open_store(path)

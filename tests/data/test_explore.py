@@ -38,7 +38,7 @@ def write(
         # A writer that leaves a bit where a label is unknown must not change a count.
         packed = None if known is None else np.packbits(known, axis=1)
         writer.add_windows(start, np.packbits(labels, axis=1), split, packed)
-        writer.finish(StoreInfo(window=40, bin=20, tasks=tasks, label_rule="summit", genome="toy"))
+        writer.finish(StoreInfo(window=40, bin=20, tasks=tasks, label_rule="summit", genome="toy", coordinates=True))
     return open_store(folder / "data.zarr")
 
 

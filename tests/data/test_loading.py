@@ -188,6 +188,20 @@ class TestShares:
         assert [part.known is None or bool(part.known.any()) for part in parts].count(True) == 1
         assert all(len(part.codes) == 1 for part in parts)
 
+    @given(st.integers(2, 70), st.integers(1, 9))
+    def test_with_a_batch_norm_no_process_reads_a_single_window(self, n: int, ranks: int) -> None:
+        parts = [Share(rank, ranks, least=2).of(n) for rank in range(ranks)]
+        assert [first for first, _ in parts[1:]] == [end for _, end in parts[:-1]]
+        assert (parts[0][0], parts[-1][1]) == (0, n)
+        assert all(end - first != 1 for first, end in parts)
+        assert max(end - first for first, end in parts) <= n // ranks + 3
+
+    def test_who_stands_in_with_a_batch_norm_reads_two(self, one_contig: Store) -> None:
+        parts = [next(iter(Batches(one_contig, np.arange(3), 4, share=Share(rank, 2, 2)))) for rank in range(2)]
+        assert [(len(part.codes), part.stands_in) for part in parts] == [(2, True), (3, False)]
+        assert parts[0].known is not None
+        assert not parts[0].known.any()
+
 
 class TestDraws:
     @LAW

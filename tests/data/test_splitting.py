@@ -14,9 +14,10 @@ from noncoder.config import BuildConfig, validate
 from noncoder.data.explore import explore
 from noncoder.data.peaks import build_store
 from noncoder.data.similarity import near_duplicates
-from noncoder.data.splitting import DROPPED, deal, split_by_homology
+from noncoder.data.splitting import DROPPED, deal, split_by_homology, split_of_bins
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
+from noncoder.sequence.genome import Interval
 from tests.conftest import write_fasta, write_peaks
 from tests.data.genomes import Sample, make_codes
 
@@ -93,6 +94,18 @@ def test_small_components_are_dealt_at_random_and_exactly() -> None:
     assert (first != second).any()
     # Not the first for training and the rest for the others.
     assert 20 < np.bincount(first[:500])[2] < 80
+
+
+def test_a_bin_is_in_the_split_that_holds_its_middle_base() -> None:
+    # Bins of 10 bp, whose middle bases are 5, 15, 25 and 35.
+    def split(first: int, end: int) -> list[int]:
+        return split_of_bins(4, 10, [(1, Interval("chr1", first, end))]).tolist()
+
+    assert split(10, 20) == [0, 1, 0, 0]
+    assert split(15, 26) == [0, 1, 1, 0]  # the first and one past the last base: the middles of both are in it
+    assert split(16, 25) == [0, 0, 0, 0]  # neither middle is, though bases of both are
+    assert split(0, 6) == [1, 0, 0, 0]
+    assert split(0, 5) == [0, 0, 0, 0]
 
 
 def build(folder: Path, **options: Any) -> Store:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
+from noncoder.evaluate.influence import most_influential
 from noncoder.evaluate.stage import EvaluationStage
-from noncoder.metrics import auroc
+from noncoder.metrics import Blocks, auroc
 from noncoder.metrics.temperature import Temperatures
+from noncoder.metrics.uncertainty import Draws, Resampled
 from noncoder.predictor import load
 from tests.conftest import listing, make_store, random_genome
 from tests.evaluate.made import WINDOW, T, few, labelled_store, predictor_of, truth
@@ -120,6 +123,39 @@ class TestFiles:
         assert found["windows"] == (of == most).sum()
         bins = store.intervals(indices[of == most])
         assert found["stretch"] == f"a:{bins[0].start + 1:,}-{bins[-1].end:,}"
+
+    def test_a_stretch_that_lowers_the_mean_counts_like_one_that_raises_it(self, store: Store) -> None:
+        """Without the second of three stretches the AUROC falls by most, without the third the precision rises."""
+
+        def drawn(*left_out: float) -> Draws:
+            return Draws(np.array([0.5]), np.full((2, 1), 0.5), np.array(left_out)[:, None], True)
+
+        indices = np.arange(6)
+        way = SimpleNamespace(resampled=Resampled(drawn(0.6, 0.2, 0.5), drawn(0.45, 0.6, 0.8)))
+        blocks = Blocks(np.repeat(np.arange(3, dtype=np.int32), 2), 100)
+        measured: Any = SimpleNamespace(blocks=blocks, ways=[way], measures=SimpleNamespace(auroc=np.zeros(1)))
+        found = most_influential(measured, store, indices)
+        assert found is not None
+        assert (found["auroc"]["change"], found["auroc"]["without"]) == pytest.approx((-0.3, 0.2))
+        assert (found["average_precision"]["change"], found["average_precision"]["without"]) == pytest.approx(
+            (0.3, 0.8)
+        )
+        starts = [store.intervals([row])[0].start + 1 for row in (2, 4)]
+        assert [found[name]["stretch"].split(":")[1].split("-")[0] for name in ("auroc", "average_precision")] == [
+            f"{start:,}" for start in starts
+        ]
+
+    def test_tasks_without_a_rank_are_in_no_mean_of_probabilities(self, folder: Path, store: Store) -> None:
+        summary, table = json.loads((folder / "summary.json").read_text()), pl.read_parquet(folder / "tasks.parquet")
+        ranked = ~np.isnan(table["auroc"].to_numpy().astype(float))
+        assert ranked.sum() == T - 1
+        weights = store.positives("train")[ranked]
+        for name in ("log_loss", "brier"):
+            values = table[name].to_numpy()[ranked]
+            assert np.isfinite(table[name].to_numpy()).all()
+            assert summary["mean"][name] == pytest.approx(values.mean())
+            assert summary["median"][name] == pytest.approx(np.median(values))
+            assert summary["weighted"][name] == pytest.approx(np.average(values, weights=weights))
 
     def test_the_loss_is_that_of_training(self, folder: Path, store: Store) -> None:
         labels, known = (torch.from_numpy(part.astype(np.float64)) for part in truth(store, "test"))
@@ -280,6 +316,7 @@ class TestOtherStores:
             rng.integers(0, 2, (60, 2), dtype=np.uint8),
             window=WINDOW,
             split=np.repeat([0, 2], [20, 40]).astype(np.uint8),
+            coordinates=False,
         )
         summary = evaluate([predictor_of(store)], store, "test", few(), tmp_path / "out")
         assert (summary["bootstrap"]["blocks"], summary["bootstrap"]["block"]) == (40, WINDOW)

@@ -92,6 +92,13 @@ class TestBigWig:
         runs = covered(windows(("chr2", 10), ("chr2", 3), ("chr2", 20)), np.ones((3, 7)), SIZES)
         assert [(run.chrom, run.start, run.values.size) for run in runs] == [("chr2", 3, 14), ("chr2", 20, 7)]
 
+    def test_runs_are_clipped_at_both_ends_of_their_contig(self) -> None:
+        values = np.arange(14, dtype=float).reshape(2, 7)
+        first, last = covered(windows(("chr1", -3), ("chr1", 26)), values, SIZES)
+        assert (first.start, first.values.tolist()) == (0, [3, 4, 5, 6])
+        assert (last.start, last.values.tolist()) == (26, [7, 8, 9, 10])
+        assert covered(windows(("chr1", 30), ("chr1", -7)), values, SIZES) == []
+
 
 class TestStretches:
     def test_are_where_the_magnitude_is_high_with_the_sign_of_the_sum(self, tmp_path: Path) -> None:
@@ -107,6 +114,14 @@ class TestStretches:
         values[0, [3, 4, 5, 9, 10, 11]] = 1
         write_stretches(tmp_path / "a.bed", windows(("chr1", -4)), values, SIZES)
         assert [line.split("\t")[:3] for line in (tmp_path / "a.bed").read_text().splitlines()] == [["chr1", "0", "10"]]
+
+    @pytest.mark.parametrize(("apart", "joined"), [(9, True), (10, False)])
+    def test_join_where_they_are_less_than_five_bases_apart(self, tmp_path: Path, apart: int, joined: bool) -> None:
+        values = np.zeros((1, 40))
+        values[0, [10, 10 + apart]] = 1  # smoothed, each is a stretch of 5: the gap is that of both less 5
+        write_stretches(tmp_path / "a.bed", windows(("chr2", 0)), values, SIZES)
+        found = [tuple(map(int, line.split("\t")[1:3])) for line in (tmp_path / "a.bed").read_text().splitlines()]
+        assert found == ([(8, 13 + apart)] if joined else [(8, 13), (8 + apart, 13 + apart)])
 
     def test_of_nothing_are_none(self, tmp_path: Path) -> None:
         assert write_stretches(tmp_path / "a.bed", windows(("chr1", 0)), np.zeros((1, 9)), SIZES) == 0

@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A third of the labels is unknown, unevenly, and a batch of a pass holds a single window."""
+    """A third of the labels is unknown, unevenly, and the last batch of a pass holds a window more."""
     folder = tmp_path_factory.mktemp("store")
     rng = np.random.default_rng(0)
     n = 15 * 9 + 1 + 40
@@ -146,11 +146,11 @@ def test_the_parts_of_a_batch_add_up(tmp_path: Path, store: Path) -> None:
 
 def test_each_batch_weighs_by_its_windows_in_its_step(tmp_path: Path, store: Path) -> None:
     passes: Passes = read_passes(make_recipe(tmp_path / "run", store, **SETTINGS), open_store(store))
-    assert len(passes.batches) == 10
+    assert len(passes.batches) == 9
     pairs = [(passes.weight(i), passes.weight(i + 1)) for i in range(0, 40, 2)]
     assert all(sum(pair) == pytest.approx(2) for pair in pairs)
-    # 136 windows in batches of 15: the tenth batch of a pass has one.
-    assert pairs[4] == pytest.approx((2 * 15 / 16, 2 / 16))
+    # 136 windows in batches of 15: the ninth batch of a pass has 16, and makes a step with the first of the next.
+    assert pairs[4] == pytest.approx((2 * 16 / 31, 2 * 15 / 31))
     assert pairs[0] == (1, 1)
 
 

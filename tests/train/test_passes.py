@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noncoder.config import TrainConfig
+from noncoder.data.loading import Batches
 from noncoder.train.passes import Passes
 
 
 def passes(windows: int, batch_size: int, **values: Any) -> Passes:
-    class Road(SimpleNamespace):
-        def __len__(self) -> int:
-            return -(-windows // batch_size)
+    class Road(Batches):
+        def __init__(self) -> None:
+            self.batch_size, self.indices = batch_size, np.arange(windows)
 
-    batches: Any = Road(batch_size=batch_size, indices=np.arange(windows))
-    return Passes(batches, TrainConfig.model_validate({"batch_size": batch_size} | values))
+    return Passes(Road(), TrainConfig.model_validate({"batch_size": batch_size} | values))
 
 
 @settings(deadline=None, max_examples=300)
@@ -26,7 +25,7 @@ def passes(windows: int, batch_size: int, **values: Any) -> Passes:
 def test_training_is_as_long_as_asked_and_leaves_room_for_checkpoints(
     windows: int, batch_size: int, epochs: float, validations: float, accumulate: int
 ) -> None:
-    batches = -(-windows // batch_size)
+    batches = len(passes(windows, batch_size).batches)
     accumulate = min(accumulate, batches)
     road = passes(windows, batch_size, epochs=epochs, validations=validations, accumulate=accumulate)
     asked = epochs * batches / accumulate
@@ -35,6 +34,24 @@ def test_training_is_as_long_as_asked_and_leaves_room_for_checkpoints(
     assert road.steps <= max(math.ceil(asked), 1.02 * asked)
     assert road.interval >= min(2, road.steps)
     assert road.steps // road.interval <= max(1, round(epochs * validations))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 4))
+def test_each_pass_reads_each_window_once_and_no_batch_is_a_single_one(windows: int, size: int, passes_: int) -> None:
+    road = passes(windows, size, epochs=passes_)
+    sizes = [road.batches.size_of(i) for i in range(len(road.batches))]
+    assert sum(sizes) == windows
+    assert all(one == size for one in sizes[:-1])
+    assert min(sizes) > 1 or min(windows, size) == 1
+    assert max(sizes) <= size + (windows % size == 1 < size)
+    assert road.windows == sum(road.batches.size_of(road.place(i)[1]) for i in range(len(road)))
+
+
+def test_a_last_window_by_itself_goes_with_the_batch_before() -> None:
+    road = passes(31, 10, accumulate=3)  # batches of 10, 10 and 11
+    assert [road.batches.size_of(i) for i in range(len(road.batches))] == [10, 10, 11]
+    assert [road.weight(i) for i in range(3)] == [30 / 31, 30 / 31, 33 / 31]
 
 
 def test_a_small_last_batch_weighs_by_its_windows() -> None:

@@ -270,7 +270,8 @@ def _show(summary: dict[str, Any], machine: bool) -> None:
         f"  splits     {splits}",
         *([f"  split by   {summary['split_rule']}"] if summary["split_rule"] else []),
         f"  tasks      {summary['tasks']:,}; {summary['positives']:,} positive labels ({share:.2%})",
-        f"  genome     {summary['genome'] or '-'}, {summary['contigs']:,} contigs, {summary['bases']:,} bases",
+        f"  genome     {summary['genome'] or '-'}, {summary['contigs']:,} contigs, {summary['bases']:,} bases"
+        + ("" if summary["coordinates"] else "; sequences without places on a genome"),
         f"  labels     {summary['label_rule']}" + (", some unknown" if summary["unknown_labels"] else ""),
         *(f"  left out   {drop['count']:,} {drop['what']}: {drop['why']}" for drop in summary["dropped"]),
         *(f"  note       {note}" for note in summary["notes"]),

@@ -73,6 +73,16 @@ def interpretation_lines(summary: dict[str, Any]) -> Iterator[str]:
         for line in task["diagnosis"]["text"]:
             yield f"  {line}"
         yield f"  {task['folder']}"
+    yield from skipped_lines(summary)
+
+
+def skipped_lines(summary: dict[str, Any]) -> Iterator[str]:
+    """What of an interpretation could not be done, a line each."""
+    for task in summary["done"]:
+        for one in task.get("skipped", ()):
+            yield f"left out: {task['task']}, {one['step']}: {one['why']}"
+    for one in summary["skipped"]:
+        yield f"left out: {one['task'] or 'filters'}: {one['why']}"
 
 
 def _digits(value: float | None) -> str:

@@ -51,6 +51,7 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
     """
     from noncoder.config import read_recipe
     from noncoder.train import train as fit
+    from noncoder.train.log import describe_scores
     from noncoder.train.ranks import is_first
 
     summary = fit(read_recipe(recipe, overrides), force)
@@ -59,8 +60,8 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
     best = summary["best"]
     text = (
         f"trained {summary['model']} ({summary['n_parameters']:,} parameters) for {summary['epochs']:.1f} passes in "
-        f"{summary['seconds']:,.0f} s; best validation at step {best['step']}: "
-        f"AUROC {best['auroc']:.4f}, average precision {best['average_precision']:.4f}"
+        f"{summary['seconds']:,.0f} s; best validation at step {best['step']}: loss {best['loss']:.4f}, "
+        f"{describe_scores(best)}"
     )
     emit(summary, text, as_json)
 

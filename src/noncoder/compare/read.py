@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from noncoder.data.store import open_store
 from noncoder.errors import InputError, NoncoderError, did_you_mean
-from noncoder.files import is_locked, read_json, unreadable
+from noncoder.files import is_locked, plain_json, read_json, unreadable
 from noncoder.plots import Curve
 from noncoder.report import read_csv, read_splits
 
@@ -65,16 +65,22 @@ class Run:
         return Curve(self.along(self.log, axis) / unit, self.log["loss"], self.along(self.valid, axis) / unit, valid)
 
     @property
-    def best(self) -> dict[str, float] | None:
-        """The best validation so far: the one that was kept, else that of the highest average precision."""
+    def best(self) -> dict[str, float | None] | None:
+        """The best validation so far, with None for what is undefined.
+
+        It is the one that was kept; else that of the highest average precision; else, in a split of one class, that of
+        the lowest loss.
+        """
         found = self.facts.get("best")
         if found:
             return dict(found)
         scores = self.valid["average_precision"]
         if not np.isfinite(scores).any():
+            scores = -self.valid["loss"]
+        if not np.isfinite(scores).any():
             return None
         row = int(np.nanargmax(scores))
-        return {name: float(self.valid[name][row]) for name in ("step", *MEASURES)}
+        return dict(plain_json({name: float(self.valid[name][row]) for name in ("step", *MEASURES)}))
 
 
 def read_run_folder(path: Path, name: str) -> Run:

@@ -102,7 +102,7 @@ _ROWS: dict[str, list[int]] = {"all": [0, 1, 2], **{split: [i] for i, split in e
 
 
 class _Chromosomes:
-    """The contigs with most windows; the others share a place behind theirs."""
+    """The contigs with most windows; the others, all where they are no chromosomes, share a place behind theirs."""
 
     def __init__(self, store: Store, contig: NDArray[np.int32]) -> None:
         self.names, _, self.lengths = store.contigs
@@ -111,8 +111,9 @@ class _Chromosomes:
         joint = np.bincount(store.split * np.int64(n_contigs) + contig, minlength=len(SPLITS) * n_contigs)
         self.windows = joint.reshape(len(SPLITS), n_contigs)
         total = self.windows.sum(axis=0)
+        most = _MOST_CHROMOSOMES if store.info.coordinates else 0
         self.used = np.flatnonzero(total)
-        self.listed = np.sort(self.used[np.argsort(-total[self.used], kind="stable")][:_MOST_CHROMOSOMES])
+        self.listed = np.sort(self.used[np.argsort(-total[self.used], kind="stable")][:most])
         self.place = np.full(n_contigs, self.listed.size, dtype=np.int32)
         self.place[self.listed] = np.arange(self.listed.size)
 
@@ -179,6 +180,7 @@ def _identity(store: Store) -> dict[str, Any]:
         "name": store.path.name,
         "digest": store.digest,
         "genome": store.info.genome,
+        "coordinates": store.info.coordinates,
         "label_rule": store.info.label_rule,
         "split_rule": store.info.split_rule,
         "window": store.window,

@@ -23,7 +23,9 @@ class StoreInfo:
         bin: The labelled centre of the window, bp.
         tasks: The columns of the labels.
         label_rule: How a label was decided, e.g. "overlap:0.5" or "summit".
-        genome: Name of the genome.
+        genome: Name of the genome; empty for none.
+        coordinates: Whether the contigs are places on a genome, which regions, tracks and tables by chromosome need;
+            those of a table's records or of stitched windows are not.
         split_rule: How the splits were made, e.g. "regions: valid VII; test IV".
         sources: Name and SHA-256 of each file that it was made from.
         dropped: What was left out: "what", "count" and "why".
@@ -36,6 +38,7 @@ class StoreInfo:
     tasks: tuple[Task, ...]
     label_rule: str = ""
     genome: str = ""
+    coordinates: bool = False
     sources: tuple[Mapping[str, str], ...] = ()
     dropped: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
@@ -56,7 +59,8 @@ class StoreInfo:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StoreInfo:
         """The inverse of `to_dict`; keys that it does not know are ignored."""
-        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+        known = {"coordinates": _had_coordinates(values)}
+        known |= {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         return cls(
             **known
             | {
@@ -66,3 +70,9 @@ class StoreInfo:
                 "notes": tuple(values.get("notes", ())),
             }
         )
+
+
+def _had_coordinates(values: Mapping[str, Any]) -> bool:
+    """Whether a store that was written before `coordinates` was a field is of a genome: no table, no bundle."""
+    stitched = any(str(source.get("name", "")).endswith(".mat") for source in values.get("sources", ()))
+    return bool(values.get("genome")) and values.get("label_rule") != "as given" and not stitched

@@ -52,6 +52,7 @@ class Batch(NamedTuple):
         known: bool (n, T), whether the label, and where windows are mixed both labels, are known; None where all are.
         whole: Windows of the batch in all processes together.
         mixed: What its windows are mixed with; None for nothing.
+        stands_in: Whether its windows only stand in for none: nothing of the batch is left for this process.
     """
 
     codes: Tensor
@@ -59,13 +60,14 @@ class Batch(NamedTuple):
     known: Tensor | None
     whole: int = 0
     mixed: Mixed | None = None
+    stands_in: bool = False
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         known = None if self.known is None else self.known.to(device, non_blocking=non_blocking)
         codes, labels = (part.to(device, non_blocking=non_blocking) for part in (self.codes, self.labels))
         mixed = None if self.mixed is None else self.mixed.to(device, non_blocking)
-        return Batch(codes, labels, known, self.whole, mixed)
+        return Batch(codes, labels, known, self.whole, mixed, self.stands_in)
 
     def inputs(self) -> tuple[Tensor, Tensor]:
         """What a model is trained with: bases (n, 4, L), and labels (n, T).
@@ -103,14 +105,23 @@ class Draws:
 
 
 class Share(NamedTuple):
-    """The part of each batch that one of several processes reads."""
+    """The part of each batch that one of several processes reads.
+
+    Args:
+        rank: Which of them.
+        ranks: How many there are.
+        least: The fewest windows that it reads of a batch of as many: 2 where a batch norm needs them, else 1.
+    """
 
     rank: int = 0
     ranks: int = 1
+    least: int = 1
 
     def of(self, n: int) -> tuple[int, int]:
         """The first of a batch's n windows that it reads, and the end; equal where nothing is left for it."""
-        return n * self.rank // self.ranks, n * (self.rank + 1) // self.ranks
+        units = n // self.least
+        first, end = (self.least * (units * rank // self.ranks) for rank in (self.rank, self.rank + 1))
+        return first, n if self.rank + 1 == self.ranks else end
 
 
 class Pass(NamedTuple):
@@ -143,10 +154,11 @@ class Batches:
     Args:
         store: The dataset.
         indices: Which windows, (n,).
-        batch_size: Windows a batch; the last batch of a pass may be smaller.
+        batch_size: Windows a batch. The last batch of a pass may be smaller; a single window, of which no batch norm
+            could take a mean, goes with the batch before it.
         draws: What is random; by default nothing, the windows come in order.
         share: Which of several processes this is: each reads its part of every batch. A process for which nothing is
-            left in a small batch reads its first window, with no label known.
+            left in a small batch reads its first windows, with no label known.
         change: What is done to the codes of a batch.
 
     Raises:
@@ -174,7 +186,8 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches a pass."""
-        return -(-self.indices.size // self.batch_size)
+        whole, left = divmod(self.indices.size, self.batch_size)
+        return whole + (left > 1 or not whole)
 
     def __iter__(self) -> Iterator[Batch]:
         if self.position >= len(self):
@@ -194,10 +207,10 @@ class Batches:
                 known = None if known is None or also is None else known & also
             if stand_in:
                 known = torch.zeros_like(labels, dtype=torch.bool)
-            whole = min(self.batch_size, self.indices.size - self.position * self.batch_size)
+            whole = self.size_of(self.position)
             self.position += 1
             self.seconds += time.perf_counter() - began
-            yield Batch(codes, labels, known, whole, mixed)
+            yield Batch(codes, labels, known, whole, mixed, stand_in)
         self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int]:
@@ -226,8 +239,13 @@ class Batches:
 
     def windows_of(self, epoch: int, position: int) -> NDArray[np.int64]:
         """Which windows of the store a batch of a pass holds, over all processes."""
-        rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
-        return self.indices[self.draw(epoch).order[rows]]
+        low = position * self.batch_size
+        return self.indices[self.draw(epoch).order[low : low + self.size_of(position)]]
+
+    def size_of(self, position: int) -> int:
+        """Windows of a batch of a pass, over all processes."""
+        last = position == len(self) - 1
+        return self.indices.size - position * self.batch_size if last else self.batch_size
 
     def draw(self, epoch: int) -> Pass:
         """What a pass is drawn to be."""
@@ -258,9 +276,10 @@ class Batches:
     def _rows(self) -> tuple[slice, bool]:
         """Which rows of the pass this process reads next, and whether they only stand in for none."""
         low = self.position * self.batch_size
-        n = min(self.batch_size, self.indices.size - low)
-        first, end = self.share.of(n)
-        return (slice(low, low + 1), True) if first == end else (slice(low + first, low + end), False)
+        first, end = self.share.of(self.size_of(self.position))
+        if first == end:
+            return slice(low, low + self.share.least), True
+        return slice(low + first, low + end), False
 
 
 class _Host:

@@ -69,6 +69,7 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
                     label_rule=config.label,
                     split_rule=split_rule,
                     genome=config.genome.name.split(".fa")[0],
+                    coordinates=True,
                     sources=tuple({"name": p.name, "sha256": sha256(p)} for p in sources),
                     dropped=tuple(placing.dropped),
                     version=version("noncoder"),

@@ -143,8 +143,17 @@ def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design:
         split = np.full(n, max(0, len(SPLITS) - 1 - left), dtype=np.uint8)
         writer.add_windows(start, np.packbits(labels[row : row + n], axis=1), split)
         row += n
-    genome = f"simulated-{config.seed}"
-    writer.finish(StoreInfo(config.window, config.bin, design.tasks, "planted", genome, version=version("noncoder")))
+    writer.finish(
+        StoreInfo(
+            window=config.window,
+            bin=config.bin,
+            tasks=design.tasks,
+            label_rule="planted",
+            genome=f"simulated-{config.seed}",
+            coordinates=True,  # its chromosomes, which `fasta` and the truth name too
+            version=version("noncoder"),
+        )
+    )
 
 
 def _write_fasta(codes: Codes, design: Design, path: Path, width: int = 60) -> None:

@@ -264,6 +264,7 @@ class Store:
             "label_rule": self.info.label_rule,
             "split_rule": self.info.split_rule,
             "genome": self.info.genome,
+            "coordinates": self.info.coordinates,
             "groups": groups,
             "unknown_labels": self.packed_known is not None,
             "contigs": len(self.contigs[0]),

@@ -79,8 +79,7 @@ def chromosome_sizes(store: Store) -> dict[str, int]:
     Raises:
         InputError: The store's contigs are no places of a genome.
     """
-    sources = [str(source.get("name", "")) for source in store.info.sources]
-    if store.info.label_rule == "as given" or any(name.endswith(".mat") for name in sources):
+    if not store.info.coordinates:
         raise InputError(
             f"{store.path} holds sequences without their places on a genome",
             expected="a store made of a genome, for files that a genome browser shows",

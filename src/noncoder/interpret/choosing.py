@@ -176,7 +176,22 @@ def held_out_windows(predictor: Predictor, store: Store, column: int) -> HeldOut
 def _of_store(store: Store, rows: NDArray[np.int64], chosen: str, split: str) -> Windows:
     chrom, bins = store.bins(rows)
     start = bins - (store.window - store.bin) // 2
-    return Windows(store.read_codes(rows), rows, chrom, start, bool(store.info.genome), chosen, split)
+    return Windows(store.read_codes(rows), rows, chrom, start, store.info.coordinates, chosen, split)
+
+
+def check_regions(store: Store, regions: Path) -> None:
+    """Makes sure that a store has the places that a BED file names.
+
+    Raises:
+        InputError: It has no coordinates.
+    """
+    if not store.info.coordinates:
+        raise InputError(
+            f"{regions} names places on a genome, and {store.path} has no coordinates: its contigs are sequences "
+            "without a place on one",
+            expected="a store that was built of a genome",
+            hint="give the sequences themselves as a FASTA with --sequences",
+        )
 
 
 def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
@@ -187,11 +202,7 @@ def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
     Raises:
         InputError: The store has no coordinates, lacks the file's chromosomes, or no region lies on one.
     """
-    if not store.info.genome:
-        raise InputError(
-            f"{store.path} has no coordinates: its contigs are sequences without a place on a genome",
-            hint="give sequences as a FASTA with --sequences",
-        )
+    check_regions(store, path)
     peaks = read_bed(path)
     names, _, lengths = store.contigs
     found = match_names(peaks.chroms, names)

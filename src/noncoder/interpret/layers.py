@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from noncoder.errors import InputError, did_you_mean
-from noncoder.interpret.modes import in_evaluation
 from noncoder.models import SequenceModel
+from noncoder.predictor.mean import evaluating
 
 FEATURES = "features"
 """The name of what `model.features` gives, which need not be a module's output."""
@@ -198,7 +198,7 @@ def _trace(model: SequenceModel) -> _Trace:
     ]
     x = torch.zeros(1, 4, model.window, device=next(model.parameters()).device)
     try:
-        with in_evaluation(model), torch.inference_mode(), geometry:
+        with evaluating(model), geometry:
             features = model.features(x)
             note(FEATURES, None, features)
             model.head(features)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from noncoder.interpret.browser import Site, chromosome_sizes, write_bigwig, write_sites, write_stretches
 from noncoder.interpret.browser import Windows as Places
 from noncoder.interpret.job import Job
 from noncoder.interpret.motifs import Named
 from noncoder.interpret.records import Found
-from noncoder.interpret.steps import find_activation, find_mutations
+from noncoder.interpret.steps import Skipped
 from noncoder.plots import (
     Hit,
     plot_agreement,
@@ -52,31 +54,48 @@ def write_tracks(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
     return ["attributions.bw", "attributions.bed", "hits.bed"]
 
 
-def draw(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
+class Tracks(NamedTuple):
+    """What is drawn beside the attributions of n windows; None for what could not be had.
+
+    Attributes:
+        activation: The class activation, (n, L).
+        mutations: What `noncoder.interpret.steps.find_mutations` returned.
+    """
+
+    activation: NDArray[np.floating[Any]] | None
+    mutations: Mapping[str, NDArray[Any]] | None
+
+
+def draw(job: Job, found: Found, named: Sequence[Named], tracks: Tracks, skipped: Skipped) -> list[str]:
     """Draws the task's pictures in the formats that are asked for; the files' names.
 
     Args:
         job: The task.
         found: Its attributions.
         named: Its patterns.
+        tracks: What is drawn beside the attributions.
+        skipped: Takes down the pictures that cannot be drawn.
     """
     figures: dict[str, Callable[[], Figure]] = {}
     best = np.argsort(-found.logit, kind="stable")[:SHOWN]
     for i, row in enumerate(best, start=1):
-        figures[f"window-{i}"] = partial(_window, job, found, named, int(row))
+        figures[f"window-{i}"] = partial(_window, job, found, hits_in(named, int(row)), tracks, int(row))
     figures["windows"] = lambda: plot_heat_map(found.attribution.projected, job.bin)
     for one in named:
         title = f"{one.pattern.name}: {one.name or 'no known motif'}, {one.pattern.seqlets:,} sites"
         figures[f"motif-{one.pattern.name}"] = partial(plot_contribution_logo, one.pattern.core_cwm, title=title)
-    if job.config.mutated:
-        figures |= _mutagenesis(job, found)
-    names = []
+    figures |= _mutagenesis(job, found, tracks)
+    names: list[str] = []
     for name, make in figures.items():
-        for ending in job.config.figures:
-            path = job.folder / "figures" / f"{name}.{ending}"
-            save_figure(make(), path)
-            names.append(f"figures/{path.name}")
+        names += skipped.attempt(f"the picture {name}", partial(_save, job, name, make)) or []
     return names
+
+
+def _save(job: Job, name: str, make: Callable[[], Figure]) -> list[str]:
+    paths = [job.folder / "figures" / f"{name}.{ending}" for ending in job.config.figures]
+    for path in paths:
+        save_figure(make(), path)
+    return [f"figures/{path.name}" for path in paths]
 
 
 def hits_in(named: Sequence[Named], row: int) -> list[Hit]:
@@ -89,27 +108,30 @@ def hits_in(named: Sequence[Named], row: int) -> list[Hit]:
     ]
 
 
-def _window(job: Job, found: Found, named: Sequence[Named], row: int) -> Figure:
-    tracks = {"Grad-CAM": find_activation(job)[row]}
-    if job.config.mutated:
-        mutations = find_mutations(job)
-        at = np.flatnonzero(mutations["index"] == row)
+def _window(job: Job, found: Found, hits: Sequence[Hit], tracks: Tracks, row: int) -> Figure:
+    drawn = {} if tracks.activation is None else {"Grad-CAM": tracks.activation[row]}
+    if tracks.mutations is not None:
+        at = np.flatnonzero(tracks.mutations["index"] == row)
         if at.size:
-            tracks["mutagenesis"] = mutations["importance"][at[0]]
+            drawn["mutagenesis"] = tracks.mutations["importance"][at[0]]
     windows = job.windows
     place = (str(windows.chrom[row]), int(windows.start[row])) if windows.on_genome else None
-    projected = found.attribution.projected[row]
-    return plot_window(windows.codes[row], projected, hits_in(named, row), tracks, bin=job.bin, place=place)
+    return plot_window(windows.codes[row], found.attribution.projected[row], hits, drawn, bin=job.bin, place=place)
 
 
-def _mutagenesis(job: Job, found: Found) -> dict[str, Callable[[], Figure]]:
-    mutations, windows = find_mutations(job), job.windows
+def _mutagenesis(job: Job, found: Found, tracks: Tracks) -> dict[str, Callable[[], Figure]]:
+    mutations, windows = tracks.mutations, job.windows
+    if mutations is None:
+        return {}
     index, importance = mutations["index"], np.abs(mutations["importance"])
     row = int(index[0])
     place = (str(windows.chrom[row]), int(windows.start[row])) if windows.on_genome else None
-    cam, own = find_activation(job)[index], np.abs(found.attribution.projected[index])
-    return {
+    own = np.abs(found.attribution.projected[index])
+    figures = {
         "mutagenesis": lambda: plot_mutations(mutations["codes"][0], mutations["substitutions"][0], place=place),
-        "gradcam-mutagenesis": lambda: plot_agreement(cam, importance, ("Grad-CAM", "mutagenesis")),
         "method-mutagenesis": lambda: plot_agreement(own, importance, (job.config.method, "mutagenesis")),
     }
+    if tracks.activation is not None:
+        cam = tracks.activation[index]
+        figures["gradcam-mutagenesis"] = lambda: plot_agreement(cam, importance, ("Grad-CAM", "mutagenesis"))
+    return figures

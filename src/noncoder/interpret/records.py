@@ -67,6 +67,7 @@ def save_found(folder: Path, found: Found) -> None:
         "chrom": windows.chrom,
         "start": windows.start,
         "row": windows.row,
+        "on_genome": np.array(windows.on_genome),
         "logit": found.logit,
         "hypothetical": np.array(attribution.hypothetical),
         "warnings": np.array(attribution.warnings, dtype=np.str_),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import Any
 from noncoder.config import InterpretConfig
 from noncoder.data.bed import sha256
 from noncoder.data.store import Store
-from noncoder.errors import InputError
+from noncoder.errors import InputError, NoncoderError
 from noncoder.files import read_json, write_json
 from noncoder.interpret.choosing import Scored, Windows, choose_tasks, positive_windows, score_split, windows_from
 from noncoder.interpret.job import Job
@@ -57,10 +58,12 @@ class InterpretationStage:
 
         Returns:
             What summary.json holds: "tasks" with the name and folder of each that was ever looked into, "filters"; and
-            "done" with the summaries of those that were asked for.
+            "done" with the summaries of those that were asked for; and "skipped" with the "task" and the reason
+            ("why") of those that could not be looked into, None as the task for the filters.
 
         Raises:
-            InputError: There is nothing to look at, or a task was looked into in another way before.
+            NoncoderError: There is nothing to look at, or none of the tasks can be looked into.
+            InputError: A task was looked into in another way before.
             UnknownNameError: There is no such task.
         """
         if not self.config.windows:
@@ -76,17 +79,27 @@ class InterpretationStage:
         for column in columns:
             self._refuse(column)
         done: list[dict[str, Any]] = []
+        skipped: list[dict[str, str | None]] = []
+        filters, first = None, None
         try:
             for column in columns:
-                done.append(self._task(column, given, scored))
-            filters = self._filters(scored) if self.config.filters and scored is not None else None
+                try:
+                    done.append(self._task(column, given, scored))
+                except NoncoderError as error:
+                    first = first or error
+                    skipped.append({"task": self.predictor.tasks[column].name, "why": error.found})
+            if first is not None and not done:
+                raise first
+            if self.config.filters and scored is not None:
+                try:
+                    filters = self._filters(scored)
+                except NoncoderError as error:
+                    skipped.append({"task": None, "why": error.found})
         finally:
-            # A task that cannot be looked into takes nothing from those that were.
+            # What was found is told, whatever comes after it.
             if done:
-                write_json(self.folder / "summary.json", self._summary([Path(task["folder"]).name for task in done]))
-        summary = self._summary([Path(task["folder"]).name for task in done], filters)
-        write_json(self.folder / "summary.json", summary)
-        return summary | {"done": done}
+                write_json(self.folder / "summary.json", self._summary(done, skipped, filters))
+        return self._summary(done, skipped, filters) | {"done": done}
 
     def _refuse(self, column: int) -> None:
         folder = self.folder / "tasks" / self._folder_name(column)
@@ -123,12 +136,13 @@ class InterpretationStage:
 
     def _folder_name(self, column: int) -> str:
         """A name that any file system takes, another one for each task, method and source of windows."""
-        name = self.predictor.tasks[column].name
-        plain = _plain(name)
-        others = [task.name for task in self.predictor.tasks if task.name.casefold() == name.casefold()]
-        mark = "" if plain == name and len(others) == 1 else f"-{column}"
         source = self.config.regions or self.config.sequences
-        return f"{plain}{mark}.{self.config.method}" + (f".{_plain(source.name)}" if source else "")
+        name = f"{self._folder_names[column]}.{self.config.method}"
+        return name + (f".{_plain(source.name)}" if source else "")
+
+    @cached_property
+    def _folder_names(self) -> list[str]:
+        return folder_names([task.name for task in self.predictor.tasks])
 
     def _filters(self, scored: Scored) -> dict[str, Any]:
         folder = self.folder / "filters"
@@ -147,7 +161,9 @@ class InterpretationStage:
         kept = {key: self._made_from[key] for key in ("format", "weights", "store")}
         return kept | {"release": self.config.release, "taxon": self.config.taxon}
 
-    def _summary(self, first: Sequence[str], filters: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _summary(
+        self, done: Sequence[Mapping[str, Any]], skipped: Sequence[Mapping[str, Any]], filters: dict[str, Any] | None
+    ) -> dict[str, Any]:
         if (
             filters is None
             and (read_json(self.folder / "filters" / "made-from.json") or {}).get("weights")
@@ -155,7 +171,7 @@ class InterpretationStage:
         ):
             filters = read_json(self.folder / "filters" / "summary.json")
         tasks = []
-        place = {name: i for i, name in enumerate(first)}
+        place = {Path(task["folder"]).name: i for i, task in enumerate(done)}
         found = (self.folder / "tasks").glob("*/summary.json")
         for path in sorted(found, key=lambda path: (place.get(path.parent.name, len(place)), path)):
             made = read_json(path.with_name("made-from.json")) or {}
@@ -168,6 +184,7 @@ class InterpretationStage:
             "split": self.config.split,
             "database": {"release": self.config.release, "taxon": self.config.taxon},
             "tasks": tasks,
+            "skipped": list(skipped),
             "filters": filters,
         }
 
@@ -187,8 +204,54 @@ class InterpretationStage:
         }
 
 
+def folder_names(names: Sequence[str]) -> list[str]:
+    """A name for each task that any file system takes, no two alike, also where a file system ignores case.
+
+    A task has its own name where that will do; else what is left of it without odd characters, and its number.
+
+    Args:
+        names: The names of all tasks.
+    """
+    plain = [_plain(name) for name in names]
+    often = Counter(name.casefold() for name in names)
+    own = [one == name and often[name.casefold()] == 1 for one, name in zip(plain, names, strict=True)]
+    taken = {name.casefold() for name, its_own in zip(names, own, strict=True) if its_own}
+    found = []
+    for i, name in enumerate(plain):
+        if not own[i]:
+            name = f"{name or 'task'}-{i}"
+            while name.casefold() in taken:
+                name += "+"
+            taken.add(name.casefold())
+        found.append(name)
+    return found
+
+
+def note_skipped(folder: Path, why: str, weights: str) -> None:
+    """Has the summary of an interpretation say that nothing more could be looked into.
+
+    What was found of the same weights before stays in it.
+
+    Args:
+        folder: The folder interpret/ of a run.
+        why: The reason.
+        weights: The digest of the predictor.
+    """
+
+    def current(part: Path) -> bool:
+        return (read_json(part / "made-from.json") or {}).get("weights") == weights
+
+    summary = read_json(folder / "summary.json") or {"format": _FORMAT, "tasks": [], "filters": None}
+    kept = {
+        "tasks": [task for task in summary["tasks"] if current(folder / "tasks" / task["folder"])],
+        "skipped": [{"task": "the tasks", "why": why}],
+        "filters": summary["filters"] if current(folder / "filters") else None,
+    }
+    write_json(folder / "summary.json", summary | kept)
+
+
 def _plain(name: str) -> str:
-    return re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII).strip("._")[:60]
+    return re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII).strip("._-")[:60]
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from noncoder.errors import NoncoderError
 from noncoder.interpret.attribution import attribute, rank_agreement
 from noncoder.interpret.job import Job
 from noncoder.interpret.layers import find_layer
@@ -16,6 +19,27 @@ from noncoder.interpret.records import GRADCAM, MUTATIONS, Found, load_arrays, l
 from noncoder.metrics import auroc, average_precision
 
 Floats = NDArray[np.floating[Any]]
+T = TypeVar("T")
+
+
+@dataclass
+class Skipped:
+    """The steps that could not be done, "step" and "why" of each; the others are done all the same."""
+
+    steps: list[dict[str, str]] = field(default_factory=list)
+
+    def attempt(self, step: str, do: Callable[[], T]) -> T | None:
+        """What a step returns; None, and a note of why, where it cannot be done.
+
+        Args:
+            step: Its name, as a reader knows it.
+            do: The step.
+        """
+        try:
+            return do()
+        except NoncoderError as error:
+            self.steps.append({"step": step, "why": error.found})
+            return None
 
 
 def find_attributions(job: Job) -> Found:
@@ -61,17 +85,19 @@ def find_mutations(job: Job) -> dict[str, NDArray[Any]]:
     return stored
 
 
-def measure_agreement(job: Job, found: Found) -> dict[str, Any] | None:
+def measure_agreement(found: Found, activation: Floats, mutations: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """How the magnitudes of Grad-CAM and of the method rank a window's bases beside those of mutagenesis.
 
-    None where no window is mutated. Spearman's correlation in each window, and its mean over them; what has no rank,
-    as a track that is the same everywhere, is left out.
+    Spearman's correlation in each window, and its mean over them; what has no rank, as a track that is the same
+    everywhere, is left out.
+
+    Args:
+        found: The attributions of n windows.
+        activation: What `find_activation` returned, (n, L).
+        mutations: What `find_mutations` returned.
     """
-    if not job.config.mutated:
-        return None
-    mutations = find_mutations(job)
     index, importance = mutations["index"], np.abs(mutations["importance"])
-    cam = rank_agreement(find_activation(job)[index], importance)
+    cam = rank_agreement(activation[index], importance)
     own = rank_agreement(np.abs(found.attribution.projected[index]), importance)
     return {
         "windows": int(index.size),

@@ -7,12 +7,14 @@ from typing import Any
 from noncoder.files import plain_json, write_json
 from noncoder.interpret.further import find_designs, find_grammar
 from noncoder.interpret.job import Job
-from noncoder.interpret.naming import find_motifs
-from noncoder.interpret.outputs import draw, write_tracks
+from noncoder.interpret.naming import Motifs, find_motifs
+from noncoder.interpret.outputs import Tracks, draw, write_tracks
 from noncoder.interpret.steps import (
+    Skipped,
     describe_completeness,
     find_activation,
     find_attributions,
+    find_mutations,
     measure_agreement,
     measure_task,
 )
@@ -21,18 +23,26 @@ from noncoder.interpret.steps import (
 def interpret_task(job: Job) -> dict[str, Any]:
     """Looks into one task; returns what summary.json of its folder then holds.
 
+    A step that cannot be done is left out, and stands with the reason under "skipped"; only without attributions there
+    is nothing to tell.
+
     Raises:
-        InputError: There is no such layer, or the model cannot be looked into.
+        NoncoderError: The bases of the windows cannot be credited.
     """
+    skipped = Skipped()
     performance = measure_task(job)
     found = find_attributions(job)
-    find_activation(job)
-    agreement = measure_agreement(job, found)
-    motifs = find_motifs(job, found, performance)
-    further = {
-        "grammar": find_grammar(job, motifs.known) is not None,
-        "design": find_designs(job, motifs.known) is not None,
-    }
+    activation = skipped.attempt("Grad-CAM", lambda: find_activation(job))
+    mutations = skipped.attempt("mutagenesis", lambda: find_mutations(job)) if job.config.mutated else None
+    agreement = None
+    if activation is not None and mutations is not None:
+        agreement = measure_agreement(found, activation, mutations)
+    motifs = skipped.attempt("motifs", lambda: find_motifs(job, found, performance))
+    motifs = motifs or Motifs([], [], {"text": [skipped.steps[-1]["why"]]})
+    grammar = skipped.attempt("grammar", lambda: find_grammar(job, motifs.known))
+    design = skipped.attempt("design", lambda: find_designs(job, motifs.known))
+    files = skipped.attempt("tracks", lambda: write_tracks(job, found, motifs.named)) or []
+    files += draw(job, found, motifs.named, Tracks(activation, mutations), skipped)
     task = job.predictor.tasks[job.column]
     summary: dict[str, Any] = plain_json(
         {
@@ -50,8 +60,10 @@ def interpret_task(job: Job) -> dict[str, Any]:
             "agreement": agreement,
             "motifs": motifs.rows,
             "diagnosis": motifs.diagnosis,
-            **further,
-            "files": write_tracks(job, found, motifs.named) + draw(job, found, motifs.named),
+            "grammar": grammar is not None,
+            "design": design is not None,
+            "skipped": skipped.steps,
+            "files": files,
         }
     )
     write_json(job.folder / "summary.json", summary)

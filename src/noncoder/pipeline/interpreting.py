@@ -17,7 +17,7 @@ from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
 from noncoder.evaluate.stage import EvaluationStage
 from noncoder.files import locked, write_bytes, write_json
-from noncoder.interpret.choosing import judged_split, positive_windows
+from noncoder.interpret.choosing import check_regions, judged_split, positive_windows
 from noncoder.interpret.design import Design, design_sequences
 from noncoder.interpret.design.pictures import design_figures
 from noncoder.interpret.grammar import Grammar, explore_grammar
@@ -55,14 +55,15 @@ def interpret_run(
     Raises:
         NoncoderError: There is no predictor, no such task, or nothing to look at.
     """
-    predictor = load(run).to(best_device())
     recipe = read_run(run) if (run / "recipe.yaml").is_file() else None
     if not isinstance(config, InterpretConfig):
         before = {} if recipe is None else recipe.interpret.model_dump()
         config = validate(InterpretConfig, before | dict(config), origin="the options")
     path = store or (None if recipe is None or config.sequences else recipe.store)
     opened = None if path is None else open_store(path)
-    logits = None
+    if opened is not None and config.regions is not None:
+        check_regions(opened, config.regions)
+    predictor, logits = load(run).to(best_device()), None
     if recipe is not None and opened is not None and store is None:
         evaluation = EvaluationStage(run / "evaluate", [predictor], opened, recipe.evaluate)
         logits = None if recipe.evaluate.ensemble else evaluation.own_logits(judged_split(opened))

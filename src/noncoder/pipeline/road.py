@@ -10,12 +10,14 @@ from typing import Any
 from noncoder.config import RunConfig
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import find_tasks
-from noncoder.errors import ConfigError, InputError
+from noncoder.errors import ConfigError, InputError, NoncoderError
 from noncoder.files import locked, read_json, write_json
-from noncoder.interpret.choosing import NoTaskError
+from noncoder.interpret.choosing import check_regions
+from noncoder.interpret.stage import note_skipped
 from noncoder.models import check_model
 from noncoder.pipeline.evaluating import evaluate_run
 from noncoder.pipeline.interpreting import interpret_run
+from noncoder.predictor import load
 from noncoder.report import write_report
 from noncoder.train.run import is_trained
 
@@ -99,7 +101,12 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
             f"{summary['split']}: mean AUROC {_digits(mean['auroc'])}, average precision "
             f"{_digits(mean['average_precision'])} over {summary['scored']} tasks",
         )
-    _interpret_stage(config, store, force)
+    try:
+        _interpret_stage(config, force)
+    except Exception:
+        # A fault of ours takes nothing from what the rest of the run has found.
+        write_report(config.run, tasks=config.report.tasks, title=config.report.title)
+        raise
     report = write_report(config.run, tasks=config.report.tasks, title=config.report.title)
     _say("report", f"{report}; {time.perf_counter() - began:,.0f} s in all")
     return {
@@ -131,6 +138,12 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
             f"the store {config.store} does not exist, and the recipe does not say how to make it",
             expected="data.store, or one of data.build, data.pack, data.deepsea and data.simulate",
         )
+    if config.interpret.windows and config.interpret.regions and (config.data.pack or config.data.deepsea):
+        raise ConfigError(
+            f"interpret.regions, {config.interpret.regions}, names places on a genome, and a store of "
+            f"{'a table' if config.data.pack else 'the bundle'} has no coordinates",
+            hint="leave it out, or give sequences as a FASTA with interpret.sequences",
+        )
     began = time.perf_counter()
     store = _make_store(config, force)
     write_json(marker, {"source": source.model_dump(mode="json"), "digest": store.digest})
@@ -142,6 +155,11 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
 def _check_before_training(config: RunConfig, store: Store) -> None:
     """Tells of what would fail after hours of training."""
     find_tasks([*config.report.tasks, *config.interpret.tasks], store.tasks)
+    if config.interpret.windows and config.interpret.regions is not None:
+        check_regions(store, config.interpret.regions)
+    for name, path in (("regions", config.interpret.regions), ("sequences", config.interpret.sequences)):
+        if config.interpret.windows and path is not None and not path.is_file():
+            raise InputError(f"{path}, the file of interpret.{name}, does not exist", hint="give another, or none")
     for split in ("train", "valid", *config.evaluate.splits):
         if not store.indices(split).size:
             raise InputError(
@@ -187,14 +205,20 @@ def _say(stage: str, text: str) -> None:
     print(f"{stage:9} {text}", file=sys.stderr, flush=True)
 
 
-def _interpret_stage(config: RunConfig, store: Store, force: bool) -> None:
+def _interpret_stage(config: RunConfig, force: bool) -> None:
     if not config.interpret.windows:
         return
     try:
         found = interpret_run(config.run, config.interpret, force=force)
-    except NoTaskError as error:
-        # That nothing can be chosen in a small split is no reason to withhold the report.
+    except NoncoderError as error:
+        # That nothing can be looked into, as in a small split, is no reason to withhold the report, which says so.
+        note_skipped(config.run / "interpret", error.found, load(config.run).digest())
         _say("interpret", f"left out: {error.found}")
         return
     named = sum(motif["named"] is not None for task in found["done"] for motif in task["motifs"])
     _say("interpret", f"{len(found['done'])} tasks, {named} motifs with a name")
+    for one in found["skipped"]:
+        _say("interpret", f"left out: {one['task'] or 'filters'}: {one['why']}")
+    for task in found["done"]:
+        for one in task.get("skipped", ()):
+            _say("interpret", f"left out: {task['task']}, {one['step']}: {one['why']}")

@@ -10,7 +10,9 @@ import hashlib
 import html
 import io
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,7 @@ def figure_svg(figure: Figure, name: str = "", label: str = "") -> str:
         label: What it shows, for a reader who does not see it.
     """
     text = io.StringIO()
-    with mpl.rc_context(STYLE):
+    with _drawing():
         # Nothing in the page may depend on when it was made.
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()
@@ -121,9 +123,17 @@ def save_figure(figure: Figure, path: Path) -> None:
         InputError: It cannot be written.
     """
     content = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with _drawing():
         figure.savefig(content, dpi=160, facecolor="white", format=path.suffix[1:].lower())
     write_bytes(path, content.getbuffer())
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # Tasks are named with any character; a font that lacks one draws a box.
+        warnings.filterwarnings("ignore", r"Glyph \d+")
+        yield
 
 
 def make_panels(

@@ -115,8 +115,9 @@ def stretches(store: Store, indices: NDArray[np.int64], length: int | None) -> B
         length: Of a stretch, bp; None for one that suits the windows: one each where each is a sequence of its own, as
             records of a table are, else as `genome_blocks` chooses.
     """
-    alone = len(store.contigs[0]) == len(store)
-    return genome_blocks(store.start[indices], store.window, length or (store.window if alone else None))
+    if length is None and not store.info.coordinates and len(store.contigs[0]) == len(store):
+        return Blocks(np.arange(indices.size, dtype=np.int32), store.window)
+    return genome_blocks(store.start[indices], store.window, length)
 
 
 def tasks_besides(tasks: Sequence[Task], store: Store) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from noncoder.data.loading import one_hot, reverse_strand
 from noncoder.models import SequenceModel
+from noncoder.predictor.modes import restoring_modes
 
 Strand = Literal["forward", "reverse"]
 Strands = Literal["both", "forward", "reverse"]
@@ -67,13 +68,8 @@ def strand_logits(model: SequenceModel, codes: Tensor, strands: Strands) -> Tens
 
 @contextmanager
 def evaluating(*models: SequenceModel) -> Iterator[None]:
-    """Within it models predict; what mode each was in it is in again afterwards."""
-    before = [(model, model.training) for model in models]
-    try:
+    """Within it models predict; afterwards each of their parts is in the mode that it was in."""
+    with restoring_modes(*models), torch.inference_mode():
         for model in models:
             model.eval()
-        with torch.inference_mode():
-            yield
-    finally:
-        for model, training in before:
-            model.train(training)
+        yield

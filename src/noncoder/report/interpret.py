@@ -157,11 +157,13 @@ def _window(task: TaskFiles, row: int, values: Floats, centre: tuple[int, int] |
 
 
 def _place(stored: Mapping[str, NDArray[Any]], row: int) -> tuple[str, int] | None:
-    if "chrom" not in stored or not str(stored["chrom"][row]):
+    if "chrom" not in stored or not str(stored["chrom"][row]) or not stored.get("on_genome", True):
         return None
     return str(stored["chrom"][row]), int(stored["start"][row])
 
 
 def _where(stored: Mapping[str, NDArray[Any]], row: int, length: int) -> str:
     place = _place(stored, row)
-    return f"{place[0]}:{place[1] + 1:,}–{place[1] + length:,}" if place else f"window {row}"
+    if place:
+        return f"{place[0]}:{place[1] + 1:,}–{place[1] + length:,}"
+    return f"{stored['chrom'][row]}" if "chrom" in stored and str(stored["chrom"][row]) else f"window {row}"

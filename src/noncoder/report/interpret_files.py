@@ -27,7 +27,7 @@ class TaskFiles:
         name: The task.
         folder: Its folder's name.
         summary: summary.json.
-        attributions: "codes" (n, L), "values" (n, 4, L), "chrom" (n,), "start" (n,), "logit" (n,), "row" (n,).
+        attributions: "codes" (n, L), "values" (n, 4, L), "chrom", "start", "logit" and "row" (n,), and "on_genome" ().
         gradcam: "cam" (n, L) and "layer".
         mutations: "codes" (k, L), "substitutions" (k, 4, L), "index" (k,), rows of the attributions.
         patterns: patterns.json.

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from noncoder.config import TrainConfig
 from noncoder.data.loading import Batches, one_hot
+from noncoder.predictor.modes import restoring_modes
 from noncoder.train.module import TrainingModule
 
 _WINDOWS = 4096  # each has hundreds of positions: their mean and variance are known to a hundredth
@@ -107,15 +108,14 @@ def renew_batch_norms(module: TrainingModule, windows: Batches) -> None:
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
-        norm.train()
     windows.move(module.device)
     windows.load_state_dict({"epoch": 0, "position": 0})
-    with torch.autocast(module.device.type, enabled=False):
+    with restoring_modes(module), torch.autocast(module.device.type, enabled=False):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+            norm.train()
         for batch in windows:
             module.model(one_hot(batch.codes.to(module.device)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-        norm.eval()

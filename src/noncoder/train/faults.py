@@ -17,6 +17,7 @@ from noncoder.data.loading import Batch, Share
 from noncoder.data.store import open_store
 from noncoder.errors import InputError, TrainingError
 from noncoder.files import read_json, write_json
+from noncoder.predictor.modes import restoring_modes
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes
 from noncoder.train.prepare import prepare
@@ -185,15 +186,15 @@ class FaultWatch(pl.Callback):
     def reading_again(self, module: TrainingModule, number: int) -> Iterator[Batch]:
         """A batch of the past, with the random numbers it had; then training could go on as before."""
         batches = self.passes.batches
-        before, training = batches.state_dict(), module.training
+        before = batches.state_dict()
         epoch, position = self.passes.place(number)
         batches.load_state_dict({"epoch": epoch, "position": position})
         batch = next(iter(batches)).to(module.device)
         batches.load_state_dict(before)
-        module.train()
-        seed_batch(self.seed, number, self.world.rank)
-        yield batch
-        module.train(training)
+        with restoring_modes(module):
+            module.train()
+            seed_batch(self.seed, number, self.world.rank)
+            yield batch
 
 
 def _told(fault: dict[str, Any], file: Path) -> tuple[str, str, str]:

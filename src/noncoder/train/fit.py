@@ -38,7 +38,7 @@ from noncoder.train.hook import OnValidation, ValidationHook
 from noncoder.train.launch import checkpoint_to_go_on_from, claimed, join, make_strategy
 from noncoder.train.log import TrainingLog
 from noncoder.train.passes import Passes
-from noncoder.train.prepare import Prepared, prepare, read_passes
+from noncoder.train.prepare import Prepared, prepare, read_passes, tell_of_one_class
 from noncoder.train.provenance import device_name, git_commit, package_versions
 from noncoder.train.ranks import World, find_world, from_first
 from noncoder.train.run import RunFolder
@@ -78,6 +78,8 @@ def train(config: RunConfig, force: bool = False, on_validation: OnValidation | 
     check_loggers(config.train.watch)
     store, world, folder = open_store(config.store), find_world(config.train), RunFolder(config.run)
     read_passes(config, store)
+    if world.rank == 0:
+        tell_of_one_class(store, config.train)
     task_weights(config.train.loss, store)
     with warnings.catch_warnings(), products_of_float32(config.train):
         quieten()
@@ -139,7 +141,7 @@ def _fit(
     passes = prepared.passes
     # Whole steps, so that each row's speed has the optimiser's part in it.
     every = max(1, passes.steps // _ROWS_OF_LOG) * settings.accumulate
-    log = TrainingLog(folder.train, passes.batches.indices.size, settings.batch_size, every)
+    log = TrainingLog(folder.train, passes.batches.indices.size, passes.windows, every)
     model = config.model
     pace = Pace(
         passes.batches, prepared.validation, log,

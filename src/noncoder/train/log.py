@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import sys
 import time
@@ -77,6 +78,13 @@ class CsvLog:
         return text.getvalue()
 
 
+def describe_scores(measured: Mapping[str, Any]) -> str:
+    """AUROC and average precision of a validation for a terminal; in a split of one class they have no value."""
+    if measured["auroc"] is None or math.isnan(measured["auroc"]):
+        return "AUROC and AP undefined"
+    return f"AUROC {measured['auroc']:.4f}  AP {measured['average_precision']:.4f}"
+
+
 def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
@@ -87,14 +95,14 @@ class TrainingLog(pl.Callback):
     Args:
         folder: Where log.csv and valid.csv lie.
         windows: Windows of the training split.
-        batch_size: Windows a batch.
+        total: Windows that the whole training reads.
         every: Batches between two rows of log.csv.
     """
 
-    def __init__(self, folder: Path, windows: int, batch_size: int, every: int) -> None:
+    def __init__(self, folder: Path, windows: int, total: int, every: int) -> None:
         self.log_file = CsvLog(folder / "log.csv", LOG_COLUMNS)
         self.valid_file = CsvLog(folder / "valid.csv", VALID_COLUMNS)
-        self.n_windows, self.batch_size, self.every = windows, batch_size, every
+        self.n_windows, self.total, self.every = windows, total, every
         self.batches = self.windows = 0
         self.seconds = 0.0
         self.validating = 0.0
@@ -124,11 +132,7 @@ class TrainingLog(pl.Callback):
             return
         for file in (self.log_file, self.valid_file):
             file.start(self.windows)
-        total = min(int(trainer.max_steps) * trainer.accumulate_grad_batches * self.batch_size, 1 << 62)
-        epochs = -(-total // self.n_windows)
-        # The last batch of a pass is smaller, so the sum of the batches overstates the windows.
-        total = min(total, epochs * self.n_windows)
-        self._bar = tqdm(total=total, initial=self.windows, desc="training", unit="windows", disable=None)
+        self._bar = tqdm(total=self.total, initial=self.windows, desc="training", unit="windows", disable=None)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -156,11 +160,11 @@ class TrainingLog(pl.Callback):
         self.valid_file.add(row)
         self._tell_logger(trainer, {f"valid/{key}": row[key] for key in ("loss", "auroc", "average_precision")})
         line = (
-            f"pass {row['epoch']:.2f}  step {row['step']}  valid loss {row['loss']:.4f}  AUROC {row['auroc']:.4f}  "
-            f"AP {row['average_precision']:.4f}  ({row['tasks']} tasks)  {self._speed():,.0f} windows/s"
+            f"pass {row['epoch']:.2f}  step {row['step']}  valid loss {row['loss']:.4f}  "
+            f"{describe_scores(row)}  ({row['tasks']} tasks)  {self._speed():,.0f} windows/s"
         )
         if self._bar is not None:
-            self._bar.set_postfix_str(f"AUROC {row['auroc']:.3f}, AP {row['average_precision']:.3f}")
+            self._bar.set_postfix_str(describe_scores(row))
         tqdm.write(line, file=sys.stderr)
 
     def on_train_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:

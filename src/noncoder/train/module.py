@@ -89,7 +89,7 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of this process's part of a batch, by what it counts for in the optimiser step."""
-        # The smaller last batch of a pass is not worth compiling for once more.
+        # The last batch of a pass, of another size, is not worth compiling for once more.
         run = self.run_model if batch.whole == self.settings.batch_size else self.model
         x, labels = batch.inputs()
         loss = self.training_loss(run(x), labels, batch.known) * weight_of_part(batch)

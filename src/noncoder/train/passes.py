@@ -73,12 +73,18 @@ class Passes:
     def weight(self, number: int) -> float:
         """What a batch's mean loss counts for in its step, 1 on average: its windows over those of the step's batches.
 
-        The last batch of a pass is smaller; this way a step's gradient is the mean over its windows all the same.
+        The last batch of a pass is smaller, or larger by a window; this way a step's gradient is the mean over its
+        windows all the same.
         """
         first = number - number % self.accumulate
         group = [self._windows(first + i) for i in range(self.accumulate)]
         return self._windows(number) * self.accumulate / sum(group)
 
+    @property
+    def windows(self) -> int:
+        """Windows in all that the training reads."""
+        passes, more = self.place(len(self))
+        return passes * self.batches.indices.size + sum(self.batches.size_of(i) for i in range(more))
+
     def _windows(self, number: int) -> int:
-        _, position = self.place(number)
-        return min(self.batches.batch_size, self.batches.indices.size - position * self.batches.batch_size)
+        return self.batches.size_of(self.place(number)[1])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import lightning.pytorch as pl
 import torch
+from torch import nn
 
 from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.augmentation import Augmentation
 from noncoder.data.loading import Batches, Draws, Share
 from noncoder.data.resampling import window_weights
 from noncoder.data.store import Store
-from noncoder.errors import InputError
+from noncoder.errors import ConfigError, InputError
 from noncoder.models import SequenceModel, create_model, set_prior_bias
+from noncoder.predictor.modes import restoring_modes
+from noncoder.train.device import choose_accelerator
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes
 from noncoder.train.weights import task_weights
@@ -34,9 +38,10 @@ def read_passes(config: RunConfig, store: Store, share: Share | None = None) -> 
 
     Raises:
         InputError: The store has no training split.
-        ConfigError: A step would take more batches than a pass has.
+        ConfigError: A step would take more batches than a pass has, or batches are too small for a batch norm.
     """
     settings, indices = config.train, store.indices("train")
+    _check_batch_norm(config, store, min(settings.batch_size, indices.size))
     weights = window_weights(store, indices, settings.resample, settings.resample_cap) if settings.resample else None
     draws = Draws(config.seed, True, settings.random_strand, settings.shift, weights, settings.mixup)
     change = Augmentation(settings.augment, settings.epochs) if settings.augment.kinds else None
@@ -54,7 +59,7 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
 
     Raises:
         InputError: The store has no training or validation split.
-        ConfigError: A step would take more batches than a pass has.
+        ConfigError: A step would take more batches than a pass has, or batches are too small for a batch norm.
     """
     settings = config.train
     passes = read_passes(config, store, share)
@@ -64,9 +69,67 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     set_prior_bias(model, _first_shares(settings, store))
+    batches = passes.batches
+    if batches.share.ranks > 1 and choose_accelerator(settings, say=False) == "cpu" and lone_norms(model):
+        # On CPUs each process normalises its own part of a batch.
+        batches.share = batches.share._replace(least=2)
     weights = task_weights(settings.loss, store)
     module = TrainingModule(model, settings, passes.steps, passes.steps_per_pass, compiled, weights)
     return Prepared(model, module, passes, validation)
+
+
+def tell_of_one_class(store: Store, settings: TrainConfig) -> None:
+    """Says before a training that its validations will have no AUROC, and what then makes one better than another."""
+    positives, known = store.positives("valid"), store.known_counts("valid")
+    if ((positives > 0) & (positives < known)).any() or not known.any():
+        return
+    instead = "" if settings.monitor == "loss" else ", so the weights of the lowest validation loss are kept"
+    print(
+        "no task of the validation split has both positives and negatives: AUROC and average precision are undefined "
+        f"there{instead}",
+        file=sys.stderr,
+    )
+
+
+def lone_norms(model: SequenceModel) -> list[str]:
+    """The batch norms of a model that see one value a channel in each window, and so nothing to normalise in one."""
+    found: list[str] = []
+
+    def note(name: str, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].numel() == inputs[0].shape[1]:
+            found.append(name)
+
+    hooks = [
+        part.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs))
+        for name, part in model.named_modules()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm)
+    ]
+    try:
+        if hooks:
+            # Not in inference mode, whose tensors a model might keep for its training.
+            with restoring_modes(model), torch.no_grad():
+                model.eval()
+                model(torch.zeros(1, 4, model.window))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _check_batch_norm(config: RunConfig, store: Store, smallest: int) -> None:
+    if smallest != 1:
+        return
+    with torch.random.fork_rng(devices=[]):
+        names = lone_norms(create_model(config.model.name, len(store.tasks), store.window, config.model.parameters))
+    if names:
+        alone = config.train.batch_size > 1
+        what = "the training split has one window" if alone else "train.batch_size is 1"
+        raise ConfigError(
+            f"{what}, and the batch norm {names[0]} of {config.model.name} normalises over the windows of a batch: one "
+            "alone has no spread",
+            expected="batches of at least 2 windows",
+            hint="more training windows, or another model" if alone else "a larger train.batch_size, or another model",
+        )
 
 
 def _first_shares(settings: TrainConfig, store: Store) -> torch.Tensor:

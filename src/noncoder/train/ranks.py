@@ -112,13 +112,11 @@ def is_first() -> bool:
 def weight_of_sum(batch: Batch) -> int:
     """What a sum over a process's windows is multiplied by, for the mean over processes to be the whole batch's sum.
 
-    That is the processes, or 0 where this one's only window stands in for none.
+    That is the processes, or 0 where this one's windows stand in for none.
     """
     if not _several():
         return 1
-    share = Share(dist.get_rank(), dist.get_world_size())
-    first, end = share.of(batch.whole)
-    return share.ranks if end > first else 0
+    return 0 if batch.stands_in else dist.get_world_size()
 
 
 def gather_on_first(value: list[T]) -> list[list[T]]:

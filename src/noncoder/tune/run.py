@@ -36,7 +36,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
     Raises:
         ConfigError: The space does not fit the recipe, or the folder holds another study.
         StoreError: The store is missing or damaged.
-        InputError: Too many trials failed in a row, or Optuna or the database cannot be used.
+        InputError: No trial could be scored, too many failed in a row, or Optuna or the database cannot be used.
         KeyboardInterrupt: Ctrl-C; it says how to go on.
     """
     folder = out or config.run / "tune"
@@ -45,6 +45,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
     space = read_space(settings.space)
     space.check(config)
     store = open_store(config.store)
+    _check_monitor(config, store)
     workers = Workers(folder)
     with workers.present():
         with workers.turn():
@@ -94,6 +95,17 @@ def _made_from(config: RunConfig, space: Space, settings: TuneConfig, store: Sto
         "tuning": settings.model_dump(mode="json", include={"sampler", "pruner", "fidelity", "seed"}),
         "store": store.digest,
     }
+
+
+def _check_monitor(config: RunConfig, store: Store) -> None:
+    positives, known = store.positives("valid"), store.known_counts("valid")
+    if config.train.monitor != "loss" and known.any() and not ((positives > 0) & (positives < known)).any():
+        raise InputError(
+            f"no task of the validation split of {store.path} has both positives and negatives: the average precision, "
+            "by which trials would be compared, is undefined",
+            expected="a task of both classes in validation",
+            hint="set train.monitor: loss, or choose another validation split",
+        )
 
 
 def _say_what_cannot_be_given_up(config: RunConfig, settings: TuneConfig) -> None:

@@ -123,6 +123,32 @@ def test_positions_lie_in_the_middle_of_what_they_see(name: str, place: str) -> 
             assert abs(inner - layer.centres[at]) > 1
 
 
+@pytest.mark.parametrize(("width", "stride", "padding", "dilation"), [(7, 2, 3, 1), (7, 2, 1, 1), (5, 3, 4, 2)])
+def test_padding_moves_positions_to_the_left(width: int, stride: int, padding: int, dilation: int) -> None:
+    class Strided(SequenceModel):
+        def __init__(self) -> None:
+            super().__init__(1, 100, TASKS_CONFIG)
+            self.convolution = nn.Conv1d(4, 1, width, stride, padding, dilation)
+            self.output = nn.Linear(1, 1)
+
+        def features(self, x: Tensor) -> Tensor:
+            y: Tensor = self.convolution(x)
+            return y
+
+        def head(self, features: Tensor) -> Tensor:
+            y: Tensor = self.output(features.mean(dim=2))
+            return y
+
+    model = Strided()
+    layer = find_layer(model, "convolution")
+    x = torch.zeros(1, 4, 100, requires_grad=True)
+    (gradient,) = torch.autograd.grad(model.features(x)[0, 0, 10], x)
+    seen = np.flatnonzero(gradient[0].abs().sum(dim=0).numpy())
+    assert layer.centres[10] == (seen[0] + seen[-1]) / 2
+    assert layer.step == stride
+    assert layer.first == dilation * (width - 1) / 2 - padding
+
+
 def test_a_motif_lights_up_where_it_is() -> None:
     """A convolution without padding that answers to one word, and a pooling: the peak lies on the word."""
 

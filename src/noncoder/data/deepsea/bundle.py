@@ -156,7 +156,8 @@ def _assemble(
                 bin=config.bin,
                 tasks=tasks,
                 label_rule="overlap:0.5" if ours else "as given",
-                genome="hg19" if ours else config.folder.name,
+                genome="hg19" if ours else "",
+                coordinates=False,  # windows are stitched into contigs of unknown places
                 sources=tuple(
                     {
                         "name": f"{source.split}.mat",

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from noncoder.interpret.modes import in_evaluation
 from noncoder.models import SequenceModel
+from noncoder.predictor.modes import restoring_modes
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def differentiating(model: SequenceModel) -> Iterator[None]:
     """Within it gradients reach the input alone, in evaluation mode; afterwards the model is as it was before."""
     asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
-        with in_evaluation(model), torch.enable_grad():
+        with restoring_modes(model), torch.enable_grad():
+            model.eval()
             model.requires_grad_(False)
             if next(model.parameters()).is_cuda:
                 for module in model.modules():

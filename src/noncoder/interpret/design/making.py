@@ -20,6 +20,7 @@ from noncoder.interpret.design.record import Design
 from noncoder.interpret.design.search import greedy, guided, sampled
 from noncoder.interpret.grammar.backgrounds import hit_threshold
 from noncoder.predictor import Predictor
+from noncoder.predictor.modes import restoring_modes
 from noncoder.sequence.encoding import N_CODE, decode
 from noncoder.sequence.motifs import Motif, scan
 
@@ -69,16 +70,12 @@ def design_sequences(
         if given is not None and (given.ndim != 2 or given.shape[1] != predictor.window or not len(given)):
             raise InputError(f"sequences of shape {given.shape}", expected=f"codes (R, {predictor.window})")
     begun = time.perf_counter()
-    training = predictor.model.training
-    predictor.model.eval()
     bar = tqdm(total=settings.evaluations, desc="designing", unit="evaluations", delay=2, disable=None)
-    try:
-        with bar:
-            problem = _problem(predictor, columns, settings, starts, generator)
-            problem.bar = bar
-            _METHODS[settings.method](problem, settings)
-    finally:
-        predictor.model.train(training)
+    with restoring_modes(predictor.model), bar:
+        predictor.model.eval()
+        problem = _problem(predictor, columns, settings, starts, generator)
+        problem.bar = bar
+        _METHODS[settings.method](problem, settings)
     seconds = time.perf_counter() - begun
     return _design(predictor, names, settings, problem, (seconds, windows, motifs))
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from noncoder.errors import InputError
@@ -21,6 +20,7 @@ from noncoder.interpret.mutagenesis.heads import choose_head
 from noncoder.interpret.mutagenesis.incremental import Incremental, Prepared
 from noncoder.interpret.mutagenesis.result import Mutations
 from noncoder.models.registry import SequenceModel
+from noncoder.predictor.mean import evaluating
 from noncoder.sequence.encoding import N_CODE
 
 Strategy = Literal["auto", "incremental", "brute"]
@@ -68,7 +68,7 @@ def mutate(
         raise InputError(f"batches of {batch_size} sequences", expected="at least one")
     asked: dict[Kind, bool] = {"substitution": True, "deletion": deletions, "insertion": insertions}
     kinds = [kind for kind, wanted in asked.items() if wanted]
-    with evaluation(model), torch.inference_mode():
+    with evaluating(model):
         ways = _Ways(model, strategy, batch_size)
         effects: dict[Kind, NDArray[np.float32]] = {kind: _empty(kind, codes, region, len(columns)) for kind in kinds}
         reference = np.empty((len(codes), len(columns)), dtype=np.float32)
@@ -170,18 +170,6 @@ def _empty(kind: Kind, codes: NDArray[np.uint8], region: tuple[int, int], tasks:
     if kind == "substitution":
         effects[:, :, slice(*region)] = 0
     return effects
-
-
-@contextmanager
-def evaluation(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; afterwards every part is in the mode that it was in."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 def _check_codes(model: SequenceModel, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
