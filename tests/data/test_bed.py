@@ -8,16 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noncoder.data.bed import (
-    Peaks,
-    find_peak_files,
-    read_aliases,
-    read_bed,
-    read_bytes,
-    read_task_sheet,
-    sha256,
-    task_names,
-)
+from noncoder.data.bed import Peaks, read_bed, read_bytes, sha256
+from noncoder.data.peak_files import find_peak_files, read_aliases, read_task_sheet, task_names
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError
 
@@ -125,24 +117,29 @@ class TestBadBed:
         ("content", "line", "told"),
         [
             ("chr1\t5\t9\nchr1\t30\t20\n", 2, "ends before it starts"),
-            ("chr1\t5\t5\n", 1, "ends before it starts"),
+            ("chr1\t5\t4\n", 1, "ends before it starts"),
             ("# c\nchrom\tstart\tend\nchr1\t5\t3\n", 3, "ends before it starts"),
             ("\n\ntrack x\nchr1\t5\t9\n#\nchr1\t9\t5\r\n", 6, "ends before it starts"),
-            ("chr1\t-1\t5\n", 1, "starts before the chromosome"),
             ("chr1\t1\t5\nchr1\tx\t5\n", 2, "is no whole number"),
-            ("chr1\t1.0\t5\n", 1, "is no whole number"),
-            ("chr1\t1e3\t5000\n", 1, "is no whole number"),
+            ("chr1\t1.5\t5\n", 1, "is no whole number"),
+            ("chr1\t1e-3\t5000\n", 1, "is no whole number"),
+            ("chr1\t1e999\t5000\n", 1, "is no whole number"),
+            ("chr1\tnan\t5\n", 1, "is no whole number"),
+            ("chr1\t1\tInf\n", 1, "is no whole number"),
             ("chr1\t1_0\t50\n", 1, "is no whole number"),
             ("chr1\t1\t100000000000000000000\n", 1, "is no whole number"),
             ("chr1\t1,000\t2,000\n", 1, "is no whole number"),
             ("chr1\t1\n", 1, "has 2 columns"),
             ("hello\nworld\n", 1, "has 1 column\n"),
             ("chr1\t1\t5\nchr1\t9\n", 2, "has 2 columns"),
-            ("chr1\t1\t5\nchr1 7 9\n", 2, "has 1 column\n"),
             ("chr1\t1\t5\n\t7\t9\n", 2, "has no chromosome"),
             ("chr1 1 5\nchr1 7\n", 2, "has 2 columns"),
-            ("chr1,1,5\n", 1, "has 1 column\n"),
-            (">chr1\nACGT\n", 1, "has 1 column\n"),
+            ("chr1,1,5\n", 1, "has 1 column; its columns are separated by commas\n"),
+            ("chr1\t1000\t1400 \t\nchr1\tsource\tpeak\t1\t9\t.\t+\t.\tID=1\n", 2, "it is GFF or GTF"),
+            ("r1\t16\tchr1\t100\t60\t4M\t*\t0\t0\tACGT\tIIII\n", 1, "it is SAM"),
+            ("chr1\t100\trs1\tA\tG\t.\tPASS\t.\n", 1, "it is VCF"),
+            ("p1\tchr1\t100\t200\t+\n", 1, "its chromosome is column 2"),
+            ("585\tchr1\t100\t200\n", 1, "its chromosome is column 2"),
             ("chr1\t1\t5\nchr1\t\t9\n", 2, "is no whole number"),
         ],
     )

@@ -28,6 +28,7 @@ Files = dict[str, list[tuple[object, ...]]]
 LAW = settings(deadline=None, max_examples=80)
 PEAKS = st.lists(st.tuples(st.integers(0, 250), st.integers(1, 120), st.integers(0, 119)), max_size=8)
 PLACES = st.tuples(st.sampled_from(list(LENGTHS)), st.integers(0, 1_500), st.integers(1, 199))
+NARROW = "label no bin: they cover no more than 0.5 of any bin; --label summit goes by their summits alone"
 RULES = ["overlap:0.5", "overlap:0", "overlap:0.29", "overlap:0.57", "overlap:0.999", "overlap:1e-3", "summit"]
 
 
@@ -121,6 +122,7 @@ class TestBuildStore:
         for (name, at), codes in zip(kept(store), store.read_codes(store.indices()), strict=True):
             assert decode(codes) == padded_slice(genome_text[name], at - 400, at + 600)
         assert dropped(store) == {
+            f"peaks: {NARROW}": 2,
             "contigs: no peak lies on them: chr3": 1,
             "bins: the last of a contig, narrower than a bin": 1,
         }
@@ -161,7 +163,13 @@ class TestBuildStore:
         rows: Files = {
             f"t{i:02}": [(chrom, start, start + width) for chrom, start, width in task] for i, task in enumerate(tasks)
         }
-        store = build(tmp_path_factory.mktemp("b"), genome_fasta, rows, label=rule, window=window, bin=bin)
+        folder, options = tmp_path_factory.mktemp("b"), {"label": rule, "window": window, "bin": bin}
+        parts = [[(at, width, width // 2) for c, at, width in task if c == name] for task in tasks for name in LENGTHS]
+        n_bins = [LENGTHS[name] // bin for _ in tasks for name in LENGTHS]
+        if not any(naive(part, bin, n, rule) for part, n in zip(parts, n_bins, strict=True)):
+            assert "no peak labels a bin" in refused(folder, genome_fasta, rows, **options).found
+            return
+        store = build(folder, genome_fasta, rows, **options)
         store.check()
         used = [name for name in LENGTHS if any(name == chrom for task in tasks for chrom, *_ in task)]
         assert kept(store) == [(name, i * bin) for name in used for i in range(LENGTHS[name] // bin)]
@@ -430,7 +438,8 @@ class TestBadInput:
 
     def test_nothing_labelled(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {"a": [("chr1", 0, 5)]}, keep="labelled")
-        assert "no window is left to store" in error.found
+        assert error.found == "no peak labels a bin: 1 cover no more than 0.5 of any bin"
+        assert "--label summit" in error.hint
 
     def test_a_genome_with_a_wrong_letter(self, tmp_path: Path) -> None:
         fasta = write_fasta(tmp_path / "g.fa", {"chr1": "ACGT" * 100 + "*" + "ACGT" * 100})
