@@ -28,7 +28,7 @@ from noncoder.data.bed_rows import (
     read_rows,
     split_fields,
 )
-from noncoder.data.bed_text import plain_text, refuse_other_formats, without_comments
+from noncoder.data.bed_text import first_lines, plain_text, refuse_other_formats, without_comments
 from noncoder.data.summits import find_summits, first_base
 from noncoder.errors import InputError
 
@@ -153,11 +153,11 @@ def _quick_rows(text: bytes) -> Rows | None:
     if is_header(header):
         if layout_of(header) != Layout():
             return None
-        rows = rows.partition(b"\n")[2]
+        rows = rows[len(first_lines(rows, 1)[0]) + 1 :]
     first = _fields(rows)
     if is_unnamed_table(first) or (len(first) > len(header) and is_header(header)):
         return None
-    if b"\t" not in rows.partition(b"\n")[0]:
+    if b"\t" not in first_lines(rows, 1)[0]:
         if b"\t" in rows or b'"' in rows:
             return None
         rows = re.sub(rb"[ ]+", b"\t", re.sub(rb"^[ ]+", b"", rows, flags=re.MULTILINE))
@@ -173,7 +173,7 @@ def _has_layout(text: bytes) -> bool:
 
 
 def _fields(text: bytes) -> list[str]:
-    return split_fields(text.partition(b"\n")[0].decode("utf-8", errors="replace"))
+    return split_fields(first_lines(text, 1)[0].decode("utf-8", errors="replace"))
 
 
 def _read_columns(text: bytes) -> pl.DataFrame | None:
@@ -209,7 +209,7 @@ def _rows_of(table: pl.DataFrame, text: bytes) -> Rows | None:
         columns.append(values)
         texts |= text_there
         full = ~np.isnan(values) | text_there
-    sample = [split_fields(line.decode(errors="replace")) for line in text.split(b"\n", SAMPLED)[:SAMPLED] if line]
+    sample = [split_fields(line.decode(errors="replace")) for line in first_lines(text, SAMPLED) if line]
     none = np.full(len(table), np.nan)
     return Rows(
         names, numbers[chrom.to_physical().to_numpy()], start, end, np.array(columns).T, texts, full, Layout(),

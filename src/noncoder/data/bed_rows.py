@@ -21,6 +21,7 @@ MISSING = ("", ".", "NA", "na", "N/A", "NaN", "nan", "NAN", "null", "NULL", "Non
 _CHROM = {"chr", "chrom", "chromosome", "seqnames", "seqname", "seqid", "seq", "contig", "chrom_name", "reference"}
 _START = {"start", "chromstart", "chrom_start", "begin", "peak_start", "start_position", "txstart", "chr_start", "from"}
 _END = {"end", "chromend", "chrom_end", "stop", "peak_end", "end_position", "txend", "chr_end", "to"}
+_ROW_NAMES = {"", "row.names", "rownames", "row_names", "index", "unnamed: 0"}
 _LENGTH = {"length", "width"}
 _SUMMIT = {"abs_summit", "summit", "peak"}
 _WORD = re.compile(r"[A-Za-z_][\w. ()-]*")
@@ -205,7 +206,7 @@ def _interval(path: Path, number: int, line: str, fields: list[str]) -> tuple[st
 
 def is_header(fields: Sequence[str]) -> bool:
     """Whether a first line names columns: it says chrom, start and end, or has words and no number."""
-    if is_known_header(fields) or is_known_header(fields[1:]):
+    if is_known_header(fields) or _names_rows(fields):
         return True
     words = len(fields) >= 3 and all(_WORD.fullmatch(part) and not _NO_NUMBER.fullmatch(part) for part in fields[1:3])
     return words and not any(part in MISSING[1:] or _NUMBER.fullmatch(part) for part in fields)
@@ -217,9 +218,14 @@ def is_known_header(fields: Sequence[str]) -> bool:
     return len(lower) == 3 and lower[0] in _CHROM and lower[1] in _START and lower[2] in _END
 
 
+def _names_rows(header: Sequence[str]) -> bool:
+    """Whether the first column has the numbers or names of the rows, as R and pandas write them."""
+    return bool(header) and header[0].lower() in _ROW_NAMES and is_known_header(header[1:])
+
+
 def layout_of(header: Sequence[str]) -> Layout:
     """What a header says of the columns; a summit in column 10 is a narrowPeak's and nothing special."""
-    first = 0 if is_known_header(header) or not is_known_header(header[1:]) else 1
+    first = int(_names_rows(header))
     lower = [part.strip("# ").lower() for part in header[first:]]
     length = next((i for i, name in enumerate(lower) if name in _LENGTH), -1)
     summit = next((i for i, name in enumerate(lower) if name in _SUMMIT), -1)

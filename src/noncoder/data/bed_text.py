@@ -77,7 +77,8 @@ def plain_text(path: Path, raw: bytes, expected: str = _EXPECTED) -> bytes:
             expected=expected, hint="save it as UTF-8 text" if utf16 else "convert it to text first",
         )  # fmt: skip
     # Files that were joined have byte-order marks inside.
-    raw = raw.replace(codecs.BOM_UTF8, b"")
+    if codecs.BOM_UTF8 in raw:
+        raw = raw.replace(codecs.BOM_UTF8, b"")
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return raw.removesuffix(b"\x1a")
@@ -89,6 +90,13 @@ def without_comments(text: bytes) -> bytes:
     starts = letters[np.flatnonzero(letters[:-1] == ord("\n")) + 1]
     some = np.isin(starts, _COMMENT_STARTS).any() or np.isin(letters[:1], _COMMENT_STARTS).any()
     return COMMENT.sub(b"", text) if some else text
+
+
+def first_lines(text: bytes, most: int) -> list[bytes]:
+    """The first lines, as far as they lie in the first megabyte; a copy of all the text would take long."""
+    head = text[: 1 << 20]
+    lines = head.split(b"\n", most)
+    return lines[:most] if len(lines) > most or len(head) == len(text) else lines[: max(1, len(lines) - 1)]
 
 
 def refuse_other_formats(path: Path, text: bytes) -> None:
@@ -105,7 +113,7 @@ def refuse_other_formats(path: Path, text: bytes) -> None:
             expected="BED, narrowPeak or broadPeak",
             hint="give the peaks that were called on it; if its intervals are the peaks, remove the track line",
         )
-    for line in head.split(b"\n")[:200]:
+    for line in first_lines(head, 200):
         for pattern, what in _FOREIGN:
             if pattern.match(line):
                 raise InputError(f"{path} is {what}", expected="BED, narrowPeak or broadPeak")

@@ -89,14 +89,9 @@ def _read_peaks(paths: Sequence[Path], config: BuildConfig) -> list[Peaks]:
     for one in peaks:
         # Who sets a minimum asks for small tasks to be left out, the empty ones too; else an empty file is a mistake.
         if not one.chrom.size and not one.reading.before and not config.min_positives:
-            empty = one.reading.empty
+            empty = f"{one.reading.empty:,} rows end where they start (zero-length)"
             raise InputError(
-                f"{one.path} "
-                + (
-                    f"holds no peak: {empty:,} rows end where they start (zero-length)"
-                    if empty
-                    else "is empty: it holds no peak"
-                ),
+                f"{one.path} " + (f"holds no peak: {empty}" if one.reading.empty else "is empty: it holds no peak"),
                 expected="a line a peak: chrom, start, end",
                 hint="remove it, or give --min-positives 1 to leave out the tasks that have no peak",
             )
