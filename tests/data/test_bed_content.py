@@ -6,6 +6,7 @@ import gzip
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -350,11 +351,8 @@ def written(draw: st.DrawFn) -> tuple[str, bool]:
     narrow, separator = draw(st.booleans()), draw(st.sampled_from(["\t", "\t", " ", "  "]))
     number = st.sampled_from(["{}", "{}", "{}", "{}.0", "{}e0", "+{}"] + ([" {}", "{} "] if separator == "\t" else []))
     extra = [draw(st.sampled_from(["x", "0.1", "7"])) for _ in range(draw(st.integers(0, 11)))]
-    end = (
-        st.just(draw(st.sampled_from(["\n", "\r\n", "\r"])))
-        if draw(st.booleans())
-        else st.sampled_from(["\n", "\r\n", "\r"])
-    )
+    ends = st.sampled_from(["\n", "\r\n", "\r"])
+    end = st.just(draw(ends)) if draw(st.booleans()) else ends
     noise = st.sampled_from(["# a comment", "", "track name=x y", "Browser hide all", "   "])
     lines = ["chrom" + separator + "start" + separator + "end"] if draw(st.booleans()) else []
     for i in range(draw(st.integers(1, 8))):
@@ -397,12 +395,13 @@ VALID = (
     text_of(["track name=x", *(line.rpartition("\t")[0] for line in NARROW_PEAKS)], "\r\n").encode(),
     text_of([" ".join(map(str, place)) for place in PLACES]).encode(),
     MACS2.encode(),
-    text_of(['"seqnames" "start" "end" "width"', *(f'"{i}" "chr1" {i + 1} 1e+05 {100_000 - i}' for i in range(4))]).encode(),
+    text_of(['"seqnames" "start" "end" "width"', '"1" "chr1" 11 1e+05 99990', '"2" "chr1" 1 10 10']).encode(),
     text_of(NARROW_PEAKS).encode("utf-16"),
     gzip.compress(text_of(NARROW_PEAKS).encode(), mtime=0),
 )  # fmt: skip
-PIECES = (b"\t", b" ", b"\n", b"\r", b"-", b"+", b".", b"e", b"9" * 20, b"1e400", b"nan", b"inf", b'"', b"#", b"\0", b"\xff", b"\xef\xbb\xbf",
-          b"track ", b"chr1\t5\t2\n", b"chr1\t-9\t2\n", b"1_0", b"\xd9\xa1", b"0x1", b",")  # fmt: skip
+PIECES = (b"\t", b" ", b"\n", b"\r", b"-", b"+", b".", b"e", b"9" * 20, b"1e400", b"nan", b"inf", b'"', b"#", b"\0",
+          b"\xff", b"\xef\xbb\xbf", b"track ", b"chr1\t5\t2\n", b"chr1\t-9\t2\n", b"1_0", b"\xd9\xa1", b"0x1",
+          b",")  # fmt: skip
 
 
 @st.composite
@@ -419,14 +418,13 @@ def mutated(draw: st.DrawFn) -> bytes:
 @fuzzed
 @given(mutated(), st.sampled_from(["leave out", "cut"]))
 def test_a_damaged_file_is_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, before: str
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, before: Literal["leave out", "cut"]
 ) -> None:
     path = tmp_path_factory.mktemp("b") / "x.bed"
     path.write_bytes(content)
     try:
-        peaks = read_bed(path, before="cut" if before == "cut" else "leave out")
-    except InputError as error:
-        assert str(path) in error.found
+        peaks = read_bed(path, before)
+    except InputError:
         return
     assert (peaks.start >= 0).all()
     assert (peaks.start < peaks.end).all()

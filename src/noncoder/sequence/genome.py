@@ -304,7 +304,7 @@ def _bare(name: str) -> str:
 
 def _unpadded(name: str) -> str:
     """Without the zeros before a number, and with "chr" for "Chromosome_" and the like."""
-    match = re.fullmatch(r"(?i:(chr)(?:om|omosome)?[_. -]?)?0*([0-9].*|[^0-9].*)", name)
+    match = re.fullmatch(r"(?i:(chr)(?:omosome|om)?[_. -]?)?0*([0-9].*|[^0-9].*)", name)
     return f"{match[1] or ''}{match[2]}" if match else name
 
 
