@@ -169,6 +169,11 @@ class TestValidate:
         assert (config.peaks, config.valid, config.test) == (("*.bed",), ("7",), ("8", "chr9", "10"))
         assert config.exclude == (Path("a.bed"),)
 
+    @pytest.mark.parametrize("text", ["VII, IX", " VII ,IX,", ["VII", " IX "], ["VII,IX"], ("VII , IX",)])
+    def test_chromosomes_are_separated_by_commas_with_or_without_blanks(self, text: Any) -> None:
+        assert validate(BuildConfig, {**BUILD, "valid": text}, "x").valid == ("VII", "IX")
+        assert validate(BuildConfig, {**BUILD, "test": "X:1,001-2,000, XI"}, "x").test == ("X:1,001-2,000", "XI")
+
     def test_an_empty_section_is_its_defaults(self) -> None:
         config = validate(RunConfig, {"run": "r", "train": None, "data": {"simulate": {}, "build": None}}, "x")
         assert config.train == TrainConfig()

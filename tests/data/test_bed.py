@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gzip
 from pathlib import Path
 
@@ -8,18 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noncoder.data.bed import (
-    Peaks,
-    find_peak_files,
-    read_aliases,
-    read_bed,
-    read_bytes,
-    read_task_sheet,
-    sha256,
-    task_names,
-)
+from noncoder.data.bed import Peaks, read_bed, read_bytes, sha256
+from noncoder.data.peak_files import find_peak_files, read_aliases, read_task_sheet, task_names
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError
+from tests.fuzzing import fuzzed
 
 LAW = settings(deadline=None, max_examples=40)
 PEAK = st.tuples(st.sampled_from(["chr1", "chrX", "2"]), st.integers(0, 10**9), st.integers(1, 10**6))
@@ -125,24 +119,29 @@ class TestBadBed:
         ("content", "line", "told"),
         [
             ("chr1\t5\t9\nchr1\t30\t20\n", 2, "ends before it starts"),
-            ("chr1\t5\t5\n", 1, "ends before it starts"),
+            ("chr1\t5\t4\n", 1, "ends before it starts"),
             ("# c\nchrom\tstart\tend\nchr1\t5\t3\n", 3, "ends before it starts"),
             ("\n\ntrack x\nchr1\t5\t9\n#\nchr1\t9\t5\r\n", 6, "ends before it starts"),
-            ("chr1\t-1\t5\n", 1, "starts before the chromosome"),
             ("chr1\t1\t5\nchr1\tx\t5\n", 2, "is no whole number"),
-            ("chr1\t1.0\t5\n", 1, "is no whole number"),
-            ("chr1\t1e3\t5000\n", 1, "is no whole number"),
+            ("chr1\t1.5\t5\n", 1, "is no whole number"),
+            ("chr1\t1e-3\t5000\n", 1, "is no whole number"),
+            ("chr1\t1e999\t5000\n", 1, "is no whole number"),
+            ("chr1\tnan\t5\n", 1, "is no whole number"),
+            ("chr1\t1\tInf\n", 1, "is no whole number"),
             ("chr1\t1_0\t50\n", 1, "is no whole number"),
             ("chr1\t1\t100000000000000000000\n", 1, "is no whole number"),
             ("chr1\t1,000\t2,000\n", 1, "is no whole number"),
             ("chr1\t1\n", 1, "has 2 columns"),
             ("hello\nworld\n", 1, "has 1 column\n"),
             ("chr1\t1\t5\nchr1\t9\n", 2, "has 2 columns"),
-            ("chr1\t1\t5\nchr1 7 9\n", 2, "has 1 column\n"),
             ("chr1\t1\t5\n\t7\t9\n", 2, "has no chromosome"),
             ("chr1 1 5\nchr1 7\n", 2, "has 2 columns"),
-            ("chr1,1,5\n", 1, "has 1 column\n"),
-            (">chr1\nACGT\n", 1, "has 1 column\n"),
+            ("chr1,1,5\n", 1, "has 1 column; its columns are separated by commas\n"),
+            ("chr1\t1000\t1400 \t\nchr1\tsource\tpeak\t1\t9\t.\t+\t.\tID=1\n", 2, "it is GFF or GTF"),
+            ("r1\t16\tchr1\t100\t60\t4M\t*\t0\t0\tACGT\tIIII\n", 1, "it is SAM"),
+            ("chr1\t100\trs1\tA\tG\t.\tPASS\t.\n", 1, "it is VCF"),
+            ("p1\tchr1\t100\t200\t+\n", 1, "its chromosome is column 2"),
+            ("585\tchr1\t100\t200\n", 1, "its chromosome is column 2"),
             ("chr1\t1\t5\nchr1\t\t9\n", 2, "is no whole number"),
         ],
     )
@@ -214,6 +213,7 @@ class TestFindPeakFiles:
             ([*(f"t{i}_CX.bed" for i in range(9)), "odd.bed"], [*(f"t{i}" for i in range(9)), "odd"]),
             # Without the ending that most share, two would have one name.
             ([*(f"t{i}_CX.bed" for i in range(9)), "t3.bed"], [*(f"t{i}_CX" for i in range(9)), "t3"]),
+            (["x_peaks.xls", "y.NARROWPEAK.gz", "z.bed6", "w.gappedPeak"], ["x_peaks", "y", "z", "w"]),
             ([], []),
         ],
     )
@@ -228,6 +228,23 @@ class TestTaskSheet:
         paths, tasks = read_task_sheet(sheet)
         assert paths == [tmp_path / "p/a.bed", Path("/abs/b.bed")]
         assert tasks == [Task("Reb1", "TF", "yeast"), Task("x")]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "path\tname\rp/a.bed\tReb1\rb.bed\tx\r",
+            "\ufeffpath\tname\n\n p/a.bed \tReb1\t\t\n# a comment\nb.bed\t x\n\t\n",
+            "#path\tname\np/a.bed\tReb1\nb.bed\tx\x1a",
+            '"path"\t"name"\n"p/a.bed"\t"Reb1"\n"b.bed"\t"x"\n',
+        ],
+    )
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+    def test_line_ends_blanks_and_encodings(self, tmp_path: Path, text: str, encoding: str) -> None:
+        sheet = tmp_path / "tasks.tsv"
+        sheet.write_bytes(text.encode(encoding))
+        paths, tasks = read_task_sheet(sheet)
+        assert paths == [tmp_path / "p/a.bed", tmp_path / "b.bed"]
+        assert tasks == [Task("Reb1"), Task("x")]
 
     @pytest.mark.parametrize(
         ("content", "told"),
@@ -265,6 +282,31 @@ def test_aliases(tmp_path: Path) -> None:
     table.write_text("chr1\tNC_1\nchr2\n")
     with pytest.raises(InputError, match=r"a\.tsv, line 2: 'chr2'"):
         read_aliases(table)
+
+
+def test_aliases_of_other_systems(tmp_path: Path) -> None:
+    table = tmp_path / "a.tsv"
+    table.write_bytes(b"\xef\xbb\xbf chr1 \t NC_1 \t\r\r  # c\r chr2  NC_2 \r\t\r")
+    assert read_aliases(table) == {"chr1": "NC_1", "chr2": "NC_2"}
+    table.write_text("chr1\tNC_1\nchr1\tNC_2\n")
+    with pytest.raises(InputError, match=r"a\.tsv, line 2: 'chr1' is given a second name"):
+        read_aliases(table)
+
+
+@fuzzed
+@given(
+    st.lists(
+        st.sampled_from(["path", "name", "a.bed", "x", "\t", "\t", "\n", "\r", " ", "#", '"', "\0", "é", "\ufeff"])
+    )
+)
+def test_damaged_sheets_and_aliases(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
+    path = tmp_path_factory.mktemp("s") / "sheet"
+    path.write_bytes(("path\tname\na.bed\tt\n" + "".join(parts)).encode())
+    with contextlib.suppress(InputError):
+        assert all(task.name for task in read_task_sheet(path)[1])
+    path.write_bytes("".join(parts).encode())
+    with contextlib.suppress(InputError):
+        assert all(name and contig for name, contig in read_aliases(path).items())
 
 
 def test_sha256(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ Files = dict[str, list[tuple[object, ...]]]
 LAW = settings(deadline=None, max_examples=80)
 PEAKS = st.lists(st.tuples(st.integers(0, 250), st.integers(1, 120), st.integers(0, 119)), max_size=8)
 PLACES = st.tuples(st.sampled_from(list(LENGTHS)), st.integers(0, 1_500), st.integers(1, 199))
+NARROW = "label no bin: they cover no more than 0.5 of any bin; --label summit goes by their summits alone"
 RULES = ["overlap:0.5", "overlap:0", "overlap:0.29", "overlap:0.57", "overlap:0.999", "overlap:1e-3", "summit"]
 
 
@@ -121,6 +122,7 @@ class TestBuildStore:
         for (name, at), codes in zip(kept(store), store.read_codes(store.indices()), strict=True):
             assert decode(codes) == padded_slice(genome_text[name], at - 400, at + 600)
         assert dropped(store) == {
+            f"peaks: {NARROW}": 2,
             "contigs: no peak lies on them: chr3": 1,
             "bins: the last of a contig, narrower than a bin": 1,
         }
@@ -161,7 +163,13 @@ class TestBuildStore:
         rows: Files = {
             f"t{i:02}": [(chrom, start, start + width) for chrom, start, width in task] for i, task in enumerate(tasks)
         }
-        store = build(tmp_path_factory.mktemp("b"), genome_fasta, rows, label=rule, window=window, bin=bin)
+        folder, options = tmp_path_factory.mktemp("b"), {"label": rule, "window": window, "bin": bin}
+        parts = [[(at, width, width // 2) for c, at, width in task if c == name] for task in tasks for name in LENGTHS]
+        n_bins = [LENGTHS[name] // bin for _ in tasks for name in LENGTHS]
+        if not any(naive(part, bin, n, rule) for part, n in zip(parts, n_bins, strict=True)):
+            assert "no peak labels a bin" in refused(folder, genome_fasta, rows, **options).found
+            return
+        store = build(folder, genome_fasta, rows, **options)
         store.check()
         used = [name for name in LENGTHS if any(name == chrom for task in tasks for chrom, *_ in task)]
         assert kept(store) == [(name, i * bin) for name in used for i in range(LENGTHS[name] // bin)]
@@ -292,7 +300,90 @@ class TestKeep:
         assert [task.name for task in store.tasks] == ["one", "two"]
 
 
+class TestLeftOut:
+    """What finds no place is counted, and what a reader should know is noted."""
+
+    def test_a_peak_before_its_chromosome(self, tmp_path: Path, genome_fasta: Path) -> None:
+        peaks: Files = {"a": [("chr1", 0, 200), ("chr1", 900, 900)], "b": [("chr1", -20, 180), ("chr1", 400, 600)]}
+        error = refused(tmp_path, genome_fasta, peaks)
+        assert "b.bed: chr1:-20-180 starts before its chromosome" in error.found
+        assert "--outside drop" in error.hint
+        store = build(tmp_path, genome_fasta, peaks, outside="drop", keep="labelled")
+        assert kept(store) == [("chr1", 0), ("chr1", 400)]
+        assert dropped(store)["peaks: start before their chromosome"] == 1
+        assert dropped(store)["peaks: end where they start (zero-length)"] == 1
+
+    def test_nothing_but_such_rows(self, tmp_path: Path, genome_fasta: Path) -> None:
+        error = refused(tmp_path, genome_fasta, {"a": [("chr1", 7, 7)], "b": [("chr1", 0, 200)]})
+        assert "a.bed holds no peak: 1 rows end where they start" in error.found
+        error = refused(tmp_path, genome_fasta, {"a": [("chr1", 7, 7)], "b": []}, min_positives=1)
+        assert "none of the 2 peak files holds a peak: 1 end where they start" in error.found
+        error = refused(tmp_path, genome_fasta, {"a": [("chr1", -7, 7)], "b": []}, min_positives=1, outside="drop")
+        assert "none of the 2 peak files holds a peak: 1 start before their chromosome" in error.found
+
+    def test_a_blacklist_is_cut_at_the_first_base(self, tmp_path: Path, genome_fasta: Path) -> None:
+        excluded = write_peaks(tmp_path / "black.bed", [("chr1", -100, 201), ("chr2", 0, 0), ("chr1", 700, 700)])
+        store = build(tmp_path, genome_fasta, {"a": [("chr1", 0, 1_000)]}, exclude=(excluded,))
+        assert [at for _, at in kept(store)] == [i * 200 for i in range(2, 25)]
+        assert dropped(store)["excluded regions: black.bed: end where they start (zero-length)"] == 2
+
+    def test_peaks_that_label_no_bin(self, tmp_path: Path, genome_fasta: Path) -> None:
+        excluded = write_peaks(tmp_path / "black.bed", [("chr1", 400, 600)])
+        peaks: Files = {"a": [("chr1", 0, 200), ("chr1", 400, 600), ("chr1", 700, 701), ("chr1", 5_000, 5_050)]}
+        store = build(tmp_path, genome_fasta, peaks, exclude=(excluded,))
+        silent = {why: count for why, count in dropped(store).items() if "label no bin" in why}
+        tail = "peaks: label no bin: they lie behind the last whole bin of their contig"
+        inside = "peaks: label no bin: they lie in bins that an excluded region overlaps"
+        assert silent == {f"peaks: {NARROW}": 1, inside: 1, tail: 1}
+        (tmp_path / "again").mkdir()
+        store = build(tmp_path / "again", genome_fasta, peaks, exclude=(excluded,), label="summit")
+        assert {why: count for why, count in dropped(store).items() if "label no bin" in why} == {inside: 1, tail: 1}
+
+    def test_too_few_that_label(self, tmp_path: Path, genome_fasta: Path) -> None:
+        peaks: Files = {"a": [("chr1", 0, 200), ("chr1", 400, 401)]}
+        assert "--label summit" in refused(tmp_path, genome_fasta, peaks, min_positives=2).hint
+
+    def test_tasks_of_one_kind_of_window(self, tmp_path: Path, genome_fasta: Path) -> None:
+        peaks: Files = {"a": [("chr1", 0, 200), ("chr2", 0, 200)], "b": [("chr1", 0, 10)], "c": [("chr1", 0, 200)]}
+        store = build(tmp_path, genome_fasta, peaks, valid=("chr2",), keep="labelled")
+        assert store.info.notes == (
+            "no window is positive for b",
+            "no window of the valid split is positive for c",
+            "every window is positive for a; --keep all keeps windows without a peak too",
+        )
+
+    def test_how_the_files_were_read(self, tmp_path: Path, genome_fasta: Path) -> None:
+        narrow = ("n", 0, ".", 5.1, 3, 2)
+        peaks: Files = {
+            "a": [("chr1", 0, 400, *narrow, 350), ("chr1", 1_000, 1_400, *narrow, 999), ("chr1", 0, 99, *narrow, 0)],
+            "b": [("chr1", 0, 400, "n", 0, "+", "gene", "x", "y", 3)],
+            "c": [("chr", "start", "end", "length", "abs_summit"), ("chr1", 1, 400, 400, 301)],
+        }
+        store = build(tmp_path, genome_fasta, peaks, label="summit")
+        assert store.info.notes[:3] == (
+            "read as tables that count bases from 1: c.bed",
+            "summits: column 10 in 1 of 3 files, the midpoint in 1 of 3 files, the column abs_summit in 1 of 3 files",
+            "midpoints in place of summits: b.bed (columns 7 to 10 are not all numbers)",
+        )
+        outside = "summits: their summit is no number or lies outside of them; they have the midpoint for it"
+        assert dropped(store)[outside] == 1
+        bins = [np.flatnonzero(column).tolist() for column in store.read_labels(store.indices()).T]
+        assert bins == [[0, 1, 6], [1], [1]]
+
+    def test_zero_padded_names(self, tmp_path: Path, genome_fasta: Path) -> None:
+        store = build(tmp_path, genome_fasta, {"a": [("chr01", 0, 200), ("Chr02", 0, 200)]}, keep="labelled")
+        assert kept(store) == [("chr1", 0), ("chr2", 0)]
+
+
 class TestSplit:
+    def test_lists_with_blanks(self, tmp_path: Path, genome_fasta: Path) -> None:
+        peaks: Files = {"a": [(name, 0, 200) for name in LENGTHS]}
+        store = build(tmp_path, genome_fasta, peaks, valid=("chr2 , chr3:1-1,000 ",))
+        assert np.unique(np.array(kept(store))[store.indices("valid"), 0]).tolist() == ["chr2", "chr3"]
+        (tmp_path / "again").mkdir()
+        error = refused(tmp_path / "again", genome_fasta, peaks, test=("chr2 chr3",))
+        assert error.hint == "separate chromosomes by commas"
+
     def test_by_chromosome_under_another_name(self, tmp_path: Path, genome_fasta: Path) -> None:
         peaks: Files = {"a": [(name, 0, 200) for name in LENGTHS]}
         store = build(tmp_path, genome_fasta, peaks, valid=("2",), test=("chr3",))
@@ -430,7 +521,8 @@ class TestBadInput:
 
     def test_nothing_labelled(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {"a": [("chr1", 0, 5)]}, keep="labelled")
-        assert "no window is left to store" in error.found
+        assert error.found == "no peak labels a bin: 1 cover no more than 0.5 of any bin"
+        assert "--label summit" in error.hint
 
     def test_a_genome_with_a_wrong_letter(self, tmp_path: Path) -> None:
         fasta = write_fasta(tmp_path / "g.fa", {"chr1": "ACGT" * 100 + "*" + "ACGT" * 100})

@@ -312,6 +312,36 @@ class TestMatchNames:
     def test_the_name_itself_before_all_else(self) -> None:
         assert match_names(["1", "chr1"], ["chr1", "1"]) == {"1": "1", "chr1": "chr1"}
 
+    def test_zeros_before_a_number(self) -> None:
+        padded = [f"chr{i:02}" for i in range(1, 13)]
+        plain = [f"chr{i}" for i in range(1, 13)]
+        assert match_names(padded, plain) == dict(zip(padded, plain, strict=True))
+        assert match_names(plain, padded) == dict(zip(plain, padded, strict=True))
+        assert match_names(["Chr01", "01", "CHR1", "chr001"], ["1", "2"]) == dict.fromkeys(
+            ["Chr01", "01", "CHR1", "chr001"], "1"
+        )
+        assert list(match_names(padded, ROMAN).values()) == ROMAN[:12]
+        assert match_names(["chrII", "chrIX"], padded) == {"chrII": "chr02", "chrIX": "chr09"}
+
+    @pytest.mark.parametrize("name", ["Chromosome1", "chromosome_1", "chrom1", "Chr_1", "chr-1", "chr.1", "CHR01"])
+    def test_other_words_for_chromosome(self, name: str) -> None:
+        assert match_names([name], ["chr1", "chr10"]) == {name: "chr1"}
+        assert match_names(["chr1"], [name, "chr10"]) == {"chr1": name}
+
+    def test_case(self) -> None:
+        have = ["chrX", "chr2L", "chrUn_gl000220"]
+        assert match_names(["CHRx", "2l", "chrUn_GL000220"], have) == dict(
+            zip(["CHRx", "2l", "chrUn_GL000220"], have, strict=True)
+        )
+
+    def test_a_name_that_fits_two_equally_well_has_none(self) -> None:
+        have = ["chr1", "chr01"]
+        assert match_names(["chr1", "chr01", "1", "Chr001"], have) == {"chr1": "chr1", "chr01": "chr01", "1": "chr1"}
+        assert match_names(["Chr1"], ["chr1", "1"]) == {}
+
+    def test_names_that_only_look_alike(self) -> None:
+        assert match_names(["chr1_random", "chr10", "scaffold01", "chr100"], ["chr1", "scaffold1", "chr0"]) == {}
+
     def test_nothing_in_common(self) -> None:
         assert match_names(["NC_000001.11", "scaffold_1"], HUMAN) == {}
         assert match_names([], HUMAN) == {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -12,12 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-from noncoder.config import Section, validate
+from noncoder.config import Section, split_list, validate
 from noncoder.errors import ConfigError
 from noncoder.files import plain_json
-
-# A comma parts the items of a list, but not the digits of a region such as chr7:1,001-2,000.
-_LISTED = re.compile(r"[^,:]+:[\d,]*\d-[\d,]*\d(?=,|$)|[^,]+")
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Section)
@@ -89,7 +85,7 @@ def given_options(section: type[Section], given: Mapping[str, Any]) -> dict[str,
         if value is None or value == ():
             continue
         if _is_several(field.annotation) and not _holds(field.annotation, Path) and name != "peaks":
-            value = [part for item in value for part in _LISTED.findall(item)]
+            value = [part for item in value for part in split_list(item)]
         values[name] = value
     return values
 

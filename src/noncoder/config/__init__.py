@@ -1,7 +1,7 @@
 """Recipes: frozen sections, read from YAML, overridden by dotted keys."""
 
 from noncoder.config.augment import AugmentConfig
-from noncoder.config.base import Section
+from noncoder.config.base import Section, split_list
 from noncoder.config.design import DesignSettings
 from noncoder.config.evaluate import EvaluateConfig
 from noncoder.config.grammar import GrammarSettings
@@ -42,6 +42,7 @@ __all__ = [
     "WatchConfig",
     "read_recipe",
     "read_settings",
+    "split_list",
     "validate",
     "write_recipe",
 ]

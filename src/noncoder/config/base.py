@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
+
+# A comma parts the items of a list, but not the digits of a region such as chr7:1,001-2,000.
+_LISTED = re.compile(r"[^,:]+:\s*[\d,]*\d\s*-\s*[\d,]*\d\s*(?=,|$)|[^,]+")
+
+
+def split_list(text: str) -> list[str]:
+    """The items of a list that is written with commas, without the blanks around them."""
+    return [item for part in _LISTED.findall(text) if (item := part.strip())]
 
 
 class Section(BaseModel):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from noncoder.config.base import Section
+from noncoder.config.base import Section, split_list
 from noncoder.config.evaluate import EvaluateConfig
 from noncoder.config.interpret import InterpretConfig
 from noncoder.config.training import TrainConfig
@@ -32,8 +32,16 @@ def _keep_rule(rule: str) -> str:
     raise ValueError("should be 'all', 'labelled', 'group:NAME' or 'bed:FILE'")
 
 
+def _places(value: Any) -> Any:
+    """Chromosomes and regions; no name of one holds a comma or begins or ends with a blank."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(part for item in value for part in (split_list(item) if isinstance(item, str) else [item]))
+
+
 LabelRule = Annotated[str, AfterValidator(_label_rule)]
 KeepRule = Annotated[str, AfterValidator(_keep_rule)]
+Places = Annotated[tuple[str, ...], BeforeValidator(_places)]
 
 
 class BuildConfig(Section):
@@ -42,8 +50,8 @@ class BuildConfig(Section):
     genome: Path
     """FASTA file: plain, gzipped or bgzipped."""
     peaks: tuple[str, ...] = ()
-    """Peak files or patterns of them: BED, narrowPeak or broadPeak, plain or gzipped. One file is one task, named
-    after the file; an ending that nearly all of the files share is left off."""
+    """Peak files or patterns of them: BED, narrowPeak, broadPeak or MACS's _peaks.xls, plain or gzipped. One file is
+    one task, named after the file; an ending that nearly all of the files share is left off."""
     tasks: Path | None = None
     """Task sheet in place of `peaks`: TSV with the columns path and name, and any of group, cell, assay, treatment."""
     aliases: Path | None = None
@@ -63,9 +71,9 @@ class BuildConfig(Section):
     """BED files of regions; a bin that overlaps one is left out."""
     min_positives: int = Field(0, ge=0)
     """A task with fewer peaks that label a bin is left out; at 0 all are kept, and a file without peaks is an error."""
-    valid: tuple[str, ...] = ()
+    valid: Places = ()
     """Validation split: chromosomes, or regions as chrom:start-end (1-based, closed)."""
-    test: tuple[str, ...] = ()
+    test: Places = ()
     """Test split: chromosomes, or regions as chrom:start-end (1-based, closed)."""
     split: Literal["regions", "homology"] = "regions"
     """How the splits are made: `regions`, those of `valid` and `test`, the rest is for training; `homology`, drawn such
@@ -79,7 +87,7 @@ class BuildConfig(Section):
     seed: int = Field(0, ge=0)
     """Draws the splits, with `split: homology`."""
     outside: Literal["error", "drop"] = "error"
-    """What to do with a peak that reaches past its chromosome's end."""
+    """What to do with a peak that starts before its chromosome or reaches past its end."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

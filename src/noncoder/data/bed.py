@@ -1,34 +1,64 @@
-"""Peak files: BED, narrowPeak and broadPeak, plain or gzipped, and the sheets that list them."""
+"""Intervals from files: BED, narrowPeak, broadPeak and the tables of MACS and R, plain or gzipped."""
 
 from __future__ import annotations
 
-import codecs
-import glob
 import gzip
 import hashlib
 import io
 import re
 import zlib
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from noncoder.data.tasks import Task, check_names
+from noncoder.data.bed_rows import (
+    LARGEST,
+    MISSING,
+    SAMPLED,
+    Layout,
+    Rows,
+    is_header,
+    is_known_header,
+    is_unnamed_table,
+    layout_of,
+    read_rows,
+    split_fields,
+)
+from noncoder.data.bed_text import first_lines, plain_text, refuse_other_formats, without_comments
+from noncoder.data.summits import find_summits, first_base
 from noncoder.errors import InputError
 
-_COMMENT = re.compile(rb"^(?:#|track\b|browser\b|\s*$).*\n?", re.MULTILINE)
-_HEADER = re.compile(rb"^(?:[^\t\n]*\t\s*[A-Za-z_]\w*\s*\t\s*[A-Za-z_]\w*|[^\s]+[ ]+[A-Za-z_]\w*[ ]+[A-Za-z_]\w*)")
-# A line that _COMMENT takes begins with one of these letters.
-_COMMENT_STARTS = np.frombuffer(b"#tb \t\r\n", dtype=np.uint8)
-_WHOLE_NUMBER = re.compile(r"\s*-?[0-9]{1,18}\s*")
-# Shared by fewer files than this, an ending of a file's name tells the files apart.
-_SHARED_BY = 0.9
-_NARROW_PEAK_COLUMNS = 10
+_COLUMNS = tuple(f"column {i + 1}" for i in range(10))
+_READ = (0, 1, 2, 6, 7, 8, 9)
+_TYPES = dict.fromkeys(_COLUMNS, pl.String()) | {_COLUMNS[0]: pl.Categorical()}
+_NUMBERS = dict.fromkeys(_COLUMNS[1:3], pl.Int64()) | dict.fromkeys(_COLUMNS[6:], pl.Float64())
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an interval file was understood, and what of it was left out or changed.
+
+    Args:
+        base: The number that the file gives to a chromosome's first base: 0, or 1 in tables of MACS and R.
+        summits: The column that the summits are from; empty for midpoints.
+        why: Why a column that might hold summits is not taken for one.
+        empty: How many rows end where they start; they are left out.
+        before: How many rows start before their chromosome; they are left out, or cut.
+        first_before: The first of these.
+        midpoints: How many peaks have their midpoint for a summit that lies outside of them or is no number.
+    """
+
+    base: int = 0
+    summits: str = ""
+    why: str = ""
+    empty: int = 0
+    before: int = 0
+    first_before: str = ""
+    midpoints: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,9 +69,10 @@ class Peaks:
         path: The file.
         chroms: Its chromosome names.
         chrom: Which of them each peak lies on, (n,).
-        start: (n,).
-        end: (n,).
+        start: 0 or more, (n,).
+        end: Greater than the start, (n,).
         summit: The peak's highest base, else its midpoint, (n,).
+        reading: How the file was understood.
     """
 
     path: Path
@@ -50,68 +81,168 @@ class Peaks:
     start: NDArray[np.integer]
     end: NDArray[np.integer]
     summit: NDArray[np.integer]
+    reading: Reading = Reading()
 
 
-def read_bed(path: str | Path) -> Peaks:
-    """Reads a peak file; comments, track lines and a header line are passed over.
+def read_bed(path: str | Path, before: Literal["leave out", "cut"] = "leave out") -> Peaks:
+    """Reads an interval file; comments, track lines and a header line are passed over.
 
-    The summit is the tenth column of a narrowPeak file (an offset from the start) where it is not -1, else the
-    midpoint, the right one of two.
+    The summit is the tenth column of a narrowPeak file (an offset from the start) where it is not -1, or the column
+    that the header of a table names, else the midpoint, the right one of two. What the columns hold decides, not the
+    file's name: `noncoder.data.summits` has the rules.
+
+    Args:
+        path: The file.
+        before: What becomes of a row that starts before its chromosome: it is left out, or cut at the first base.
 
     Raises:
-        InputError: The file is missing, binary or cut off, or a line is no interval; names file and line.
+        InputError: The file is missing, binary, cut off or of another format, or a line is no interval; names file and
+            line.
     """
     path = Path(path)
-    raw = read_bytes(path).removeprefix(codecs.BOM_UTF8)
-    if b"\0" in raw[: 1 << 16]:
+    text = plain_text(path, read_bytes(path))
+    refuse_other_formats(path, text)
+    rows = _quick_rows(text)
+    return _to_peaks(path, read_rows(path, text) if rows is None else rows, text, before)
+
+
+def _to_peaks(path: Path, rows: Rows, text: bytes, before: str) -> Peaks:
+    base = first_base(rows)
+    start, end = rows.start - base, rows.end
+    wrong = np.flatnonzero(end < start)
+    if wrong.size:
+        # Only the slow reader counts lines.
+        number = (rows if rows.line.size else read_rows(path, text)).line[wrong[0]]
+        line = text.split(b"\n")[number - 1][:80].decode("utf-8", errors="replace")
         raise InputError(
-            f"{path} is binary", expected="text: BED, narrowPeak or broadPeak, plain or gzipped",
-            hint="convert it first, for instance bigBedToBed for a bigBed file",
-        )  # fmt: skip
-    text = _HEADER.sub(b"#", _without_comments(raw), count=1)
-    text = _COMMENT.sub(b"", text) if text.startswith(b"#") else text
-    if not text.strip():
-        none = np.zeros(0, dtype=np.int32)
-        return Peaks(path, (), none, none, none, none)
-    if b"\t" not in text.split(b"\n", 1)[0]:
-        text = re.sub(rb"[ ]+", b"\t", re.sub(rb"^[ ]+", b"", text, flags=re.MULTILINE))
-    try:
-        width = text.split(b"\n", 1)[0].count(b"\t") + 1
-        if width < 3:
-            raise _first_bad_line(path, raw)
-        narrow = width == _NARROW_PEAK_COLUMNS
-        table = pl.read_csv(
-            io.BytesIO(text), separator="\t", has_header=False, infer_schema=False, quote_char=None,
-            truncate_ragged_lines=True, encoding="utf8-lossy", columns=[0, 1, 2, *([9] if narrow else [])],
-        )  # fmt: skip
-        start, end = (table.to_series(i).str.strip_chars().cast(pl.Int64) for i in (1, 2))
-        chrom = table.to_series(0).cast(pl.Categorical)
-        if start.has_nulls() or end.has_nulls() or chrom.has_nulls() or ((start < 0) | (end <= start)).any():
-            raise _first_bad_line(path, raw)
-        summit = (start + end) // 2
-        if narrow:
-            offset = table.to_series(3).str.strip_chars().cast(pl.Int64, strict=False).fill_null(-1)
-            inside = (offset >= 0) & (start + offset < end)
-            summit = (start + offset).zip_with(inside, summit)
-    except pl.exceptions.PolarsError as error:
-        raise _first_bad_line(path, raw) from error
-    names = chrom.unique(maintain_order=True).cast(pl.String).to_list()
-    codes = chrom.cast(pl.Enum(names)).to_physical().cast(pl.Int32)
-    return Peaks(path, tuple(names), codes.to_numpy(), *(_narrow(column) for column in (start, end, summit)))
+            f"{path}, line {number}: {line!r} ends before it starts",
+            expected="an end greater than the start (0-based, half-open)",
+            hint="a single base at 0-based position p is p, p+1",
+        )
+    summits = find_summits(rows, base)
+    empty, early = start == end, (start < 0) & (start < end)
+    kept = ~(empty | early) if before == "leave out" else ~empty & (end > 0)
+    reading = Reading(
+        base, summits.source, summits.why, int(empty.sum()), int(early.sum()),
+        next((f"{rows.names[rows.chrom[i]]}:{start[i]}-{end[i]}" for i in np.flatnonzero(early)), ""),
+        int((summits.midpoint & kept).sum()),
+    )  # fmt: skip
+    summit = summits.at
+    if early.any() and before == "cut":
+        summit = np.maximum(summit, 0)
+        start = np.maximum(start, 0)
+    chrom, names = rows.chrom, rows.names
+    if not kept.all():
+        chrom, start, end, summit = chrom[kept], start[kept], end[kept], summit[kept]
+        used = np.unique(chrom)
+        chrom, names = np.searchsorted(used, chrom).astype(np.int32), [names[i] for i in used]
+    return Peaks(path, tuple(names), chrom, _narrow(start), _narrow(end), _narrow(summit), reading)
 
 
-def _narrow(positions: pl.Series) -> NDArray[np.integer]:
+def _narrow(values: NDArray[np.int64]) -> NDArray[np.integer]:
     """In four bytes where they suffice: a set of the size of DeepSEA's has a hundred million peaks."""
-    values: NDArray[np.integer] = positions.to_numpy()
     return values.astype(np.int32) if values.max(initial=0) < 2**31 else values
 
 
-def _without_comments(raw: bytes) -> bytes:
-    """The text without comments, track lines and empty lines; mostly there are none, and to look is quick."""
-    letters = np.frombuffer(raw, dtype=np.uint8)
-    starts = letters[np.flatnonzero(letters[:-1] == ord("\n")) + 1]
-    some = np.isin(starts, _COMMENT_STARTS).any() or np.isin(letters[:1], _COMMENT_STARTS).any()
-    return _COMMENT.sub(b"", raw) if some else raw
+def _quick_rows(text: bytes) -> Rows | None:
+    """The rows of a file with plain rows; None where it has to be read line by line."""
+    rows = without_comments(text)
+    if len(rows) != len(text) and _has_layout(text):
+        return None
+    header = _fields(rows)
+    if is_header(header):
+        if layout_of(header) != Layout():
+            return None
+        rows = rows[len(first_lines(rows, 1)[0]) + 1 :]
+    first = _fields(rows)
+    if is_unnamed_table(first) or (len(first) > len(header) and is_header(header)):
+        return None
+    if b"\t" not in first_lines(rows, 1)[0]:
+        if b"\t" in rows or b'"' in rows:
+            return None
+        rows = re.sub(rb"[ ]+", b"\t", re.sub(rb"^[ ]+", b"", rows, flags=re.MULTILINE))
+    table = _read_columns(rows)
+    return None if table is None else _rows_of(table, rows)
+
+
+def _has_layout(text: bytes) -> bool:
+    """Whether a comment names columns such that they change how the rows are read."""
+    comments = re.findall(rb"^[ \t]*#+([^\n]*)", text[: 1 << 16], re.MULTILINE)
+    headers = (split_fields(line.decode(errors="replace")) for line in comments)
+    return any(is_known_header(fields) and layout_of(fields) != Layout() for fields in headers)
+
+
+def _fields(text: bytes) -> list[str]:
+    return split_fields(first_lines(text, 1)[0].decode("utf-8", errors="replace"))
+
+
+def _read_columns(text: bytes) -> pl.DataFrame | None:
+    if not text:
+        return pl.DataFrame(schema={_COLUMNS[i]: _TYPES[_COLUMNS[i]] for i in _READ})
+    for types in (_TYPES | _NUMBERS, _TYPES):
+        try:
+            return pl.read_csv(
+                io.BytesIO(text), separator="\t", has_header=False, schema=types, quote_char=None,
+                truncate_ragged_lines=True, missing_columns="insert", encoding="utf8-lossy", columns=list(_READ),
+            )  # fmt: skip
+        except pl.exceptions.PolarsError:
+            continue
+    return None
+
+
+def _rows_of(table: pl.DataFrame, text: bytes) -> Rows | None:
+    start, end = (_positions(table.to_series(i)) for i in (1, 2))
+    chrom = table.to_series(0)
+    if chrom.has_nulls() or start is None or end is None:
+        return None
+    found = chrom.unique(maintain_order=True)
+    bare = [name.strip() for name in found.cast(pl.String).to_list()]
+    if any(not name or len(name.split()) > 1 or name[0] in "\"'" for name in bare):
+        return None
+    names = list(dict.fromkeys(bare))
+    number, codes = {name: i for i, name in enumerate(names)}, found.to_physical().to_numpy()
+    numbers = np.zeros(codes.max(initial=0) + 1, dtype=np.int32)
+    numbers[codes] = [number[name] for name in bare]
+    columns, texts, full = [], np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
+    for i in range(3, len(_READ)):
+        values, text_there = _values(table.to_series(i))
+        columns.append(values)
+        texts |= text_there
+        full = ~np.isnan(values) | text_there
+    sample = [split_fields(line.decode(errors="replace")) for line in first_lines(text, SAMPLED) if line]
+    none = np.full(len(table), np.nan)
+    return Rows(
+        names, numbers[chrom.to_physical().to_numpy()], start, end, np.array(columns).T, texts, full, Layout(),
+        none, none, np.zeros(0, dtype=np.int64), sample,
+    )  # fmt: skip
+
+
+def _positions(column: pl.Series) -> NDArray[np.int64] | None:
+    """Whole numbers; None where one is none, or has to be looked at."""
+    whole = column
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
+        whole = text.cast(pl.Int64, strict=False)
+        if whole.has_nulls():
+            # Written as 250.0 or 1e+03.
+            numbers = text.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+            if not ((numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)).all():
+                return None
+            whole = whole.zip_with(whole.is_not_null(), pl.Series(numbers.astype(np.int64)))
+    if whole.has_nulls():
+        return None
+    values: NDArray[np.int64] = whole.to_numpy()
+    return values if max(-values.min(initial=0), values.max(initial=0)) < LARGEST else None
+
+
+def _values(column: pl.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Numbers, NaN where there is none; and where something else stands."""
+    if column.dtype != pl.String:
+        return column.fill_null(float("nan")).to_numpy(), np.zeros(len(column), dtype=bool)
+    text = column.str.strip_chars().fill_null("")
+    numbers = text.cast(pl.Float64, strict=False)
+    other = numbers.is_null() & ~text.is_in(MISSING)
+    return numbers.fill_null(float("nan")).to_numpy(), other.to_numpy()
 
 
 def read_bytes(path: Path) -> bytes:
@@ -127,131 +258,6 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path} cannot be read: {error.strerror or error}", expected="a readable file") from error
     except (EOFError, zlib.error) as error:
         raise InputError(f"{path} is cut off or damaged: {error}", hint="download it again") from error
-
-
-def _first_bad_line(path: Path, raw: bytes) -> InputError:
-    """Finds, line by line, what the fast reader stumbled over."""
-    first = tabs = True
-    for number, line in enumerate(raw.decode("utf-8", errors="replace").split("\n"), start=1):
-        if _COMMENT.match(line.encode()):
-            continue
-        if first:
-            first, tabs = False, "\t" in line
-            if _HEADER.match(line.encode()):
-                continue
-        fields = line.split("\t") if tabs else line.split()
-        where = f"{path}, line {number}: {line[:80]!r}"
-        if len(fields) < 3:
-            return InputError(
-                f"{where} has {len(fields)} column{'s'[: len(fields) != 1]}",
-                expected="at least chrom, start and end, separated as in the first line, best by tabs",
-            )
-        if not fields[0].strip():
-            return InputError(f"{where} has no chromosome", expected="chrom, start, end, separated by tabs")
-        if not all(_WHOLE_NUMBER.fullmatch(field) for field in fields[1:3]):
-            return InputError(f"{where}: start or end is no whole number", expected="chrom, start, end, with tabs")
-        start, end = int(fields[1]), int(fields[2])
-        if start < 0:
-            return InputError(f"{where} starts before the chromosome", expected="a 0-based start of 0 or more")
-        if end <= start:
-            return InputError(
-                f"{where} ends before it starts", expected="an end greater than the start (0-based, half-open)",
-                hint="a single base at 0-based position p is p, p+1",
-            )  # fmt: skip
-    return InputError(f"{path} is no peak file", expected="BED, narrowPeak or broadPeak")
-
-
-def find_peak_files(patterns: Sequence[str]) -> tuple[list[Path], list[Task]]:
-    """Expands patterns to peak files, sorted, and names a task after each.
-
-    Raises:
-        InputError: A pattern matches no file, or two files give one name.
-    """
-    paths: list[Path] = []
-    for pattern in patterns:
-        literal = Path(pattern)
-        found = [literal] if literal.is_file() else map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207
-        matched = sorted(found)
-        if not matched:
-            raise InputError(
-                f"no file matches {pattern!r}", expected="peak files",
-                hint=f"the folder looked from is {Path.cwd()}; quote a pattern with *",
-            )  # fmt: skip
-        paths += matched
-    names = task_names(paths)
-    check_names(names)
-    return paths, [Task(name) for name in names]
-
-
-def task_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each file: its own without the endings of its format and without an ending that nearly all share."""
-    stems = [re.sub(r"(\.(bed|narrowPeak|broadPeak|txt|tsv|gz|bgz))+$", "", path.name) for path in paths]
-    endings = Counter(match[0] for stem in stems if (match := re.search(r"[._-][^._-]+$", stem)))
-    if len(stems) < 2 or not endings:
-        return stems
-    ending, count = endings.most_common(1)[0]
-    short = [stem.removesuffix(ending) for stem in stems]
-    return short if count >= _SHARED_BY * len(stems) and len(set(short)) == len(set(stems)) else stems
-
-
-def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
-    """Reads a sheet of peak files; paths are relative to the sheet's folder.
-
-    Raises:
-        InputError: A column is missing or unknown, a file is missing, or a name stands twice.
-    """
-    rows = _read_sheet(path, ("path", "name"))
-    paths = [path.parent / row.pop("path") for row in rows]
-    return paths, [Task(**row) for row in rows]
-
-
-def read_tasks(path: Path) -> list[Task]:
-    """Reads the tasks of a sheet, with or without peak files, in their order.
-
-    Raises:
-        InputError: A column is missing or unknown, or a name stands twice.
-    """
-    rows = _read_sheet(path, ("name",))
-    return [Task(**{column: value for column, value in row.items() if column != "path"}) for row in rows]
-
-
-def _read_sheet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        table = pl.read_csv(io.BytesIO(read_bytes(path)), separator="\t", infer_schema=False, comment_prefix="#")
-    except pl.exceptions.PolarsError as error:
-        raise InputError(
-            f"{path} is no task sheet: {str(error).splitlines()[0]}",
-            expected="a header and a row a task, UTF-8 text separated by tabs",
-        ) from error
-    known = ("path", "name", "group", "cell", "assay", "treatment")
-    unknown = [column for column in table.columns if column not in known]
-    if unknown or not set(needed) <= set(table.columns):
-        raise InputError(
-            f"{path} has the columns {', '.join(table.columns)}",
-            expected=f"{' and '.join(needed)}, and any of group, cell, assay, treatment; separated by tabs",
-        )
-    rows = table.fill_null("").to_dicts()
-    if not rows:
-        raise InputError(f"{path} lists no task", expected="a row a task under the header")
-    check_names([row["name"] for row in rows])
-    return rows
-
-
-def read_aliases(path: Path) -> dict[str, str]:
-    """Reads a table of chromosome aliases: the peaks' name, a tab, the genome's name.
-
-    Raises:
-        InputError: A line has not two columns.
-    """
-    aliases: dict[str, str] = {}
-    for number, line in enumerate(read_bytes(path).decode("utf-8", errors="replace").splitlines(), start=1):
-        fields = line.split("\t") if "\t" in line else line.split()
-        if not fields or line.startswith("#"):
-            continue
-        if len(fields) != 2:
-            raise InputError(f"{path}, line {number}: {line[:80]!r}", expected="the peaks' name, a tab, the genome's")
-        aliases[fields[0].strip()] = fields[1].strip()
-    return aliases
 
 
 def sha256(path: Path) -> str:

@@ -69,6 +69,7 @@ def read_regions(
                 raise InputError(
                     f"the {'valid' if split == _VALID else 'test'} split names {name!r}",
                     expected=f"a contig of the genome: {head(lengths)}",
+                    hint="separate chromosomes by commas" if len(name.split()) > 1 else "",
                 )
             whole = Interval(found, 0, lengths[found])
             part = whole if name == text else Interval.parse(text)

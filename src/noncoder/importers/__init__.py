@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from noncoder.data.bed import read_tasks, sha256
+from noncoder.data.bed import sha256
+from noncoder.data.peak_files import read_tasks
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import unwritable

@@ -218,6 +218,8 @@ def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
     if not kept.size:
         raise InputError(f"{path}: no region lies within a chromosome of {store.path}")
     notes = []
+    if left_out := peaks.reading.empty + peaks.reading.before:
+        notes.append(f"{left_out:,} regions were left out: they have no base, or start before their chromosome")
     if inside.sum() < inside.size:
         notes.append(f"{inside.size - inside.sum():,} of {inside.size:,} regions lie on no contig of the store")
     if inside.sum() > kept.size:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -178,8 +179,9 @@ class Genome:
 def match_names(wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str, str] | None = None) -> dict[str, str]:
     """Finds each chromosome name among a genome's own names.
 
-    Tried in this order: the alias table, the name itself, with "chr" added or taken away, the mitochondrion's names,
-    and numbers against Roman numerals, where the side in Roman numerals shows it by two numerals such as "II" and "IV".
+    Tried in this order: the alias table, the name itself, with "chr" added or taken away, without zeros before a number
+    and in other case, the mitochondrion's names, and numbers against Roman numerals, where the side in Roman numerals
+    shows it by two numerals such as "II" and "IV". A name that fits several of the genome's equally well has none.
 
     Args:
         wanted: Names to find, e.g. of a peak file.
@@ -189,25 +191,41 @@ def match_names(wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str
     Returns:
         A genome name for each wanted name that has one.
     """
-    wanted = list(dict.fromkeys(wanted))
-    bare = {_bare(name): name for name in reversed(have)}
+    wanted, own = list(dict.fromkeys(wanted)), set(have)
+    bare, plain = _only_ones(_bare, have), _only_ones(_plain, have)
     for mitochondrion in _MITOCHONDRION:
         if mitochondrion in bare:
             bare.update({other: bare[mitochondrion] for other in _MITOCHONDRION if other not in bare})
-    bare.update({other: name for other, name in _in_other_numerals(bare, wanted).items() if other not in bare})
+    others = _in_other_numerals({_unpadded(name): contig for name, contig in bare.items()}, map(_unpadded, wanted))
     found = {}
     for name in wanted:
-        if aliases and aliases.get(name) in have:
+        if aliases and aliases.get(name) in own:
             found[name] = aliases[name]
-        elif name in have:
+        elif name in own:
             found[name] = name
-        elif _bare(name) in bare:
-            found[name] = bare[_bare(name)]
+        elif contig := bare.get(_bare(name)) or plain.get(_plain(name)) or others.get(_bare(_unpadded(name))):
+            found[name] = contig
     return found
+
+
+def _only_ones(key: Callable[[str], str], names: Iterable[str]) -> dict[str, str]:
+    """The names by what they are called in short, but for those that share it with another."""
+    shared = Counter(map(key, names))
+    return {key(name): name for name in names if shared[key(name)] == 1}
 
 
 def _bare(name: str) -> str:
     return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
+
+
+def _unpadded(name: str) -> str:
+    """Without the zeros before a number, and with "chr" for "Chromosome_" and the like."""
+    match = re.fullmatch(r"(?i:(chr)(?:omosome|om)?[_. -]?)?0*([0-9].*|[^0-9].*)", name)
+    return f"{match[1] or ''}{match[2]}" if match else name
+
+
+def _plain(name: str) -> str:
+    return _bare(_unpadded(name)).casefold()
 
 
 def _in_other_numerals(bare: Mapping[str, str], wanted: Iterable[str]) -> dict[str, str]:

@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from noncoder.config import DeepSeaConfig
-from noncoder.data.bed import read_tasks
 from noncoder.data.deepsea.matfiles import create_mat
 from noncoder.data.deepsea.parts import CHANNELS, Part, Source, digest, read_source
 from noncoder.data.deepsea.stitching import find_shifts
 from noncoder.data.deepsea.tasks import deepsea_tasks
 from noncoder.data.info import SPLITS, StoreInfo
+from noncoder.data.peak_files import read_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter, check_target

@@ -1,0 +1,246 @@
+"""The rows of an interval file, read line by line: what the quick reader cannot take, and what is wrong with a line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.data.bed_text import COMMENT, resembles
+from noncoder.errors import InputError
+
+LARGEST = 1 << 62
+"""Positions are smaller, so that a sum of two has room."""
+MISSING = ("", ".", "NA", "na", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "-", "*")
+_CHROM = {"chr", "chrom", "chromosome", "seqnames", "seqname", "seqid", "seq", "contig", "chrom_name", "reference"}
+_START = {"start", "chromstart", "chrom_start", "begin", "peak_start", "start_position", "txstart", "chr_start", "from"}
+_END = {"end", "chromend", "chrom_end", "stop", "peak_end", "end_position", "txend", "chr_end", "to"}
+_ROW_NAMES = {"", "row.names", "rownames", "row_names", "index", "unnamed: 0"}
+_LENGTH = {"length", "width"}
+_SUMMIT = {"abs_summit", "summit", "peak"}
+_WORD = re.compile(r"[A-Za-z_][\w. ()-]*")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_NO_NUMBER = re.compile(r"[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
+_PARTS = re.compile(r'"[^"]*"|\S+')
+SAMPLED = 1000
+"""As many rows are looked at in full."""
+_NARROW = slice(6, 10)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a header says of the columns; they are counted from the chromosome's.
+
+    Args:
+        first: The column of the chromosome; 1 where the rows begin with R's row names.
+        length: The column of the intervals' length; -1 for none.
+        summit: The column of the summit; -1 for none.
+        name: The name of the summit's column.
+    """
+
+    first: int = 0
+    length: int = -1
+    summit: int = -1
+    name: str = ""
+
+
+UNNAMED_TABLE = Layout(length=3, summit=4, name="abs_summit")
+"""The columns of MACS's table, and of R's ranges, without their header."""
+
+
+@dataclass
+class Rows:
+    """The rows of an interval file as they stand there.
+
+    Args:
+        names: Chromosome names.
+        chrom: Which of them each row is on, (n,).
+        start: (n,).
+        end: (n,).
+        values: Columns 7 to 10, NaN where there is no number, (n, 4).
+        text: Whether one of these four holds something else than a number, (n,).
+        full: Whether column 10 holds something, (n,).
+        layout: What the header says.
+        length: The length as the file gives it, NaN where it does not, (n,).
+        summit: The summit as the file gives it, NaN where it does not, (n,).
+        line: Numbers of the lines, (n,); empty where the lines were not counted.
+        sample: The fields of the first rows.
+    """
+
+    names: list[str]
+    chrom: NDArray[np.int32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    values: NDArray[np.float64]
+    text: NDArray[np.bool_]
+    full: NDArray[np.bool_]
+    layout: Layout
+    length: NDArray[np.float64]
+    summit: NDArray[np.float64]
+    line: NDArray[np.int64]
+    sample: list[list[str]]
+
+
+def read_rows(path: Path, text: bytes) -> Rows:
+    """Reads an interval file line by line.
+
+    Args:
+        path: The file, for messages.
+        text: Its text with its comments, as `plain_text` returns it.
+
+    Raises:
+        InputError: A line is no interval; names the file and the line.
+    """
+    layout, header = Layout(), None
+    names: dict[str, int] = {}
+    places: list[tuple[int, int, int, int]] = []
+    columns: list[list[float]] = []
+    table: list[tuple[float, float]] = []
+    sample: list[list[str]] = []
+    for number, line in _lines(text):
+        commented = line.startswith("#")
+        fields = split_fields(line.lstrip("#") if commented else line)
+        if commented or fields == header:
+            if not places and is_known_header(fields):
+                layout = layout_of(fields)
+            continue
+        if not places and header is None and is_header(fields):
+            header, layout = fields, layout_of(fields)
+            continue
+        if not places:
+            layout = _shifted(layout, header, fields) if header else layout
+            layout = UNNAMED_TABLE if layout == Layout() and is_unnamed_table(fields) else layout
+        fields = fields[layout.first :]
+        name, start, end = _interval(path, number, line, fields)
+        places.append((names.setdefault(name, len(names)), start, end, number))
+        four = [_value(part) for part in fields[_NARROW]]
+        columns.append([math.nan if value is None else value for value in four] + [math.nan] * (4 - len(four))
+                       + [None in four, len(four) == 4 and (four[3] is None or not math.isnan(four[3]))])  # fmt: skip
+        table.append((_at(fields, layout.length), _at(fields, layout.summit)))
+        if len(sample) < SAMPLED:
+            sample.append(fields)
+    place = np.array(places, dtype=np.int64).reshape(-1, 4)
+    values = np.array(columns, dtype=np.float64).reshape(-1, 6)
+    told = np.array(table, dtype=np.float64).reshape(-1, 2)
+    return Rows(
+        list(names), place[:, 0].astype(np.int32), place[:, 1], place[:, 2], values[:, :4], values[:, 4] > 0,
+        values[:, 5] > 0, layout, told[:, 0], told[:, 1], place[:, 3], sample,
+    )  # fmt: skip
+
+
+def _lines(text: bytes) -> Iterator[tuple[int, str]]:
+    """Number and text of each line that is a row or a comment with "#"."""
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        commented = line.lstrip().startswith(b"#")
+        if commented or not COMMENT.fullmatch(line):
+            decoded = line.decode("utf-8", errors="replace")
+            yield number, decoded.lstrip() if commented else decoded
+
+
+def split_fields(line: str) -> list[str]:
+    """The fields of a line without the blanks and quotes around them; at tabs, or at blanks where that fits better."""
+    fields = [_bare(part) for part in line.split("\t")]
+    if len(fields) >= 3 and all(position(part) is not None for part in fields[1:3]):
+        return fields
+    parts = _PARTS.findall(line) if '"' in line else line.split()
+    blanks = [_bare(part) for part in parts]
+    if len(fields) < 3 or (len(blanks) >= 3 and all(position(part) is not None for part in blanks[1:3])):
+        return blanks if "\t" not in line or len(blanks) >= 3 else fields
+    return fields
+
+
+def _bare(part: str) -> str:
+    part = part.strip()
+    quoted = len(part) > 1 and part[0] == part[-1] and part[0] in "\"'"
+    return part[1:-1].strip() if quoted else part
+
+
+def position(part: str) -> int | None:
+    """A whole number, also as 250.0 or 1e+03; None for anything else."""
+    if _WHOLE.fullmatch(part):
+        value = int(part) if len(part) < 20 else LARGEST
+        return value if abs(value) < LARGEST else None
+    if not _NUMBER.fullmatch(part):
+        return None
+    number = Decimal(part)
+    return int(number) if abs(number) < LARGEST and number == number.to_integral_value() else None
+
+
+def _value(part: str) -> float | None:
+    """A number, NaN where nothing is there, None for text."""
+    if part in MISSING:
+        return float("nan")
+    return float(part) if _NUMBER.fullmatch(part) or _NO_NUMBER.fullmatch(part) else None
+
+
+def _at(fields: list[str], i: int) -> float:
+    value = _value(fields[i]) if 0 <= i < len(fields) else float("nan")
+    return float("nan") if value is None or abs(value) >= LARGEST else value
+
+
+def _interval(path: Path, number: int, line: str, fields: list[str]) -> tuple[str, int, int]:
+    where = f"{path}, line {number}: {line[:80]!r}"
+    hint = resembles(fields)
+    if len(fields) < 3:
+        raise InputError(
+            f"{where} has {len(fields)} column{'s'[: len(fields) != 1]}" + (f"; {hint}" if hint else ""),
+            expected="at least chrom, start and end, separated by tabs or blanks",
+        )
+    if not fields[0]:
+        raise InputError(f"{where} has no chromosome", expected="chrom, start, end, separated by tabs")
+    start, end = position(fields[1]), position(fields[2])
+    if start is None or end is None:
+        raise InputError(
+            f"{where}: start or end is no whole number" + (f"; {hint}" if hint else ""),
+            expected="chrom, start, end, separated by tabs; numbers without separators of thousands",
+        )
+    return fields[0], start, end
+
+
+def is_header(fields: Sequence[str]) -> bool:
+    """Whether a first line names columns: it says chrom, start and end, or has words and no number."""
+    if is_known_header(fields) or _names_rows(fields):
+        return True
+    words = len(fields) >= 3 and all(_WORD.fullmatch(part) and not _NO_NUMBER.fullmatch(part) for part in fields[1:3])
+    return words and not any(part in MISSING[1:] or _NUMBER.fullmatch(part) for part in fields)
+
+
+def is_known_header(fields: Sequence[str]) -> bool:
+    """Whether a line begins with names of chromosome, start and end."""
+    lower = [part.strip("# ").lower() for part in fields[:3]]
+    return len(lower) == 3 and lower[0] in _CHROM and lower[1] in _START and lower[2] in _END
+
+
+def _names_rows(header: Sequence[str]) -> bool:
+    """Whether the first column has the numbers or names of the rows, as R and pandas write them."""
+    return bool(header) and header[0].lower() in _ROW_NAMES and is_known_header(header[1:])
+
+
+def layout_of(header: Sequence[str]) -> Layout:
+    """What a header says of the columns; a summit in column 10 is a narrowPeak's and nothing special."""
+    first = int(_names_rows(header))
+    lower = [part.strip("# ").lower() for part in header[first:]]
+    length = next((i for i, name in enumerate(lower) if name in _LENGTH), -1)
+    summit = next((i for i, name in enumerate(lower) if name in _SUMMIT), -1)
+    if summit < 0 or (lower[summit] == "peak" and summit == _NARROW.stop - 1):
+        return Layout(first, length)
+    return Layout(first, length, summit, lower[summit])
+
+
+def _shifted(layout: Layout, header: list[str], row: list[str]) -> Layout:
+    """R writes row names, and no name for their column."""
+    no_place = len(row) > 1 and position(row[1]) is None
+    return replace(layout, first=1) if no_place and len(row) == len(header) + 1 else layout
+
+
+def is_unnamed_table(fields: Sequence[str]) -> bool:
+    """Whether a row gives its length as end - start + 1, as tables of MACS and R do."""
+    start, end, length = (position(part) for part in fields[1:4]) if len(fields) > 3 else (None, None, None)
+    return start is not None and end is not None and length == end - start + 1

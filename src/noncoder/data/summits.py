@@ -1,0 +1,126 @@
+"""Where the summits of an interval file stand, by what its columns hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noncoder.data.bed_rows import Rows, position
+
+_STRANDS = ("+", "-", ".", "*", "", "0", "1", "-1")
+# As many of the rows with a column 10 have to look like narrowPeak's; a damaged row among them keeps its midpoint.
+_MOST = 2 / 3
+
+
+@dataclass(frozen=True)
+class Summits:
+    """The summits of a file.
+
+    Args:
+        at: Their positions, the midpoint where none is given, (n,).
+        source: The column that they are from; empty for midpoints.
+        why: Why a column that might hold summits is not taken for one.
+        midpoint: Whether the row gives a summit that cannot be used, as it lies outside of the peak, (n,).
+    """
+
+    at: NDArray[np.int64]
+    source: str
+    why: str
+    midpoint: NDArray[np.bool_]
+
+
+def first_base(rows: Rows) -> int:
+    """The number that the file gives to a chromosome's first base.
+
+    1 where each row's length is end - start + 1, as in the tables of MACS and R; MACS's are so in any case.
+    """
+    given = ~np.isnan(rows.length)
+    if rows.layout.length >= 0 and given.any():
+        closed = rows.length[given] == (rows.end - rows.start + 1)[given]
+        open_ = rows.length[given] == (rows.end - rows.start)[given]
+        enough = given.size > 1 or bool(rows.layout.name) or rows.layout.length != 3
+        return int(closed.sum() > open_.sum() and closed.mean() >= _MOST and enough)
+    return int(rows.layout.name == "abs_summit")
+
+
+def find_summits(rows: Rows, base: int) -> Summits:
+    """Finds the summits of a file's rows.
+
+    Args:
+        rows: The rows.
+        base: What `first_base` returned.
+    """
+    start, width = rows.start - base, rows.end - rows.start + base
+    middle = (start + rows.end) // 2
+    if rows.layout.summit >= 0:
+        return _of_named_column(rows, base, middle)
+    none = np.zeros(start.size, dtype=bool)
+    if not rows.full.any():
+        return Summits(middle, "", "", none)
+    why = _no_narrow_peak(rows, start, width)
+    if why:
+        return Summits(middle, "", why, none)
+    offset = rows.values[:, 3]
+    inside = ~rows.text & (offset >= 0) & (offset < width)
+    outside = rows.full & ~inside & ~(~rows.text & (offset == -1))
+    if 2 * outside.sum() > rows.full.sum():
+        return Summits(middle, "", "most of column 10 lies outside of the peaks", outside)
+    return Summits(_take(start, offset, inside, middle), "column 10", "", outside)
+
+
+def _take(
+    start: NDArray[np.int64], offset: NDArray[np.float64], inside: NDArray[np.bool_], middle: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    if inside.all():
+        return start + offset.astype(np.int64)
+    return np.where(inside, start + np.where(inside, offset, 0).astype(np.int64), middle)
+
+
+def _no_narrow_peak(rows: Rows, start: NDArray[np.int64], width: NDArray[np.int64]) -> str:
+    """Why the rows are not narrowPeak's; empty where they are."""
+    full, offset = rows.full, rows.values[:, 3]
+    numbers = full & ~rows.text
+    if (numbers & (offset != np.floor(offset))).any():
+        return "column 10 holds fractions"
+    numbers &= ~np.isnan(rows.values[:, :3]).all(axis=1)
+    if numbers.sum() < _MOST * full.sum():
+        return "columns 7 to 10 are not all numbers"
+    signal, p_value, q_value = (rows.values[:, i] for i in range(3))
+    thick = (start <= signal) & (signal <= p_value) & (p_value <= start + width)
+    if thick[numbers].all() and (start[numbers] > 0).any():
+        return "columns 7 and 8 are places within the rows, as in BED"
+    if ((q_value == width) & (p_value <= width) & (offset <= 1))[numbers].all():
+        return "columns 8 to 10 are how much of the rows is covered"
+    sample = [fields for fields in rows.sample if len(fields) > 9]
+    if sample and sum(fields[5] in _STRANDS for fields in sample) < len(sample) / 2:
+        return "column 6 is no strand"
+    if sample and all(_has_blocks(fields) for fields in sample):
+        return "columns 10 to 12 are blocks, as in BED12"
+    return ""
+
+
+def _has_blocks(fields: list[str]) -> bool:
+    if len(fields) < 12:
+        return False
+    sizes, starts = (part.removesuffix(",").split(",") for part in fields[10:12])
+    return len(sizes) == len(starts) == position(fields[9]) and position(starts[0]) == 0 and "" not in sizes
+
+
+def _of_named_column(rows: Rows, base: int, middle: NDArray[np.int64]) -> Summits:
+    """Of a table with a header: places on the chromosome, or offsets from the start, by which of them are inside."""
+    start, width, name, given = rows.start - base, rows.end - rows.start + base, rows.layout.name, rows.summit
+    place = given - base
+    # MACS 1 counts its column "summit" from 1, narrowPeak its "peak" from 0.
+    offset = given if name == "peak" else given - base
+    on_chrom, on_peak = (place >= start) & (place < rows.end), (offset >= 0) & (offset < width)
+    if name == "abs_summit" or (name != "peak" and on_chrom.sum() > on_peak.sum()):
+        inside, offset = on_chrom, place - start
+    else:
+        inside = on_peak
+    told = ~np.isnan(given) & (given != -1)
+    if not inside.any():
+        why = f"no number of the column {name!r} lies within its peak" if told.any() else ""
+        return Summits(middle, "", why, told)
+    return Summits(_take(start, offset, inside, middle), f"the column {name}", "", told & ~inside)
