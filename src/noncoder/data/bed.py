@@ -200,7 +200,7 @@ def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
     Raises:
         InputError: A column is missing or unknown, a file is missing, or a name stands twice.
     """
-    rows = _read_sheet(path, ("path", "name"))
+    rows = read_sheet(path, ("path", "name"))
     paths = [path.parent / row.pop("path") for row in rows]
     return paths, [Task(**row) for row in rows]
 
@@ -211,11 +211,21 @@ def read_tasks(path: Path) -> list[Task]:
     Raises:
         InputError: A column is missing or unknown, or a name stands twice.
     """
-    rows = _read_sheet(path, ("name",))
+    rows = read_sheet(path, ("name",))
     return [Task(**{column: value for column, value in row.items() if column != "path"}) for row in rows]
 
 
-def _read_sheet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+def read_sheet(path: Path, needed: Sequence[str], also: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Reads the rows of a task sheet, each with the columns that the sheet has.
+
+    Args:
+        path: The sheet: TSV.
+        needed: Columns that it has to have.
+        also: Columns that it may have besides path, name, group, cell, assay and treatment.
+
+    Raises:
+        InputError: It is no such sheet, a column is missing or unknown, or a name stands twice.
+    """
     try:
         table = pl.read_csv(io.BytesIO(read_bytes(path)), separator="\t", infer_schema=False, comment_prefix="#")
     except pl.exceptions.PolarsError as error:
@@ -223,12 +233,12 @@ def _read_sheet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
             f"{path} is no task sheet: {str(error).splitlines()[0]}",
             expected="a header and a row a task, UTF-8 text separated by tabs",
         ) from error
-    known = ("path", "name", "group", "cell", "assay", "treatment")
+    known = ("path", "name", "group", "cell", "assay", "treatment", *also)
     unknown = [column for column in table.columns if column not in known]
     if unknown or not set(needed) <= set(table.columns):
         raise InputError(
             f"{path} has the columns {', '.join(table.columns)}",
-            expected=f"{' and '.join(needed)}, and any of group, cell, assay, treatment; separated by tabs",
+            expected=f"{' and '.join(needed)}, and any of {', '.join([*also, *known[2:6]])}; separated by tabs",
         )
     rows = table.fill_null("").to_dicts()
     if not rows:

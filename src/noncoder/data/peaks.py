@@ -71,6 +71,7 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
                     genome=config.genome.name.split(".fa")[0],
                     sources=tuple({"name": p.name, "sha256": sha256(p)} for p in sources),
                     dropped=tuple(placing.dropped),
+                    notes=writer.classes.notes([tasks[i] for i in kept_tasks]),
                     version=version("noncoder"),
                 )
             )

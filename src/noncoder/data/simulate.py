@@ -144,7 +144,10 @@ def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design:
         writer.add_windows(start, np.packbits(labels[row : row + n], axis=1), split)
         row += n
     genome = f"simulated-{config.seed}"
-    writer.finish(StoreInfo(config.window, config.bin, design.tasks, "planted", genome, version=version("noncoder")))
+    notes = writer.classes.notes(design.tasks)
+    writer.finish(
+        StoreInfo(config.window, config.bin, design.tasks, "planted", genome, notes=notes, version=version("noncoder"))
+    )
 
 
 def _write_fasta(codes: Codes, design: Design, path: Path, width: int = 60) -> None:
