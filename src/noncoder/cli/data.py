@@ -47,8 +47,10 @@ def build(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 @force
 @as_json
 def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    """Make a store OUT from windows that are cut and labelled: tables (--table, or --train, --valid and --test), or
-    DeepSEA's bundle (--deepsea).
+    """Make a store OUT from windows that are cut and labelled: tables, or DeepSEA's bundle.
+
+    Tables are given as --table, where their splits are a column or drawn, or as --train, --valid and --test; DeepSEA's
+    bundle as --deepsea. What is said of columns, splits and the window is for tables.
 
     \b
     Example:

@@ -44,8 +44,8 @@ class PackConfig(Section):
     ignore_columns: tuple[str, ...] = ()
     """Columns that are no labels, whatever they hold."""
     tasks: Path | None = None
-    """Task sheet: TSV with the column name, and any of group, cell, assay, treatment. For a table its rows say which
-    columns are tasks, and a further column, column, says which is which where the names differ."""
+    """Task sheet: TSV with the column name, and any of group, cell, assay, treatment. For a table, its rows are the
+    tasks, and a further column, `column`, names the table's column where that has another name."""
     name: tuple[str, ...] = ()
     """What the task of a column is called, as COLUMN=NAME; by default as the column."""
     split_column: str | None = None

@@ -161,7 +161,7 @@ def _why_not(table: Table, name: str, odd: NDArray[np.int64], n_labels: int) -> 
         )
     if n_labels:
         return "hold other values beside labels", f"{name} ({odd.size:,} of {odd.size + n_labels:,}, first {first})"
-    return "hold text", name
+    return "hold text", f"{name} ({column[int(odd[0])][:30]!r})"
 
 
 def _drop(columns: Sequence[str], why: str) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _no_label(table: Table, name: str, row: int, chosen: bool) -> InputError:
 def _what_there_is(dropped: Sequence[Mapping[str, Any]]) -> str:
     reasons = [drop["why"] for drop in dropped if drop["what"] == "columns"]
     shown = "; ".join(reason if len(reason) <= 200 else reason[:197] + "..." for reason in reasons)
-    return f"give each task a column of its own; the columns besides {shown}" if shown else ""
+    return f"give each task a column of its own; the columns that there are {shown}" if shown else ""
 
 
 def _values(column: pl.Series) -> Labels:

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +19,6 @@ from noncoder.errors import InputError
 
 _SEPARATORS = "\t,;| "
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
-_COMMENTS = re.compile(r"(?:[ ]*(?:#.*)?\n)*")
 _DNA = re.compile(r"[ACGTUN]{4,}", re.IGNORECASE)
 # Fields that are in memory as Python's text at once.
 _FIELDS = 1 << 21
@@ -29,19 +28,15 @@ _FIELDS = 1 << 21
 class _Lines:
     """The lines of a text; between records, comments and blank lines are passed over, and comments counted."""
 
-    text: str
+    stream: io.StringIO
     between: bool = True
     comments: int = 0
-    lines: Iterator[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lines = io.StringIO(self.text)
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        for line in self.lines:
+        for line in self.stream:
             if self.between and line.startswith("#"):
                 self.comments += 1
             elif not self.between or line.strip(" \n"):
@@ -52,11 +47,11 @@ class _Lines:
 
 @dataclass(frozen=True)
 class _Header:
-    """The names of the columns, the character that separates them, and the text below them."""
+    """The names of the columns, the character that separates them, where the rows begin, and comments before that."""
 
     names: list[str]
     separator: str
-    text: str
+    end: int
     comments: int = 0
 
 
@@ -76,11 +71,13 @@ def read_delimited(path: Path, text: str, wanted: Sequence[str], sequence: str |
         The table, all of it text, and how many comments stand among and before its rows.
 
     Raises:
-        InputError: There is no header, a name stands twice, a row has too few or too many fields, a quote is not closed.
+        InputError: There is no header, a name stands twice, a row has too few or too many fields, a quote stays open.
     """
     with _fields_of_any_length():
-        header = _find_header(path, text if text.endswith("\n") else text + "\n", wanted)
-        lines = _Lines(header.text)
+        stream = io.StringIO(text if text.endswith("\n") else text + "\n")
+        header = _find_header(path, stream, wanted)
+        stream.seek(header.end)
+        lines = _Lines(stream)
         frame = _read_rows(path, header, lines, sequence)
     return frame, header.comments + lines.comments
 
@@ -94,18 +91,24 @@ def _fields_of_any_length() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _find_header(path: Path, text: str, wanted: Sequence[str]) -> _Header:
-    match = _SEPARATOR_LINE.match(text)
-    separators = match[1] if match else _SEPARATORS
-    text = text[match.end() :] if match else text
-    body = _COMMENTS.sub("", text, count=1)
-    above = [line for line in text[: len(text) - len(body)].split("\n") if line.startswith("#")]
-    if not body:
+def _find_header(path: Path, stream: io.StringIO, wanted: Sequence[str]) -> _Header:
+    told = _SEPARATOR_LINE.match(stream.readline())
+    separators, begin = (told[1], stream.tell()) if told else (_SEPARATORS, 0)
+    stream.seek(begin)
+    above = []
+    while (line := stream.readline()) and (line.startswith("#") or not line.strip(" \n")):
+        above += [line] if line.startswith("#") else []
+        begin = stream.tell()
+    if not line:
         raise InputError(f"{path} is no table: it is empty", expected=TABLES)
-    found = [header for header in (_split_header(body, separator) for separator in separators) if header]
+    found = []
+    for separator in separators:
+        stream.seek(begin)
+        found += _split_header(stream, separator)
     if above and not any(set(wanted) & set(header.names) for header in found):
-        named = [_split_header(above[-1].lstrip("# ") + "\n", separator) for separator in separators]
-        found += [replace(header, text=body, comments=-1) for header in named if header]
+        for separator in separators:
+            named = _split_header(io.StringIO(above[-1].lstrip("# ")), separator)
+            found += [replace(header, end=begin, comments=-1) for header in named]
     if not found:
         raise InputError(f"{path} is no table: its first line has a quote that is not closed", expected=TABLES)
     header = max(found, key=lambda header: _fitness(header, wanted))
@@ -129,16 +132,15 @@ def _fitness(header: _Header, wanted: Sequence[str]) -> tuple[bool, bool, int]:
     return bool(set(wanted) & set(header.names)), header.separator != " " and len(header.names) > 1, len(header.names)
 
 
-def _split_header(text: str, separator: str) -> _Header | None:
-    """The header as one separator splits it; None where quotes do not fit it."""
-    lines = _Lines(text)
+def _split_header(stream: io.StringIO, separator: str) -> list[_Header]:
+    """The header as one separator splits it; none where quotes do not fit it."""
     try:
-        names = next(_reader(lines, separator), [])
+        names = next(_reader(_Lines(stream), separator), [])
     except csv.Error:
-        return None
+        return []
     if separator == " " and names and not names[-1]:
         names.pop()
-    return _Header([name.strip() for name in names], separator, "".join(lines.lines)) if names else None
+    return [_Header([name.strip() for name in names], separator, stream.tell())] if names else []
 
 
 def _reader(lines: Iterator[str], separator: str) -> Iterator[list[str]]:

@@ -68,7 +68,7 @@ def _refuse_others(path: Path, raw: bytes) -> None:
         try:
             members = zipfile.ZipFile(io.BytesIO(raw)).namelist()
         except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeDecodeError):
-            members = []
+            members = ["xl/"] if path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb") else []
         for mark, what, hint in _ZIPS:
             if not mark or any(name.startswith(mark) or name.endswith(mark) for name in members):
                 raise InputError(f"{path} is {what}, no table that can be read", expected=TABLES, hint=hint)

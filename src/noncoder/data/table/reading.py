@@ -86,9 +86,9 @@ def read_tables(config: PackConfig) -> Table:
         table = _concatenate(parts)
     column = pl.col(config.sequence_column).str.strip_chars().str.strip_chars("\"'")
     frame = table.frame.with_columns(column)
-    if not frame.height:
-        empty = next((path for path, rows in zip(table.files, table.rows, strict=True) if not rows), table.files[0])
-        raise InputError(f"{empty} has no row", expected="a row a sequence, under a header")
+    for path, rows in zip(table.files, table.rows, strict=True):
+        if not rows:
+            raise InputError(f"{path} has no row", expected="a row a sequence, under a header")
     missing = frame[config.sequence_column].str.to_lowercase().is_in(_MISSING_SEQUENCES).arg_true()
     if missing.len():
         file, _, row = table.where(int(missing[0])).rpartition(", ")

@@ -116,7 +116,7 @@ def split_rows(table: Table, config: PackConfig, column: str | None, keys: Seque
         rule += ("; of the training rows " if given else "") + (
             f"drawn, seed {config.seed}: {drawn or 'none'}; equal and reverse-complementary sequences together"
         )
-    return RowSplits(of, rule, (*notes, *_empty(of, config), *_leaks(of, keys)))
+    return RowSplits(of, rule, (*notes, *_empty(of, given), *_leaks(of, keys)))
 
 
 def twin_key(codes: Codes, window: int) -> bytes:
@@ -213,16 +213,13 @@ def _overlooked(table: Table, config: PackConfig) -> list[str]:
     return notes
 
 
-def _empty(of: Splits, config: PackConfig) -> list[str]:
+def _empty(of: Splits, given: bool) -> list[str]:
     notes = []
     for which, why in ((_TRAIN, "training"), (_VALID, "training"), (_TEST, "an evaluation on it")):
         if not (of == which).any():
-            hint = (
-                f"; --{SPLITS[which]}-fraction draws it from the training rows"
-                if which and (of == _TRAIN).any()
-                else ""
-            )
-            notes.append(f"no row is in the split {SPLITS[which]}, which {why} needs{hint}")
+            hint = f"--{SPLITS[which]}-fraction draws it from the training rows" if given else "try another --seed"
+            told = f"; {hint}" if which and (of == _TRAIN).any() else ""
+            notes.append(f"no row is in the split {SPLITS[which]}, which {why} needs{told}")
     return notes
 
 
