@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,9 +123,24 @@ def read_table(path: Path, wanted: Sequence[str], sequence: str | None = None) -
     return Table(frame, (path,), (frame.height,), {}, (lines,) if comments else (), (note,) if note else ())
 
 
+@contextmanager
+def _without_panics() -> Iterator[None]:
+    """Keeps from standard error what polars prints there, with a backtrace, before it raises for a damaged file."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _read_binary(path: Path, raw: bytes, kind: str) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(io.BytesIO(raw)) if kind == "Parquet" else pl.read_ipc(io.BytesIO(raw))
+        with _without_panics():
+            frame = pl.read_parquet(io.BytesIO(raw)) if kind == "Parquet" else pl.read_ipc(io.BytesIO(raw))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise InputError(f"{path} is no table: {lines[0]}", expected=f"{kind}, whole", hint=TABLES) from error
