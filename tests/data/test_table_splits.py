@@ -110,7 +110,7 @@ class TestFiles:
         store = pack(tmp_path, FILES, train=["a.csv"], valid=["b.csv"], test=["c.csv"])
         assert store.split.tolist() == [0] * 8 + [1] * 4 + [2] * 4
         assert store.read_labels(store.indices())[:, 0].tolist() == [0, 1] * 8
-        assert store.info.split_rule == "by file: train a.csv; valid b.csv; test c.csv"
+        assert store.info.split_rule == "files: train a.csv; valid b.csv; test c.csv"
         assert [source["name"] for source in store.info.sources] == ["a.csv", "b.csv", "c.csv"]
         assert store.info.notes == ()
 

@@ -94,7 +94,7 @@ def split_rows(table: Table, config: PackConfig, column: str | None, keys: Seque
     if any(split for _, split in config.files):
         numbers = [SPLITS.index(split or SPLITS[0]) for _, split in config.files]
         of = np.repeat(np.array(numbers, dtype=np.uint8), table.rows)
-        rule = "by file: " + "; ".join(f"{split} {path.name}" for path, split in config.files)
+        rule = "files: " + "; ".join(f"{split} {path.name}" for path, split in config.files)
     elif column is not None:
         by_values = config.valid_values or config.test_values
         of = _by_values(table, config, column) if by_values else _by_words(table, config, column)
