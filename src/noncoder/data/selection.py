@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +64,7 @@ class TaskSelection(Store):
 
     def _select(self, packed: Packed) -> Packed:
         """The columns of packed rows, packed again; some rows at a time, so that memory holds no byte a label."""
-        selected: Any = np.empty((len(packed), -(-len(self.columns) // 8)), dtype=np.uint8)
+        selected: Packed = np.empty((len(packed), -(-len(self.columns) // 8)), dtype=np.uint8)
         for at in range(0, len(packed), _ROWS):
             rows = np.unpackbits(packed[at : at + _ROWS], axis=1)
             selected[at : at + _ROWS] = np.packbits(rows[:, self.columns], axis=1)

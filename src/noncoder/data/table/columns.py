@@ -152,9 +152,9 @@ def _find(table: Table, names: Sequence[str]) -> tuple[dict[str, Labels], list[M
 def _why_not(table: Table, name: str, odd: NDArray[np.int64], n_labels: int) -> tuple[str, str]:
     """Why a column holds no labels, and its name with an example."""
     column = table.frame[name]
-    first = f"{column[int(odd[0])]!r} in {table.where(int(odd[0])).rpartition(', ')[2]}"
-    numbers = column.str.strip_chars().cast(pl.Float64, strict=False).drop_nulls().drop_nans()
-    if numbers.len() >= odd.size + n_labels:
+    first = f"{column[int(odd[0])][:30]!r} in {table.where(int(odd[0])).rpartition(', ')[2]}"
+    numbers = column.str.strip_chars().cast(pl.Float64, strict=False).drop_nulls().drop_nans().to_numpy()
+    if numbers.size >= odd.size + n_labels:
         return (
             "hold numbers other than 0 and 1 (labels can be made of them by a threshold)",
             f"{name} ({numbers.min():g} to {numbers.max():g})",
@@ -170,7 +170,7 @@ def _drop(columns: Sequence[str], why: str) -> dict[str, Any]:
 
 def _no_label(table: Table, name: str, row: int, chosen: bool) -> InputError:
     return InputError(
-        f"{table.where(row)}, column {name!r}: the label is {table.frame[name][row]!r}",
+        f"{table.where(row)}, column {name!r}: the label is {table.frame[name][row][:60]!r}",
         expected=_EXPECTED,
         hint="" if chosen else f"correct it; or leave the column out with --ignore-columns {name!r}",
     )
@@ -188,6 +188,10 @@ def _values(column: pl.Series) -> Labels:
         return (column == "1").cast(pl.Float64).to_numpy()
     text = column.str.strip_chars().str.to_lowercase()
     numbers = text.str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2").cast(pl.Float64, strict=False)
-    value = pl.when(text.is_in(UNKNOWN)).then(float("nan"))
-    value = value.when(text.is_in(_YES)).then(1.0).when(text.is_in(_NO)).then(0.0)
-    return pl.select(value.when(numbers.is_in([0.0, 1.0])).then(numbers).otherwise(_ODD)).to_series().to_numpy()
+    value = (
+        pl.when(text.is_in(UNKNOWN)).then(float("nan"))
+        .when(text.is_in(_YES)).then(1.0)
+        .when(text.is_in(_NO)).then(0.0)
+        .when(numbers.is_in([0.0, 1.0])).then(numbers)
+    )  # fmt: skip
+    return pl.select(value.otherwise(_ODD)).to_series().to_numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -45,6 +45,42 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
         SequenceError: A sequence holds a character that is no base.
     """
     check_target(Path(path), force)
+    rows = read_rows(config)
+    with StoreWriter(path, len(rows.labelled.tasks), force) as writer:
+        _write(writer, rows)
+        info = _describe(config, rows)
+        writer.finish(replace(info, notes=(*info.notes, *writer.classes.notes(info.tasks))))
+    return open_store(path)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What tables hold, as it is written.
+
+    Args:
+        table: The rows as text.
+        names: Their names.
+        codes: Their bases.
+        labelled: Their tasks and labels.
+        split: Their splits.
+        window: The model's input, bp.
+    """
+
+    table: Table
+    names: list[str]
+    codes: Codes
+    labelled: Labelled
+    split: RowSplits
+    window: int
+
+
+def read_rows(config: PackConfig) -> Rows:
+    """Reads tables, with everything that will be written.
+
+    Raises:
+        InputError: As `pack_table` says.
+        SequenceError: A sequence holds a character that is no base.
+    """
     table = read_tables(config)
     column = find_split_column(table, config)
     used = [config.sequence_column, config.id_column, *([column] if column else [])]
@@ -52,11 +88,7 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
     names, codes = _encode(table, config)
     window = config.window or max(one.size for one in codes)
     split = split_rows(table, config, column, [twin_key(one, window) for one in codes])
-    with StoreWriter(path, len(labelled.tasks), force) as writer:
-        _write(writer, names, codes, labelled, split, window)
-        info = _describe(config, table, labelled, split, window, sum(one.size > window for one in codes))
-        writer.finish(replace(info, notes=(*info.notes, *writer.classes.notes(info.tasks))))
-    return open_store(path)
+    return Rows(table, names, codes, labelled, split, window)
 
 
 def _encode(table: Table, config: PackConfig) -> tuple[list[str], Codes]:
@@ -78,25 +110,23 @@ def _encode(table: Table, config: PackConfig) -> tuple[list[str], Codes]:
     return names, codes
 
 
-def _write(
-    writer: StoreWriter, names: list[str], codes: Codes, labelled: Labelled, split: RowSplits, window: int
-) -> None:
-    starts = np.empty(len(codes), dtype=np.int64)
-    for i, (name, one) in enumerate(zip(names, codes, strict=True)):
+def _write(writer: StoreWriter, rows: Rows) -> None:
+    starts = np.empty(len(rows.codes), dtype=np.int64)
+    for i, (name, one) in enumerate(zip(rows.names, rows.codes, strict=True)):
         # The window's middle base is the sequence's middle base, so the window belongs to this contig.
-        starts[i] = writer.add_contig(name, one) + one.size // 2 - window // 2
-    known = None if labelled.known.all() else labelled.known
+        starts[i] = writer.add_contig(name, one) + one.size // 2 - rows.window // 2
+    labels, known = rows.labelled.labels, None if rows.labelled.known.all() else rows.labelled.known
     for at in range(0, starts.size, _BLOCK):
-        rows = slice(at, at + _BLOCK)
+        part = slice(at, at + _BLOCK)
         writer.add_windows(
-            starts[rows], np.packbits(labelled.labels[rows], axis=1), split.of[rows],
-            None if known is None else np.packbits(known[rows], axis=1),
+            starts[part], np.packbits(labels[part], axis=1), rows.split.of[part],
+            None if known is None else np.packbits(known[part], axis=1),
         )  # fmt: skip
 
 
-def _describe(
-    config: PackConfig, table: Table, labelled: Labelled, split: RowSplits, window: int, longer: int
-) -> StoreInfo:
+def _describe(config: PackConfig, rows: Rows) -> StoreInfo:
+    table, window, labelled, split = rows.table, rows.window, rows.labelled, rows.split
+    longer = sum(one.size > window for one in rows.codes)
     sources = [path for path, _ in config.files] + [path for path in (config.labels, config.tasks) if path]
     ends = {"what": "sequence ends", "count": longer, "why": f"longer than {window} bp"}
     return StoreInfo(
