@@ -117,6 +117,24 @@ class TestData:
         assert (summary["windows"], summary["tasks"], summary["unknown_labels"]) == (8, 2, True)
         assert [part["windows"] for part in summary["splits"].values()] == [6, 1, 1]
 
+    def test_pack_a_file_a_split(self, noncoder: Run, tmp_path: Path) -> None:
+        for k, name in enumerate(("train", "valid", "test")):
+            rows = [f"{random_dna(60, 10 * k + i)},{i % 2},x" for i in range(6 - k)]
+            (tmp_path / f"{name}.tsv").write_text("\n".join(["sequence,a,note", *rows]).replace(",", "\t"))
+        files = [word for name in ("train", "valid", "test") for word in (f"--{name}", f"{name}.tsv")]
+        packed = noncoder("data", "pack", *files, "--name", "a=Reb 1", "t.zarr", "--json")
+        assert packed.code == 0, packed.err
+        summary = json.loads(packed.out)
+        assert [part["windows"] for part in summary["splits"].values()] == [6, 5, 4]
+        text = noncoder("data", "info", "t.zarr").out
+        assert "split by   files: train train.tsv; valid valid.tsv; test test.tsv" in text
+        assert "left out   1 columns: hold text: note ('x')" in text
+        both = noncoder("data", "pack", *files, "--table", "train.tsv", "x.zarr")
+        assert_one_message(both, "give either table, or train with valid and test")
+        assert_one_message(
+            noncoder("data", "pack", *files, "--deepsea", "b", "x.zarr"), "either --table FILE or --deepsea"
+        )
+
     def test_the_bundle_of_deepsea_and_back(self, noncoder: Run, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
         half = rng.integers(0, 4, (5, 60), dtype=np.uint8), rng.integers(0, 2, (5, 3), dtype=np.uint8)

@@ -64,7 +64,9 @@ class TestPackTable:
         assert known.tolist() == [[True, True], [True, True], [False, True], [True, True]]
         assert [decode(row) for row in codes] == ["NACGTACGTN", "NNNACGTANN", "NNNACGTNNN", "TTTTTTTTTT"]
         assert store.info.sources[0]["name"] == path.name
-        assert store.info.dropped == ()
+        passed = [(drop["what"], drop["count"], drop["why"].rpartition(": ")[2]) for drop in store.info.dropped]
+        assert passed == [("columns", 1, "note (3 of 4, first 'x' in row 1)")]
+        assert store.info.split_rule == "the column 'split'"
 
     def test_named_columns(self, tmp_path: Path) -> None:
         text = "seq,y,z\nACGT,1,0\nACGA,NA,1.0\nACGC,nan, 1\n"
@@ -132,7 +134,7 @@ class TestBadTable:
             ("sequence,y\nACGT,1\n", {"label_columns": ("z",)}, UnknownNameError, "no column is called 'z'"),
             ("sequence,y\nACGT,1\n", {"label_columns": ("y", "y")}, InputError, "the task 'y' is named twice"),
             ("sequence,y\nACGT,1\nACGT,2\n", {"label_columns": ("y",)}, InputError, "row 2, column 'y': the label is"),
-            ("sequence,y\nACGT,1\nACGT,yes\n", {"label_columns": ("y",)}, InputError, "the label is 'yes'"),
+            ("sequence,y\nACGT,1\nACGT,ja\n", {"label_columns": ("y",)}, InputError, "the label is 'ja'"),
             ("sequence,y,s\nACGT,1,train\nACGA,1,trian\n", {"split_column": "s"}, InputError, "row 2: the split is"),
             ("sequence,y,s\nACGT,1,\n", {"split_column": "s"}, InputError, "row 1: the split is ''"),
             ("sequence,y\nACGT,1\n", {"split_column": "s"}, UnknownNameError, "no column is called 's'"),

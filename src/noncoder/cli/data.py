@@ -42,20 +42,29 @@ def build(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 
 @data.command()
 @_OUT
-@section_options(PackConfig, needed=False)
 @section_options(DeepSeaConfig, {"folder": "--deepsea"}, needed=False)
+@section_options(PackConfig, needed=False)
 @force
 @as_json
 def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    """Make a store OUT from windows that are cut and labelled: a table (--table), or DeepSEA's bundle (--deepsea).
+    """Make a store OUT from windows that are cut and labelled: tables, or DeepSEA's bundle.
+
+    Tables are given as --table, where their splits are a column or drawn, or as --train, --valid and --test; DeepSEA's
+    bundle as --deepsea. What is said of columns, splits and the window is for tables.
 
     \b
     Example:
       noncoder data pack --table sequences.csv --split-column split mine.zarr
+      noncoder data pack --train train.csv --valid valid.csv --test test.csv mine.zarr
       noncoder data pack --deepsea deepsea_train deepsea.zarr
     """
-    if (given["table"] is None) == (given["folder"] is None):
-        raise ConfigError("there is no source, or two", expected="either --table FILE or --deepsea FOLDER")
+    tables = any(given[name] for name in ("table", "train", "valid", "test"))
+    if tables == (given["folder"] is not None):
+        raise ConfigError(
+            "there is no source, or two",
+            expected="either --table FILE or --deepsea FOLDER",
+            hint="tables that are split already: --train FILE --valid FILE --test FILE",
+        )
     if given["folder"] is None:
         from noncoder.data.table import pack_table
 

@@ -30,11 +30,15 @@ def section_options(
     Args:
         section: The section.
         short: Another option name for a field.
-        needed: Ask for the fields that have no default; false where the command takes one of several sections.
+        needed: Ask for the fields that have no default; false where the command takes one of several sections. A field
+            that two of them share becomes one option, with the help of the lower decorator's.
     """
 
     def add(function: F) -> F:
+        taken = {option.name for option in getattr(function, "__click_params__", ())}
         for name, field in reversed(section.model_fields.items()):
+            if name in taken:
+                continue
             flag = (short or {}).get(name, "--" + name.replace("_", "-"))
             several = _is_several(field.annotation)
             pair = getattr(field.annotation, "__origin__", None) is tuple and not several
@@ -67,7 +71,7 @@ def section_from(section: type[S], given: Mapping[str, Any], others: type[Sectio
         ConfigError: A value is wrong, missing, or of the other section.
     """
     for name in others.model_fields if others else ():
-        if given.get(name) not in (None, ()):
+        if name not in section.model_fields and given.get(name) not in (None, ()):
             raise ConfigError(f"--{name.replace('_', '-')} says nothing here", hint="leave it out; see --help")
     return validate(section, given_options(section, given), origin="the options")
 

@@ -7,13 +7,13 @@ from noncoder.config.evaluate import EvaluateConfig
 from noncoder.config.grammar import GrammarSettings
 from noncoder.config.interpret import InterpretConfig
 from noncoder.config.loss import LossConfig
+from noncoder.config.pack import PackConfig
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
 from noncoder.config.sections import (
     BuildConfig,
     DataConfig,
     DeepSeaConfig,
     ModelConfig,
-    PackConfig,
     ReportConfig,
     RunConfig,
     SimulateConfig,

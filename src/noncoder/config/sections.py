@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from noncoder.config.base import Section, split_list
 from noncoder.config.evaluate import EvaluateConfig
 from noncoder.config.interpret import InterpretConfig
+from noncoder.config.pack import PackConfig
 from noncoder.config.training import TrainConfig
 
 
@@ -104,31 +105,6 @@ class BuildConfig(Section):
                 f"window {self.window} and bin {self.bin}: the window should be wider by an even number of bp"
             )
         return self
-
-
-class PackConfig(Section):
-    """How a store is made from a table of sequences with labels."""
-
-    table: Path
-    """CSV, TSV or Parquet with a sequence column; or a FASTA, with `labels`."""
-    labels: Path | None = None
-    """CSV, TSV or Parquet of labels for the records of a FASTA, joined by `id_column`."""
-    sequence_column: str = "sequence"
-    """The column of sequences."""
-    id_column: str = "id"
-    """The column of record names, where `labels` is given."""
-    label_columns: tuple[str, ...] = ()
-    """The label columns, of 0, 1 and empty (unknown); by default every column that holds nothing else."""
-    split_column: str | None = None
-    """The column of splits: train, valid or test (also val, validation, dev, training)."""
-    valid_fraction: float = Field(0.1, ge=0, lt=1)
-    """Share of the rows for validation, where no split column is given."""
-    test_fraction: float = Field(0.1, ge=0, lt=1)
-    """Share of the rows for the test, where no split column is given."""
-    window: int | None = Field(None, ge=1)
-    """Width of the model's input, bp, around each sequence's middle; by default the longest sequence."""
-    seed: int = 0
-    """Draws the splits, where no split column is given; equal sequences stay together."""
 
 
 class DeepSeaConfig(Section):

@@ -342,11 +342,15 @@ def bytes_on_device(store: Store) -> int:
 
 
 # Training and validation read the same store: one copy on a device serves both, as long as one of them is there.
-_copies: WeakValueDictionary[tuple[str, str], DeviceWindows] = WeakValueDictionary()
+_copies: WeakValueDictionary[tuple[object, ...], DeviceWindows] = WeakValueDictionary()
+
+
+def _copy_key(device: torch.device, store: Store) -> tuple[object, ...]:
+    return str(device), store.digest, store.tasks
 
 
 def _on_device(store: Store, device: torch.device) -> DeviceWindows:
-    key = (str(device), store.digest)
+    key = _copy_key(device, store)
     copy = _copies.get(key)
     if copy is None:
         copy = _copies[key] = DeviceWindows(store, device)

@@ -61,7 +61,7 @@ def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
     Raises:
         InputError: A column is missing or unknown, a file is missing, or a name stands twice.
     """
-    rows = _read_sheet(path, ("path", "name"))
+    rows = read_sheet(path, ("path", "name"))
     paths = [path.parent / row.pop("path") for row in rows]
     return paths, [Task(**row) for row in rows]
 
@@ -72,22 +72,33 @@ def read_tasks(path: Path) -> list[Task]:
     Raises:
         InputError: A column is missing or unknown, or a name stands twice.
     """
-    rows = _read_sheet(path, ("name",))
+    rows = read_sheet(path, ("name",))
     return [Task(**{column: value for column, value in row.items() if column != "path"}) for row in rows]
 
 
-def _read_sheet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+def read_sheet(path: Path, needed: Sequence[str], also: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Reads the rows of a task sheet, each with the columns that the sheet has.
+
+    Args:
+        path: The sheet: TSV.
+        needed: Columns that it has to have.
+        also: Columns that it may have besides path, name, group, cell, assay and treatment.
+
+    Raises:
+        InputError: It is no such sheet, a column is missing or unknown, or a name stands twice.
+    """
+    known = (*_SHEET_COLUMNS, *also)
     expected = "a header and a row a task, UTF-8 text separated by tabs"
     try:
-        text = _sheet_text(plain_text(path, read_bytes(path), expected).decode(), needed)
+        text = _sheet_text(plain_text(path, read_bytes(path), expected).decode(), needed, known)
         table = pl.read_csv(io.StringIO(text), separator="\t", infer_schema=False)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no task sheet: {str(error).splitlines()[0]}", expected=expected) from error
-    unknown = [column for column in table.columns if column not in _SHEET_COLUMNS]
+    unknown = [column for column in table.columns if column not in known]
     if unknown or not set(needed) <= set(table.columns):
         raise InputError(
             f"{path} has the columns {', '.join(table.columns)}",
-            expected=f"{' and '.join(needed)}, and any of group, cell, assay, treatment; separated by tabs",
+            expected=f"{' and '.join(needed)}, and any of {', '.join([*also, *known[2:6]])}; separated by tabs",
         )
     rows = table.fill_null("").to_dicts()
     if not rows:
@@ -96,13 +107,13 @@ def _read_sheet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
-def _sheet_text(text: str, needed: Sequence[str]) -> str:
+def _sheet_text(text: str, needed: Sequence[str], known: Sequence[str]) -> str:
     """Without comments, empty lines, blanks around fields and tabs at a line's end; a header may begin with "#"."""
     lines: list[str] = []
     for line in text.split("\n"):
         fields = [field.strip() for field in line.split("\t")]
         names = [fields[0].lstrip("# "), *fields[1:]]
-        if not lines and set(needed) <= set(names) <= {*_SHEET_COLUMNS, ""}:
+        if not lines and set(needed) <= set(names) <= {*known, ""}:
             fields = names
         if any(fields) and not fields[0].startswith("#"):
             lines.append("\t".join(fields).rstrip("\t"))

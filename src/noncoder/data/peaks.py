@@ -75,7 +75,7 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
                     coordinates=True,
                     sources=tuple({"name": p.name, "sha256": sha256(p)} for p in sources),
                     dropped=tuple(placing.dropped),
-                    notes=(*placing.notes, *one_sided),
+                    notes=(*placing.notes, *one_sided, *writer.classes.notes([tasks[i] for i in kept_tasks])),
                     version=version("noncoder"),
                 )
             )
@@ -259,7 +259,7 @@ def _note_one_sided(names: Sequence[str], windows: NDArray[np.int64], positives:
     total = positives.sum(axis=1)
     notes = {"no window is positive for {}": total == 0}
     for i, split in enumerate(SPLITS):
-        if windows[i] and windows[i] < windows.sum():
+        if split != "train" and windows[i] and windows[i] < windows.sum():  # `ClassesSeen` looks at the training split
             notes[f"no window of the {split} split is positive for {{}}"] = (positives[:, i] == 0) & (total > 0)
     notes["every window is positive for {}; --keep all keeps windows without a peak too"] = total == windows.sum()
     listed = {note: [name for name, one in zip(names, which, strict=True) if one] for note, which in notes.items()}

@@ -151,6 +151,7 @@ def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design:
             label_rule="planted",
             genome=f"simulated-{config.seed}",
             coordinates=True,  # its chromosomes, which `fasta` and the truth name too
+            notes=writer.classes.notes(design.tasks),
             version=version("noncoder"),
         )
     )

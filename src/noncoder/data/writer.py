@@ -17,6 +17,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from noncoder.data.classes import ClassesSeen
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.store import attributes_digest
 from noncoder.errors import InputError, is_unwritable
@@ -54,6 +55,8 @@ class StoreWriter:
         n_tasks: How many columns the labels have.
         force: Replace a store that is there.
 
+    `classes` says at any time which tasks lack a class so far.
+
     Raises:
         InputError: The path is taken and `force` is false, or its folder cannot be written.
     """
@@ -64,6 +67,7 @@ class StoreWriter:
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         self._contigs: list[tuple[str, int, int]] = []
         self._columns: dict[str, _Column] = {}
+        self.classes = ClassesSeen(n_tasks)
         # Zarr writes in threads of its own. Cut loose by an interrupt they would write on after what was written is
         # removed, and bring a part of it back; so an interrupt meets this thread, which is waited for, instead.
         self._thread = ThreadPoolExecutor(1)
@@ -124,6 +128,7 @@ class StoreWriter:
         self._column("split", np.uint8, ()).append(split)
         if known is not None:
             self._column("known", np.uint8, width).append(known)
+        self.classes.add(labels, known, split)
 
     def finish(self, info: StoreInfo) -> str:
         """Completes the store, gives it its name and returns its digest.

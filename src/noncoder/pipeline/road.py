@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from noncoder.config import RunConfig
+from noncoder.data.selection import trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import ConfigError, InputError, NoncoderError
@@ -149,12 +150,16 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
     write_json(marker, {"source": source.model_dump(mode="json"), "digest": store.digest})
     seconds = time.perf_counter() - began
     _say("data", f"{config.store}: {len(store):,} windows, {len(store.tasks)} tasks, {seconds:.0f} s")
+    for text in (f"split by {store.info.split_rule}" if store.info.split_rule else "", *store.info.notes):
+        if text:
+            _say("data", text)
     return store
 
 
 def _check_before_training(config: RunConfig, store: Store) -> None:
     """Tells of what would fail after hours of training."""
-    find_tasks([*config.report.tasks, *config.interpret.tasks], store.tasks)
+    trained = trained_tasks(store, config.train)
+    find_tasks([*config.report.tasks, *config.interpret.tasks], trained.tasks)
     if config.interpret.windows and config.interpret.regions is not None:
         check_regions(store, config.interpret.regions)
     for name, path in (("regions", config.interpret.regions), ("sequences", config.interpret.sequences)):

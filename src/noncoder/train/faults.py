@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from noncoder.data.loading import Batch, Share
+from noncoder.data.selection import trained_tasks
 from noncoder.data.store import open_store
 from noncoder.errors import InputError, TrainingError
 from noncoder.files import read_json, write_json
@@ -262,7 +263,7 @@ def load_fault(run: str | Path) -> tuple[Batch, TrainingModule]:
     fault = read_json(folder.fault)
     if fault is None:
         raise InputError(f"{run} holds no fault", expected=f"{folder.fault}, which a training that was stopped leaves")
-    prepared = prepare(config, open_store(config.store), Share(0, fault["ranks"]))
+    prepared = prepare(config, trained_tasks(open_store(config.store), config.train), Share(0, fault["ranks"]))
     module, batches = prepared.module, prepared.passes.batches
     module.load_state_dict(read_checkpoint(folder.fault.with_suffix(".ckpt"))["state_dict"])
     module.on_fit_start()

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
 from noncoder.config import RunConfig
+from noncoder.data.selection import TaskSelection, trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.errors import NoncoderError, TrainingError
 from noncoder.files import plain_json, write_json
@@ -68,15 +69,19 @@ def train(config: RunConfig, force: bool = False, on_validation: OnValidation | 
     Raises:
         ConfigError: The folder holds a training of another recipe, or the settings do not fit each other.
         StoreError: The store is missing or damaged.
-        InputError: The store has no training or validation split, the training is finished already, or another
-            process is at it.
+        InputError: The store has no training or validation split, a task lacks a class in training, the training is
+            finished already, or another process is at it.
         TrainingError: The loss or the gradient is no number, or the loss explodes.
         KeyboardInterrupt: It was told to end; the message says how to go on.
     """
     # Before the folder is taken.
     check_model(config.model.name, config.model.parameters)
     check_loggers(config.train.watch)
-    store, world, folder = open_store(config.store), find_world(config.train), RunFolder(config.run)
+    store, world, folder = (
+        trained_tasks(open_store(config.store), config.train),
+        find_world(config.train),
+        RunFolder(config.run),
+    )
     read_passes(config, store)
     if world.rank == 0:
         tell_of_one_class(store, config.train)
@@ -177,6 +182,7 @@ def _fit(
     trainer = _trainer(config, folder, passes, world, callbacks, storage)
     _tell_of_batch_norm(prepared.model, world, trainer)
     if world.rank == 0:
+        _tell_of_left_out(store)
         write_json(folder.train / "started.json", describe_start(config, store, prepared.model, trainer))
     checkpoint = checkpoint_to_go_on_from(folder, world)
     try:
@@ -251,6 +257,13 @@ def _tell_of_batch_norm(model: SequenceModel, world: World, trainer: pl.Trainer)
         )
 
 
+def _tell_of_left_out(store: Store) -> None:
+    if isinstance(store, TaskSelection):
+        names = store.left_out
+        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        print(f"left out of training, for want of a class: {len(names)} tasks ({shown})", file=sys.stderr)
+
+
 def quieten() -> None:
     """Keeps Lightning's advice from the user, within `warnings.catch_warnings`."""
     # Lightning's advice is about data loaders of worker processes, which the batches here are not.
@@ -290,6 +303,7 @@ def _summary(config: RunConfig, store: Store, fitted: _Fitted, started: datetime
         "seed": config.seed,
         "store": str(store.path),
         "store_digest": store.digest,
+        "left_out": store.left_out if isinstance(store, TaskSelection) else [],
         "versions": package_versions(),
         "git": git_commit(),
         "started": started.isoformat(timespec="seconds"),

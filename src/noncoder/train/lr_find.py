@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from noncoder import plots
 from noncoder.config import RunConfig
+from noncoder.data.selection import trained_tasks
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.files import plain_json, write_bytes, write_json
@@ -147,7 +148,7 @@ def range_test_text(result: dict[str, Any]) -> str:
 
 def _run(config: RunConfig, ramp: Ramp) -> _RangeTest:
     settings = config.train
-    prepared = prepare(config, open_store(config.store))
+    prepared = prepare(config, trained_tasks(open_store(config.store), config.train))
     test = _RangeTest(ramp.rates)
     accelerator = choose_accelerator(settings)
     with warnings.catch_warnings(), products_of_float32(settings):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from noncoder.config import LossConfig
+from noncoder.data.selection import TaskSelection
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, did_you_mean
@@ -25,6 +26,8 @@ def task_weights(config: LossConfig, store: Store) -> Tensor | None:
         InputError: The file of weights is missing or not what it should be.
     """
     if config.weights_file is not None:
+        if isinstance(store, TaskSelection):  # the file may name tasks that are left out
+            return read_weights(config.weights_file, store.whole.tasks)[store.columns]
         return read_weights(config.weights_file, store.tasks)
     positives = torch.from_numpy(store.positives("train"))
     if config.task_weights == "effective-number":

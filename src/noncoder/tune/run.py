@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from noncoder.config import RunConfig
+from noncoder.data.selection import trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.errors import InputError
 from noncoder.files import unwritable
@@ -45,6 +46,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
     space = read_space(settings.space)
     space.check(config)
     store = open_store(config.store)
+    trained_tasks(store, config.train)
     _check_monitor(config, store)
     workers = Workers(folder)
     with workers.present():

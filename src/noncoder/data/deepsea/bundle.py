@@ -167,10 +167,13 @@ def _assemble(
                     for source, sha in zip(sources, digests, strict=True)
                 ),
                 dropped=tuple(dropped),
-                notes=tuple(
-                    f"{source.split}.mat: both halves of the rows are kept: {source.both}"
-                    for source in sources
-                    if source.both
+                notes=(
+                    *(
+                        f"{source.split}.mat: both halves of the rows are kept: {source.both}"
+                        for source in sources
+                        if source.both
+                    ),
+                    *writer.classes.notes(tasks),
                 ),
                 version=version("noncoder"),
             )
