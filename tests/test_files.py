@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from noncoder.errors import InputError
-from noncoder.files import locked, plain_json, read_json, write_bytes, write_json
+from noncoder.files import content_digest, locked, plain_json, read_json, write_bytes, write_json
 
 
 def test_what_json_lacks_becomes_null(tmp_path: Path) -> None:
     values = {"a": [1, float("nan"), {"b": float("inf")}], "c": "NaN", "d": (True, None)}
     write_json(tmp_path / "v.json", values)
-    assert json.loads((tmp_path / "v.json").read_text(), parse_constant=pytest.fail) == plain_json(values)
+    written = json.loads((tmp_path / "v.json").read_text(), parse_constant=pytest.fail)
+    assert written == plain_json(values) | {"file_sha256": content_digest(plain_json(values))}
     assert plain_json(values) == {"a": [1, None, {"b": None}], "c": "NaN", "d": [True, None]}
     assert read_json(tmp_path / "v.json") == plain_json(values)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +120,13 @@ def test_a_letter_that_is_no_base_is_told() -> None:
         make_predictor().predict(["ACXT" * 50])
 
 
+def write_as_earlier_versions_did(folder: Path, **changed: Any) -> None:
+    """Without digests, and without the keys that are None."""
+    description = json.loads((folder / "model.json").read_text()) | changed
+    kept = {key: value for key, value in description.items() if not key.endswith("sha256") and value is not None}
+    (folder / "model.json").write_text(json.dumps(kept))
+
+
 def test_no_predictor_is_told(tmp_path: Path) -> None:
     with pytest.raises(PredictorError, match="holds no predictor"):
         noncoder.load(tmp_path)
@@ -137,6 +145,7 @@ def test_weights_of_another_model_name_the_first_that_differs(tmp_path: Path) ->
     weights = load_file(tmp_path / "weights.safetensors")
     weights["output.weight"] = weights["output.weight"][:2].contiguous()
     save_file(weights, tmp_path / "weights.safetensors")
+    write_as_earlier_versions_did(tmp_path)
     with pytest.raises(PredictorError, match=r"output.weight is \(2, 64\)"):
         noncoder.load(tmp_path)
 
@@ -144,14 +153,14 @@ def test_weights_of_another_model_name_the_first_that_differs(tmp_path: Path) ->
 def test_a_pickle_is_never_read(tmp_path: Path) -> None:
     make_predictor().save(tmp_path)
     torch.save({"stem.weight": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    write_as_earlier_versions_did(tmp_path)
     with pytest.raises(PredictorError, match="damaged"):
         noncoder.load(tmp_path)
 
 
 def test_an_unknown_model_in_the_description_is_told(tmp_path: Path) -> None:
     make_predictor().save(tmp_path)
-    description = json.loads((tmp_path / "model.json").read_text()) | {"model": "compct"}
-    (tmp_path / "model.json").write_text(json.dumps(description))
+    write_as_earlier_versions_did(tmp_path, model="compct")
     with pytest.raises(UnknownNameError, match="did you mean 'compact'"):
         noncoder.load(tmp_path)
 
@@ -346,9 +355,7 @@ def test_temperatures_stay_with_the_predictor_and_change_probabilities_alone(tmp
 
 def test_a_folder_from_before_temperatures_is_read(tmp_path: Path) -> None:
     make_predictor().save(tmp_path)
-    description = json.loads((tmp_path / "model.json").read_text())
-    del description["temperatures"]
-    (tmp_path / "model.json").write_text(json.dumps(description))
+    write_as_earlier_versions_did(tmp_path, temperatures=None)
     assert noncoder.load(tmp_path).temperatures is None
 
 
@@ -357,15 +364,13 @@ def test_temperatures_that_cannot_be_are_told(wrong: list[float], tmp_path: Path
     with pytest.raises(PredictorError, match="3 positive numbers"):
         make_predictor().calibrated(wrong)
     make_predictor().save(tmp_path)
-    description = json.loads((tmp_path / "model.json").read_text()) | {"temperatures": wrong}
-    (tmp_path / "model.json").write_text(json.dumps(description))
+    write_as_earlier_versions_did(tmp_path, temperatures=wrong)
     with pytest.raises(PredictorError, match=r"model\.json: (the temperature|temperatures)"):
         noncoder.load(tmp_path)
 
 
 def test_temperatures_that_are_no_numbers_are_told(tmp_path: Path) -> None:
     make_predictor().save(tmp_path)
-    description = json.loads((tmp_path / "model.json").read_text()) | {"temperatures": [None, "warm", 1]}
-    (tmp_path / "model.json").write_text(json.dumps(description))
+    write_as_earlier_versions_did(tmp_path, temperatures=[None, "warm", 1])
     with pytest.raises(PredictorError, match="damaged"):
         noncoder.load(tmp_path)

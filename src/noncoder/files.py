@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import io
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import struct
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from noncoder.errors import InputError
+from noncoder.temporary import sole, sweep, temporary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DIGEST = "file_sha256"
 
 
 @contextmanager
@@ -21,16 +32,13 @@ def written_whole(path: Path) -> Iterator[Path]:
     Raises:
         InputError: The system will not let us; nothing is left behind.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
+        with temporary(path) as made:
+            yield made.path
+            made.put()
     except OSError as error:
         raise unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -44,8 +52,64 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Writes a JSON file, as `write_bytes`; NaN and infinity, which JSON lacks, become null."""
-    write_bytes(path, json.dumps(plain_json(values), indent=1, allow_nan=False).encode())
+    """Writes a JSON file, as `write_bytes`; NaN and infinity, which JSON lacks, become null.
+
+    An object gets one key more, `file_sha256`, with which `read_json` notices damage.
+    """
+    plain = plain_json(values)
+    if isinstance(plain, dict):
+        plain = {key: value for key, value in plain.items() if key != _DIGEST}
+        # Of what a reader will see: keys that are no text become text.
+        plain[_DIGEST] = content_digest(json.loads(json.dumps(plain, allow_nan=False)))
+    write_bytes(path, json.dumps(plain, indent=1, allow_nan=False).encode())
+
+
+def content_digest(values: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of those files of a folder that are there, by name."""
+    return {name: file_digest(folder / name) for name in names if (folder / name).is_file()}
+
+
+def changed_file(folder: Path, digests: Mapping[str, str] | None, names: Iterable[str] | None = None) -> Path | None:
+    """The first file that is missing or is not what was written; None where all are.
+
+    Args:
+        folder: Where they lie.
+        digests: What `file_digests` returned of them; None, of an earlier version, finds nothing.
+        names: Look at these alone.
+    """
+    for name, digest in (digests or {}).items():
+        if names is None or name in names:
+            try:
+                if file_digest(folder / name) != digest:
+                    return folder / name
+            except OSError:
+                return folder / name
+    return None
+
+
+def check_file(path: Path, digests: Mapping[str, str] | None) -> None:
+    """Makes sure that a file is as it was written, where its digest is among those kept.
+
+    Raises:
+        InputError: It is missing or changed.
+    """
+    if changed_file(path.parent, digests, [path.name]) is not None:
+        raise unreadable(path, "its content is not what was written")
 
 
 def plain_json(values: Any) -> Any:
@@ -64,25 +128,61 @@ def whole_lines(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None where there is no file.
+    """A JSON object, without the digest that `write_json` adds; None where there is no file.
 
     Raises:
-        InputError: The file is no JSON object.
+        InputError: The file is no JSON object, or its content is not what was written.
     """
     if not path.is_file():
         return None
     try:
         values = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise unreadable(path, error) from error
     if not isinstance(values, dict):
         raise unreadable(path, "it holds no object")
+    digest = values.pop(_DIGEST, None)  # files of earlier versions have none
+    if digest is not None and digest != content_digest(values):
+        raise unreadable(path, "its content is not what was written")
     return values
+
+
+def read_json_or_none(path: Path, instead: str = "it is made again") -> dict[str, Any] | None:
+    """As `read_json`, of a file that can be done without: a damaged one is reported, and counts as missing.
+
+    Args:
+        path: The file.
+        instead: What happens then, for the report.
+    """
+    try:
+        return read_json(path)
+    except InputError as error:
+        print(f"{error.found}; {instead}", file=sys.stderr)
+        return None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file, whose checksums are compared.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    import numpy as np
+
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    # What zipfile and NumPy raise depends on the byte that is wrong: RuntimeError where it says "encrypted".
+    except (ArithmeticError, AttributeError, BadZipFile, EOFError, KeyError, MemoryError, OSError, RuntimeError,
+            SyntaxError, TypeError, ValueError, struct.error, zlib.error) as error:  # fmt: skip
+        raise unreadable(path, error) from error
 
 
 @contextmanager
 def locked(folder: Path, hint: str = "wait for it, or give another run=") -> Iterator[None]:
     """Keeps a folder to this process; the system lets go of it when the process ends, however it ends.
+
+    What killed processes left in the folder, and in the folders within, is removed.
 
     Args:
         folder: Made where it is not there.
@@ -101,6 +201,25 @@ def locked(folder: Path, hint: str = "wait for it, or give another run=") -> Ite
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(f"another process is working in {folder}", hint=hint) from error
+        sweep(folder, deep=True)
+        yield
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Makes sure that no other process makes the same file or folder meanwhile.
+
+    Raises:
+        InputError: One does, or the system will not let us.
+    """
+    with ExitStack() as held:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            alone = held.enter_context(sole(path))
+        except OSError as error:
+            raise unwritable(path, error) from error
+        if not alone:
+            raise InputError(f"another process is making {path}", hint="wait for it, or give another name")
         yield
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.files import unwritable
+from noncoder.temporary import Temporary
 
 # A block goes to disk as a run of bytes a task: 32 MiB of 919 tasks make runs of 36 KB.
 _BLOCK_BYTES = 32 << 20
@@ -39,7 +40,7 @@ class ScoresFile:
 
     def __init__(self, path: Path, n: int, n_tasks: int, block_bytes: int = _BLOCK_BYTES) -> None:
         self.path, self.shape = path, (n, n_tasks)
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._made: Temporary | None = None
         rows = min(n, max(1, block_bytes // max(1, 4 * n_tasks)))
         self._block = np.empty((n_tasks, rows), dtype=np.float32)
         self._written, self._held, self._file = 0, 0, -1
@@ -51,8 +52,8 @@ class ScoresFile:
         self._offset = header.tell()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(self.path)
-            self._file = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+            self._made = Temporary(self.path)
+            self._file = os.open(self._made.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
             _reserve(self._file, self._offset + 4 * self.shape[0] * self.shape[1])
             _write(self._file, memoryview(header.getbuffer()), 0)
         except OSError as error:
@@ -95,7 +96,8 @@ class ScoresFile:
         try:
             os.close(self._file)  # on some file systems only this tells that the disk was full
             self._file = -1
-            self._partial.replace(self.path)
+            assert self._made is not None
+            self._made.put()
         except OSError as failure:
             raise unwritable(self.path, failure) from failure
 
@@ -115,8 +117,8 @@ class ScoresFile:
             if self._file >= 0:
                 os.close(self._file)
         self._file = -1
-        with suppress(OSError):
-            self._partial.unlink(missing_ok=True)
+        if self._made is not None:
+            self._made.release()
 
 
 def _reserve(file: int, size: int) -> None:
@@ -130,11 +132,3 @@ def _write(file: int, content: memoryview, at: int) -> None:
     while content:
         written = os.pwrite(file, content, at)
         content, at = content[written:], at + written
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Removes what killed processes left of this file."""
-    for left in path.parent.glob(f".{path.name}.*.partial"):
-        process = left.name.removesuffix(".partial").rpartition(".")[2]
-        if process.isdigit() and Path("/proc").exists() and not Path(f"/proc/{process}").exists():
-            left.unlink(missing_ok=True)

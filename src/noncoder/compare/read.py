@@ -93,7 +93,9 @@ def read_run_folder(path: Path, name: str) -> Run:
         near = did_you_mean(path.name, (other.name for other in path.parent.glob("*/"))) if path.parent.is_dir() else ""
         raise InputError(f"there is no run {path}", expected="a run's folder", hint=near)
     train = path / "train"
-    log, valid = read_csv(train / "log.csv", _LOG), read_csv(train / "valid.csv", _VALID)
+    summary = read_json(train / "summary.json")
+    digests = (summary or {}).get("digests")
+    log, valid = read_csv(train / "log.csv", _LOG, digests), read_csv(train / "valid.csv", _VALID, digests)
     if not log["step"].size and not valid["step"].size:
         raise InputError(
             f"{path} has nothing to compare: no row in train/log.csv and train/valid.csv",
@@ -101,7 +103,7 @@ def read_run_folder(path: Path, name: str) -> Run:
         )
     log["trained"] = _trained(log)
     valid["trained"] = _interpolated(valid, log)
-    summary, started = read_json(train / "summary.json"), read_json(train / "started.json") or {}
+    started = read_json(train / "started.json") or {}
     state = "finished" if summary is not None else "running" if is_locked(train) else "unfinished"
     facts = started | (summary or {})
     tests = {split.name: split.summary for split in read_splits(path / "evaluate") if split.summary is not None}

@@ -13,9 +13,8 @@ Beside `NAME.zarr` stand `NAME.truth.parquet`, every planted site, and `NAME.mot
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,9 +39,10 @@ from noncoder.data.planting import (
 from noncoder.data.store import Store, open_store
 from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError, StoreError
-from noncoder.files import unwritable
+from noncoder.files import file_digest, unwritable
 from noncoder.sequence.encoding import decode
 from noncoder.sequence.motifs import load_jaspar, write_meme
+from noncoder.temporary import temporary
 
 __all__ = [
     "MAX_GAP",
@@ -54,6 +54,8 @@ __all__ = [
     "simulate_store",
     "truth_path",
 ]
+
+_TRUTH = "planted sites"  # among the sources of a simulated store
 
 
 def simulate_store(
@@ -84,7 +86,7 @@ def simulate_store(
         write_meme(design.motifs, partial[1])
         if fasta:
             _write_fasta(codes, design, partial[2])
-        _write(writer, codes, labels, design)
+        _write(writer, codes, labels, design, file_digest(partial[0]))
     return open_store(path)
 
 
@@ -106,11 +108,16 @@ def read_truth(store: str | Path) -> pl.DataFrame:
         (the one it was planted for) and bin (the window's row in the store).
 
     Raises:
-        StoreError: There is no such file beside the store, or it is damaged.
+        StoreError: There is no such file beside the store, it is damaged, or it is another store's.
     """
     path = truth_path(store)
     if not path.is_file():
         raise StoreError(f"{path} does not exist", expected="the truth of a simulated store", hint="simulate it again")
+    sources = open_store(store).info.sources if Path(store).exists() else ()
+    kept = [source["sha256"] for source in sources if source["name"] == _TRUTH]  # earlier versions kept none
+    # Before it is parsed: some damage makes polars end the process.
+    if kept and kept != [file_digest(path)]:
+        raise StoreError(f"{path} is not what was written with {store}", hint="simulate it again")
     try:
         return pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
@@ -135,7 +142,7 @@ def _truth(sites: Records, design: Design) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design: Design) -> None:
+def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design: Design, truth: str) -> None:
     config, row = design.config, 0
     for left, (name, n) in zip(range(config.chromosomes - 1, -1, -1), design.chromosomes.items(), strict=True):
         offset = writer.add_contig(name, codes[row * config.bin : (row + n) * config.bin])
@@ -151,6 +158,7 @@ def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design:
             label_rule="planted",
             genome=f"simulated-{config.seed}",
             coordinates=True,  # its chromosomes, which `fasta` and the truth name too
+            sources=({"name": _TRUTH, "sha256": truth},),
             notes=writer.classes.notes(design.tasks),
             version=version("noncoder"),
         )
@@ -177,11 +185,8 @@ def _beside(paths: Sequence[Path], force: bool) -> Iterator[list[Path]]:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unwritable(path, error) from error
-    partial = [path.with_name(f".{path.name}.{os.getpid()}.partial") for path in paths]
-    try:
-        yield partial
-        for path, written in zip(paths, partial, strict=True):
-            written.replace(path)
-    finally:
-        for written in partial:
-            written.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        made = [stack.enter_context(temporary(path)) for path in paths]
+        yield [one.path for one in made]
+        for one in made:
+            one.put()

@@ -9,29 +9,27 @@ Layout of `NAME.zarr` (Zarr v3; every chunk carries a crc32c checksum):
   where some labels are unknown.
 - `split` uint8 (N,): 0 train, 1 valid, 2 test.
 - `contigs/offset`, `contigs/length` int64 (C,), `contigs/name` uint8: the names in UTF-8, joined by line feeds.
-- Attributes: what `StoreInfo` holds, the SHA-256 of every array, and a digest of all that.
+- Attributes: what `StoreInfo` holds, the SHA-256 of every array and of its chunks, and a digest of all that.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import zarr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from noncoder.data.arrays import StoredArrays, attributes_digest, damaged
 from noncoder.data.info import FORMAT_VERSION, SPLITS, StoreInfo
 from noncoder.data.tasks import Task
 from noncoder.errors import StoreError, UnknownNameError
 from noncoder.sequence.encoding import N_CODE, reverse_complement
 from noncoder.sequence.genome import Interval
+from noncoder.temporary import settled
 
 Codes = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
@@ -57,19 +55,19 @@ class Layout(NamedTuple):
 class Store:
     """A dataset on disk, read at random in memory.
 
-    The arrays are read, and their checksums compared, at first use; then they stay in memory: one byte a base, one
-    bit a label. Use `open_store`.
+    The arrays are read, and their digests compared, at first use; then they stay in memory: one byte a base, one
+    bit a label. What was not read yet cannot be read any more when the store has been replaced. Use `open_store`.
     """
 
-    def __init__(self, path: Path, group: zarr.Group, info: StoreInfo, digest: str) -> None:
-        self.path, self.info, self.digest = path, info, digest
-        self._group = group
+    def __init__(self, path: Path, arrays: StoredArrays, info: StoreInfo) -> None:
+        self.path, self.info, self.digest = path, info, str(arrays.attributes["digest"])
+        self._arrays = arrays
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, {len(self):,} windows of {self.window} bp, {len(self.tasks)} tasks)"
 
     def __len__(self) -> int:
-        return int(self._array("start").shape[0])
+        return self._arrays.length("start")
 
     @property
     def window(self) -> int:
@@ -89,33 +87,36 @@ class Store:
     @property
     def n_bases(self) -> int:
         """How many bases are stored."""
-        return int(self._array("codes").shape[0])
+        return self._arrays.length("codes")
 
     @cached_property
     def start(self) -> NDArray[np.int64]:
         """Where each window's first base lies in `codes`, (N,)."""
-        return cast(NDArray[np.int64], self._read("start"))
+        return self._arrays.whole("start")
 
     @cached_property
     def split(self) -> NDArray[np.uint8]:
         """The split of each window, (N,): 0 train, 1 valid, 2 test."""
-        return self._read("split")
+        return self._arrays.whole("split")
 
     @cached_property
     def packed_labels(self) -> NDArray[np.uint8]:
         """One bit a task, (N, ceil(T / 8)), the first task in the highest bit."""
-        return self._read("labels")
+        return self._arrays.whole("labels")
 
     @cached_property
     def packed_known(self) -> NDArray[np.uint8] | None:
         """Like `packed_labels`, 1 where the label is known; None where all are."""
-        return self._read("known") if "known" in self._group else None
+        return self._arrays.whole("known") if "known" in self._arrays else None
 
     @cached_property
     def contigs(self) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
         """Names, offsets in `codes` and lengths of the contigs."""
-        names = bytes(self._read("contigs/name")).decode().split("\n")
-        return tuple(names), cast(Any, self._read("contigs/offset")), cast(Any, self._read("contigs/length"))
+        names = bytes(self._arrays.whole("contigs/name")).decode().split("\n")
+        offsets, lengths = self._arrays.whole("contigs/offset"), self._arrays.whole("contigs/length")
+        if len(names) != offsets.size or not np.array_equal(offsets, np.cumsum(lengths) - lengths):
+            raise damaged(self.path, "its contigs do not lie end to end")
+        return tuple(names), offsets, lengths
 
     def indices(self, split: str | None = None) -> NDArray[np.int64]:
         """The windows of a split, in genome order; of all splits for None.
@@ -178,7 +179,7 @@ class Store:
         indices = _indices(indices)
         start, contig = self.start[indices], self._contig[indices]
         low, high = max(0, int(start.min())), min(self.n_bases, int(start.max()) + self.window)
-        block = self._guard(lambda: self._array("codes")[low:high], "codes")
+        block = self._arrays.rows("codes", low, high)
         padded = np.pad(block, self.window, constant_values=N_CODE)
         codes: Codes = sliding_window_view(padded, self.window)[start - low + self.window]
         _, offsets, lengths = self.contigs
@@ -187,8 +188,7 @@ class Store:
         for row in np.flatnonzero((before > 0) | (end < self.window)):
             codes[row, (place < before[row]) | (place >= end[row])] = N_CODE
         first, last = int(indices.min()), int(indices.max()) + 1
-        labels = self._guard(lambda: self._array("labels")[first:last], "labels")
-        return codes, labels[indices - first]
+        return codes, self._arrays.rows("labels", first, last)[indices - first]
 
     def read_stretch(self, contig: int, start: int, length: int) -> NDArray[np.uint8]:
         """Codes (length,) of any stretch of a contig, whether or not a window lies there; N beyond its ends.
@@ -206,7 +206,7 @@ class Store:
         low, high = max(0, start), min(int(lengths[contig]), start + length)
         if low < high:
             at = int(offsets[contig])
-            codes[low - start : high - start] = self._guard(lambda: self._array("codes")[at + low : at + high], "codes")
+            codes[low - start : high - start] = self._arrays.rows("codes", at + low, at + high)
         return codes
 
     def code_blocks(self) -> Iterator[Codes]:
@@ -215,10 +215,7 @@ class Store:
         Raises:
             StoreError: A block is damaged.
         """
-        stored = self._array("codes")
-        size = int(stored.chunks[0])
-        for at in range(0, self.n_bases, size):
-            yield self._guard(lambda at=at: stored[at : at + size], "codes")
+        return self._arrays.blocks("codes")
 
     def bins(self, indices: Indices) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
         """The contig names and the 0-based starts of the labelled bins of n windows; a bin is `bin` bp wide."""
@@ -283,14 +280,14 @@ class Store:
         Raises:
             StoreError: An array's content is not what was written, or a window lies in no contig.
         """
-        for name, recorded in dict(cast(Any, self._group.attrs["arrays"])).items():
-            content = hashlib.sha256(np.ascontiguousarray(self._read(name)).data).hexdigest()
-            if content != recorded["sha256"]:
-                raise _damaged(self.path, f"the content of {name} is not what was written")
+        for name in self._arrays:
+            for _ in self._arrays.blocks(name):
+                pass
+            self._arrays.whole(name)
         if self.start.size and not (self._centre.min() >= 0 and self._centre.max() < self.n_bases):
-            raise _damaged(self.path, "a window's middle lies outside of every contig")
+            raise damaged(self.path, "a window's middle lies outside of every contig")
         if self.split.size and self.split.max() >= len(SPLITS):
-            raise _damaged(self.path, f"a window is in split {self.split.max()}")
+            raise damaged(self.path, f"a window is in split {self.split.max()}")
 
     @cached_property
     def _centre(self) -> NDArray[np.int64]:
@@ -352,26 +349,14 @@ class Store:
 
     def _bit_counts(self, name: str, split: str | None, block: int = 1 << 16) -> NDArray[np.int64]:
         """Adds up the bits of a packed array, block by block from the disk: nobody has to hold it for that."""
-        stored, counts = self._array(name), np.zeros(len(self.tasks), dtype=np.int64)
+        counts = np.zeros(len(self.tasks), dtype=np.int64)
         chosen = np.ones(len(self), dtype=bool) if split is None else self.split == _split_number(split)
         for at in range(0, len(self), block):
             here = chosen[at : at + block]
             if here.any():
-                rows = self._guard(lambda at=at: stored[at : at + block], name)[here]
+                rows = self._arrays.rows(name, at, min(at + block, len(self)))[here]
                 counts += np.unpackbits(rows, axis=1, count=len(self.tasks)).sum(axis=0, dtype=np.int64)
         return counts
-
-    def _array(self, name: str) -> zarr.Array[Any]:
-        return cast("zarr.Array[Any]", self._group[name])
-
-    def _read(self, name: str) -> NDArray[np.uint8]:
-        return cast(NDArray[np.uint8], self._guard(lambda: self._array(name)[...], name))
-
-    def _guard(self, read: Any, name: str) -> Any:
-        try:
-            return read()
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
-            raise _damaged(self.path, f"{name} cannot be read: {error}") from error
 
 
 def _split_number(split: str) -> int:
@@ -393,53 +378,17 @@ def open_store(path: str | Path) -> Store:
         StoreError: It is missing, no store, of a later format, cut off or damaged.
     """
     path = Path(path)
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder cannot be entered
+    if not settled(path):
         raise StoreError(f"{path} does not exist", expected="a store", hint="make one with `noncoder data build`")
-    try:
-        group = zarr.open_group(str(path), mode="r", zarr_format=3)
-        attributes = json.loads(json.dumps(group.attrs.asdict()))
-        keys = json.loads((path / "zarr.json").read_bytes()).keys()
-    except Exception as error:  # zarr raises a different class for each way in which a group can be broken
-        raise _damaged(path, f"it is no readable zarr group ({type(error).__name__})") from error
-    if "noncoder" not in attributes:
-        raise StoreError(f"{path} is a zarr group, but no noncoder store", hint="make one with `noncoder data build`")
-    if attributes["noncoder"].get("format_version", 0) > FORMAT_VERSION:
+    arrays = StoredArrays(path)
+    written = arrays.attributes["noncoder"]
+    if written.get("format_version", 0) > FORMAT_VERSION:
         raise StoreError(
-            f"{path} has format {attributes['noncoder']['format_version']}", expected=f"at most {FORMAT_VERSION}",
+            f"{path} has format {written['format_version']}", expected=f"at most {FORMAT_VERSION}",
             hint="install a newer noncoder",
         )  # fmt: skip
-    # zarr passes over a key that it does not know, such as one with a flipped byte.
-    if attributes.get("digest") != attributes_digest(attributes) or "zarr_format" not in keys:
-        raise _damaged(path, "its attributes are not what was written")
-    info = StoreInfo.from_dict(attributes["noncoder"])
-    _check_arrays(path, group, attributes["arrays"], attributes.get("groups", {}))
-    return Store(path, group, info, attributes["digest"])
+    arrays.check_attributes(lambda: len(written["tasks"]))
+    return Store(path, arrays, StoreInfo.from_dict(written))
 
 
-def attributes_digest(attributes: Mapping[str, Any]) -> str:
-    """SHA-256 over all attributes but the digest itself; the attributes hold the digests of the arrays."""
-    content = {key: value for key, value in attributes.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _check_arrays(
-    path: Path, group: zarr.Group, arrays: Mapping[str, Mapping[str, Any]], groups: Mapping[str, str]
-) -> None:
-    descriptions = {name: recorded["description"] for name, recorded in arrays.items()}
-    for name, digest in {**descriptions, **groups}.items():
-        described = path / name / "zarr.json"
-        if not described.is_file() or hashlib.sha256(described.read_bytes()).hexdigest() != digest:
-            raise _damaged(path, f"the description of {name} is missing or changed")
-    for name in arrays:
-        array = cast("zarr.Array[Any]", group[name])
-        # zarr reads a missing chunk as its fill value, without a word.
-        if array.nchunks_initialized != array.nchunks:
-            raise _damaged(path, f"{name} has {array.nchunks_initialized} of its {array.nchunks} chunks")
-
-
-def _damaged(path: Path, why: str) -> StoreError:
-    return StoreError(
-        f"{path} is damaged: {why}",
-        expected="a store as noncoder wrote it",
-        hint="build it again, or copy it again from where it is whole",
-    )
+__all__ = ["Codes", "Indices", "Labels", "Layout", "Store", "attributes_digest", "open_store"]

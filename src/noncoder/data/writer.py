@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +19,10 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from noncoder.data.classes import ClassesSeen
 from noncoder.data.info import SPLITS, StoreInfo
-from noncoder.data.store import attributes_digest
+from noncoder.data.store import Store, attributes_digest, open_store
 from noncoder.errors import InputError, is_unwritable
-from noncoder.files import unwritable
+from noncoder.files import file_digest, only_writer, unwritable
+from noncoder.temporary import temporary
 
 # Large enough that a human genome makes hundreds of files, not hundreds of thousands.
 _CHUNK_BYTES = 1 << 23
@@ -64,19 +65,20 @@ class StoreWriter:
     def __init__(self, path: str | Path, n_tasks: int, force: bool = False) -> None:
         self.path, self.n_tasks, self.force = Path(path), n_tasks, force
         check_target(self.path, force)
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         self._contigs: list[tuple[str, int, int]] = []
         self._columns: dict[str, _Column] = {}
         self.classes = ClassesSeen(n_tasks)
         # Zarr writes in threads of its own. Cut loose by an interrupt they would write on after what was written is
         # removed, and bring a part of it back; so an interrupt meets this thread, which is waited for, instead.
         self._thread = ThreadPoolExecutor(1)
+        self._held = ExitStack()
 
     def __enter__(self) -> StoreWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(self.path)
-            self._group = self._settle(lambda: zarr.open_group(str(self._partial), mode="w", zarr_format=3))
+            self._held.enter_context(only_writer(self.path))
+            self._made = self._held.enter_context(temporary(self.path))
+            self._group = self._settle(lambda: zarr.open_group(str(self._made.path), mode="w", zarr_format=3))
         except BaseException as error:
             self.__exit__(type(error), error, None)
             if isinstance(error, OSError):
@@ -88,7 +90,7 @@ class StoreWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
-        shutil.rmtree(self._partial, ignore_errors=True)
+        self._held.close()
         if isinstance(error, OSError) and is_unwritable(error):
             raise unwritable(self.path, error) from error
 
@@ -130,8 +132,12 @@ class StoreWriter:
             self._column("known", np.uint8, width).append(known)
         self.classes.add(labels, known, split)
 
-    def finish(self, info: StoreInfo) -> str:
+    def finish(self, info: StoreInfo, check: Callable[[Store], None] | None = None) -> str:
         """Completes the store, gives it its name and returns its digest.
+
+        Args:
+            info: What the store says of itself.
+            check: Looks at the store before it has its name; where it raises, what was there before stays.
 
         Raises:
             InputError: No window was added.
@@ -144,10 +150,10 @@ class StoreWriter:
             values = np.array([contig[at] for contig in self._contigs], dtype=np.int64)
             self._column(column, np.int64, ()).append(values)
         arrays = {
-            name: {"sha256": column.finish(), "description": _file_digest(self._partial / name / "zarr.json")}
+            name: column.finish() | {"description": file_digest(self._made.path / name / "zarr.json")}
             for name, column in self._columns.items()
         }
-        groups = {"contigs": _file_digest(self._partial / "contigs" / "zarr.json")}
+        groups = {"contigs": file_digest(self._made.path / "contigs" / "zarr.json")}
         attributes: dict[str, Any] = {
             "noncoder": info.to_dict(), "splits": list(SPLITS), "arrays": arrays, "groups": groups,
         }  # fmt: skip
@@ -155,17 +161,9 @@ class StoreWriter:
         self._settle(lambda: self._group.attrs.update(attributes))
         if _exists(self.path) and not self.force:
             raise InputError(f"{self.path} has appeared meanwhile", hint="another process made it; use that")
-        if _exists(self.path):
-            aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.replaced")
-            self.path.rename(aside)
-            try:
-                self._partial.rename(self.path)
-            except BaseException:
-                aside.rename(self.path)
-                raise
-            shutil.rmtree(aside)
-        else:
-            self._partial.rename(self.path)
+        if check is not None:
+            check(open_store(self._made.path))
+        self._made.put()
         return str(attributes["digest"])
 
     def _column(self, name: str, dtype: type[np.generic], width: tuple[int, ...]) -> _Column:
@@ -201,6 +199,7 @@ class _Column:
         self.pending: list[NDArray[Any]] = []
         self.n_pending = 0
         self.sha256 = hashlib.sha256()
+        self.chunks: list[str] = []
 
     def append(self, values: NDArray[Any]) -> None:
         values = np.array(values, dtype=self.array.dtype, order="C")
@@ -210,9 +209,9 @@ class _Column:
         if self.n_pending >= self.rows:
             self._write(self.n_pending - self.n_pending % self.rows)
 
-    def finish(self) -> str:
+    def finish(self) -> dict[str, Any]:
         self._write(self.n_pending)
-        return self.sha256.hexdigest()
+        return {"sha256": self.sha256.hexdigest(), "chunks": self.chunks}
 
     def _write(self, count: int) -> None:
         if count == 0:
@@ -226,11 +225,8 @@ class _Column:
         self.n_pending = len(values) - count
 
     def _write_chunk(self, at: int, values: NDArray[Any]) -> None:
+        self.chunks.append(hashlib.sha256(values.data).hexdigest())
         self.array[at : at + len(values)] = values
-
-
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _exists(path: Path) -> bool:
@@ -250,11 +246,3 @@ def _is_empty(path: Path) -> bool:
         return not path.is_symlink() and not any(path.iterdir())
     except OSError:
         return False
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Removes what killed processes left of this store."""
-    for left in path.parent.glob(f".{path.name}.*.partial"):
-        process = left.name.removesuffix(".partial").rpartition(".")[2]
-        if process.isdigit() and not Path(f"/proc/{process}").exists() and Path("/proc").exists():
-            shutil.rmtree(left, ignore_errors=True)

@@ -26,7 +26,7 @@ from noncoder.evaluate.predicting import predict_to
 from noncoder.evaluate.published import write_published
 from noncoder.evaluate.summary import summarize
 from noncoder.evaluate.table import task_table
-from noncoder.files import write_bytes, write_json
+from noncoder.files import file_digests, write_bytes, write_json
 from noncoder.metrics import Blocks
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor, cut_short
@@ -100,6 +100,7 @@ def evaluate(
         "store": str(store.path),
         "store_digest": store.digest,
         "seconds": round(time.perf_counter() - began, 2),
+        "digests": file_digests(folder, ("logits.npy", "tasks.parquet", "tasks.tsv", "curves.npz")),
     }
     write_json(folder / "summary.json", summary)
     return summary

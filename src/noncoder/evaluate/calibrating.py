@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from noncoder.metrics import Calibration
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor
 from noncoder.predictor.matching import labels_of
+from noncoder.temporary import scratch_folder
 
 
 def fit_on_validation(
@@ -39,8 +39,8 @@ def fit_on_validation(
     folder.mkdir(parents=True, exist_ok=True)
     labels = labels_of(predictors[0].tasks, store, indices)
     with (
-        tempfile.TemporaryDirectory(dir=folder, prefix=".valid-") as scratch,
-        predict_to(Path(scratch), predictors, store, indices, config) as predictions,
+        scratch_folder(folder, "valid") as scratch,
+        predict_to(scratch, predictors, store, indices, config) as predictions,
     ):
         return fit_temperatures(labels.columns(predictions.final), config.min_positives)
 

@@ -15,7 +15,7 @@ from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task, group_columns
 from noncoder.errors import InputError, did_you_mean
 from noncoder.evaluate.measuring import RANKED
-from noncoder.files import read_json, unreadable
+from noncoder.files import check_file, read_json, unreadable
 from noncoder.metrics import group_means, named_means
 from noncoder.metrics.blocks import Blocks
 from noncoder.metrics.multiple import adjust
@@ -65,6 +65,8 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
             f"{run} was not evaluated on the split {split!r}" + (f", only on {', '.join(there)}" if there else ""),
             hint=did_you_mean(split, there) or f"`noncoder evaluate {run} --split {split}`",
         )
+    for name in ("tasks.parquet", "logits.npy"):
+        check_file(folder / name, summary.get("digests"))
     try:
         table = pl.read_parquet(folder / "tasks.parquet")
         rows = table.select("task", "group", "cell", "assay", "treatment").iter_rows()

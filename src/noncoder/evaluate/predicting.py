@@ -14,6 +14,7 @@ from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
 from noncoder.predictor import Averaging, Predictor, predict_store_schemes
 from noncoder.scores import ScoresFile
+from noncoder.temporary import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ def predict_to(
     """
     averaging = Averaging(config.strands, config.shifts)
     names = tuple(scheme.name for scheme in averaging.schemes(len(predictors)))
-    files = (*(folder / f".logits-{i}.npy" for i in range(len(names) - 1)), folder / "logits.npy")
     shape = (len(indices), len(predictors[0].tasks))
-    try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(folder, "logits") as scratch:
+        files = (*(scratch / f"{i}.npy" for i in range(len(names) - 1)), folder / "logits.npy")
         with ExitStack() as stack:
             writers = [stack.enter_context(ScoresFile(file, *shape)) for file in files]
 
@@ -64,6 +66,3 @@ def predict_to(
 
             predict_store_schemes(predictors, store, indices, averaging, config.batch_size, write)
         yield Predictions(names, files)
-    finally:
-        for file in files[:-1]:
-            file.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.calibrating import fit_on_validation
-from noncoder.files import read_json, write_json
+from noncoder.files import changed_file, read_json_or_none, write_json
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Averaging, Predictor
 from noncoder.predictor.matching import labels_of, match_tasks
@@ -53,9 +54,13 @@ class EvaluationStage:
         """
         self._check_ensemble()
         folder = self.folder / split
-        before, summary = read_json(folder / "made-from.json"), read_json(folder / "summary.json")
+        before, summary = (read_json_or_none(folder / name) for name in ("made-from.json", "summary.json"))
         if summary is not None and before == self._made_from and not self.force:
-            return summary
+            changed = changed_file(folder, summary.get("digests"))  # summaries of earlier versions have none
+            if changed is None:
+                return summary
+            print(f"{changed} is missing or not what was written; {split} is measured again", file=sys.stderr)
+            summary = None
         # Measurements of weights that are gone are of no use to anyone; those made in another way may be.
         same = ("format", "weights")
         if summary and before and not self.force and all(before.get(key) == self._made_from[key] for key in same):
@@ -76,19 +81,29 @@ class EvaluationStage:
         """Temperatures fitted on the validation split, whose logits are taken from its folder where they are there."""
         if not self.config.calibrate:
             return None
-        folder = self.folder / "valid"
-        if read_json(folder / "made-from.json") != self._made_from or not (folder / "logits.npy").is_file():
+        logits = self._kept_logits("valid")
+        if logits is None:
             return fit_on_validation(self.predictors, self.store, self.config, self.folder)
         labels = labels_of(self.predictors[0].tasks, self.store, self.store.indices("valid"))
-        return fit_temperatures(labels.columns(folder / "logits.npy"), self.config.min_positives)
+        return fit_temperatures(labels.columns(logits), self.config.min_positives)
 
     def own_logits(self, split: str) -> Path | None:
         """The logits of a split by the run's predictor alone, where they were measured in this way; else None."""
-        folder = self.folder / split
         alone = len(self.predictors) == 1 and not self.config.shifts
-        if not alone or read_json(folder / "made-from.json") != self._made_from:
+        return self._kept_logits(split) if alone else None
+
+    def _kept_logits(self, split: str) -> Path | None:
+        """The logits of a split that was measured in this way, as they were written."""
+        folder, name = self.folder / split, "logits.npy"
+        made_from, summary = (
+            read_json_or_none(folder / file, "predicted again") for file in ("made-from.json", "summary.json")
+        )
+        if made_from != self._made_from or summary is None or not (folder / name).is_file():
             return None
-        return folder / "logits.npy" if (folder / "logits.npy").is_file() else None
+        if changed_file(folder, summary.get("digests"), [name]) is not None:
+            print(f"{folder / name} is not what was written; predicted again", file=sys.stderr)
+            return None
+        return folder / name
 
     def check_saving(self) -> None:
         """Makes sure that there will be temperatures which the predictor can use by itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from noncoder.files import read_json, write_json
+from noncoder.files import read_json_or_none, write_json
 from noncoder.interpret.design import DesignSettings, design_sequences
 from noncoder.interpret.grammar import GrammarSettings, explore_grammar
 from noncoder.interpret.job import Job
@@ -27,7 +27,7 @@ def find_grammar(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
     if not job.config.grammar or not motifs:
         return None
     path = job.folder / "grammar.json"
-    values = read_json(path)
+    values = read_json_or_none(path)
     if values is None:
         settings = GrammarSettings(
             backgrounds=max(2, job.config.grammar), pairs=1, seed=job.config.seed, ablation_windows=job.config.grammar
@@ -47,7 +47,7 @@ def find_designs(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
     if not job.config.designs:
         return None
     path = job.folder / "design.json"
-    values = read_json(path)
+    values = read_json_or_none(path)
     if values is None:
         settings = DesignSettings(sequences=job.config.designs, evaluations=_EVALUATIONS, seed=job.config.seed)
         values = design_sequences(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.files import unreadable, write_bytes
+from noncoder.errors import InputError
+from noncoder.files import read_arrays, write_bytes
 from noncoder.interpret.attribution import Attribution
 from noncoder.interpret.choosing import Windows
 
@@ -44,18 +45,14 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def load_arrays(path: Path) -> Arrays | None:
-    """The arrays of an .npz file; None where there is none.
-
-    Raises:
-        InputError: It cannot be read.
-    """
+    """The arrays of an .npz file; None where there is none, or where it is damaged, which is reported."""
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise unreadable(path, error) from error
+        return read_arrays(path)
+    except InputError as error:
+        print(f"{error.found}; it is made again", file=sys.stderr)
+        return None
 
 
 def save_found(folder: Path, found: Found) -> None:
@@ -78,11 +75,7 @@ def save_found(folder: Path, found: Found) -> None:
 
 
 def load_found(folder: Path, windows: Windows, method: str) -> Found | None:
-    """What `save_found` wrote of these windows; None where there is none.
-
-    Raises:
-        InputError: The file cannot be read.
-    """
+    """What `save_found` wrote of these windows; None where there is none, or where it is damaged."""
     stored = load_arrays(folder / ATTRIBUTIONS)
     if stored is None or not np.array_equal(stored["codes"], windows.codes):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from noncoder.config import InterpretConfig
 from noncoder.data.bed import sha256
 from noncoder.data.store import Store
 from noncoder.errors import InputError, NoncoderError
-from noncoder.files import read_json, write_json
+from noncoder.files import changed_file, file_digests, read_json_or_none, write_json
 from noncoder.interpret.choosing import Scored, Windows, choose_tasks, positive_windows, score_split, windows_from
 from noncoder.interpret.job import Job
 from noncoder.interpret.kernels import interpret_filters
@@ -24,6 +24,7 @@ from noncoder.interpret.layers import find_layer
 from noncoder.interpret.motifs import load_database
 from noncoder.interpret.task import interpret_task
 from noncoder.predictor import Predictor
+from noncoder.temporary import remove_whole
 
 # Rises when the files of an interpretation change; those of an earlier version are made anew.
 _FORMAT = 1
@@ -103,7 +104,7 @@ class InterpretationStage:
 
     def _refuse(self, column: int) -> None:
         folder = self.folder / "tasks" / self._folder_name(column)
-        before = read_json(folder / "made-from.json")
+        before = read_json_or_none(folder / "made-from.json")
         if self.force or not before or before == self._made_from or not (folder / "summary.json").is_file():
             return
         # What was found with weights that are gone is of no use to anyone; what was found in another way may be.
@@ -115,9 +116,9 @@ class InterpretationStage:
 
     def _task(self, column: int, given: Windows | None, scored: Scored | None) -> dict[str, Any]:
         folder = self.folder / "tasks" / self._folder_name(column)
-        same = read_json(folder / "made-from.json") == self._made_from and not self.force
-        summary = read_json(folder / "summary.json")
-        if same and summary is not None and self._drawn(summary):
+        same = read_json_or_none(folder / "made-from.json") == self._made_from and not self.force
+        summary = read_json_or_none(folder / "summary.json")
+        if same and summary is not None and self._drawn(summary) and _is_whole(folder, summary):
             return summary
         if given is None:
             if self.store is None:
@@ -125,7 +126,7 @@ class InterpretationStage:
             given = positive_windows(self.predictor, self.store, column, self.config)
         if not same:
             # What an earlier attempt at the same has left is gone on with; all else makes room.
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_whole(folder)
             write_json(folder / "made-from.json", self._made_from)
         return interpret_task(Job(folder, self.predictor, column, given, scored, self.store, self.config))
 
@@ -147,11 +148,12 @@ class InterpretationStage:
     def _filters(self, scored: Scored) -> dict[str, Any]:
         folder = self.folder / "filters"
         made_from = self._filters_made_from
-        before, summary = read_json(folder / "made-from.json"), read_json(folder / "summary.json")
-        if before == made_from and summary is not None and not self.force:
+        before, summary = read_json_or_none(folder / "made-from.json"), read_json_or_none(folder / "summary.json")
+        if before == made_from and summary is not None and not self.force and _is_whole(folder, summary):
             return summary
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_whole(folder)
         summary = interpret_filters(folder, self.predictor, scored, self.config)
+        summary["digests"] = file_digests(folder, ["filters.json"])
         write_json(folder / "summary.json", summary)
         write_json(folder / "made-from.json", made_from)
         return summary
@@ -166,16 +168,16 @@ class InterpretationStage:
     ) -> dict[str, Any]:
         if (
             filters is None
-            and (read_json(self.folder / "filters" / "made-from.json") or {}).get("weights")
+            and (read_json_or_none(self.folder / "filters" / "made-from.json") or {}).get("weights")
             == self._made_from["weights"]
         ):
-            filters = read_json(self.folder / "filters" / "summary.json")
+            filters = read_json_or_none(self.folder / "filters" / "summary.json")
         tasks = []
         place = {Path(task["folder"]).name: i for i, task in enumerate(done)}
         found = (self.folder / "tasks").glob("*/summary.json")
         for path in sorted(found, key=lambda path: (place.get(path.parent.name, len(place)), path)):
-            made = read_json(path.with_name("made-from.json")) or {}
-            summary = read_json(path)
+            made = read_json_or_none(path.with_name("made-from.json")) or {}
+            summary = read_json_or_none(path, "the task is left out of the list")
             if summary and made.get("weights") == self._made_from["weights"] and made.get("format") == _FORMAT:
                 tasks.append({"task": summary["task"], "method": summary["method"], "folder": path.parent.name})
         return {
@@ -239,15 +241,22 @@ def note_skipped(folder: Path, why: str, weights: str) -> None:
     """
 
     def current(part: Path) -> bool:
-        return (read_json(part / "made-from.json") or {}).get("weights") == weights
+        return (read_json_or_none(part / "made-from.json") or {}).get("weights") == weights
 
-    summary = read_json(folder / "summary.json") or {"format": _FORMAT, "tasks": [], "filters": None}
+    summary = read_json_or_none(folder / "summary.json") or {"format": _FORMAT, "tasks": [], "filters": None}
     kept = {
         "tasks": [task for task in summary["tasks"] if current(folder / "tasks" / task["folder"])],
         "skipped": [{"task": "the tasks", "why": why}],
         "filters": summary["filters"] if current(folder / "filters") else None,
     }
     write_json(folder / "summary.json", summary | kept)
+
+
+def _is_whole(folder: Path, summary: Mapping[str, Any]) -> bool:
+    changed = changed_file(folder, summary.get("digests"))  # summaries of earlier versions have none
+    if changed is not None:
+        print(f"{changed} is missing or not what was written; it is made again", file=sys.stderr)
+    return changed is None
 
 
 def _plain(name: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from noncoder.files import plain_json, write_json
+from noncoder.files import file_digests, plain_json, write_json
 from noncoder.interpret.further import find_designs, find_grammar
 from noncoder.interpret.job import Job
 from noncoder.interpret.naming import Motifs, find_motifs
 from noncoder.interpret.outputs import Tracks, draw, write_tracks
+from noncoder.interpret.records import ATTRIBUTIONS, GRADCAM, MUTATIONS
 from noncoder.interpret.steps import (
     Skipped,
     describe_completeness,
@@ -18,6 +19,9 @@ from noncoder.interpret.steps import (
     measure_agreement,
     measure_task,
 )
+
+READ_BACK = (ATTRIBUTIONS, GRADCAM, MUTATIONS, "patterns.json", "grammar.json", "design.json")
+"""Files of a task's folder that the report reads; summary.json holds their digests."""
 
 
 def interpret_task(job: Job) -> dict[str, Any]:
@@ -64,6 +68,7 @@ def interpret_task(job: Job) -> dict[str, Any]:
             "design": design is not None,
             "skipped": skipped.steps,
             "files": files,
+            "digests": file_digests(job.folder, READ_BACK),
         }
     )
     write_json(job.folder / "summary.json", summary)

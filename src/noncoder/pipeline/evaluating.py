@@ -48,5 +48,6 @@ def evaluate_run(
     with locked(stage.folder, hint="wait for it"):
         summaries = [stage.evaluate(split) for split in config.splits]
         if save_temperatures:
-            stage.save_temperatures(run / "predictor")
+            with locked(run / "train", hint="wait for it: a training writes the predictor at its end"):
+                stage.save_temperatures(run / "predictor")
     return summaries

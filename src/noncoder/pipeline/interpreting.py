@@ -16,7 +16,7 @@ from noncoder.data.store import open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
 from noncoder.evaluate.stage import EvaluationStage
-from noncoder.files import locked, write_bytes, write_json
+from noncoder.files import locked, only_writer, write_bytes, write_json
 from noncoder.interpret.choosing import check_regions, judged_split, positive_windows
 from noncoder.interpret.design import Design, design_sequences
 from noncoder.interpret.design.pictures import design_figures
@@ -99,11 +99,12 @@ def explore_run(
     predictor, recipe, windows = _open(run, task)
     _check_out(out, ".json", force)
     read = [read_motifs(text, recipe.interpret) for text in motifs]
-    found = explore_grammar(predictor, task, [motif for known, _ in read for motif in known], windows, settings)
-    found.warnings.extend(note for _, left_out in read for note in left_out)
-    values = found.to_dict()
-    write_json(out, values)
-    _save_figures(grammar_figures(values), out)
+    with only_writer(out):
+        found = explore_grammar(predictor, task, [motif for known, _ in read for motif in known], windows, settings)
+        found.warnings.extend(note for _, left_out in read for note in left_out)
+        values = found.to_dict()
+        write_json(out, values)
+        _save_figures(grammar_figures(values), out)
     return found
 
 
@@ -125,17 +126,18 @@ def design_for_run(
     """
     predictor, _, windows = _open(run, task)
     _check_out(out, ".fa, .fasta", force)
-    found = design_sequences(predictor, task, settings, against, windows=windows)
-    column = found.tasks.index(task)
-    name = re.sub(r"\s+", "_", task)  # a record's name ends at the first blank
-    records = [
-        f">{name}_{i + 1} logit={found.logits['after'][i][column]:.4f} edits={found.edits[i]}\n{text}\n"
-        for i, text in enumerate(found.sequences)
-    ]
-    write_bytes(out, "".join(records).encode())
-    values = found.to_dict()
-    write_json(out.with_suffix(".json"), values)
-    _save_figures(design_figures(values), out)
+    with only_writer(out):
+        found = design_sequences(predictor, task, settings, against, windows=windows)
+        column = found.tasks.index(task)
+        name = re.sub(r"\s+", "_", task)  # a record's name ends at the first blank
+        records = [
+            f">{name}_{i + 1} logit={found.logits['after'][i][column]:.4f} edits={found.edits[i]}\n{text}\n"
+            for i, text in enumerate(found.sequences)
+        ]
+        write_bytes(out, "".join(records).encode())
+        values = found.to_dict()
+        write_json(out.with_suffix(".json"), values)
+        _save_figures(design_figures(values), out)
     return found
 
 

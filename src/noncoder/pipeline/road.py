@@ -12,7 +12,7 @@ from noncoder.data.selection import trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import ConfigError, InputError, NoncoderError
-from noncoder.files import locked, read_json, write_json
+from noncoder.files import locked, read_json, read_json_or_none, write_json
 from noncoder.interpret.choosing import check_regions
 from noncoder.interpret.stage import note_skipped
 from noncoder.models import check_model
@@ -195,7 +195,7 @@ def _explore_stage(config: RunConfig, store: Store, force: bool) -> None:
     from noncoder.data.explore import explore
 
     path = config.run / "explore.json"
-    if not force and (read_json(path) or {}).get("digest") == store.digest:
+    if not force and (read_json_or_none(path) or {}).get("digest") == store.digest:
         _say("explore", "done before, skipped")
         return
     write_json(path, explore(store, config.evaluate.min_positives) | {"digest": store.digest})

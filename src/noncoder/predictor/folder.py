@@ -1,12 +1,13 @@
 """A trained model with its tasks and window: one folder, from which evaluation, interpretation and variants read.
 
-`weights.safetensors` holds the weights, `model.json` all else. No pickle is read.
+`weights.safetensors` holds the weights, `model.json` all else, with a SHA-256 of the weights' file and of itself. No
+pickle is read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 from tqdm import tqdm
@@ -25,16 +26,18 @@ from tqdm import tqdm
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, NoncoderError
-from noncoder.files import write_bytes, write_json
+from noncoder.files import read_json, unwritable, write_bytes, write_json
 from noncoder.metrics.temperature import calibrate, check_temperatures
 from noncoder.models import SequenceModel, create_model
 from noncoder.predictor.mean import Strands, evaluating, strand_logits
 from noncoder.sequence.encoding import N_CODE, encode_batch
+from noncoder.temporary import settled, temporary
 
 Sequences = Sequence[str] | NDArray[np.uint8]
 Shape = tuple[int, ...]
 
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
+_WEIGHTS_DIGEST = "weights_sha256"
 
 
 class PredictorError(NoncoderError):
@@ -173,8 +176,14 @@ class Predictor:
         return self._run(blocks, len(indices), strands)
 
     def save(self, folder: str | Path) -> None:
-        """Writes the folder; each file is complete or absent."""
-        folder = Path(folder)
+        """Writes the folder, or exchanges it for one that is there: whenever it is killed, the old or the new is there.
+
+        A folder that holds other files as well stays, and gets the two files one after the other; `load` then notices
+        if the process was killed between them.
+
+        Raises:
+            InputError: The system will not let us; what was there before stays.
+        """
         description = {
             "model": self.model.name,
             "parameters": self.model.config.model_dump(mode="json"),
@@ -185,9 +194,10 @@ class Predictor:
             "info": self.info,
             "temperatures": None if self.temperatures is None else list(self.temperatures),
         }
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        write_bytes(folder / _WEIGHTS, save_tensors(weights))
-        write_json(folder / _DESCRIPTION, description)
+        weights = save_tensors(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        )
+        _write(Path(folder).resolve(), weights, description | {_WEIGHTS_DIGEST: hashlib.sha256(weights).hexdigest()})
 
     def _run(self, blocks: Iterator[NDArray[np.uint8]], n: int, strands: Strands) -> NDArray[np.float32]:
         logits = np.empty((n, len(self.tasks)), dtype=np.float32)
@@ -208,25 +218,23 @@ def load(path: str | Path) -> Predictor:
         PredictorError: There is none, it is damaged, or its weights or temperatures are not of its model.
     """
     folder = Path(path)
-    if not (folder / _DESCRIPTION).is_file() and (folder / "predictor").is_dir():
+    if settled(folder) and not (folder / _DESCRIPTION).is_file() and settled(folder / "predictor"):
         folder = folder / "predictor"
     if not (folder / _DESCRIPTION).is_file():
         raise PredictorError(
             f"{path} holds no predictor", expected=f"{_DESCRIPTION} and {_WEIGHTS}", hint="train one: `noncoder train`"
         )
     try:
-        description: Mapping[str, Any] = json.loads((folder / _DESCRIPTION).read_text())
+        description, content = _read(folder)
         tasks = tuple(Task(**task) for task in description["tasks"])
         model = create_model(
             description["model"], len(tasks), description["window"], parameters=description["parameters"]
         )
         given = description.get("temperatures")  # older folders have none
         temperatures = None if given is None else tuple(float(value) for value in given)
-        weights = load_file(folder / _WEIGHTS)
+        weights = load_tensors(content)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise PredictorError(
-            f"the predictor in {folder} is damaged: {error}", hint="train it again, or copy it again"
-        ) from error
+        raise _damaged(folder, error) from error
     _fit(model, weights, folder)
     model.eval()
     try:
@@ -238,6 +246,48 @@ def load(path: str | Path) -> Predictor:
 def is_predictor(folder: Path) -> bool:
     """Whether a folder is that of a predictor, whole or damaged."""
     return (folder / _DESCRIPTION).is_file() or (folder / _WEIGHTS).is_file()
+
+
+def _write(folder: Path, weights: bytes, description: Mapping[str, Any]) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir() and {inner.name for inner in folder.iterdir()} - {_WEIGHTS, _DESCRIPTION}:
+            write_bytes(folder / _WEIGHTS, weights)
+            write_json(folder / _DESCRIPTION, description)
+            return
+        with temporary(folder) as made:
+            write_bytes(made.path / _WEIGHTS, weights)
+            write_json(made.path / _DESCRIPTION, description)
+            made.put()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """The description and the content of the weights' file, both of one predictor, though it is being replaced.
+
+    Raises:
+        OSError: A file cannot be read.
+        PredictorError: A file is not what was written.
+    """
+    place = folder.stat()
+    try:
+        description, weights = read_json(folder / _DESCRIPTION), (folder / _WEIGHTS).read_bytes()
+        if description is None:
+            raise FileNotFoundError(f"{_DESCRIPTION} is missing")
+        # Folders of earlier versions have no digests.
+        digest = description.get(_WEIGHTS_DIGEST)
+        if digest is not None and digest != hashlib.sha256(weights).hexdigest():
+            raise _damaged(folder, f"{_WEIGHTS} is not the file that {_DESCRIPTION} was written with")
+    except (OSError, NoncoderError) as error:
+        if not os.path.samestat(place, folder.stat()):
+            return _read(folder)
+        raise error if not isinstance(error, InputError) else _damaged(folder, error.found) from error
+    return description, weights
+
+
+def _damaged(folder: Path, why: object) -> PredictorError:
+    return PredictorError(f"the predictor in {folder} is damaged: {why}", hint="train it again, or copy it again")
 
 
 def _fit(model: SequenceModel, weights: Mapping[str, Tensor], folder: Path) -> None:

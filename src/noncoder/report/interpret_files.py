@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.files import read_json, unreadable
+from noncoder.files import check_file, read_arrays, read_json, unreadable
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -82,6 +79,7 @@ def read_interpretation(folder: Path, drawn: int) -> Interpretation | None:
             _read_task(folder / "tasks" / entry["folder"], entry.get("task"), i < drawn)
             for i, entry in enumerate(listed)
         ]
+    check_file(folder / "filters" / "filters.json", ((summary or {}).get("filters") or {}).get("digests"))
     return Interpretation(summary or {}, tasks, _read_list(folder / "filters" / "filters.json"))
 
 
@@ -99,6 +97,10 @@ def _read_task(folder: Path, name: str | None, with_arrays: bool) -> TaskFiles:
         return _read_arrays(folder / file, shapes) if with_arrays else None
 
     summary = read_json(folder / "summary.json")
+    digests = (summary or {}).get("digests") or {}
+    for file in digests:
+        if with_arrays or not file.endswith(".npz"):
+            check_file(folder / file, digests)
     found = TaskFiles(
         name or (summary or {}).get("task") or folder.name,
         folder.name,
@@ -132,11 +134,7 @@ def _read_arrays(path: Path, shapes: Mapping[str, str]) -> Arrays | None:
     """The arrays of an .npz file; of their shapes, the same letter is the same size, and a digit is itself."""
     if not path.is_file():
         return None
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise unreadable(path, error) from error
+    arrays = read_arrays(path)
     sizes: dict[str, int] = {}
     for name, letters in shapes.items():
         if name not in arrays:
@@ -154,7 +152,7 @@ def _read_list(path: Path) -> list[Any] | None:
         return None
     try:
         values = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise unreadable(path, error) from error
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
         raise unreadable(path, "it holds no list of objects")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from noncoder.files import read_json, unreadable, whole_lines
+from noncoder.files import check_file, read_arrays, read_json, unreadable, whole_lines
 
 # The split that was kept for the end comes first.
 _SPLITS = ("test", "valid", "train")
@@ -36,8 +34,20 @@ class Split:
     curves: dict[str, NDArray[np.floating[Any]]] | None
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """The columns as numbers, NaN where a cell holds none; without rows where there is no file."""
+def read_csv(
+    path: Path, columns: Sequence[str], digests: Mapping[str, str] | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """The columns as numbers, NaN where a cell holds none; without rows where there is no file.
+
+    Args:
+        path: The file.
+        columns: Their names.
+        digests: Those of finished files of its folder, by name.
+
+    Raises:
+        InputError: It cannot be read, or is not what was written.
+    """
+    check_file(path, digests)
     content = whole_lines(path) if path.is_file() else b""
     if not content:
         return {name: np.empty(0) for name in columns}
@@ -54,25 +64,28 @@ def read_splits(folder: Path) -> list[Split]:
     Raises:
         InputError: A file of one cannot be read.
     """
-    found = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    found = [path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."] if folder.is_dir() else []
     order = {name: i for i, name in enumerate(_SPLITS)}
     return [_read_split(folder / name) for name in sorted(found, key=lambda name: (order.get(name, 9), name))]
 
 
 def _read_split(folder: Path) -> Split:
-    tasks, curves = None, None
+    tasks, curves, summary = None, None, read_json(folder / "summary.json")
+    # Before they are parsed: some damage makes polars end the process.
+    for name in ("tasks.parquet", "curves.npz"):
+        check_file(folder / name, (summary or {}).get("digests"))
     try:
         if (folder / "tasks.parquet").is_file():
             tasks = pl.read_parquet(folder / "tasks.parquet").with_columns(
                 pl.col(pl.Float32, pl.Float64).fill_nan(None)
             )
         if (folder / "curves.npz").is_file():
-            with np.load(io.BytesIO((folder / "curves.npz").read_bytes()), allow_pickle=False) as stored:
-                # Evaluations of earlier versions have no reliability, and calibrate only where that was asked for.
-                later = [name for names in _RELIABILITY if set(names) <= set(stored.files) for name in names]
-                curves = {name: stored[name] for name in (*CURVES, *later)}
-    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError, BadZipFile) as error:
+            stored = read_arrays(folder / "curves.npz")
+            # Evaluations of earlier versions have no reliability, and calibrate only where that was asked for.
+            later = [name for names in _RELIABILITY if set(names) <= set(stored) for name in names]
+            curves = {name: stored[name] for name in (*CURVES, *later)}
+    except (pl.exceptions.PolarsError, OSError, KeyError) as error:
         raise unreadable(folder, error) from error
     if tasks is not None and curves is not None and any(len(curve) != tasks.height for curve in curves.values()):
         raise unreadable(folder, "curves.npz has not one row a task of tasks.parquet")
-    return Split(folder.name, read_json(folder / "summary.json"), tasks, curves)
+    return Split(folder.name, summary, tasks, curves)

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from noncoder import plots
+from noncoder.files import check_file
 from noncoder.report.figures import svgs
 from noncoder.report.read import LOG, VALID, read_csv
 from noncoder.train.flow import read_flow
@@ -79,7 +80,8 @@ def _figures_of_windows(stats: Mapping[str, Any], present: Sequence[str]) -> dic
 
 def training_section(folder: Path, summary: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What the section on training shows, from its logs; None without them."""
-    log, valid = read_csv(folder / "log.csv", LOG), read_csv(folder / "valid.csv", VALID)
+    digests = (summary or {}).get("digests")
+    log, valid = read_csv(folder / "log.csv", LOG, digests), read_csv(folder / "valid.csv", VALID, digests)
     seconds = np.append(log["seconds"], valid["seconds"])
     if not seconds.size:
         return None
@@ -98,6 +100,7 @@ def training_section(folder: Path, summary: Mapping[str, Any] | None) -> dict[st
     }
     if np.isfinite(log["learning_rate"]).sum() > 1:
         figures["rate"] = plots.plot_learning_rate(log["step"], log["learning_rate"], "optimiser step")
+    check_file(folder / "gradients.csv", digests)
     flow = read_flow(folder / "gradients.csv")
     if flow is not None:
         figures["flow"] = plots.plot_gradient_flow(*flow)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.errors import SequenceError
+from noncoder.temporary import scratch_folder
 
 GZIP = b"\x1f\x8b"
 # The empty block that ends every bgzip file (SAM specification, section 4.1.2).
@@ -181,7 +182,7 @@ class UnpackedBytes(PlainBytes):
     def _unpack(path: Path, label: str, stack: ExitStack) -> Path:
         folder = Path(tempfile.gettempdir())
         try:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="noncoder-genome-")))
+            folder = stack.enter_context(scratch_folder(folder, "noncoder-genome"))
             with gzip.open(path, "rb") as source, (folder / "unpacked").open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 22)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:

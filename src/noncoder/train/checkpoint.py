@@ -15,6 +15,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from noncoder.temporary import temporary
 from noncoder.train.module import TrainingModule
 from noncoder.train.ranks import any_rank, from_first
 from noncoder.train.storage import Storage, damage, sync_folder
@@ -115,15 +116,15 @@ class BestCheckpoints(pl.Callback):
         """Gives the best file its second name."""
         if not self.scores or not self.path(self.best).exists():
             return
-        best, other = self.folder / "best.ckpt", self.folder / ".best.ckpt.partial"
+        best = self.folder / "best.ckpt"
         if best.exists() and best.samefile(self.path(self.best)):
             return
-        other.unlink(missing_ok=True)
-        try:
-            os.link(self.path(self.best), other)
-        except OSError:  # a file system without second names
-            other.write_bytes(self.path(self.best).read_bytes())
-        other.replace(best)
+        with temporary(best) as made:
+            try:
+                os.link(self.path(self.best), made.path)
+            except OSError:  # a file system without second names
+                made.path.write_bytes(self.path(self.best).read_bytes())
+            made.put()
 
     def _remove(self) -> None:
         stay = {self.path(step) for step in (*self.scores, *(s for steps in self._spoken_of for s in steps))}
@@ -168,6 +169,7 @@ class LastCheckpoint(pl.Callback):
         self.best, self.before_saving = best, before_saving
         self.batches = self.saved = self.seen = 0
         self.interrupted = False
+        self._next = path.with_name(f".{path.name}")
         self._rest_until = 0.0
         self._asked = 0
         self._before: dict[int, Any] = {}
@@ -182,6 +184,8 @@ class LastCheckpoint(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Takes over the signals; Python allows that in the main thread only."""
+        if trainer.is_global_zero:
+            self._next.unlink(missing_ok=True)  # of a process that was killed before it had its name
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 self._before[number] = signal.signal(number, self._note_interrupt)
@@ -226,7 +230,7 @@ class LastCheckpoint(pl.Callback):
         self.before_saving()
         self.saved = self.seen
         began = time.perf_counter()
-        new = self.path.with_name(f".{self.path.name}")
+        new = self._next
         if trainer.is_global_zero:
             new.unlink(missing_ok=True)
         trainer.save_checkpoint(new)

@@ -20,7 +20,7 @@ from noncoder.config import RunConfig
 from noncoder.data.selection import TaskSelection, trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.errors import NoncoderError, TrainingError
-from noncoder.files import plain_json, write_json
+from noncoder.files import file_digests, plain_json, write_json
 from noncoder.models import SequenceModel, check_model, count_operations, count_parameters
 from noncoder.predictor import Predictor
 from noncoder.threads import divide, limit_torch
@@ -307,4 +307,5 @@ def _summary(config: RunConfig, store: Store, fitted: _Fitted, started: datetime
         "versions": package_versions(),
         "git": git_commit(),
         "started": started.isoformat(timespec="seconds"),
+        "digests": file_digests(config.run / "train", ("log.csv", "valid.csv", "gradients.csv")),
     }

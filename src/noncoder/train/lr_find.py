@@ -23,7 +23,7 @@ from noncoder.config import RunConfig
 from noncoder.data.selection import trained_tasks
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
-from noncoder.files import plain_json, write_bytes, write_json
+from noncoder.files import only_writer, plain_json, write_bytes, write_json
 from noncoder.models import check_model
 from noncoder.train.device import choose_accelerator, choose_precision, products_of_float32
 from noncoder.train.fit import quieten
@@ -88,6 +88,11 @@ def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = F
     if (out / "result.json").exists() and not force:
         raise InputError(f"{out} holds a range test already", hint="give another --out, or --force to replace it")
     check_model(config.model.name, config.model.parameters)
+    with only_writer(out):
+        return _find(config, out, ramp)
+
+
+def _find(config: RunConfig, out: Path, ramp: Ramp) -> dict[str, Any]:
     test = _run(config, ramp)
     rates, losses = ramp.rates[: len(test.losses)], np.array(test.losses)
     if not losses.size:

@@ -87,7 +87,9 @@ def _clear(folder: Path) -> None:
     others = [path.name for path in folder.iterdir() if path.name != ".lock"]
     if others and not (folder / "claim.json").exists():
         raise InputError(f"{folder} is no training of ours: it holds {others[0]}", hint="give another run=")
-    for path in folder.iterdir():
+    # If the process is killed meanwhile, what is left must not pass for a finished training, and stay one of ours.
+    place = {"summary.json": -1, "claim.json": 1}
+    for path in sorted(folder.iterdir(), key=lambda path: place.get(path.name, 0)):
         if path.name != ".lock":
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 

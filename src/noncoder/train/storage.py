@@ -15,6 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from noncoder.errors import InputError
 from noncoder.files import unwritable
+from noncoder.temporary import temporary
 
 # After torch's zip, whose own checksums torch does not check. Readers of zips pass over what follows the end.
 _MARK = b"noncoder-sha256:"
@@ -48,7 +49,6 @@ class _Sink:
             raise self.error
         self.file.write(_MARK + self.hash.hexdigest().encode())
         self.file.flush()
-        os.fsync(self.file.fileno())
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
@@ -57,18 +57,14 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     Raises:
         OSError: The system will not let us; nothing is left behind.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary(path) as made:
+        with made.path.open("wb") as file:
             sink = _Sink(file)
             torch.save(content, cast(IO[bytes], sink))
             sink.finish()
-        partial.replace(path)
-        sync_folder(path.parent)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        made.put()
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -38,10 +36,13 @@ from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter, check_target
 from noncoder.errors import InputError, NoncoderError, StoreError
-from noncoder.files import locked, read_json, unwritable, write_json
+from noncoder.files import locked, read_json_or_none, unwritable, write_json
+from noncoder.temporary import remove_whole, temporary
 
 # What a source's "strands" says: the forward half is stored, or all rows as they came.
 _FORWARD, _BOTH = "forward", "both"
+# A file that is there when nothing is left to do but to give the store its name.
+_VERIFIED = "verified"
 
 
 def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -> Store:
@@ -72,25 +73,30 @@ def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -
                 f"{config.folder} has no {file.name}", expected=", ".join(file.name for file in files),
                 hint="`noncoder data fetch deepsea` downloads them; --splits names those that you have",
             )  # fmt: skip
-    check_target(path, force)  # before hours of reading, not after
     work = path.with_name(f".{path.name}.packing")
+    try:
+        check_target(path, force)  # before hours of reading, not after
+    except InputError:
+        if (work / _VERIFIED).exists():  # it was killed when all but the tidying up was done
+            remove_whole(work)
+        raise
     # Whoever finds the folder taken leaves it alone; only its owner clears it away.
     with locked(work, hint="wait for it: it makes the same store"):
         try:
             _begin(work, config, files)
             with _hashing(files) as digests:
                 sources = [read_source(config, split, work) for split in config.splits]
-                store = _assemble(config, path, force, sources, digests)
+                store = _assemble(config, path, force, sources, digests, work)
         except OSError as error:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_whole(work)
             raise unwritable(path, error) from error
         except NoncoderError:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_whole(work)
             raise
         except KeyboardInterrupt:
             told = "what was read is kept beside the store; the same command goes on from there"
             raise KeyboardInterrupt(told) from None
-        shutil.rmtree(work, ignore_errors=True)
+        remove_whole(work)
     return store
 
 
@@ -120,14 +126,19 @@ def _begin(work: Path, config: DeepSeaConfig, files: Sequence[Path]) -> None:
         "config": config.model_dump(mode="json"),
         "files": [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files],
     }
-    if read_json(work / "made-from.json") != json.loads(json.dumps(made_from)):
-        for left in work.glob("*.part"):
-            left.unlink()
+    if read_json_or_none(work / "made-from.json") != json.loads(json.dumps(made_from)):
+        for left in (*work.glob("*.part"), work / _VERIFIED):
+            left.unlink(missing_ok=True)
         write_json(work / "made-from.json", made_from)
 
 
 def _assemble(
-    config: DeepSeaConfig, path: Path, force: bool, sources: Sequence[Source], digests: Sequence[Future[str]]
+    config: DeepSeaConfig,
+    path: Path,
+    force: bool,
+    sources: Sequence[Source],
+    digests: Sequence[Future[str]],
+    work: Path,
 ) -> Store:
     first = sources[0]
     for source in sources:
@@ -176,11 +187,11 @@ def _assemble(
                     *writer.classes.notes(tasks),
                 ),
                 version=version("noncoder"),
-            )
+            ),
+            # Before it takes the place of another.
+            check=lambda store: _verify(store, path, sources, work),
         )
-    store = open_store(path)
-    _verify(store, sources)
-    return store
+    return open_store(path)
 
 
 def _tasks(config: DeepSeaConfig, count: int) -> tuple[tuple[Task, ...], bool]:
@@ -222,21 +233,21 @@ def _write_parts(writer: StoreWriter, config: DeepSeaConfig, sources: Sequence[S
     return bad
 
 
-def _verify(store: Store, sources: Sequence[Source]) -> None:
+def _verify(store: Store, path: Path, sources: Sequence[Source], work: Path) -> None:
     """Reads every window back from the disk and compares it with what was read from the bundle."""
     row = 0
     for source in sources:
-        for path in tqdm(source.parts, f"verifying {source.split}", unit="parts", delay=2, disable=None):
-            part = Part.read(path)
+        for file in tqdm(source.parts, f"verifying {source.split}", unit="parts", delay=2, disable=None):
+            part = Part.read(file)
             rows = np.arange(row, row + part.shifts.size)
             if digest(*store.read_from_disk(rows)) != part.digest:
-                shutil.rmtree(store.path, ignore_errors=True)
                 raise StoreError(
-                    f"{store.path} did not read back as it was written, in rows {row:,} to {row + rows.size:,}",
+                    f"{path} did not read back as it was written, in rows {row:,} to {row + rows.size:,}",
                     expected="the windows and labels of the bundle",
                     hint="check disk and memory of this machine, then pack again",
                 )
             row += rows.size
+    (work / _VERIFIED).touch()
 
 
 def unpack_deepsea(store: Store, folder: str | Path, force: bool = False) -> list[Path]:
@@ -281,10 +292,9 @@ def _unpack_split(store: Store, split: str, folder: Path, block: int = 1 << 13) 
     both = strands.get(f"{split}.mat", _FORWARD) == _FORWARD
     n = indices.size * (2 if both else 1)
     shapes = {f"{split}xdata": (store.window, 4, n), f"{split}data": (len(store.tasks), n)}
-    partial = folder / f".{split}.mat.{os.getpid()}.partial"
     progress: Any = tqdm(total=n, desc=f"writing {split}.mat", unit="rows", delay=2, disable=None)
-    try:
-        with progress, create_mat(partial, shapes, hdf=split == "train") as write:
+    with temporary(folder / f"{split}.mat") as made:
+        with progress, create_mat(made.path, shapes, hdf=split == "train") as write:
             for reverse in (False, True)[: 2 if both else 1]:
                 for at in range(0, indices.size, block):
                     codes, packed = store.read_from_disk(indices[at : at + block])
@@ -294,6 +304,5 @@ def _unpack_split(store: Store, split: str, folder: Path, block: int = 1 << 13) 
                     write(f"{split}xdata", row, hot[::-1, ::-1] if reverse else hot)
                     write(f"{split}data", row, labels)
                     progress.update(len(codes))
-        return partial.replace(folder / f"{split}.mat")
-    finally:
-        partial.unlink(missing_ok=True)
+        made.put()
+    return made.target

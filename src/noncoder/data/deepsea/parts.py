@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from noncoder.config import DeepSeaConfig
 from noncoder.data.deepsea.matfiles import MatArray, describe_mat, open_mat
 from noncoder.data.deepsea.stitching import find_shifts, new_bases
 from noncoder.errors import InputError
-from noncoder.files import write_bytes
+from noncoder.files import read_arrays, write_bytes
 from noncoder.sequence.encoding import N_CODE
 
 Bytes = NDArray[np.uint8]
@@ -89,8 +87,7 @@ class Part:
     @classmethod
     def read(cls, path: Path) -> Part:
         """The inverse of `write`."""
-        with path.open("rb") as file, np.load(file) as arrays:
-            values: dict[str, Any] = dict(arrays)
+        values: dict[str, Any] = read_arrays(path)
         return cls(**values | {name: values[name].item() for name in ("unlike", "bad", "digest")})
 
 
@@ -249,6 +246,6 @@ def _is_whole(part: Path) -> bool:
         return False
     try:
         Part.read(part)
-    except (OSError, ValueError, EOFError, TypeError, KeyError, zipfile.BadZipFile, zlib.error):
+    except (InputError, ValueError, TypeError, KeyError):
         return False
     return True

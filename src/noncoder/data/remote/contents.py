@@ -19,6 +19,7 @@ from noncoder.data.remote.parts import need_room
 from noncoder.errors import DownloadError, SequenceError, is_unwritable
 from noncoder.files import unwritable
 from noncoder.sequence.genome import Genome, head
+from noncoder.temporary import Temporary
 
 _BLOCK = 1 << 20
 
@@ -145,29 +146,30 @@ def unpack_mats(archive: Path, mats: Mapping[str, Shapes], folder: Path) -> None
         DownloadError: The archive is damaged, lacks one, or has another.
         InputError: The disk has no room.
     """
-    partial = {name: folder / f".{name}.partial" for name in mats}
+    made: dict[str, Temporary] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         found = []
+        made |= {name: Temporary(folder / name) for name in mats}
         with _whole(archive):
             for member, size, content in _members(archive):
                 found.append(member.name)
                 if member.name in mats:
                     need_room(folder, size, member.name)
-                    with partial[member.name].open("wb") as target:
+                    with made[member.name].path.open("wb") as target:
                         shutil.copyfileobj(content, target, _BLOCK)
         _check_names(archive, found, list(mats))
         for name, shapes in mats.items():
-            check_mat(partial[name], shapes)
-        for name in mats:
-            partial[name].replace(folder / name)
+            check_mat(made[name].path, shapes)
+        for one in made.values():
+            one.put()
     except OSError as error:
         if not is_unwritable(error):
             raise
         raise unwritable(folder, error) from error
     finally:
-        for file in partial.values():
-            file.unlink(missing_ok=True)
+        for one in made.values():
+            one.release()
         with suppress(OSError):  # it stays where something is in it
             folder.rmdir()
 

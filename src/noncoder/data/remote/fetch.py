@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import shlex
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from noncoder.data.remote.download import Check, download, verify
 from noncoder.data.remote.parts import Copy, Part, Patience, need_room
 from noncoder.errors import DownloadError, InputError, is_unwritable
 from noncoder.files import locked, unwritable
+from noncoder.temporary import remove_whole, temporary
 
 _WAIT = "wait for it: what it unpacks is then there for this command too"
 
@@ -173,7 +173,7 @@ def discard(dataset: Dataset, shelf: Shelf) -> None:
             Part(shelf.folder / copy.name).remove()
             (shelf.folder / copy.name).unlink(missing_ok=True)
     if isinstance(dataset, PeakDataset):
-        shutil.rmtree(_peaks_in(shelf), ignore_errors=True)
+        remove_whole(_peaks_in(shelf))
 
 
 def _fetch_peaks(dataset: PeakDataset, out: Path, shelf: Shelf, force: bool) -> Fetched:
@@ -208,21 +208,18 @@ def _peak_folder(dataset: PeakDataset, shelf: Shelf) -> Path:
     archive = shelf.get(dataset.files["peaks"], check)
     with _blamed(archive):
         files = read_peak_archive(archive, dataset.peaks)
-    unpacking = shelf.folder / ".peaks.partial"
     with locked(shelf.folder, _WAIT):
         try:
-            shutil.rmtree(unpacking, ignore_errors=True)
-            unpacking.mkdir()
-            for name, content in files.items():
-                (unpacking / name).write_bytes(content)
-            if not folder.is_dir():  # another process may have been quicker
-                unpacking.rename(folder)
+            with temporary(folder) as made:
+                made.path.mkdir()
+                for name, content in files.items():
+                    (made.path / name).write_bytes(content)
+                if not folder.is_dir():  # another process may have been quicker
+                    made.put()
         except OSError as error:
             if not is_unwritable(error):
                 raise
             raise unwritable(folder, error) from error
-        finally:
-            shutil.rmtree(unpacking, ignore_errors=True)
     return folder
 
 
