@@ -103,12 +103,12 @@ def changed_file(folder: Path, digests: Mapping[str, str] | None, names: Iterabl
 
 
 def check_file(path: Path, digests: Mapping[str, str] | None) -> None:
-    """Makes sure that a file is as it was written, where its digest is among those kept.
+    """Makes sure that a file, if it is there, is as it was written, where its digest is among those kept.
 
     Raises:
-        InputError: It is missing or changed.
+        InputError: It is changed.
     """
-    if changed_file(path.parent, digests, [path.name]) is not None:
+    if path.is_file() and changed_file(path.parent, digests, [path.name]) is not None:
         raise unreadable(path, "its content is not what was written")
 
 

@@ -112,7 +112,8 @@ class TestStore:
             ("CTCF", "single"), ("GATA3+SPI1", "pair"), ("REST-NRF1", "without"),
         ]  # fmt: skip
         assert (store.info.label_rule, store.info.genome) == ("planted", "simulated-3")
-        assert store.info.dropped == store.info.sources == ()
+        assert store.info.dropped == ()
+        assert [source["name"] for source in store.info.sources] == ["planted sites"]
 
     @pytest.mark.parametrize(("windows", "chromosomes"), [(10, 10), (23, 3)])
     def test_splits(self, tmp_path: Path, windows: int, chromosomes: int) -> None:

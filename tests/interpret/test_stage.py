@@ -12,6 +12,7 @@ import pytest
 from noncoder.config import InterpretConfig
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError, UnknownNameError
+from noncoder.files import read_json
 from noncoder.interpret import steps
 from noncoder.interpret.records import load_arrays
 from noncoder.interpret.stage import InterpretationStage
@@ -76,7 +77,7 @@ class TestFiles:
         assert 0 <= task["auroc"] <= 1
         assert task["motifs"] == []
         assert task["diagnosis"]["text"]
-        assert json.loads((done[0] / "tasks" / "t1.deeplift" / "summary.json").read_text()) == task
+        assert read_json(done[0] / "tasks" / "t1.deeplift" / "summary.json") == task
         assert done[1]["tasks"] == [{"task": "t1", "method": "deeplift", "folder": "t1.deeplift"}]
 
     def test_kernels_of_the_first_convolution(self, done: tuple[Path, dict[str, Any]]) -> None:

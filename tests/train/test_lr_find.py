@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from noncoder.config import RunConfig, SimulateConfig, validate
 from noncoder.data.simulate import simulate_store
 from noncoder.errors import ConfigError, InputError, StoreError
+from noncoder.files import read_json
 from noncoder.train.lr_find import Ramp, find_learning_rate, range_test_text, smooth, suggest
 
 TINY = {"channels": 8, "dilations": [1], "heads": 2}
@@ -80,7 +81,7 @@ class TestTest:
         assert 1e-4 < result["steepest"] < 10
         written = sorted(path.name for path in (tmp_path / "a").iterdir())
         assert written == ["result.json", "result.png", "result.txt"]
-        assert json.loads((tmp_path / "a" / "result.json").read_text()) == result
+        assert read_json(tmp_path / "a" / "result.json") == result
         assert (tmp_path / "a" / "result.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / "a" / "result.txt").read_text() == range_test_text(result) + "\n"
         assert not recipe().run.exists()

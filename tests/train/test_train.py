@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 import noncoder
 from noncoder.config import RunConfig, read_recipe, write_recipe
 from noncoder.errors import ConfigError, InputError, StoreError
+from noncoder.files import read_json
 from noncoder.losses import binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.train import RunFolder, train
@@ -36,7 +36,7 @@ def test_training_leaves_a_predictor_logs_and_a_summary(recipe: Callable[..., Ru
     config = recipe(validations=2)
     summary = train(config)
     folder = RunFolder(config.run)
-    assert json.loads(folder.summary.read_text()) == summary
+    assert read_json(folder.summary) == summary
     store, predictor = noncoder.open_store(store_path), noncoder.load(config.run)
     batches = -(-store.indices("train").size // 16)
     assert summary["steps"] == 2 * batches

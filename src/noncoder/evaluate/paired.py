@@ -65,8 +65,8 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
             f"{run} was not evaluated on the split {split!r}" + (f", only on {', '.join(there)}" if there else ""),
             hint=did_you_mean(split, there) or f"`noncoder evaluate {run} --split {split}`",
         )
-    for name in ("tasks.parquet", "logits.npy"):
-        check_file(folder / name, summary.get("digests"))
+    for file in ("tasks.parquet", "logits.npy"):
+        check_file(folder / file, summary.get("digests"))
     try:
         table = pl.read_parquet(folder / "tasks.parquet")
         rows = table.select("task", "group", "cell", "assay", "treatment").iter_rows()

@@ -56,7 +56,10 @@ class EvaluationStage:
         folder = self.folder / split
         before, summary = (read_json_or_none(folder / name) for name in ("made-from.json", "summary.json"))
         if summary is not None and before == self._made_from and not self.force:
-            changed = changed_file(folder, summary.get("digests"))  # summaries of earlier versions have none
+            digests = dict(summary.get("digests", {}))  # summaries of earlier versions have none
+            if not (folder / "logits.npy").is_file():
+                digests.pop("logits.npy", None)  # somebody may need the room
+            changed = changed_file(folder, digests)
             if changed is None:
                 return summary
             print(f"{changed} is missing or not what was written; {split} is measured again", file=sys.stderr)

@@ -35,16 +35,20 @@ class CsvLog:
         self.path, self.columns = path, columns
         self._waiting: list[Mapping[str, Any]] = []
         self._full = False
+        self.rows: list[dict[str, str]] | None = None
+        """All rows as they are written; None before `start`, but where a checkpoint has brought them."""
 
     def start(self, windows: int) -> None:
-        """Keeps the rows up to a number of windows; writes the header where there is no file."""
+        """Writes the rows up to a number of windows: those of the checkpoint, or, without one, those of the file."""
         # A process may have been killed in the midst of its last row.
-        rows = [row for row in self.read() if None not in row.values() and int(row["windows"]) <= windows]
+        rows = self.read() if self.rows is None else self.rows
+        rows = self.rows = [row for row in rows if _is_row(row) and int(row["windows"]) <= windows]
         write_bytes(self.path, self._text(rows, header=True).encode())
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Appends a row, after those that wait."""
         self._waiting.append(row)
+        self.rows = [*(self.rows or []), {c: str(_short(row[c])) for c in self.columns}]
         size: int | None = None
         try:
             with self.path.open("ab") as file:
@@ -85,6 +89,10 @@ def describe_scores(measured: Mapping[str, Any]) -> str:
     return f"AUROC {measured['auroc']:.4f}  AP {measured['average_precision']:.4f}"
 
 
+def _is_row(row: Mapping[str, str | None]) -> bool:
+    return None not in row.values() and str(row.get("windows")).isdigit()
+
+
 def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
@@ -116,13 +124,16 @@ class TrainingLog(pl.Callback):
         """What a resumed run goes on counting from; processes ask for it together."""
         loss = self._losses().tolist()
         return {"batches": self.batches, "windows": self.windows, "seconds": self._now(), "loss": loss,
-                "validating": self.validating, "last": list(self._last)}  # fmt: skip
+                "validating": self.validating, "last": list(self._last),
+                "rows": [self.log_file.rows, self.valid_file.rows]}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on counting."""
         self.batches, self.windows, self.seconds = state["batches"], state["windows"], state["seconds"]
         self._loss = [torch.tensor(loss) for loss in state["loss"]]
         self.validating, self._last = state["validating"], (state["last"][0], state["last"][1])
+        # Not from the files, in which a byte may have changed; checkpoints of earlier versions have none.
+        self.log_file.rows, self.valid_file.rows = state.get("rows", [None, None])
 
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         """Opens the logs and the bar."""

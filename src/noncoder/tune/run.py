@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from noncoder.data.store import Store, open_store
 from noncoder.errors import InputError
 from noncoder.files import unwritable
 from noncoder.models import check_model
+from noncoder.temporary import remove_whole, sweep
+from noncoder.tune.record import RECORD, check_record, whole_database, write_record
 from noncoder.tune.results import ENDINGS, FIGURES, draw, summarise, write_best, write_page, write_table
 from noncoder.tune.search import Search
 from noncoder.tune.settings import TuneConfig
@@ -53,7 +54,10 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
         with workers.turn():
             if force:
                 _clear(folder, config, settings, workers)
-            study = open_study(folder, config, space, settings, _made_from(config, space, settings, store))
+            sweep(folder, deep=True)
+            with whole_database(folder / "study.db"):
+                study = open_study(folder, config, space, settings, _made_from(config, space, settings, store))
+                check_record(study, folder)
         _say_what_cannot_be_given_up(config, settings)
         try:
             enough = _search(study, config, space, settings, folder, workers)
@@ -63,6 +67,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
             ) from None
         with workers.turn():
             trials = read_trials(study, space)
+            write_record(study, folder)
             write_table(trials, space, folder)
             write_best(trials, config, space, folder)
             summary = summarise(study, trials, config, folder)
@@ -127,12 +132,14 @@ def _clear(folder: Path, config: RunConfig, settings: TuneConfig, workers: Worke
         strange = [name for name in ("trials", "best", "ray") if (folder / name).exists()]
         if strange:
             raise InputError(f"{folder} holds no study, but {', '.join(strange)}", hint="give another --out")
-    delete_study(folder, config, settings)
     try:
+        # First what a new study would go on with, were the process killed meanwhile.
         for path in (folder / "trials", folder / "best", folder / "ray"):
             if path.is_dir():
-                shutil.rmtree(path)
-        names = ["study.db", "trials.tsv", "best.yaml", "study.html"]
+                remove_whole(path)
+        if settings.storage:
+            delete_study(folder, config, settings)
+        names = ["study.db", RECORD, "trials.tsv", "best.yaml", "study.html"]
         for name in (*names, *(f"{figure}.{ending}" for figure in FIGURES for ending in ENDINGS)):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
+from noncoder.tune.record import write_record
 from noncoder.tune.results import note
 from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
@@ -73,6 +74,7 @@ class Search:
                 again(self.study, self.study.get_trials(deepcopy=False)[self._cut_off])
                 self._cut_off = None
         trials = read_trials(self.study, self.space)
+        write_record(self.study, self.folder)
         note(trials, self._number, self.config, self.space, self.folder)
         if self.failures >= MOST_FAILURES:
             raise InputError(

@@ -38,7 +38,10 @@ class Workers:
 
     @contextmanager
     def present(self) -> Iterator[None]:
-        """This process is a worker."""
+        """This process is a worker; what killed ones of this machine left is removed."""
+        for left in self.folder.iterdir():
+            if left.name != "turn" and left.name.split(".")[0] == self.host and self.is_gone(left.name):
+                left.unlink(missing_ok=True)
         path = self.folder / self.name
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

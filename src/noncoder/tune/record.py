@@ -1,0 +1,77 @@
+"""What finished trials came to, beside the database, which has no checksums: `finished.json`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from noncoder.errors import InputError, NoncoderError
+from noncoder.files import read_json_or_none, write_json
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+RECORD = "finished.json"
+
+
+def write_record(study: Study, folder: Path) -> None:
+    """Writes down what the finished trials came to."""
+    done = {
+        str(trial.number): _values(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
+    }
+    write_json(folder / RECORD, {"study": study.study_name, "trials": done})
+
+
+def check_record(study: Study, folder: Path) -> None:
+    """Compares the trials of a study that goes on with what was written down of them.
+
+    Raises:
+        InputError: One is missing or another.
+    """
+    record = read_json_or_none(folder / RECORD) or {}
+    if record.get("study") != study.study_name:
+        return
+    now = {str(trial.number): trial for trial in study.get_trials(deepcopy=False)}
+    for number, values in record.get("trials", {}).items():
+        if number not in now or _values(now[number]) != values:
+            raise damaged(f"trial {number} is not what {folder / RECORD} says of it")
+
+
+@contextmanager
+def whole_database(path: Path) -> Iterator[None]:
+    """Takes what goes wrong with a study's own database, where there is one, for what it is: damage.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    there = path.is_file()
+    try:
+        if there:
+            with closing(sqlite3.connect(path)) as database:
+                (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise damaged(" ".join(str(found).split()))
+        yield
+    except NoncoderError:
+        raise
+    except Exception as error:  # Optuna raises what its parsers of a wrong cell raise
+        if not there:
+            raise
+        raise damaged(f"{type(error).__name__} when it is read") from error
+
+
+def damaged(why: str) -> InputError:
+    """The message for a study's database that is not what was written."""
+    return InputError(
+        f"the study's database is damaged: {why}", hint="put back a copy of study.db, or begin anew with --force"
+    )
+
+
+def _values(trial: FrozenTrial) -> list[Any]:
+    value = trial.value if trial.value is None else float(trial.value)
+    curve = {str(step): float(score) for step, score in sorted(trial.intermediate_values.items())}
+    return [trial.state.name, value, dict(sorted(trial.params.items())), curve]
