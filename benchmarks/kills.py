@@ -55,7 +55,7 @@ MODEL = "model: {name: compact, parameters: {channels: 8, dilations: [1], heads:
 TRAIN = "train: {epochs: 3, batch_size: 16, precision: 32-true, device: cpu, validations: 1.5, patience: 99}"
 REST = """
 evaluate: {splits: [valid, test], resamples: 50}
-interpret: {tasks: [CTCF], windows: 30, method: gradient, mutated: 2, grammar: 5, designs: 1, figures: [png]}
+interpret: {tasks: [CTCF], windows: 30, method: saliency, mutated: 2, grammar: 5, designs: 1, figures: [png]}
 """
 # What differs from life to life though the result is the same.
 TIMES = {"seconds", "windows_per_second", "started", "speed", "digests", "store", "git", "folder"}
