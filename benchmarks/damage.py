@@ -15,7 +15,12 @@ from __future__ import annotations
 
 import os
 
-os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
 
 import argparse
 import dataclasses
@@ -34,7 +39,6 @@ import numpy as np
 import polars as pl
 import torch
 
-import noncoder.tune.run
 from noncoder.cli import app
 from noncoder.compare.read import read_run_folder
 from noncoder.config import read_recipe
@@ -44,12 +48,12 @@ from noncoder.data.store import open_store
 from noncoder.errors import NoncoderError
 from noncoder.evaluate.paired import read_evaluation
 from noncoder.evaluate.stage import EvaluationStage
+from noncoder.files import read_json
 from noncoder.pipeline import interpret_run
 from noncoder.predictor import load
 from noncoder.report import read_splits
 from noncoder.report.interpret_files import read_interpretation
 from noncoder.report.sections import data_section, training_section
-from noncoder.files import read_json
 from noncoder.train.run import is_trained
 from noncoder.train.storage import read_checkpoint
 from noncoder.tune import TuneConfig, tune
@@ -158,7 +162,10 @@ KINDS: Mapping[str, tuple[Callable[[], Any], Sequence[str]]] = {
     "curves.npz": (measured, [f"{TEST}/curves.npz"]),
     "logits.npy": (measured, [f"{TEST}/logits.npy"]),
     "evaluate, again": (measured_again, [f"{TEST}/*.json", f"{TEST}/*.n*", "run/evaluate/valid/*"]),
-    "interpret, read": (interpretation, ["run/interpret/summary.json", f"{TASK}/*.json", "run/interpret/filters/*.json"]),
+    "interpret, read": (
+        interpretation,
+        ["run/interpret/summary.json", f"{TASK}/*.json", "run/interpret/filters/*.json"],
+    ),
     "interpret arrays": (interpretation, [f"{TASK}/*.npz"]),
     "interpret, again": (interpreted_again, [f"{TASK}/*.npz", f"{TASK}/*.json"]),
     "study.db": (study, ["run/tune/study.db"]),
@@ -174,13 +181,17 @@ def make(folder: Path) -> None:
     study()
     ends = np.zeros((2, 20), np.uint8)
     labels = np.arange(60, dtype=np.uint8).reshape(30, 2)
-    Part(np.arange(30, dtype=np.int32), np.arange(200, dtype=np.uint8), ends, labels, 0, 1, "d" * 64).write(Path("a.part"))
+    Part(np.arange(30, dtype=np.int32), np.arange(200, dtype=np.uint8), ends, labels, 0, 1, "d" * 64).write(
+        Path("a.part")
+    )
 
 
 def fingerprint(value: Any) -> Any:
     """What can be compared, without what a clock says."""
     if isinstance(value, np.ndarray):
-        return hashlib.sha256(repr((value.dtype.str, value.shape)).encode() + np.ascontiguousarray(value).tobytes()).hexdigest()
+        return hashlib.sha256(
+            repr((value.dtype.str, value.shape)).encode() + np.ascontiguousarray(value).tobytes()
+        ).hexdigest()
     if isinstance(value, torch.Tensor):
         return fingerprint(value.numpy())
     if isinstance(value, pl.DataFrame):
@@ -251,7 +262,9 @@ def in_fork(folder: Path, job: Callable[[], Any]) -> Any:
 
 def attack(whole: Path, kind: str, count: int, draw: random.Random, chatty: bool) -> Counter[str]:
     read, patterns = KINDS[kind]
-    paths = sorted(path for pattern in patterns for path in whole.glob(pattern) if path.is_file() and path.name != ".lock")
+    paths = sorted(
+        path for pattern in patterns for path in whole.glob(pattern) if path.is_file() and path.name != ".lock"
+    )
     if not paths:
         sys.exit(f"{kind}: there is no such file")
     place = whole.with_name("damaged")

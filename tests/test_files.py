@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from noncoder.errors import InputError
-from noncoder.files import content_digest, locked, plain_json, read_json, write_bytes, write_json
+from noncoder.files import content_digest, locked, plain_json, read_arrays, read_json, write_bytes, write_json
 
 
 def test_what_json_lacks_becomes_null(tmp_path: Path) -> None:
@@ -65,3 +66,41 @@ def test_a_folder_is_kept_to_one_process_until_it_ends(tmp_path: Path) -> None:
     other.stdout.close()
     with locked(tmp_path):
         pass
+
+
+def test_any_changed_byte_of_a_json_file_is_noticed_or_harmless(tmp_path: Path) -> None:
+    values, path = {"mean": {"auroc": 0.875, "n": [1, 2, 30]}, "task": "CTCF", 5: None}, tmp_path / "v.json"
+    write_json(path, values)
+    whole, expected, noticed = path.read_bytes(), read_json(path), 0
+    for at in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
+            try:
+                found = read_json(path)
+            except InputError:
+                noticed += 1
+            else:
+                # Where the digest's own key is hit, the file is like one of an earlier version.
+                assert found is not None
+                assert {key: value for key, value in found.items() if key in (expected or {})} == expected
+    assert noticed > 0.8 * 8 * len(whole)
+
+
+def test_any_changed_byte_of_arrays_is_noticed_or_harmless(tmp_path: Path) -> None:
+    path, values = tmp_path / "v.npz", {"a": np.arange(40, dtype=np.float32), "b": np.array("text")}
+    np.savez_compressed(path, **values)  # type: ignore[arg-type]
+    whole, noticed = path.read_bytes(), 0
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        try:
+            found = read_arrays(path)
+        except InputError:
+            noticed += 1
+        else:
+            assert found.keys() == values.keys()
+            assert all(np.array_equal(found[name], values[name]) for name in values)
+    assert noticed > 0.5 * len(whole)
+    for size in range(0, len(whole), 7):
+        path.write_bytes(whole[:size])
+        with pytest.raises(InputError, match=r"v\.npz cannot be read"):
+            read_arrays(path)

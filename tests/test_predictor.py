@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 import noncoder
+import noncoder.temporary
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, SequenceError, UnknownNameError
@@ -29,7 +32,7 @@ from noncoder.predictor import (
 )
 from noncoder.predictor.mean import MeanProbability
 from noncoder.sequence.encoding import decode, reverse_complement
-from tests.conftest import make_store, random_dna, random_genome
+from tests.conftest import listing, make_store, random_dna, random_genome
 
 WINDOW = 200
 TASKS = (Task("Reb1", group="TF"), Task("Abf1", group="TF"), Task("H3K4me3", group="histone", cell="K562"))
@@ -374,3 +377,94 @@ def test_temperatures_that_are_no_numbers_are_told(tmp_path: Path) -> None:
     write_as_earlier_versions_did(tmp_path, temperatures=[None, "warm", 1])
     with pytest.raises(PredictorError, match="damaged"):
         noncoder.load(tmp_path)
+
+
+def mutated(content: bytes, draw: random.Random) -> bytes:
+    new, at = bytearray(content), draw.randrange(len(content))
+    other = draw.randrange(len(content))
+    kind = draw.randrange(6)
+    if kind < 2:
+        new[at] ^= 1 << draw.randrange(8)
+    elif kind == 2:
+        new[at] = draw.randrange(256)
+    elif kind == 3:
+        del new[at:]
+    elif kind == 4:
+        new[at], new[other] = new[other], new[at]
+    else:
+        new.insert(at, draw.randrange(256))
+    return bytes(new)
+
+
+@pytest.mark.parametrize("file", ["model.json", "weights.safetensors"])
+def test_any_mutation_is_noticed_or_harmless(file: str, tmp_path: Path) -> None:
+    codes, draw, noticed = random_codes(3), random.Random(0), 0
+    make_predictor().calibrated([0.5, 1.0, 2.0]).save(tmp_path)
+    expected, content = noncoder.load(tmp_path).predict(codes), (tmp_path / file).read_bytes()
+    for _ in range(75):
+        (tmp_path / file).write_bytes(mutated(content, draw))
+        try:
+            loaded = noncoder.load(tmp_path)
+        except PredictorError:
+            noticed += 1
+        else:
+            np.testing.assert_array_equal(loaded.predict(codes), expected)
+            assert [task.name for task in loaded.tasks] == [task.name for task in make_predictor().tasks]
+    assert noticed >= 65
+
+
+def test_keys_that_are_added_or_taken_are_noticed_or_harmless(tmp_path: Path) -> None:
+    make_predictor().save(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    for key in ("model", "window", "bin", "tasks", "weights_sha256", "parameters"):
+        without = {name: value for name, value in description.items() if name != key}
+        for values in (without, description | {key: 1}, description | {"more": 1}):
+            (tmp_path / "model.json").write_text(json.dumps(values))
+            with pytest.raises(PredictorError, match="damaged"):
+                noncoder.load(tmp_path)
+
+
+def test_the_weights_of_another_predictor_are_noticed(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        predictor = make_predictor()
+        torch.nn.init.constant_(next(predictor.model.parameters()), len(listing(tmp_path)))
+        predictor.save(tmp_path / name)
+    (tmp_path / "a/weights.safetensors").write_bytes((tmp_path / "b/weights.safetensors").read_bytes())
+    with pytest.raises(PredictorError, match=r"weights.safetensors is not the file that model.json was written with"):
+        noncoder.load(tmp_path / "a")
+
+
+def test_a_folder_is_replaced_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = make_predictor(), make_predictor()
+    for parameter in new.model.parameters():
+        torch.nn.init.constant_(parameter, 0.5)
+    old.save(tmp_path / "p")
+    steps: list[str] = []
+
+    def check(step: str) -> None:
+        # A process that is killed here leaves what another one finds here.
+        found = noncoder.load(tmp_path / "p").digest()
+        steps.append("old" if found == old.digest() else "new" if found == new.digest() else "neither")
+
+    for name in ("_sync", "_exchange", "_remove"):
+        call = getattr(noncoder.temporary, name)
+
+        def watched(*given: Path, call: Any = call, name: str = name) -> Any:
+            if sys._getframe(1).f_code.co_name != "_clear":  # of the look itself
+                check(name)
+            return call(*given)
+
+        monkeypatch.setattr(noncoder.temporary, name, watched)
+    new.save(tmp_path / "p")
+    assert set(steps) == {"old", "new"}
+    assert steps == sorted(steps, key=["old", "new"].index)
+    assert listing(tmp_path) == ["p"]
+    assert listing(tmp_path / "p") == ["model.json", "weights.safetensors"]
+
+
+def test_what_else_lies_in_the_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for temperature in (1.0, 2.0):
+        make_predictor().calibrated([temperature] * 3).save(tmp_path)
+        assert noncoder.load(tmp_path).temperatures == (temperature,) * 3
+    assert listing(tmp_path) == ["model.json", "notes.txt", "weights.safetensors"]

@@ -170,12 +170,23 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     import numpy as np
 
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        content = path.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            _check_zip_directory(content, len(stored.files))
             return {name: stored[name] for name in stored.files}
     # What zipfile and NumPy raise depends on the byte that is wrong: RuntimeError where it says "encrypted".
     except (ArithmeticError, AttributeError, BadZipFile, EOFError, KeyError, MemoryError, OSError, RuntimeError,
             SyntaxError, TypeError, ValueError, struct.error, zlib.error) as error:  # fmt: skip
         raise unreadable(path, error) from error
+
+
+def _check_zip_directory(content: bytes, members: int) -> None:
+    """Notices a zip whose directory ends too early, which zipfile reads as one with fewer members."""
+    end = struct.Struct("<4s4H2LH")
+    _, _, _, _, entries, size, offset, _ = end.unpack(content[-end.size :])
+    large = offset == 0xFFFFFFFF  # whose directory is described elsewhere
+    if not large and (entries != members or offset + size != len(content) - end.size):
+        raise ValueError("its directory is not whole")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 import noncoder.data.writer as writer_module
 import noncoder.temporary
 from noncoder.data.info import FORMAT_VERSION, SPLITS, StoreInfo
-from noncoder.data.store import attributes_digest, open_store
+from noncoder.data.store import Store, attributes_digest, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError, StoreError, UnknownNameError
@@ -312,6 +313,129 @@ class TestDamage:
         assert attributes_digest({"a": 1}) != attributes_digest({"a": 2})
 
 
+def twins(tmp_path: Path, with_known: bool = False) -> tuple[Path, Path]:
+    """Two stores of the same shapes with other content, each chunk of which is valid by its own checksum."""
+    made = []
+    for seed in (1, 2):
+        genome = random_genome({"a": 4000}, seed=seed)
+        rng = np.random.default_rng(seed)
+        windows = [("a", int(at)) for at in np.sort(rng.choice(3900, 50, replace=False))]
+        labels, split = (rng.random((50, 11)) < 0.5).astype(np.uint8), rng.integers(0, 3, 50).astype(np.uint8)
+        made.append(make_store(tmp_path / f"{seed}.zarr", genome, windows, labels, window=20, split=split).path)
+    return made[0], made[1]
+
+
+def as_earlier_versions_wrote(path: Path) -> None:
+    """Takes the digests of chunks out of a store."""
+    group: Any = zarr.open_group(str(path), mode="r+")
+    attributes = group.attrs.asdict()
+    for recorded in attributes["arrays"].values():
+        del recorded["chunks"]
+    attributes["digest"] = attributes_digest(attributes)
+    group.attrs.put(attributes)
+
+
+READS: dict[str, Any] = {
+    "codes": lambda store: store.read_codes([3]),
+    "codes from disk": lambda store: store.read_from_disk([3, 4]),
+    "codes of a contig": lambda store: store.read_stretch(0, 5, 10),
+    "codes in blocks": lambda store: list(store.code_blocks()),
+    "labels": lambda store: store.read_labels([3]),
+    "labels from disk": lambda store: store.read_from_disk([3, 4]),
+    "labels counted": lambda store: store.positives(),
+    "split": lambda store: store.indices("train"),
+    "start": lambda store: store.intervals([0]),
+}
+
+
+class TestOtherContent:
+    @pytest.mark.parametrize("earlier", [False, True])
+    @pytest.mark.parametrize("what", READS)
+    def test_a_valid_chunk_of_another_store_is_noticed(self, tmp_path: Path, what: str, earlier: bool) -> None:
+        one, two = twins(tmp_path)
+        if earlier:
+            as_earlier_versions_wrote(one)
+            READS[what](open_store(one))
+        name = what.split()[0]
+        (chunk,) = [file for file in files_of(one / name) if file.name != "zarr.json"]
+        shutil.copy(two / chunk.relative_to(one), chunk)
+        store = open_store(one)
+        with pytest.raises(StoreError, match=f"the content of {name} is not what was written"):
+            READS[what](store)
+
+    def test_arrays_that_are_exchanged_are_told_when_it_is_opened(self, tmp_path: Path) -> None:
+        one, _ = twins(tmp_path)
+        for name, other in (("start", "split"), ("labels", "codes"), ("contigs/offset", "split")):
+            exchange(one / name, one / other)
+            with pytest.raises(StoreError, match=f"the description of ({name}|{other}) is missing or changed"):
+                open_store(one)
+            exchange(one / name, one / other)
+        exchange(one / "contigs/offset", one / "contigs/length")  # of the same description
+        with pytest.raises(StoreError, match="the content of contigs/offset is not"):
+            open_store(one).intervals([0])
+
+    @pytest.mark.parametrize(
+        ("name", "shape", "dtype"),
+        [("labels", (50, 1), "u1"), ("labels", (49, 2), "u1"), ("split", (51,), "u1"), ("start", (50,), "u1"),
+         ("codes", (9, 9), "u1"), ("contigs/length", (2,), "i8"), ("known", (50, 3), "u1")],
+    )  # fmt: skip
+    def test_arrays_that_do_not_fit_each_other(
+        self, tmp_path: Path, name: str, shape: tuple[int, ...], dtype: str
+    ) -> None:
+        """By whoever wrote them: all digests are right."""
+        path, _ = twins(tmp_path)
+        group: Any = zarr.open_group(str(path), mode="r+")
+        values = np.ones(shape, dtype=dtype)
+        group.create_array(name, data=values, overwrite=True)
+        attributes = group.attrs.asdict()
+        described = hashlib.sha256((path / name / "zarr.json").read_bytes()).hexdigest()
+        attributes["arrays"][name] = {"sha256": hashlib.sha256(values.data).hexdigest(), "description": described}
+        attributes["digest"] = attributes_digest(attributes)
+        group.attrs.put(attributes)
+        with pytest.raises(StoreError, match="which does not fit the others"):
+            open_store(path)
+
+
+def exchange(one: Path, other: Path) -> None:
+    one.rename(one.with_name("aside"))
+    other.rename(one)
+    one.with_name("aside").rename(other)
+
+
+class TestReplacedWhileOpen:
+    @pytest.mark.parametrize("what", READS)
+    def test_what_was_not_read_yet_is_an_error(self, tmp_path: Path, what: str) -> None:
+        one, two = twins(tmp_path)
+        store = open_store(one)
+        split = store.split
+        exchange(one, two)
+        if what == "split":
+            assert np.array_equal(store.indices("train"), np.flatnonzero(split == 0))  # what was read stays
+            return
+        with pytest.raises(StoreError, match="was replaced since it was opened"):
+            READS[what](store)
+        shutil.rmtree(one)
+        with pytest.raises(StoreError, match="was removed, moved or damaged since it was opened"):
+            READS[what](store)
+
+    def test_the_same_store_in_another_place_is_the_same(self, tmp_path: Path) -> None:
+        one, _ = twins(tmp_path)
+        store = open_store(one)
+        (one / "zarr.json").touch()
+        store.read([0])
+        one.rename(tmp_path / "old")
+        shutil.copytree(tmp_path / "old", one)
+        assert store.positives().sum() == open_store(one).positives().sum()
+
+    def test_by_a_writer(self, tmp_path: Path) -> None:
+        store = small_store(tmp_path / "s.zarr")
+        length = len(store)
+        make_store(tmp_path / "s.zarr", {"a": "A" * 40}, [("a", 0)], np.ones((1, 1), np.uint8), force=True)
+        assert len(store) == length
+        with pytest.raises(StoreError, match="was replaced"):
+            store.read([0])
+
+
 @contextmanager
 def begin(path: Path, force: bool = False) -> Iterator[StoreWriter]:
     with StoreWriter(path, 1, force) as writer:
@@ -440,6 +564,28 @@ class TestWriter:
         (tmp_path / f".s.zarr.{os.getppid()}.partial").mkdir()  # of a process that lives: another build at work
         make_store(tmp_path / "s.zarr", {"a": "A" * 40}, [("a", 0)], np.ones((1, 1), np.uint8))
         assert listing(tmp_path) == [f".s.zarr.{os.getppid()}.partial", "s.zarr"]
+
+    def test_two_writers_of_one_path(self, tmp_path: Path) -> None:
+        with begin(tmp_path / "s.zarr"):
+            with pytest.raises(InputError, match=r"another process is making .*s\.zarr"), begin(tmp_path / "s.zarr"):
+                pass
+            with begin(tmp_path / "other.zarr"):
+                pass
+        assert listing(tmp_path) == []
+
+    def test_what_is_wrong_with_the_new_one_leaves_the_old(self, tmp_path: Path) -> None:
+        old = small_store(tmp_path / "s.zarr").digest
+
+        def refuse(store: Store) -> None:
+            store.check()
+            raise StoreError("it is another")
+
+        with begin(tmp_path / "s.zarr", force=True) as writer:
+            writer.add_windows(np.zeros(1, np.int64), np.zeros((1, 1), np.uint8), np.zeros(1, np.uint8))
+            with pytest.raises(StoreError, match="it is another"):
+                writer.finish(StoreInfo(window=4, bin=4, tasks=(Task("t"),)), refuse)
+        assert open_store(tmp_path / "s.zarr").digest == old
+        assert listing(tmp_path) == ["s.zarr"]
 
     def test_its_folder_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

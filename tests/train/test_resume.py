@@ -16,7 +16,7 @@ import pytest
 from noncoder.config import read_recipe, write_recipe
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
-from noncoder.files import read_json
+from noncoder.files import read_json, write_json
 from noncoder.train import RunFolder, train
 from noncoder.train.checkpoint import LastCheckpoint
 from tests.train.making import logged, make_recipe, rows, same_weights, simulate
@@ -165,8 +165,9 @@ def test_a_store_that_changed_is_told_in_words(tmp_path: Path, store: Path, monk
     config = make_recipe(tmp_path / "run", store)
     stop_after(monkeypatch, config, 15)
     folder = RunFolder(config.run)
-    claim = json.loads((folder.train / "claim.json").read_text())
-    (folder.train / "claim.json").write_text(json.dumps(claim | {"store": "0123456789abcdef"}))
+    claim = read_json(folder.train / "claim.json")
+    assert claim is not None
+    write_json(folder.train / "claim.json", claim | {"store": "0123456789abcdef"})
     digest = open_store(store).digest[:12]
     with pytest.raises(ConfigError, match=rf"(?s)is not what it was.*{digest}, it had 0123456789ab.*data.store"):
         train(config)
