@@ -26,6 +26,7 @@ from noncoder.metrics import Blocks, auroc
 from noncoder.metrics.temperature import Temperatures
 from noncoder.metrics.uncertainty import Draws, Resampled
 from noncoder.predictor import load
+from noncoder.report.read import read_splits
 from tests.conftest import listing, make_store, random_genome
 from tests.evaluate.made import WINDOW, T, few, labelled_store, predictor_of, truth
 
@@ -273,6 +274,36 @@ class TestStage:
             self.stage(store, tmp_path, strands="forward").evaluate("test")
         self.stage(store, tmp_path, strands="forward", force=True).evaluate("test")
         assert (tmp_path / "test/logits.npy").exists()
+
+    @pytest.mark.parametrize("name", ["tasks.parquet", "curves.npz", "logits.npy", "summary.json", "made-from.json"])
+    def test_what_is_damaged_is_measured_again(
+        self, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+    ) -> None:
+        first = self.stage(store, tmp_path).evaluate("test")
+        content = bytearray((tmp_path / "test" / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (tmp_path / "test" / name).write_bytes(content)
+        if name in ("tasks.parquet", "curves.npz", "summary.json"):
+            with pytest.raises(InputError, match=rf"{name} cannot be read"):
+                read_splits(tmp_path)
+        usable = name in ("tasks.parquet", "curves.npz")
+        assert (self.stage(store, tmp_path).own_logits("test") is not None) == usable
+        again = self.stage(store, tmp_path).evaluate("test")
+        assert f"test/{name}" in capsys.readouterr().err
+        assert again | {"seconds": 0} == json.loads(json.dumps(first)) | {"seconds": 0}
+        assert self.stage(store, tmp_path).evaluate("test") == json.loads(json.dumps(again))
+        assert read_splits(tmp_path)[0].summary == json.loads(json.dumps(again))
+
+    def test_damaged_logits_of_validation_are_predicted_again(self, store: Store, tmp_path: Path) -> None:
+        self.stage(store, tmp_path).evaluate("valid")
+        expected = self.stage(store, tmp_path).temperatures
+        path = tmp_path / "valid/logits.npy"
+        path.write_bytes(path.read_bytes()[:-300] + bytes(300))
+        found = self.stage(store, tmp_path).temperatures
+        assert expected is not None
+        assert found is not None
+        np.testing.assert_allclose(found.values, expected.values, rtol=1e-6)
+        assert listing(tmp_path) == ["valid"]
 
     def test_what_was_cut_short_does_not_pass_for_what_was_there(
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,27 @@ class TestAgain:
         # All that `attribute` was needed for is there.
         monkeypatch.setattr(steps, "attribute", stop)
         assert stage(tmp_path, predictor, store).interpret()["done"][0]["agreement"]["windows"] == 2
+
+    @pytest.mark.parametrize("name", ["attributions.npz", "gradcam.npz", "ism.npz", "patterns.json", "design.json",
+                                      "summary.json", "made-from.json"])  # fmt: skip
+    def test_what_is_damaged_is_made_again(
+        self, done: tuple[Path, dict[str, Any]], predictor: Predictor, store: Store, tmp_path: Path, name: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        folder = Path(shutil.copytree(done[0], tmp_path / "copy"))
+        path = folder / "tasks/t1.deeplift" / name
+        content = bytearray(path.read_bytes()) or bytearray(b"x")
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
+        (again,) = stage(folder, predictor, store, designs=1).interpret()["done"]
+        assert name in capsys.readouterr().err
+        (first,) = done[1]["done"]
+        aside = {"folder": "", "digests": {}}  # a design says how long it took
+        assert again | aside == first | aside
+        found, expected = (load_arrays(at / "tasks/t1.deeplift/attributions.npz") for at in (folder, done[0]))
+        assert found is not None
+        assert expected is not None
+        assert np.array_equal(found["values"], expected["values"])
 
     def test_another_way_asks_for_force(
         self, done: tuple[Path, dict[str, Any]], predictor: Predictor, store: Store, tmp_path: Path

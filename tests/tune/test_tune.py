@@ -6,10 +6,12 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -222,6 +224,24 @@ def test_a_trial_that_fails_is_told_and_the_next_begins(search: Search, monkeypa
     assert failed["value"] == ""
     with pytest.raises(InputError, match=r"5 trials in a row failed; the last: CUDA out of memory"):
         search("train.shift: {low: 1, high: 20}", trials=20, sampler="grid", force=True)
+
+
+def test_a_database_with_other_scores_is_told(search: Search, tmp_path: Path) -> None:
+    search(sampler="random", trials=2)
+    path = tmp_path / "run/tune/study.db"
+    whole = path.read_bytes()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE trial_values SET value = value + 0.25 WHERE trial_id = 2")
+        database.commit()
+    with pytest.raises(InputError, match=r"database is damaged: trial 1 is not what .*finished\.json says"):
+        search(sampler="random", trials=3)
+    path.write_bytes(whole[:5000] + b"x" * (len(whole) - 5000))
+    with pytest.raises(InputError, match="database is damaged"):
+        search(sampler="random", trials=3)
+    path.write_bytes(whole)
+    assert search(sampler="random", trials=2)["trials"] == {"complete": 2}
+    path.write_bytes(b"no database" * 1000)
+    assert search(sampler="random", trials=1, force=True)["trials"] == {"complete": 1}
 
 
 def test_a_grid_that_is_too_large_is_told(search: Search) -> None:
