@@ -204,6 +204,7 @@ class TestNames:
             (b">a\nAC\n> b\nACGT\n", "record 2 has no name: its header is '> b'"),
             (b">a\nAC\n>", "record 2 has no name"),
             (b">a\x00b\nACGT\n", r"the name of record 1 has characters that cannot be printed: 'a\x00b'"),
+            (b">a\x0b\nACGT\n", r"the name of record 1 has characters that cannot be printed: 'a\x0b'"),
             (">é\nACGT\n".encode("utf-16-le"), "cannot be printed"),
         ],
     )
