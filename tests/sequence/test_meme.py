@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from noncoder.config import InterpretConfig
 from noncoder.errors import InputError
-from noncoder.sequence.motifs import MemeMotifs, read_meme
+from noncoder.pipeline.interpreting import read_motifs
+from noncoder.sequence.motifs import MemeMotifs, Motif, read_meme
 from tests.fuzzing import fuzzed
 from tests.sequence.fastas import mutations
 
@@ -215,6 +217,14 @@ class TestRefuses:
     def test_a_folder(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot read"):
             read_meme(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["m.meme", "m.txt"])
+def test_what_grammar_reads_says_what_was_left_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(f"{HEAD}MOTIF a\n\nMOTIF m1 TF\n{MATRIX}")
+    motifs, notes = read_motifs(str(tmp_path / name), InterpretConfig())
+    assert [motif.name for motif in motifs if isinstance(motif, Motif)] == ["TF"]
+    assert notes == (f"the matrix of 'a' is missing in {name}",)
 
 
 @fuzzed

@@ -23,6 +23,7 @@ _STEP = 1 << 14  # bytes between two places at which letters were counted
 _READ = 1 << 23  # bytes read at once, a multiple of the step
 _BLANKS = b"\n\r \t"
 _LINE_END = re.compile(rb"[\r\n]")
+_BLANK = re.compile(rb"[ \t]")
 _BOM = b"\xef\xbb\xbf"
 # Blank lines, and the comments of old FASTA files, before the first record.
 _PREAMBLE = re.compile(rb"(?:[\n\r \t]|;[^\r\n]*[\r\n])*+(;[^\r\n]*\Z)?")
@@ -153,10 +154,9 @@ class _Scan:
                 f"{self._label} is no FASTA: it has a blank before its first '>'", expected="'>' at the start of a line"
             )
         if self._part[at : at + 1] not in (b"", b">"):
-            known = recognize(self._part[at:])
+            known, begins = recognize(self._part[at:]), f"begins with {_shown(self._part[at:])}"
             raise SequenceError(
-                f"{self._label} is no FASTA: "
-                + (f"it looks like {known}" if known else f"it begins with {_shown(self._part[at : at + _SHOWN])}"),
+                f"{self._label} is no FASTA: it " + (f"looks like {known} and {begins}" if known else begins),
                 expected="a FASTA file, which begins with '>'",
                 hint="convert it to FASTA" if known else "",
             )
@@ -166,12 +166,13 @@ class _Scan:
         """Takes up the record whose header ends at a place of this part."""
         title, number = bytes(self._title or b""), len(self.records) + 1
         self._title = None
-        if not title[:1].strip():
+        encoded = _BLANK.split(title, maxsplit=1)[0]
+        if not encoded:
             raise SequenceError(
                 f"{self._label}: record {number} has no name: its header is {_shown(b'>' + title)}",
                 expected="a name right after '>'",
             )
-        name = title.split(maxsplit=1)[0].decode("utf-8", errors="backslashreplace")
+        name = encoded.decode("utf-8", errors="backslashreplace")
         if not name.isprintable():
             raise SequenceError(
                 f"{self._label}: the name of record {number} has characters that cannot be printed: {name[:_SHOWN]!r}",
@@ -205,7 +206,7 @@ class _Scan:
 
     def _named_twice(self, name: str, number: int, title: bytes) -> SequenceError:
         first = list(self.records).index(name) + 1
-        long = f": {_shown(b'>' + title)} is called {name!r}" if len(title.split()) > 1 else ""
+        long = f": {_shown(b'>' + title)} is called {name!r}" if _BLANK.search(title) else ""
         return SequenceError(
             f"{self._label}: records {first:,} and {number:,} are both called {name!r}",
             expected="a name of its own for each record",
