@@ -43,15 +43,17 @@ class Layout:
         length: The column of the intervals' length; -1 for none.
         summit: The column of the summit; -1 for none.
         name: The name of the summit's column.
+        certain: Whether a header says so; else it is a guess by the first row, and all rows decide.
     """
 
     first: int = 0
     length: int = -1
     summit: int = -1
     name: str = ""
+    certain: bool = True
 
 
-UNNAMED_TABLE = Layout(length=3, summit=4, name="abs_summit")
+UNNAMED_TABLE = Layout(length=3, summit=4, name="abs_summit", certain=False)
 """The columns of MACS's table, and of R's ranges, without their header."""
 
 
