@@ -206,6 +206,23 @@ class TestTables:
         blanks = [line.replace("\t", " ") for line in (header, *named)]
         assert rows(read(tmp_path, text_of(blanks))) == with_summits(SUMMITS)
 
+    def test_a_single_row(self, tmp_path: Path) -> None:
+        assert rows(read(tmp_path, "chr\tstart\tend\tlength\ttags\nchr1\t11\t20\t10\t4\n")) == [("chr1", 10, 20, 15)]
+        # Without a header one row is no evidence.
+        assert rows(read(tmp_path, "chr1\t11\t20\t10\t14\n")) == [("chr1", 11, 20, 15)]
+
+    def test_numbers_that_look_like_a_length_in_the_first_row(self, tmp_path: Path) -> None:
+        lines = [line.replace(f"\tp{i}\t0\t", f"\t{401 + i}\t1001\t") for i, line in enumerate(NARROW_PEAKS)]
+        peaks = read(tmp_path, text_of(lines))
+        assert rows(peaks) == with_summits(SUMMITS)
+        assert (peaks.reading.base, peaks.reading.summits) == (0, "column 10")
+
+    def test_ranges_of_r_without_their_header(self, tmp_path: Path) -> None:
+        lines = [f"{chrom} {start + 1} {end} {end - start} *" for chrom, start, end in PLACES]
+        peaks = read(tmp_path, text_of(lines))
+        assert rows(peaks) == with_summits(MIDDLES)
+        assert (peaks.reading.base, peaks.reading.midpoints, peaks.reading.why) == (1, 0, "")
+
     def test_lengths_of_a_0_based_table(self, tmp_path: Path) -> None:
         lines = [f"{chrom}\t{start}\t{end}\t{end - start}" for chrom, start, end in PLACES]
         peaks = read(tmp_path, text_of(["chrom\tstart\tend\tlength", *lines]))

@@ -109,7 +109,7 @@ class TestPositives:
 class TestRegions:
     def test_windows_around_their_middles(self, store: Store, tmp_path: Path) -> None:
         bed = tmp_path / "some.bed"
-        bed.write_text("a\t100\t110\nb\t0\t4\nelsewhere\t5\t6\nb\t3990\t4000\n")
+        bed.write_text("a\t100\t110\rb \t0\t4\relsewhere\t5\t6\ra\t9\t9\ra\t-9\t9\rb\t3990\t4000\r")
         found = region_windows(store, bed, 10, WINDOW)
         assert found.chrom.tolist() == ["a", "b", "b"]
         assert found.start.tolist() == [105 - 20, 2 - 20, 3995 - 20]
@@ -118,6 +118,7 @@ class TestRegions:
         assert (found.codes[1, 18:] != N_CODE).all()
         assert (found.codes[2, 25:] == N_CODE).all()
         assert any("1 of 4 regions" in note for note in found.notes)
+        assert any("2 regions were left out" in note for note in found.notes)
 
     def test_the_first_where_there_are_more(self, store: Store, tmp_path: Path) -> None:
         bed = tmp_path / "some.bed"

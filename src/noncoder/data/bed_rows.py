@@ -43,15 +43,17 @@ class Layout:
         length: The column of the intervals' length; -1 for none.
         summit: The column of the summit; -1 for none.
         name: The name of the summit's column.
+        certain: Whether a header says so; else it is a guess by the first row, and all rows decide.
     """
 
     first: int = 0
     length: int = -1
     summit: int = -1
     name: str = ""
+    certain: bool = True
 
 
-UNNAMED_TABLE = Layout(length=3, summit=4, name="abs_summit")
+UNNAMED_TABLE = Layout(length=3, summit=4, name="abs_summit", certain=False)
 """The columns of MACS's table, and of R's ranges, without their header."""
 
 
@@ -120,9 +122,7 @@ def read_rows(path: Path, text: bytes) -> Rows:
         fields = fields[layout.first :]
         name, start, end = _interval(path, number, line, fields)
         places.append((names.setdefault(name, len(names)), start, end, number))
-        four = [_value(part) for part in fields[_NARROW]]
-        columns.append([math.nan if value is None else value for value in four] + [math.nan] * (4 - len(four))
-                       + [None in four, len(four) == 4 and (four[3] is None or not math.isnan(four[3]))])  # fmt: skip
+        columns.append(_narrow_columns(fields))
         table.append((_at(fields, layout.length), _at(fields, layout.summit)))
         if len(sample) < SAMPLED:
             sample.append(fields)
@@ -178,6 +178,13 @@ def _value(part: str) -> float | None:
     if part in MISSING:
         return float("nan")
     return float(part) if _NUMBER.fullmatch(part) or _NO_NUMBER.fullmatch(part) else None
+
+
+def _narrow_columns(fields: list[str]) -> list[float]:
+    """Columns 7 to 10 as numbers, whether one of them is text, and whether column 10 holds something."""
+    four = [_value(part) for part in fields[_NARROW]]
+    numbers = [math.nan if value is None else value for value in four] + [math.nan] * (4 - len(four))
+    return [*numbers, None in four, len(four) == 4 and (four[3] is None or not math.isnan(four[3]))]
 
 
 def _at(fields: list[str], i: int) -> float:

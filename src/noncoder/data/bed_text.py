@@ -74,7 +74,8 @@ def plain_text(path: Path, raw: bytes, expected: str = _EXPECTED) -> bytes:
         utf16 = min(len(raw), 1000) <= 3 * max(even, odd)
         raise InputError(
             f"{path} is binary" + (", or UTF-16 text without a byte-order mark" if utf16 else ""),
-            expected=expected, hint="save it as UTF-8 text" if utf16 else "convert it to text first",
+            expected=expected,
+            hint="save it as UTF-8 text" if utf16 else "convert it first, for instance bigBedToBed for a bigBed file",
         )  # fmt: skip
     # Files that were joined have byte-order marks inside.
     if codecs.BOM_UTF8 in raw:

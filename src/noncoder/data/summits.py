@@ -37,12 +37,10 @@ def first_base(rows: Rows) -> int:
     1 where each row's length is end - start + 1, as in the tables of MACS and R; MACS's are so in any case.
     """
     given = ~np.isnan(rows.length)
-    if rows.layout.length >= 0 and given.any():
-        closed = rows.length[given] == (rows.end - rows.start + 1)[given]
-        open_ = rows.length[given] == (rows.end - rows.start)[given]
-        enough = given.size > 1 or bool(rows.layout.name) or rows.layout.length != 3
-        return int(closed.sum() > open_.sum() and closed.mean() >= _MOST and enough)
-    return int(rows.layout.name == "abs_summit")
+    if not given.any():
+        return int(rows.layout.name == "abs_summit" and rows.layout.certain)
+    share = np.mean((rows.length == rows.end - rows.start + 1)[given])
+    return int(share >= _MOST if rows.layout.certain else share == 1 and given.size > 1)
 
 
 def find_summits(rows: Rows, base: int) -> Summits:
@@ -54,7 +52,7 @@ def find_summits(rows: Rows, base: int) -> Summits:
     """
     start, width = rows.start - base, rows.end - rows.start + base
     middle = (start + rows.end) // 2
-    if rows.layout.summit >= 0:
+    if rows.layout.summit >= 0 and (rows.layout.certain or base):
         return _of_named_column(rows, base, middle)
     none = np.zeros(start.size, dtype=bool)
     if not rows.full.any():
@@ -121,6 +119,7 @@ def _of_named_column(rows: Rows, base: int, middle: NDArray[np.int64]) -> Summit
         inside = on_peak
     told = ~np.isnan(given) & (given != -1)
     if not inside.any():
-        why = f"no number of the column {name!r} lies within its peak" if told.any() else ""
-        return Summits(middle, "", why, told)
+        if not rows.layout.certain or not told.any():
+            return Summits(middle, "", "", np.zeros(start.size, dtype=bool))
+        return Summits(middle, "", f"no number of the column {name!r} lies within its peak", told)
     return Summits(_take(start, offset, inside, middle), f"the column {name}", "", told & ~inside)
