@@ -17,12 +17,13 @@ from noncoder.data.info import StoreInfo
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.interpret import steps, task
+from noncoder.interpret.attribution import attribute
 from noncoder.interpret.stage import folder_names
 from noncoder.pipeline import interpret_run, run_recipe
 from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
 from tests.data.deepsea.made import both_strands, write_bundle
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "model": {"parameters": {"channels": 8, "dilations": [1]}},
     "train": {"epochs": 1, "batch_size": 8},
     "evaluate": {"splits": ["test"], "min_positives": 3, "resamples": 20},
@@ -154,12 +155,10 @@ class TestLeftOut:
         assert "left out: a, motifs: there is nothing to gather" in again.output
 
     def test_grad_cam_takes_no_picture_along(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = steps.attribute
-
         def refuse(model: Any, codes: Any, column: int, method: str, *more: Any) -> Any:
             if method == "gradcam":
                 raise InputError("no layer has positions")
-            return real(model, codes, column, method, *more)
+            return attribute(model, codes, column, method, *more)
 
         monkeypatch.setattr(steps, "attribute", refuse)
         config = recipe(tmp_path, table(tmp_path))

@@ -29,6 +29,17 @@ def test_are_those_of_the_letters(sample: Sample) -> None:
     assert len(set(found.digest.tolist())) == len(set(canonical))
 
 
+def test_the_other_strand_has_the_same_digest_and_no_other_reading_has() -> None:
+    window = np.array([0, 0, 1, 2, 0, 3, 1], dtype=np.uint8)
+    turned = reverse_complement(window[None])[0]
+    codes = np.concatenate([window, turned, window[::-1], 3 - window])
+    at = np.arange(0, 28, 7)
+    sample = Sample(codes, at, np.full(4, 7), at, 7, 28, 0)
+    one, same, backwards, complement = compose(sample.blocks, sample.layout).digest.tolist()
+    assert one == same
+    assert backwards == complement != one
+
+
 def test_a_window_past_the_end_is_not_the_same_one_further_in() -> None:
     # ACGT, then nothing: as far to the left as to the right, or not.
     sample = Sample(

@@ -37,6 +37,13 @@ def found(sample: Sample, split: NDArray[np.uint8]) -> dict[str, Any]:
         return leakage(store, layout, compose(store.code_blocks, layout))
 
 
+def test_examples_name_the_part_of_a_window_that_lies_on_its_contig() -> None:
+    codes = np.random.default_rng(0).integers(0, 4, 200).astype(np.uint8)
+    sample = Sample(codes, np.array([0, 100]), np.array([100, 100]), np.array([-10, 10, 75, 78]), 40, 200, 0)
+    pairs = found(sample, np.array([0, 1, 0, 1], dtype=np.uint8))["pairs"][0]
+    assert sorted(pairs["overlapping"]["examples"]) == [["chr0:10-50", "chr0:0-30"], ["chr0:78-100", "chr0:75-100"]]
+
+
 @settings(max_examples=15, deadline=None)
 @given(sample=samples(40))
 def test_overlaps_and_duplicates_are_those_of_all_pairs(sample: Sample) -> None:

@@ -202,6 +202,12 @@ class TestBuildStore:
         assert np.flatnonzero(store.read_labels(store.indices())[:, 0]).tolist() == [0, 2]
 
 
+def test_a_peak_that_ends_where_a_positive_bin_begins_labels_none(tmp_path: Path, genome_fasta: Path) -> None:
+    # The first covers 40 of its bin's 100 bp and touches the bin of the second.
+    store = build(tmp_path, genome_fasta, {"A": [("chr1", 160, 200), ("chr1", 200, 300)]}, bin=100, window=200)
+    assert {drop["count"] for drop in store.info.dropped if "label no bin" in drop["why"]} == {1}
+
+
 class TestKeep:
     SHEET = "path\tname\tgroup\nctcf.bed\tCTCF\tTF\nmark.bed\tH3K4me3\thistone\n"
 

@@ -99,7 +99,7 @@ def test_small_components_are_dealt_at_random_and_exactly() -> None:
 def test_a_bin_is_in_the_split_that_holds_its_middle_base() -> None:
     # Bins of 10 bp, whose middle bases are 5, 15, 25 and 35.
     def split(first: int, end: int) -> list[int]:
-        return split_of_bins(4, 10, [(1, Interval("chr1", first, end))]).tolist()
+        return [int(one) for one in split_of_bins(4, 10, [(1, Interval("chr1", first, end))])]
 
     assert split(10, 20) == [0, 1, 0, 0]
     assert split(15, 26) == [0, 1, 1, 0]  # the first and one past the last base: the middles of both are in it

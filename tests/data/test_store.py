@@ -101,6 +101,16 @@ class TestReading:
         names, starts = store.bins([2, 0])
         assert (names.tolist(), starts.tolist()) == (["b", "a"], [5, 0])
 
+    def test_what_lies_past_a_contig_s_end_is_n_and_not_the_next_contig(self, tmp_path: Path) -> None:
+        genome = random_genome({"a": 50, "b": 60})
+        windows = [("a", -5), ("a", 31), ("a", 38), ("b", -9), ("b", 49)]
+        store = make_store(tmp_path / "s.zarr", genome, windows, np.ones((5, 1), dtype=np.uint8), window=20, bin=10)
+        expected = [padded_slice(genome[name], start, start + 20) for name, start in windows]
+        assert [decode(row) for row in store.read_from_disk(np.arange(5))[0]] == expected
+        assert decode(store.read_stretch(0, 45, 12)) == padded_slice(genome["a"], 45, 57)
+        assert decode(store.read_stretch(1, -4, 12)) == padded_slice(genome["b"], -4, 8)
+        assert decode(store.read_stretch(0, 50, 3)) == decode(store.read_stretch(1, -3, 3)) == "NNN"
+
     def test_no_windows_asked_for(self, store_path: Path) -> None:
         store = open_store(store_path)
         codes, labels = store.read([])

@@ -45,18 +45,21 @@ USES: dict[str, Use] = {
     "mutate": lambda p, s: mutate(p.model, codes(s), [0]),
     "design": lambda p, s: design_sequences(p, "t0", DesignSettings(evaluations=40, sequences=2)),
     "grammar": lambda p, s: explore_grammar(p, "t0", ["ACGTAC"], codes(s), GrammarSettings(backgrounds=2, kmer=0)),
-    **{method: lambda p, s, method=method: attribute(p.model, codes(s), 0, method) for method in list_attributions()},
 }
 
 
-@pytest.mark.parametrize("use", USES)
-def test_parts_keep_their_modes(use: str, store: Store) -> None:
+def explain(method: str) -> Use:
+    return lambda p, s: attribute(p.model, codes(s), 0, method)
+
+
+@pytest.mark.parametrize("use", [*USES.values(), *map(explain, list_attributions())], ids=[*USES, *list_attributions()])
+def test_parts_keep_their_modes(use: Use, store: Store) -> None:
     predictor = predictor_of(store)
     predictor.model.train()
     for part in list(predictor.model.modules())[2::3]:
         part.training = False  # as frozen parts are
     before = [part.training for part in predictor.model.modules()]
-    USES[use](predictor, store)
+    use(predictor, store)
     assert [part.training for part in predictor.model.modules()] == before
 
 

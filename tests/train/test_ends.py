@@ -104,7 +104,7 @@ class TestOneClass:
         assert run.best == {
             "step": run.valid["step"][losses.argmin()], "loss": losses.min(), "auroc": None, "average_precision": None,
         }  # fmt: skip
-        row = {"name": "a", "state": "running", "model": None, "best": run.best}
+        row: dict[str, Any] = {"name": "a", "state": "running", "model": None, "best": run.best}
         row |= dict.fromkeys(("parameters", "windows_per_second", "epochs", "seconds"), 1)
         assert "nan" not in comparison_text({"runs": [row], "reach": None, "warnings": []})
 
@@ -136,9 +136,9 @@ class TestLastWindow:
         train(cut)
         assert same_weights(whole.run, cut.run)
 
-    @pytest.mark.parametrize("batch_size", [2, 16])
-    def test_two_processes_train_too(self, tmp_path: Path, odd: Path, batch_size: int) -> None:
-        config = make_recipe(tmp_path / "two", odd, NORMED, batch_size=batch_size, l1=0.01, epochs=1)
+    def test_two_processes_train_too(self, tmp_path: Path, odd: Path) -> None:
+        # Batches of 2 and one of 3, of which a process has a window of its own or none.
+        config = make_recipe(tmp_path / "two", odd, NORMED, batch_size=2, l1=0.01, epochs=1)
         done = in_two_processes(config, tmp_path / "r.yaml")
         assert done.returncode == 0, done.stderr
         assert all(math.isfinite(float(value.float().sum())) for value in weights(config.run).values())

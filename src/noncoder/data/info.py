@@ -59,7 +59,7 @@ class StoreInfo:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StoreInfo:
         """The inverse of `to_dict`; keys that it does not know are ignored."""
-        known = {"coordinates": _had_coordinates(values)}
+        known: dict[str, Any] = {"coordinates": _had_coordinates(values)}
         known |= {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         return cls(
             **known
