@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from noncoder.cli import app, main
+from noncoder.data.store import open_store
 from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
 from tests.data.deepsea.made import both_strands, write_bundle
 from tests.importers.test_report import TASKS, ReportModel, checkpoint
@@ -122,11 +123,12 @@ class TestData:
             rows = [f"{random_dna(60, 10 * k + i)},{i % 2},x" for i in range(6 - k)]
             (tmp_path / f"{name}.tsv").write_text("\n".join(["sequence,a,note", *rows]).replace(",", "\t"))
         files = [word for name in ("train", "valid", "test") for word in (f"--{name}", f"{name}.tsv")]
-        packed = noncoder("data", "pack", *files, "--name", "a=Reb 1", "t.zarr", "--json")
+        packed = noncoder("data", "pack", *files, "--name", "a=Reb 1, low", "t.zarr", "--json")
         assert packed.code == 0, packed.err
         summary = json.loads(packed.out)
         assert [part["windows"] for part in summary["splits"].values()] == [6, 5, 4]
         text = noncoder("data", "info", "t.zarr").out
+        assert [task.name for task in open_store(tmp_path / "t.zarr").tasks] == ["Reb 1, low"]
         assert "split by   files: train train.tsv; valid valid.tsv; test test.tsv" in text
         assert "left out   1 columns: hold text: note ('x')" in text
         both = noncoder("data", "pack", *files, "--table", "train.tsv", "x.zarr")

@@ -88,7 +88,7 @@ def given_options(section: type[Section], given: Mapping[str, Any]) -> dict[str,
         value = given.get(name)
         if value is None or value == ():
             continue
-        if _is_several(field.annotation) and not _holds(field.annotation, Path) and name != "peaks":
+        if _is_several(field.annotation) and not _holds(field.annotation, Path) and name not in ("peaks", "name"):
             value = [part for item in value for part in split_list(item)]
         values[name] = value
     return values
