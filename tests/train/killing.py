@@ -22,7 +22,7 @@ from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.faults import FaultWatch  # noqa: F401  what training imports late is imported before the fork
 from noncoder.train.module import TrainingModule
 
-MOMENTS = ("any", "writing", "after validation", "before validation", "within validation", "after validation")
+MOMENTS = ("writing", "after validation", "before validation", "within validation", "after validation", "any")
 """When lives end, in turn. "After validation" is after the first checkpoint that follows one."""
 
 
@@ -84,8 +84,7 @@ def live(config: RunConfig, moment: str, draw: random.Random) -> bool:
     folder, child = RunFolder(config.run).train, begin(config, moment)
     until = time.monotonic() + draw.uniform(0.05, 0.7)
     while (end := ended(child)) is None:
-        timed = moment in ("any", "writing") and time.monotonic() > until
-        if timed and (moment == "any" or any(folder.glob(".*ckpt*"))):
+        if any(folder.glob(".*ckpt*")) if moment == "writing" else moment == "any" and time.monotonic() > until:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return True
