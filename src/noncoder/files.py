@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from noncoder.errors import InputError
+from noncoder.machine import disk_problem
 
 
 @contextmanager
@@ -26,7 +27,11 @@ def written_whole(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
-    except OSError as error:
+    except InputError:
+        raise
+    except Exception as error:  # libraries that write put the system's answer into errors of their own
+        if not isinstance(error, OSError) and disk_problem(error) is None:
+            raise
         raise unwritable(path, error) from error
     finally:
         with suppress(OSError):
@@ -73,7 +78,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
     try:
         values = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise unreadable(path, error) from error
     if not isinstance(values, dict):
         raise unreadable(path, "it holds no object")
@@ -116,10 +121,11 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
-def unwritable(path: Path, error: OSError) -> InputError:
+def unwritable(path: Path, error: Exception) -> InputError:
     """The message for a file or folder that the system would not let us write."""
+    why = disk_problem(error) or getattr(error, "strerror", None) or error
     return InputError(
-        f"cannot write {path}: {error.strerror or error}",
+        f"cannot write {path}: {why}",
         expected="a folder that can be written, with room left",
         hint="free some space or choose another place; nothing half-written was left",
     )

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from noncoder.errors import InputError
+from noncoder.machine import check_name
 
 
 class Section(BaseModel):
@@ -14,6 +19,17 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _possible_paths(self) -> Self:
+        for name, value in self:
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, Path):
+                    try:
+                        check_name(one)
+                    except InputError as error:
+                        raise ValueError(f"{name}: {error.found}") from error
+        return self
 
 
 def refuse_idle(section: Section, chosen: str, settings: Mapping[str, tuple[str, ...]]) -> None:

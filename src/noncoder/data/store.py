@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from noncoder.data.info import FORMAT_VERSION, SPLITS, StoreInfo
 from noncoder.data.tasks import Task
 from noncoder.errors import StoreError, UnknownNameError
+from noncoder.kinds import mistaken
 from noncoder.sequence.encoding import N_CODE, reverse_complement
 from noncoder.sequence.genome import Interval
 
@@ -392,8 +393,10 @@ def open_store(path: str | Path) -> Store:
         StoreError: It is missing, no store, of a later format, cut off or damaged.
     """
     path = Path(path)
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder cannot be entered
-        raise StoreError(f"{path} does not exist", expected="a store", hint="make one with `noncoder data build`")
+    # Path.exists raises where a folder cannot be entered.
+    if not any(os.path.exists(path / name) for name in ("zarr.json", "codes")):  # noqa: PTH110
+        found, hint = mistaken(path, "store", "make one with `noncoder data build`")
+        raise StoreError(found, expected="a store, a folder NAME.zarr", hint=hint)
     try:
         group = zarr.open_group(str(path), mode="r", zarr_format=3)
         attributes = json.loads(json.dumps(group.attrs.asdict()))

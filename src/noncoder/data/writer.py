@@ -19,8 +19,9 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.store import attributes_digest
-from noncoder.errors import InputError, is_unwritable
+from noncoder.errors import InputError, NoncoderError
 from noncoder.files import unwritable
+from noncoder.machine import disk_problem
 
 # Large enough that a human genome makes hundreds of files, not hundreds of thousands.
 _CHUNK_BYTES = 1 << 23
@@ -85,7 +86,7 @@ class StoreWriter:
     ) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
         shutil.rmtree(self._partial, ignore_errors=True)
-        if isinstance(error, OSError) and is_unwritable(error):
+        if isinstance(error, Exception) and not isinstance(error, NoncoderError) and disk_problem(error):
             raise unwritable(self.path, error) from error
 
     def add_contig(self, name: str, codes: NDArray[np.uint8]) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from noncoder.machine import Stopped
 from noncoder.train.module import TrainingModule
 from noncoder.train.ranks import any_rank, from_first
 from noncoder.train.storage import Storage, damage, sync_folder
@@ -168,6 +169,8 @@ class LastCheckpoint(pl.Callback):
         self.best, self.before_saving = best, before_saving
         self.batches = self.saved = self.seen = 0
         self.interrupted = False
+        self.number: int = signal.SIGINT
+        """The signal that interrupted it, if one did."""
         self._rest_until = 0.0
         self._asked = 0
         self._before: dict[int, Any] = {}
@@ -207,7 +210,7 @@ class LastCheckpoint(pl.Callback):
         if interrupted or due:
             self._save(trainer)
         if interrupted:
-            raise KeyboardInterrupt
+            raise Stopped(number=self.number)
 
     def _agree(self, trainer: pl.Trainer) -> tuple[bool, bool]:
         """Whether to end, and whether to save: all processes do the same, and ask each other in the same steps."""
@@ -245,8 +248,8 @@ class LastCheckpoint(pl.Callback):
 
     def _note_interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.interrupted = True
+            raise Stopped
+        self.interrupted, self.number = True, number
 
     def _give_back(self) -> None:
         for number, handler in self._before.items():

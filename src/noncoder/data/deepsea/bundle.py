@@ -39,6 +39,7 @@ from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter, check_target
 from noncoder.errors import InputError, NoncoderError, StoreError
 from noncoder.files import locked, read_json, unwritable, write_json
+from noncoder.machine import Stopped
 
 # What a source's "strands" says: the forward half is stored, or all rows as they came.
 _FORWARD, _BOTH = "forward", "both"
@@ -87,9 +88,9 @@ def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -
         except NoncoderError:
             shutil.rmtree(work, ignore_errors=True)
             raise
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             told = "what was read is kept beside the store; the same command goes on from there"
-            raise KeyboardInterrupt(told) from None
+            raise Stopped.by(error, told) from None
         shutil.rmtree(work, ignore_errors=True)
     return store
 
