@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -68,20 +69,16 @@ def mistaken(path: Path, wanted: str, make: str) -> tuple[str, str]:
     is_there, use = what_is_there(path)
     if is_there:
         return f"{path} {is_there}", use or make
-    try:
-        there = path.exists()
-    except (OSError, ValueError):
-        there = True
-    if there:
+    if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder cannot be entered
         return f"{path} is no {wanted}", make
-    return f"there is no {wanted} {path}", did_you_mean_path(path) or make
+    return f"the {wanted} {path} does not exist", did_you_mean_path(path) or make
 
 
 def nearest_path(path: Path) -> Path | None:
     """The file or folder whose path is most like one that does not exist, each part of it taken by itself."""
     here = Path()
     for i, part in enumerate(path.parts):
-        if (here / part).exists():
+        if os.path.exists(here / part):  # noqa: PTH110 - as above
             here = here / part
             continue
         inside = []

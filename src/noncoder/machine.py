@@ -16,7 +16,8 @@ from noncoder.errors import InputError, NoncoderError, is_unwritable
 _NO_ROOM = re.compile(
     r"no space left on device|disk quota exceeded|file too large|\bos error (?:28|122|27)\b|"
     r"\berrno = (?:28|122|27)\b|database or disk is full|disk i/o error|unable to open database file|"
-    r"attempt to write a readonly database|failed writing file|read-only file system",
+    r"attempt to write a readonly database|failed writing file|read-only file system|"
+    r"unexpected pos \d+ vs \d+",
     re.IGNORECASE,
 )
 _NO_MEMORY = re.compile(
@@ -106,7 +107,7 @@ def disk_problem(error: BaseException) -> str | None:
     """
     for one in _chain(error):
         if isinstance(one, OSError) and is_unwritable(one):
-            return one.strerror or str(one)
+            return os.strerror(one.errno or 0)
         found = None if isinstance(one, NoncoderError) else _NO_ROOM.search(str(one))
         if found:
             return found[0][0].upper() + found[0][1:]

@@ -71,7 +71,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"{key!r}: {parent} is a value, not a section")
         values = inner
-    values[last] = parse_yaml(text, f"the value in {shortened(override)!r}")
+    values[last] = parse_yaml(text, f"{shortened(override)!r}: the value")
 
 
 def write_recipe(config: RunConfig) -> str:
