@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import re
-import resource
 import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import polars as pl
 import pytest
@@ -20,7 +18,6 @@ import torch
 from PIL import Image
 
 from noncoder.errors import InputError
-from noncoder.files import written_whole
 from noncoder.machine import (
     OutOfMemoryError,
     Stopped,
@@ -93,7 +90,9 @@ class TestDiskProblem:
         text = "Can't write data (file write failed: errno = 28, error message = 'No space left on device')"
         assert disk_problem(OSError(text))
 
-    @pytest.mark.parametrize("error", [ValueError("x"), OSError(errno.ENOENT, "no"), InputError("no space left on device")])
+    @pytest.mark.parametrize(
+        "error", [ValueError("x"), OSError(errno.ENOENT, "no"), InputError("no space left on device")]
+    )
     def test_other_errors_are_none(self, error: Exception) -> None:
         assert disk_problem(error) is None
 

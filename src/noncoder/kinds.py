@@ -55,6 +55,12 @@ def what_is_there(path: Path) -> tuple[str, str]:
     return f"is {found.name}", found.use.replace("PATH", str(path))
 
 
+def is_no_run(path: Path) -> bool:
+    """Whether a path is no folder, or holds something known that is no run."""
+    found = kind_of(path)
+    return not path.is_dir() or (found is not None and found.use != "" and found.name != "a run's folder")
+
+
 def mistaken(path: Path, wanted: str, make: str) -> tuple[str, str]:
     """What to say of a path that is not what is wanted.
 

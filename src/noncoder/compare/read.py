@@ -13,7 +13,7 @@ from noncoder.config import read_yaml
 from noncoder.data.store import open_store
 from noncoder.errors import InputError, NoncoderError
 from noncoder.files import is_locked, read_json
-from noncoder.kinds import mistaken
+from noncoder.kinds import is_no_run, mistaken
 from noncoder.plots import Curve
 from noncoder.report import read_csv, read_splits
 
@@ -85,9 +85,9 @@ def read_run_folder(path: Path, name: str) -> Run:
         InputError: There is no such folder, it is no run or has no log yet, or a file cannot be read.
     """
     train = path / "train"
-    if not train.is_dir():
+    if is_no_run(path):
         found, hint = mistaken(path, "run", "make one with `noncoder run RECIPE`")
-        raise InputError(found, expected="a run's folder, with its folder train", hint=hint)
+        raise InputError(found, expected="a run's folder", hint=hint)
     log, valid = read_csv(train / "log.csv", _LOG), read_csv(train / "valid.csv", _VALID)
     if not log["step"].size and not valid["step"].size:
         raise InputError(
