@@ -219,7 +219,7 @@ class TestReadRecipe:
             ("run.x=1", "'run.x': run is a value, not a section"),
             ("train.epoch=1", "there is no key 'train.epoch'; did you mean 'epochs'?"),
             ("trian.epochs=1", "there is no key 'trian'; did you mean 'train'?"),
-            ("report.title=[", "'report.title=[': the value is no YAML"),
+            ("report.title=[", "'report.title=[': the value is no readable YAML"),
             ("report.title=a: b", "report.title: input should be a valid string"),
             ("=1", "there is no key ''"),
             ("train.epochs=", "train.epochs: input should be a valid number"),
@@ -236,7 +236,10 @@ class TestReadRecipe:
         (tmp_path / "yeast.yaml").write_text("run: r\n")
         with pytest.raises(ConfigError, match=r"yaest\.yaml does not exist") as caught:
             read_recipe(tmp_path / "yaest.yaml")
-        assert caught.value.hint == "did you mean 'yeast.yaml'?"
+        assert caught.value.hint == f"did you mean '{tmp_path / 'yeast.yaml'}'?"
+        with pytest.raises(ConfigError) as caught:
+            read_recipe(tmp_path.with_name(tmp_path.name + "x") / "yaest.yaml")  # the folder is mistyped too
+        assert caught.value.hint == f"did you mean '{tmp_path / 'yeast.yaml'}'?"
         with pytest.raises(ConfigError, match="does not exist"):
             read_recipe(tmp_path / "no" / "folder.yaml")
 
@@ -248,7 +251,7 @@ class TestReadRecipe:
             (b"just text\n", "holds no sections"),
             (b"run: [\n", "is no readable YAML"),
             (b"run: a: b\n", "is no readable YAML"),
-            (b"\xff\xfe\0\1", "is no readable YAML"),
+            (b"\xff\xfe\0\1", "is no text in UTF-8"),
             (b"run: !!python/object/apply:os.getcwd []\n", "is no readable YAML"),
         ],
     )
@@ -261,7 +264,7 @@ class TestReadRecipe:
         assert told in caught.value.found
 
     def test_a_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="is no readable YAML"):
+        with pytest.raises(ConfigError, match="is an empty folder"):
             read_recipe(tmp_path)
 
 

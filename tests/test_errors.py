@@ -20,8 +20,8 @@ class TestNoncoderError:
     def test_message(self, kind: type[NoncoderError]) -> None:
         assert str(kind("a")) == "a"
         assert str(kind("a", expected="b")) == "a\nexpected: b"
-        assert str(kind("a", hint="c")) == "a\nmend: c"
-        assert str(kind("a", "b", "c")) == "a\nexpected: b\nmend: c"
+        assert str(kind("a", hint="c")) == "a\nhint: c"
+        assert str(kind("a", "b", "c")) == "a\nexpected: b\nhint: c"
 
     def test_pickles(self, kind: type[NoncoderError]) -> None:
         error = pickle.loads(pickle.dumps(kind("a", "b", "c")))
@@ -37,7 +37,7 @@ class TestUnknownNameError:
     def test_says_what_is_there_and_the_nearest(self) -> None:
         error = UnknownNameError("model", "deepsae", ["danq", "deepsea"])
         assert (
-            str(error) == "no model is called 'deepsae'\nexpected: one of danq, deepsea\nmend: did you mean 'deepsea'?"
+            str(error) == "no model is called 'deepsae'\nexpected: one of danq, deepsea\nhint: did you mean 'deepsea'?"
         )
 
     def test_nothing_near(self) -> None:

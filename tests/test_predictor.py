@@ -131,7 +131,7 @@ def write_as_earlier_versions_did(folder: Path, **changed: Any) -> None:
 
 
 def test_no_predictor_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PredictorError, match="holds no predictor"):
+    with pytest.raises(PredictorError, match="is an empty folder"):
         noncoder.load(tmp_path)
 
 

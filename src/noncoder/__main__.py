@@ -14,7 +14,7 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         print("noncoder: interrupted", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from noncoder.errors import InputError
+from noncoder.machine import disk_problem
 from noncoder.temporary import sole, sweep, temporary
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ def written_whole(path: Path) -> Iterator[Path]:
         with temporary(path) as made:
             yield made.path
             made.put()
-    except OSError as error:
+    except InputError:
+        raise
+    except Exception as error:  # libraries that write put the system's answer into errors of their own
+        if not isinstance(error, OSError) and disk_problem(error) is None:
+            raise
         raise unwritable(path, error) from error
 
 
@@ -246,10 +251,11 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
-def unwritable(path: Path, error: OSError) -> InputError:
+def unwritable(path: Path, error: Exception) -> InputError:
     """The message for a file or folder that the system would not let us write."""
+    why = disk_problem(error) or getattr(error, "strerror", None) or error
     return InputError(
-        f"cannot write {path}: {error.strerror or error}",
+        f"cannot write {path}: {why}",
         expected="a folder that can be written, with room left",
         hint="free some space or choose another place; nothing half-written was left",
     )

@@ -206,7 +206,7 @@ class TestMistakes:
         (tmp_path / "empty").mkdir()
         for paths, names, said in (
             ([], (), "no run to compare"),
-            ([tmp_path / "compactt"], (), "did you mean 'compact'"),
+            ([tmp_path / "compactt"], (), "did you mean '.*compact'"),
             ([tmp_path / "empty"], (), "nothing to compare"),
             ([path, path], (), "more than once"),
             ([path], ["a", "b"], "2 names for 1 runs"),

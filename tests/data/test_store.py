@@ -314,8 +314,13 @@ class TestDamage:
         (tmp_path / "file.zarr").write_text("x")
         (tmp_path / "folder.zarr").mkdir()
         zarr.open_group(str(tmp_path / "other.zarr"), mode="w")
-        unreadable, other = "no readable zarr group", "is a zarr group, but no noncoder store"
-        for name, told in (("none", "does not exist"), ("file", unreadable), ("folder", unreadable), ("other", other)):
+        other = "is a zarr group, but no noncoder store"
+        for name, told in (
+            ("none", "does not exist"),
+            ("file", "is a text file"),
+            ("folder", "is an empty folder"),
+            ("other", other),
+        ):
             assert told in self.refused(tmp_path / f"{name}.zarr").found
 
     def test_attributes_digest_leaves_itself_out(self) -> None:

@@ -136,7 +136,7 @@ class TestRegions:
     def test_a_store_without_coordinates(self, store: Store, tmp_path: Path) -> None:
         bed = tmp_path / "some.bed"
         bed.write_text("a\t100\t110\n")
-        other = Store(store.path, store._group, replace(store.info, coordinates=False), store.digest)
+        other = Store(store.path, store._arrays, replace(store.info, coordinates=False))
         with pytest.raises(InputError, match="no coordinates"):
             region_windows(other, bed, 3, WINDOW)
 

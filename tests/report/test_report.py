@@ -144,7 +144,7 @@ class TestWhatIsMissing:
         Page(write_report(run))
 
     def test_of_a_run_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="there is no run"):
+        with pytest.raises(InputError, match=r"the run .* does not exist"):
             write_report(tmp_path / "none")
 
 

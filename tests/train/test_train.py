@@ -307,7 +307,7 @@ def test_precision_is_taken_as_given_or_chosen() -> None:
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no run"):
+    with pytest.raises(ConfigError, match="is an empty folder"):
         read_run(tmp_path)
 
 

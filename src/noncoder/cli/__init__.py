@@ -1,12 +1,17 @@
 """The command line: thin verbs over the package, with imports where they are needed.
 
-A user's mistake ends with exit code 2 and one message; so does Ctrl-C. Anything else is a fault of ours and shows its
-traceback.
+A user's mistake, a full disk and too little memory end with exit code 2 and one message, a signal with 128 and its
+number: Ctrl-C with 130. Anything else is a fault of ours and shows its traceback.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import sys
+import threading
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -20,10 +25,12 @@ from noncoder.cli.lr_find import lr_find
 from noncoder.cli.models import models
 from noncoder.cli.runs import predict, report, run, train
 from noncoder.cli.tune import tune
-from noncoder.errors import NoncoderError, is_unwritable
+from noncoder.cli.verbs import Verbs
+from noncoder.errors import NoncoderError
+from noncoder.machine import Stopped, disk_problem, memory_problem, out_of_memory
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="noncoder")
 def app() -> None:
     """Reads non-coding DNA: from peaks and a genome to a trained, measured and explained classifier.
@@ -57,18 +64,28 @@ for _verb in (
     app.add_command(_verb)
 
 
+# What takes less memory, by verb; stages that know more say it themselves.
+_LESS = {
+    "run": "a lower train.batch_size",
+    "train": "a lower train.batch_size",
+    "tune": "a lower train.batch_size",
+    "lr-find": "a lower train.batch_size",
+    "predict": "fewer records a file",
+    "import": "no larger a model",
+}
+
+
 def main() -> NoReturn:
     """Runs the command line and turns errors into messages and exit codes."""
+    interrupted: list[int] = []
+    _heed_signals(interrupted)
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
-        # What was interrupted may say what it left; click puts an error of its own in place of the interrupt.
-        told = str(error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else error)
-        usual = "nothing half-written was left; the same command starts again, a training where it stopped"
-        _fail(f"interrupted\n{told or usual}")
+        _stop(error, interrupted)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -77,13 +94,53 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: no message, no traceback
         sys.exit(0)
-    except OSError as error:
-        if not is_unwritable(error):
-            raise
-        where = error.filename or "the output"
-        _fail(f"cannot write {where}: {error.strerror}\nmend: free some space or choose another place")
+    except Exception as error:
+        if interrupted:  # a library may turn an interrupt into an error of its own
+            _stop(error, interrupted)
+        _fail_for_the_machine(error)
+        raise
 
 
-def _fail(message: str) -> NoReturn:
+def _heed_signals(interrupted: list[int]) -> None:
+    """Makes Ctrl-C and SIGTERM end the work in one way, and notes which came; in the main thread only."""
+    ours = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        if os.getpid() != ours:
+            os._exit(128 + number)  # a process that a library has started
+        interrupted.append(number)
+        raise Stopped(number=number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, stop)
+
+
+def _stop(error: BaseException, interrupted: list[int]) -> NoReturn:
+    # What was interrupted may say what it left; click puts an error of its own in place of the interrupt.
+    cause = error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else error
+    told = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
+    number = cause.number if isinstance(cause, Stopped) else interrupted[0] if interrupted else signal.SIGINT
+    usual = "nothing half-written was left; the same command starts again, a training where it stopped"
+    _fail(f"interrupted\n{told or usual}", 128 + number)
+
+
+def _fail_for_the_machine(error: Exception) -> None:
+    """Ends with a message where it is the machine that lacks something."""
+    told = memory_problem(error)
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if told is not None:
+        lower = _LESS.get(verb, "a lower --batch-size or fewer windows")
+        _fail(str(out_of_memory(f"running `noncoder {verb}`", told, lower)))
+    why = disk_problem(error)
+    if why is not None:
+        where = getattr(error, "filename", None)
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.ENAMETOOLONG, errno.ELOOP) and where:
+            _fail(f"{where} cannot be read or written: {why}")
+        _fail(f"cannot write {where or 'a file'}: {why}\nhint: free some space or choose another place")
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
     print("noncoder: " + message.replace("\n", "\n  "), file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from noncoder.cli.options import as_json, emit, force
+from noncoder.cli.verbs import Verb
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("compare.html"), show_default=True, help="The page."

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from noncoder.cli.options import as_json, emit, force, section_from, section_options
+from noncoder.cli.verbs import Verb, Verbs
 from noncoder.config import BuildConfig, DeepSeaConfig, PackConfig, SimulateConfig
 from noncoder.errors import ConfigError
 
@@ -16,7 +17,7 @@ _STORE = click.argument("store", type=click.Path(path_type=Path))
 _OUT = click.argument("out", type=click.Path(path_type=Path))
 
 
-@click.group()
+@click.group(cls=Verbs)
 def data() -> None:
     """Make and look at datasets."""
 
@@ -220,7 +221,7 @@ def tasks(published: bool, as_json: bool) -> None:
     emit({"tasks": table.to_dicts()}, table.write_csv(separator="\t", quote_style="never").rstrip("\n"), as_json)
 
 
-@click.command()
+@click.command(cls=Verb)
 @_STORE
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the figures.")
 @click.option(

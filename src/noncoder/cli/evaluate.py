@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from noncoder.cli.options import as_json, emit, force, given_options, section_options
+from noncoder.cli.verbs import Verb
 from noncoder.config import EvaluateConfig
 
 _SHORT = {"splits": "--split", "shifts": "--shift"}
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
 @section_options(EvaluateConfig, _SHORT, needed=False)
 @click.option("--store", type=click.Path(path_type=Path), help="Another store than the run's own.")

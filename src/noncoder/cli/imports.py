@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from noncoder.cli.options import as_json, emit, force
+from noncoder.cli.verbs import Verb
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.command("import")
+@click.command("import", cls=Verb)
 @click.argument("format")
 @click.argument("file", type=_PATH)
 @click.argument("out", type=_PATH)

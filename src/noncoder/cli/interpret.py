@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from noncoder.cli.options import as_json, emit, force, given_options, section_from, section_options
+from noncoder.cli.verbs import Verb
 from noncoder.config import DesignSettings, GrammarSettings, InterpretConfig
 
 _SHORT = {"windows": "--n", "figures": "--figure"}
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
 @section_options(InterpretConfig, _SHORT, needed=False)
 @click.option("--store", type=click.Path(path_type=Path), help="Another store than the run's own.")
@@ -89,7 +90,7 @@ def _digits(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.2f}"
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--task", required=True, help="The task whose logit is looked at.")
 @click.option(
@@ -137,7 +138,7 @@ def _effect(effect: dict[str, Any]) -> str:
     )
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--task", required=True, help="The task whose logit is made high.")
 @click.option("--against", help="A second task, which is made low, or held with --mode hold.")

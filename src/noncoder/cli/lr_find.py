@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from noncoder.cli.options import as_json, emit, force
+from noncoder.cli.verbs import Verb
 
 
-@click.command("lr-find")
+@click.command("lr-find", cls=Verb)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--steps", type=int, default=300, show_default=True, help="Optimiser steps of the rise.")
@@ -38,9 +39,12 @@ def lr_find(
       noncoder lr-find recipes/demo.yaml data.store=demo.zarr train.optimizer=sgd
     """
     from noncoder.config import read_recipe
-    from noncoder.train.lr_find import Ramp, find_learning_rate, range_test_text
+    from noncoder.data.sources import check_sources
 
     config = read_recipe(recipe, overrides)
+    check_sources(config, makes=False)  # before torch is loaded
+    from noncoder.train.lr_find import Ramp, find_learning_rate, range_test_text
+
     folder = out or config.run / "lr-find"
     result = find_learning_rate(config, folder, Ramp(lowest, highest, steps), force)
     emit(result | {"out": str(folder)}, f"{range_test_text(result)}\nfigure: {folder / 'result.png'}", as_json)

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from noncoder.cli.options import as_json, emit
+from noncoder.cli.verbs import Verb
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("name", required=False)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--tasks", default=919, show_default=True, help="How many tasks.")

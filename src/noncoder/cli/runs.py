@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from noncoder.cli.options import as_json, emit, force
+from noncoder.cli.verbs import Verb
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 _OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 _RUN = click.argument("run", type=click.Path(path_type=Path))
 
 
-@click.command()
+@click.command(cls=Verb)
 @_RECIPE
 @_OVERRIDES
 @force
@@ -28,15 +29,19 @@ def run(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) ->
       noncoder run recipes/yeast.yaml train.epochs=3 run=runs/quick
     """
     from noncoder.config import read_recipe
+    from noncoder.data.sources import check_sources
+
+    config = read_recipe(recipe, overrides)
+    check_sources(config)  # before torch is loaded
     from noncoder.pipeline import run_recipe
 
-    result = run_recipe(read_recipe(recipe, overrides), force)
+    result = run_recipe(config, force)
     if not result:
         return  # another process of the training, which the first tells of
     emit(result, f"report: {result['report']}", as_json)
 
 
-@click.command()
+@click.command(cls=Verb)
 @_RECIPE
 @_OVERRIDES
 @force
@@ -50,11 +55,15 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
       noncoder train recipes/yeast.yaml train.devices=4
     """
     from noncoder.config import read_recipe
+    from noncoder.data.sources import check_sources
+
+    config = read_recipe(recipe, overrides)
+    check_sources(config, makes=False)  # before torch is loaded
     from noncoder.train import train as fit
     from noncoder.train.log import describe_scores
     from noncoder.train.ranks import is_first
 
-    summary = fit(read_recipe(recipe, overrides), force)
+    summary = fit(config, force)
     if not is_first():
         return
     best = summary["best"]
@@ -66,7 +75,7 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
     emit(summary, text, as_json)
 
 
-@click.command()
+@click.command(cls=Verb)
 @_RUN
 @click.argument("fasta", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .tsv, .csv or .parquet file.")
@@ -89,7 +98,7 @@ def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool, as_jso
     emit({"out": str(out), "records": n, "record_column": column, "strands": strands}, text, as_json)
 
 
-@click.command()
+@click.command(cls=Verb)
 @_RUN
 @click.option("--out", type=click.Path(path_type=Path), help="Another place than RUN/report.html.")
 @click.option("--task", "tasks", multiple=True, help="A task whose curves are shown first; may stand several times.")

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from noncoder.cli.options import as_json, emit, force, section_from, section_options
+from noncoder.cli.verbs import Verb
 from noncoder.tune.settings import TuneConfig
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @section_options(TuneConfig)
@@ -29,9 +30,12 @@ def tune(recipe: Path, overrides: tuple[str, ...], out: Path | None, force: bool
       noncoder tune recipes/yeast.yaml --space recipes/spaces/yeast.yaml --trials 30 --budget 60
     """
     from noncoder.config import read_recipe
-    from noncoder.tune import tune as search
+    from noncoder.data.sources import check_sources
 
     config, settings = read_recipe(recipe, overrides), section_from(TuneConfig, given)
+    check_sources(config)  # before torch is loaded
+    from noncoder.tune import tune as search
+
     if not config.store.exists():
         from noncoder.pipeline import make_data
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from noncoder.config import read_yaml
 from noncoder.data.store import open_store
-from noncoder.errors import InputError, NoncoderError, did_you_mean
-from noncoder.files import is_locked, plain_json, read_json, unreadable
+from noncoder.errors import InputError, NoncoderError
+from noncoder.files import is_locked, plain_json, read_json
+from noncoder.kinds import is_no_run, mistaken
 from noncoder.plots import Curve
 from noncoder.report import read_csv, read_splits
 
@@ -89,10 +90,10 @@ def read_run_folder(path: Path, name: str) -> Run:
     Raises:
         InputError: There is no such folder, it is no run or has no log yet, or a file cannot be read.
     """
-    if not path.is_dir():
-        near = did_you_mean(path.name, (other.name for other in path.parent.glob("*/"))) if path.parent.is_dir() else ""
-        raise InputError(f"there is no run {path}", expected="a run's folder", hint=near)
     train = path / "train"
+    if is_no_run(path):
+        found, hint = mistaken(path, "run", "make one with `noncoder run RECIPE`")
+        raise InputError(found, expected="a run's folder", hint=hint)
     summary = read_json(train / "summary.json")
     digests = (summary or {}).get("digests")
     log, valid = read_csv(train / "log.csv", _LOG, digests), read_csv(train / "valid.csv", _VALID, digests)
@@ -153,10 +154,7 @@ def _positives(path: Path, facts: dict[str, Any], recipe: dict[str, Any]) -> flo
 def _recipe(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise unreadable(path, error) from error
+    values = read_yaml(path, "recipe")
     return _flat(values) if isinstance(values, dict) else {}
 
 

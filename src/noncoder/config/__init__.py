@@ -8,6 +8,7 @@ from noncoder.config.grammar import GrammarSettings
 from noncoder.config.interpret import InterpretConfig
 from noncoder.config.loss import LossConfig
 from noncoder.config.pack import PackConfig
+from noncoder.config.reading import parse_yaml, read_yaml
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
 from noncoder.config.sections import (
     BuildConfig,
@@ -19,7 +20,7 @@ from noncoder.config.sections import (
     SimulateConfig,
 )
 from noncoder.config.training import TrainConfig
-from noncoder.config.validation import validate
+from noncoder.config.validation import nearest_keys, validate
 from noncoder.config.watch import WatchConfig
 
 __all__ = [
@@ -40,8 +41,11 @@ __all__ = [
     "SimulateConfig",
     "TrainConfig",
     "WatchConfig",
+    "nearest_keys",
+    "parse_yaml",
     "read_recipe",
     "read_settings",
+    "read_yaml",
     "split_list",
     "validate",
     "write_recipe",

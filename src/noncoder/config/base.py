@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from noncoder.errors import InputError
+from noncoder.machine import check_name
 
 # A comma parts the items of a list, but not the digits of a region such as chr7:1,001-2,000.
 _LISTED = re.compile(r"[^,:]+:\s*[\d,]*\d\s*-\s*[\d,]*\d\s*(?=,|$)|[^,]+")
@@ -23,6 +28,17 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _possible_paths(self) -> Self:
+        for name, value in self:
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, Path):
+                    try:
+                        check_name(one)
+                    except InputError as error:
+                        raise ValueError(f"{name}: {error.found}") from error
+        return self
 
 
 def refuse_idle(section: Section, chosen: str, settings: Mapping[str, tuple[str, ...]]) -> None:

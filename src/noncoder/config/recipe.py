@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from noncoder.config.base import Section
+from noncoder.config.reading import parse_yaml, read_yaml
 from noncoder.config.sections import RunConfig
-from noncoder.config.validation import validate
-from noncoder.errors import ConfigError, did_you_mean
+from noncoder.config.validation import nearest_keys, shortened, validate
+from noncoder.errors import ConfigError
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -22,17 +23,10 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: The file is missing or no YAML, or a key or value is wrong.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        near = did_you_mean(path.name, (file.name for file in path.parent.glob("*.yaml")))
-        raise ConfigError(f"the recipe {path} does not exist", expected="a YAML file", hint=near) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is no readable YAML: {error}") from error
+    values = read_yaml(path, "recipe")
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no sections", expected="keys such as run, data, model and train")
-    for override in overrides:
-        _override(values, override)
+    _override_all(values, overrides)
     return validate(RunConfig, values, origin=str(path))
 
 
@@ -43,15 +37,32 @@ def read_settings(overrides: Sequence[str]) -> dict[str, Any]:
         ConfigError: A text has no equals sign, or its value is no YAML.
     """
     values: dict[str, Any] = {}
-    for override in overrides:
-        _override(values, override)
+    _override_all(values, overrides)
     return values
+
+
+def _override_all(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    given: dict[str, str] = {}
+    for override in overrides:
+        key, _, value = override.partition("=")
+        for other in given:
+            # The second would silently take the place of the first, or of a part of it.
+            if key == other or other.startswith(f"{key}."):
+                raise ConfigError(
+                    f"{shortened(other)} is given twice: {shortened(given[other], 60)!r}, then {shortened(value, 60)!r}"
+                    + ("" if key == other else f" for all of {key}"),
+                    expected="each key once",
+                )
+        given[key] = value
+        _override(values, override)
 
 
 def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals:
-        raise ConfigError(f"{override!r} sets nothing", expected="key=value, such as train.epochs=3")
+        near = nearest_keys(override.rpartition(".")[2], RunConfig)
+        hint = f"did you mean {near[0]}=…?" if near else ""
+        raise ConfigError(f"{shortened(override)!r} sets nothing", "KEY=VALUE, such as train.epochs=3", hint)
     *parents, last = key.split(".")
     for parent in parents:
         inner = values.setdefault(parent, {})
@@ -60,10 +71,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"{key!r}: {parent} is a value, not a section")
         values = inner
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{override!r}: the value is no YAML ({error})") from error
+    values[last] = parse_yaml(text, f"{shortened(override)!r}: the value")
 
 
 def write_recipe(config: RunConfig) -> str:

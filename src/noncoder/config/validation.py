@@ -39,17 +39,51 @@ def _problem(section: type[Section], detail: dict[str, Any]) -> str:
         parent: type[BaseModel] = section
         for part in where[:-1]:
             parent = _section_of(parent, part) or parent
+        elsewhere = nearest_keys(where[-1], section) if len(where) == 1 or where[-1] not in parent.model_fields else []
         near = did_you_mean(where[-1], parent.model_fields)
+        if elsewhere and not near:
+            near = f"did you mean {' or '.join(map(repr, elsewhere))}?"
         known = ", ".join(parent.model_fields)
-        return f"there is no key {key!r}" + (f"; {near}" if near else f"; known here: {known}")
+        return f"there is no key {key[:100]!r}" + (f"; {near}" if near else f"; known here: {known}")
     if detail["type"] == "missing":
         return f"the key {key!r} is missing"
     message, value = detail["msg"].removeprefix("Value error, "), detail["input"]
-    given = "" if isinstance(value, dict | Section) else f", not {value!r}"
+    given = "" if isinstance(value, dict | Section) else f", not {shortened(repr(value))}"
+    message = message.replace("input is not a valid path for <class 'pathlib.Path'>", "should be a path")
     if isinstance(value, str):
         near = did_you_mean(value, re.findall(r"'([^']*)'", message))
         given += f"; {near}" if near else ""
     return f"{key}: {message[0].lower() + message[1:]}{given}" if key else message
+
+
+def nearest_keys(name: str, section: type[Section]) -> list[str]:
+    """The dotted keys of a section and those in it that end with a name, at most three; else with the nearest name.
+
+    Args:
+        name: The last part of a key, or of an option.
+        section: The class.
+    """
+    keys = dotted_keys(section)
+    last = {key.rpartition(".")[2] for key in keys}
+    wanted = name.strip("-").replace("-", "_").casefold()
+    if wanted not in last:
+        wanted = next((one for one in last if did_you_mean(wanted, last) == f"did you mean {one!r}?"), "")
+    return [key for key in keys if key.rpartition(".")[2] == wanted][:3]
+
+
+def dotted_keys(section: type[BaseModel], before: str = "") -> list[str]:
+    """Every key that can be set in a section and in those in it, as in `train.epochs`."""
+    keys = []
+    for name in section.model_fields:
+        inner = _section_of(section, name)
+        keys.append(before + name)
+        keys += dotted_keys(inner, f"{before}{name}.") if inner else []
+    return keys
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """A text for a message, cut where it is long."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def _section_of(parent: type[BaseModel], name: str) -> type[Section] | None:

@@ -29,7 +29,7 @@ class TaskSelection(Store):
 
     def __init__(self, whole: Store, columns: Sequence[int]) -> None:
         info = replace(whole.info, tasks=tuple(whole.tasks[i] for i in columns))
-        super().__init__(whole.path, whole._group, info, whole.digest)
+        super().__init__(whole.path, whole._arrays, info)
         self.whole, self.columns = whole, list(columns)
 
     @cached_property

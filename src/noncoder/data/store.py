@@ -14,6 +14,7 @@ Layout of `NAME.zarr` (Zarr v3; every chunk carries a crc32c checksum):
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from noncoder.data.arrays import StoredArrays, attributes_digest, damaged
 from noncoder.data.info import FORMAT_VERSION, SPLITS, StoreInfo
 from noncoder.data.tasks import Task
 from noncoder.errors import StoreError, UnknownNameError
+from noncoder.kinds import mistaken
 from noncoder.sequence.encoding import N_CODE, reverse_complement
 from noncoder.sequence.genome import Interval
 from noncoder.temporary import settled
@@ -378,8 +380,10 @@ def open_store(path: str | Path) -> Store:
         StoreError: It is missing, no store, of a later format, cut off or damaged.
     """
     path = Path(path)
-    if not settled(path):
-        raise StoreError(f"{path} does not exist", expected="a store", hint="make one with `noncoder data build`")
+    # Path.exists raises where a folder cannot be entered.
+    if not settled(path) or not any(os.path.exists(path / name) for name in ("zarr.json", "codes")):  # noqa: PTH110
+        found, hint = mistaken(path, "store", "make one with `noncoder data build`")
+        raise StoreError(found, expected="a store, a folder NAME.zarr", hint=hint)
     arrays = StoredArrays(path)
     written = arrays.attributes["noncoder"]
     if written.get("format_version", 0) > FORMAT_VERSION:

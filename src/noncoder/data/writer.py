@@ -20,8 +20,9 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from noncoder.data.classes import ClassesSeen
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.store import Store, attributes_digest, open_store
-from noncoder.errors import InputError, is_unwritable
+from noncoder.errors import InputError, NoncoderError
 from noncoder.files import file_digest, only_writer, unwritable
+from noncoder.machine import disk_problem
 from noncoder.temporary import temporary
 
 # Large enough that a human genome makes hundreds of files, not hundreds of thousands.
@@ -91,7 +92,7 @@ class StoreWriter:
     ) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._held.close()
-        if isinstance(error, OSError) and is_unwritable(error):
+        if isinstance(error, Exception) and not isinstance(error, NoncoderError) and disk_problem(error):
             raise unwritable(self.path, error) from error
 
     def add_contig(self, name: str, codes: NDArray[np.uint8]) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
+from noncoder.machine import needing_memory
 from noncoder.predictor import Averaging, Predictor, predict_store_schemes
 from noncoder.scores import ScoresFile
 from noncoder.temporary import scratch_folder
@@ -64,5 +65,7 @@ def predict_to(
                 for writer, block in zip(writers, blocks, strict=True):
                     writer.append(block)
 
-            predict_store_schemes(predictors, store, indices, averaging, config.batch_size, write)
+            doing = f"predicting in batches of {config.batch_size} windows"
+            with needing_memory(doing, f"a lower --batch-size (evaluate.batch_size) than {config.batch_size}"):
+                predict_store_schemes(predictors, store, indices, averaging, config.batch_size, write)
         yield Predictions(names, files)

@@ -23,6 +23,7 @@ from noncoder.interpret.kernels import interpret_filters
 from noncoder.interpret.layers import find_layer
 from noncoder.interpret.motifs import load_database
 from noncoder.interpret.task import interpret_task
+from noncoder.machine import needing_memory
 from noncoder.predictor import Predictor
 from noncoder.temporary import remove_whole
 
@@ -128,7 +129,10 @@ class InterpretationStage:
             # What an earlier attempt at the same has left is gone on with; all else makes room.
             remove_whole(folder)
             write_json(folder / "made-from.json", self._made_from)
-        return interpret_task(Job(folder, self.predictor, column, given, scored, self.store, self.config))
+        job = Job(folder, self.predictor, column, given, scored, self.store, self.config)
+        doing = f"interpreting {job.task} in batches of {self.config.batch_size} windows"
+        with needing_memory(doing, f"a lower --batch-size (interpret.batch_size) than {self.config.batch_size}"):
+            return interpret_task(job)
 
     def _drawn(self, summary: Mapping[str, Any]) -> bool:
         """Whether there are pictures in all formats that are asked for."""

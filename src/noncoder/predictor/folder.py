@@ -27,6 +27,7 @@ from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, NoncoderError
 from noncoder.files import read_json, unwritable, write_bytes, write_json
+from noncoder.kinds import mistaken
 from noncoder.metrics.temperature import calibrate, check_temperatures
 from noncoder.models import SequenceModel, create_model
 from noncoder.predictor.mean import Strands, evaluating, strand_logits
@@ -221,9 +222,13 @@ def load(path: str | Path) -> Predictor:
     if settled(folder) and not (folder / _DESCRIPTION).is_file() and settled(folder / "predictor"):
         folder = folder / "predictor"
     if not (folder / _DESCRIPTION).is_file():
-        raise PredictorError(
-            f"{path} holds no predictor", expected=f"{_DESCRIPTION} and {_WEIGHTS}", hint="train one: `noncoder train`"
-        )
+        found, hint = mistaken(Path(path), "predictor", "train one: `noncoder train`")
+        if Path(path, "recipe.yaml").is_file():
+            found, hint = (
+                f"{path} holds no predictor",
+                "its training is not finished: `noncoder train` goes on",
+            )
+        raise PredictorError(found, expected=f"a folder with {_DESCRIPTION} and {_WEIGHTS}, or a run's", hint=hint)
     try:
         description, content = _read(folder)
         tasks = tuple(Task(**task) for task in description["tasks"])
@@ -233,7 +238,7 @@ def load(path: str | Path) -> Predictor:
         given = description.get("temperatures")  # older folders have none
         temperatures = None if given is None else tuple(float(value) for value in given)
         weights = load_tensors(content)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise _damaged(folder, error) from error
     _fit(model, weights, folder)
     model.eval()

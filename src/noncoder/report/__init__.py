@@ -10,6 +10,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import read_json, unreadable, write_bytes
+from noncoder.kinds import is_no_run, mistaken
 from noncoder.report.format import FILTERS
 from noncoder.report.interpret import learned_section
 from noncoder.report.paired import paired_section
@@ -35,8 +36,9 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
         UnknownNameError: A task is in no evaluated split.
     """
     run = Path(run)
-    if not run.is_dir():
-        raise InputError(f"there is no run {run}", expected="a run's folder", hint="train first: noncoder train RECIPE")
+    if is_no_run(run):
+        found, hint = mistaken(run, "run", "train first: `noncoder train RECIPE`")
+        raise InputError(found, expected="a run's folder", hint=hint)
     splits = read_splits(run / "evaluate")
     known = {name for split in splits if split.tasks is not None for name in split.tasks["task"]}
     for name in tasks:

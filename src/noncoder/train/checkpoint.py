@@ -15,6 +15,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from noncoder.machine import Stopped
 from noncoder.temporary import temporary
 from noncoder.train.module import TrainingModule
 from noncoder.train.ranks import any_rank, from_first
@@ -170,6 +171,8 @@ class LastCheckpoint(pl.Callback):
         self.batches = self.saved = self.seen = 0
         self.interrupted = False
         self._next = path.with_name(f".{path.name}")
+        self.number: int = signal.SIGINT
+        """The signal that interrupted it, if one did."""
         self._rest_until = 0.0
         self._asked = 0
         self._before: dict[int, Any] = {}
@@ -211,7 +214,7 @@ class LastCheckpoint(pl.Callback):
         if interrupted or due:
             self._save(trainer)
         if interrupted:
-            raise KeyboardInterrupt
+            raise Stopped(number=self.number)
 
     def _agree(self, trainer: pl.Trainer) -> tuple[bool, bool]:
         """Whether to end, and whether to save: all processes do the same, and ask each other in the same steps."""
@@ -249,8 +252,8 @@ class LastCheckpoint(pl.Callback):
 
     def _note_interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.interrupted = True
+            raise Stopped
+        self.interrupted, self.number = True, number
 
     def _give_back(self) -> None:
         for number, handler in self._before.items():

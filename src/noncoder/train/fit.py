@@ -21,6 +21,7 @@ from noncoder.data.selection import TaskSelection, trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.errors import NoncoderError, TrainingError
 from noncoder.files import file_digests, plain_json, write_json
+from noncoder.machine import Stopped, needing_memory
 from noncoder.models import SequenceModel, check_model, count_operations, count_parameters
 from noncoder.predictor import Predictor
 from noncoder.threads import divide, limit_torch
@@ -185,16 +186,18 @@ def _fit(
         _tell_of_left_out(store)
         write_json(folder.train / "started.json", describe_start(config, store, prepared.model, trainer))
     checkpoint = checkpoint_to_go_on_from(folder, world)
+    doing = f"training {config.model.name} in batches of {settings.batch_size} windows of {store.window:,} bp"
     try:
-        trainer.fit(
-            prepared.module, passes, prepared.validation, ckpt_path=checkpoint,
-            weights_only=True if checkpoint else None,
-        )  # fmt: skip
+        with needing_memory(doing, f"a train.batch_size below {settings.batch_size}, or a smaller model"):
+            trainer.fit(
+                prepared.module, passes, prepared.validation, ckpt_path=checkpoint,
+                weights_only=True if checkpoint else None,
+            )  # fmt: skip
     except SystemExit:
         # Lightning turns Ctrl-C into an exit of its own.
         if world.rank > 0:
             raise SystemExit(0) from None
-        raise KeyboardInterrupt(_how_to_go_on(folder)) from None
+        raise Stopped(_how_to_go_on(folder), last.number) from None
     except TrainingError:
         if world.rank > 0:
             raise SystemExit(0) from None

@@ -24,6 +24,7 @@ from noncoder.data.selection import trained_tasks
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.files import only_writer, plain_json, write_bytes, write_json
+from noncoder.machine import needing_memory
 from noncoder.models import check_model
 from noncoder.train.device import choose_accelerator, choose_precision, products_of_float32
 from noncoder.train.fit import quieten
@@ -165,8 +166,10 @@ def _run(config: RunConfig, ramp: Ramp) -> _RangeTest:
             logger=False, limit_val_batches=0, enable_checkpointing=False, enable_progress_bar=False,
             enable_model_summary=False,
         )  # fmt: skip
+        doing = f"training {config.model.name} in batches of {settings.batch_size} windows"
         try:
-            trainer.fit(prepared.module, prepared.passes)
+            with needing_memory(doing, f"a train.batch_size below {settings.batch_size}, or a smaller model"):
+                trainer.fit(prepared.module, prepared.passes)
         except SystemExit:
             # Lightning turns Ctrl-C into an exit of its own.
             raise KeyboardInterrupt from None

@@ -11,6 +11,7 @@ from noncoder.config import RunConfig, read_recipe, write_recipe
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
 from noncoder.files import read_json, write_bytes, write_json
+from noncoder.kinds import mistaken
 from noncoder.train.weights import weights_digest
 
 
@@ -156,6 +157,7 @@ def read_run(folder: str | Path) -> RunConfig:
     """
     recipe = RunFolder(Path(folder)).recipe
     if not recipe.is_file():
-        raise ConfigError(f"{folder} is no run: it has no {recipe.name}", hint="make one with `noncoder run RECIPE`")
+        found, hint = mistaken(Path(folder), "run", "make one with `noncoder run RECIPE`")
+        raise ConfigError(found, expected=f"a run's folder, with its {recipe.name}", hint=hint)
     # The folder may have been moved or be named from elsewhere since.
     return read_recipe(recipe).model_copy(update={"run": Path(folder)})

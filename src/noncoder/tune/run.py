@@ -11,6 +11,7 @@ from noncoder.data.selection import trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.errors import InputError
 from noncoder.files import unwritable
+from noncoder.machine import Stopped
 from noncoder.models import check_model
 from noncoder.temporary import remove_whole, sweep
 from noncoder.tune.record import RECORD, check_record, whole_database, write_record
@@ -61,10 +62,9 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
         _say_what_cannot_be_given_up(config, settings)
         try:
             enough = _search(study, config, space, settings, folder, workers)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"the study in {folder} is complete up to here; the same command goes on, a trial where it stopped"
-            ) from None
+        except KeyboardInterrupt as error:
+            told = f"the study in {folder} is complete up to here; the same command goes on, a trial where it stopped"
+            raise Stopped.by(error, told) from None
         with workers.turn():
             trials = read_trials(study, space)
             write_record(study, folder)

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from noncoder.config import RunConfig, validate
+from noncoder.config import RunConfig, read_yaml, validate
 from noncoder.errors import ConfigError, did_you_mean
 from noncoder.models import check_model
 from noncoder.tune.entries import Choices, Drawer, Range
@@ -166,13 +164,7 @@ def read_space(path: str | Path) -> Space:
         ConfigError: The file is missing or no YAML, or an entry is wrong.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        near = did_you_mean(path.name, (file.name for file in path.parent.glob("*.yaml")))
-        raise ConfigError(f"the search space {path} does not exist", expected="a YAML file", hint=near) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is no readable YAML: {error}") from error
+    values = read_yaml(path, "search space")
     if not isinstance(values, dict) or not values:
         raise ConfigError(
             f"{path} holds no keys",

@@ -37,6 +37,7 @@ from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter, check_target
 from noncoder.errors import InputError, NoncoderError, StoreError
 from noncoder.files import locked, read_json_or_none, unwritable, write_json
+from noncoder.machine import Stopped
 from noncoder.temporary import remove_whole, temporary
 
 # What a source's "strands" says: the forward half is stored, or all rows as they came.
@@ -93,9 +94,9 @@ def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -
         except NoncoderError:
             remove_whole(work)
             raise
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             told = "what was read is kept beside the store; the same command goes on from there"
-            raise KeyboardInterrupt(told) from None
+            raise Stopped.by(error, told) from None
         remove_whole(work)
     return store
 

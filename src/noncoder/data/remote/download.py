@@ -10,6 +10,7 @@ from noncoder.data.remote.parts import Copy, Part, Patience
 from noncoder.data.remote.transfer import Transfer
 from noncoder.errors import DownloadError, InputError, is_unwritable
 from noncoder.files import locked
+from noncoder.machine import Stopped
 
 Check = Callable[[Path], None]
 
@@ -36,10 +37,9 @@ def download(copy: Copy, path: Path, check: Check | None = None, patience: Patie
             _complete(copy, part, check, patience or Patience())
             part.file.replace(path)
             part.remove()
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"{part.file} keeps the {part.size / 1e6:,.1f} MB that came; the same command goes on from there"
-            ) from None
+        except KeyboardInterrupt as error:
+            told = f"{part.file} keeps the {part.size / 1e6:,.1f} MB that came; the same command goes on from there"
+            raise Stopped.by(error, told) from None
         except OSError as error:
             if not is_unwritable(error):
                 raise

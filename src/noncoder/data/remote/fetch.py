@@ -126,10 +126,11 @@ class Shelf:
         # Before the first byte; what a server says is compared again when it has been asked.
         need_room(self.folder, max(0, file.about - parts[copies[0]].size), copies[0].name)
         failures: list[DownloadError] = []
+        patience = replace(self.patience, silent=self.patience.silent / len(copies))
         for copy in copies:
             path = self.folder / copy.name
             try:
-                download(copy, path, check, self.patience)
+                download(copy, path, check, patience)
             except DownloadError as error:
                 failures.append(error)
                 continue

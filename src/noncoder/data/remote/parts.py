@@ -44,6 +44,7 @@ class Patience:
         attempts: In a row that bring the file no further.
         backoff: Before the second attempt; it doubles with each.
         longest: The most between two attempts, also where the server asks for more.
+        silent: In all, while no server has answered yet: the time after which this machine counts as offline.
     """
 
     connect: float = 20
@@ -51,6 +52,7 @@ class Patience:
     attempts: int = 5
     backoff: float = 1
     longest: float = 60
+    silent: float = 20
 
 
 @dataclass(frozen=True)

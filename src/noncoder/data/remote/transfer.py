@@ -18,6 +18,7 @@ from tqdm import tqdm
 from urllib3 import exceptions as http
 from urllib3.util import Retry, Timeout
 
+from noncoder.data.remote.answer import FirstAnswer
 from noncoder.data.remote.parts import Copy, Origin, Part, Patience, need_room
 from noncoder.errors import DownloadError
 
@@ -44,6 +45,7 @@ class Transfer:
         self.copy, self.part, self.patience = copy, part, patience
         # Put together from pieces, or of a length that the server did not tell: more may be wrong than usual.
         self.doubtful = False
+        self.wait = FirstAnswer(patience.silent)
 
     def run(self) -> bool:
         """Returns whether the file may have been put together wrongly or cut off unnoticed.
@@ -61,9 +63,9 @@ class Transfer:
                 except _CutOff as error:
                     failures = 0 if self.part.size >= reached + _PROGRESS else failures + 1
                     reached = max(reached, self.part.size)
-                    if failures >= self.patience.attempts:
-                        raise self._given_up(error) from error
                     wait = min(max(error.wait, self.patience.backoff * 2.0**failures / 2), self.patience.longest)
+                    if failures >= self.patience.attempts or not self.wait.allows(wait):
+                        raise self._given_up(error, failures) from error
                     bar.set_postfix_str(f"{error}; again in {wait:.0f} s")
                     time.sleep(wait)
         self._peel()
@@ -95,23 +97,37 @@ class Transfer:
             headers["Range"] = f"bytes={have}-"
             if origin.condition:
                 headers["If-Range"] = origin.condition
+        places = 1 if isinstance(pool, urllib3.ProxyManager) else self._look_up()
         try:
             response = pool.request(
                 "GET",
                 self.copy.address,
                 headers=headers,
                 preload_content=False,
-                timeout=Timeout(connect=self.patience.connect, read=self.patience.read),
+                # The system is asked for one address after the other, each with the whole time.
+                timeout=Timeout(
+                    connect=self.wait.shorten(self.patience.connect, places), read=self.wait.shorten(self.patience.read)
+                ),
                 retries=Retry(None, connect=0, read=0, status=0, other=0, redirect=_REDIRECTS),
             )
         except http.HTTPError as error:
             raise self._told(error) from error
+        self.wait.over = True
         try:
             self._accept(response, have)
         except BaseException:
             response.close()
             raise
         return response
+
+    def _look_up(self) -> int:
+        """How many network addresses the server has."""
+        where = urlsplit(self.copy.address)
+        host = where.hostname or ""
+        found = self.wait.look_up(host, where.port or where.scheme)
+        if not found:
+            raise _CutOff(f"there is no way to {host}: its name is not known here")
+        return found
 
     def _accept(self, response: urllib3.BaseHTTPResponse, have: int) -> None:
         """Raises where what is coming cannot be the file; nothing that has come is touched before."""
@@ -266,12 +282,13 @@ class Transfer:
                 return _CutOff(why)
         return _CutOff(str(reason))
 
-    def _given_up(self, error: _CutOff) -> DownloadError:
+    def _given_up(self, error: _CutOff, failures: int) -> DownloadError:
         origin, size = self.part.origin(self.copy.address), self.part.size
         of = f" of {origin.total:,}" if origin and origin.total is not None else ""
         came = f"; {size:,}{of} bytes came" if size else ""
+        times = f", {failures} times in a row" if failures > 1 else ""
         return DownloadError(
-            f"{self.copy.address}: {error}, {self.patience.attempts} times in a row{came}",
+            f"{self.copy.address}: {error}{times}{came}",
             hint="run the same command later: what came is kept and gone on with" if size else "check the network",
         )
 
