@@ -23,7 +23,7 @@ from noncoder.interpret.choosing import (
 from noncoder.metrics import average_precision
 from noncoder.predictor import Predictor
 from noncoder.sequence.encoding import N_CODE, encode
-from tests.conftest import write_fasta
+from tests.conftest import make_store, random_genome, write_fasta
 from tests.evaluate.made import WINDOW, labelled_store, predictor_of
 
 
@@ -51,6 +51,15 @@ class TestTasks:
         assert np.isnan(scores[0])
         chosen = choose_tasks(predictor, (), scored)
         assert chosen == np.argsort(-np.nan_to_num(scores, nan=-1))[:3].tolist()
+
+    def test_thirty_positives_are_enough(self, tmp_path: Path) -> None:
+        labels = np.zeros((80, 2), dtype=np.uint8)
+        labels[:29, 0], labels[:30, 1] = 1, 1
+        genome = random_genome({"a": 80 * WINDOW})
+        split = np.full(80, 2, dtype=np.uint8)
+        windows = [("a", WINDOW * i) for i in range(80)]
+        own = make_store(tmp_path / "s.zarr", genome, windows, labels, window=WINDOW, split=split)
+        assert choose_tasks(predictor_of(own), (), score_split(predictor_of(own), own, None, 64)) == [1]
 
     def test_logits_that_were_computed_before_are_read(
         self, predictor: Predictor, store: Store, tmp_path: Path
@@ -119,6 +128,11 @@ class TestRegions:
         assert (found.codes[2, 25:] == N_CODE).all()
         assert any("1 of 4 regions" in note for note in found.notes)
         assert any("2 regions were left out" in note for note in found.notes)
+
+    def test_a_middle_past_the_contig_s_last_base_is_outside(self, store: Store, tmp_path: Path) -> None:
+        bed = tmp_path / "some.bed"
+        bed.write_text("b\t3998\t4000\nb\t3999\t4001\n")
+        assert region_windows(store, bed, 3, WINDOW).start.tolist() == [3999 - 20]
 
     def test_the_first_where_there_are_more(self, store: Store, tmp_path: Path) -> None:
         bed = tmp_path / "some.bed"
