@@ -357,7 +357,7 @@ class TestLeftOut:
             "no window of the valid split is positive for c",
             "every window is positive for a; --keep all keeps windows without a peak too",
             "in the training split 1 task has no positive (b), 2 tasks have no negative (a, c): "
-            "training refuses that, or leaves such out with train.one_class",
+            "training refuses that; see train.one_class",
         )
 
     def test_how_the_files_were_read(self, tmp_path: Path, genome_fasta: Path) -> None:

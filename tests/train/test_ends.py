@@ -156,7 +156,7 @@ class TestTooSmall:
         self, tmp_path: Path, windows: int, batch_size: int, told: str
     ) -> None:
         store = store_of(tmp_path / "s.zarr", windows)
-        config = make_recipe(tmp_path / "run", store.path, NORMED, batch_size=batch_size)
+        config = make_recipe(tmp_path / "run", store.path, NORMED, batch_size=batch_size, one_class="keep")
         with pytest.raises(ConfigError, match=f"{told}.*batch norm"):
             train(config)
         assert not config.run.exists()

@@ -46,6 +46,12 @@ def test_it_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
     assert not (tmp_path / "lr").exists()
 
 
+def test_kept_tasks_are_trained_like_others(tmp_path: Path) -> None:
+    store = lopsided(tmp_path / "s.zarr")
+    train(recipe(tmp_path, one_class="keep"))
+    assert noncoder.load(tmp_path / "run").tasks == store.tasks
+
+
 def test_left_out_tasks_are_no_tasks_of_the_predictor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = lopsided(tmp_path / "s.zarr")
     weights = tmp_path / "w.tsv"

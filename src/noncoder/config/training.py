@@ -140,9 +140,9 @@ class TrainConfig(Section):
     average_last: float = Field(0.0, ge=0, lt=1)
     """In place of `average`: share of the optimiser steps, the last ones, over which the weights are averaged equally
     (SWA); 0 for none."""
-    one_class: Literal["refuse", "leave-out"] = "refuse"
+    one_class: Literal["refuse", "leave-out", "keep"] = "refuse"
     """What to do with tasks whose known labels in the training split are all positive or all negative: `refuse` to
-    train, or `leave-out` these tasks, which the predictor then does not have."""
+    train, `leave-out` these tasks, which the predictor then does not have, or `keep` them."""
     shift: int = Field(0, ge=0)
     """Training windows are moved by up to this many bp either way."""
     random_strand: bool = True

@@ -87,7 +87,7 @@ class ClassesSeen:
         lacking = self.found().describe(tasks)
         if not lacking:
             return ()
-        return (f"in the training split {lacking}: training refuses that, or leaves such out with train.one_class",)
+        return (f"in the training split {lacking}: training refuses that; see train.one_class",)
 
 
 def one_class_tasks(store: Store) -> OneClass:

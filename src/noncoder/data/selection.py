@@ -75,10 +75,10 @@ def trained_tasks(store: Store, config: TrainConfig) -> Store:
     """The store with the tasks that a training has: those with both classes in the training split.
 
     Raises:
-        InputError: Tasks lack a class, and the recipe does not leave them out; or all do.
+        InputError: Tasks lack a class, and the recipe neither keeps nor leaves them out; or all would be left out.
     """
     found = one_class_tasks(store)
-    if not found.columns:
+    if not found.columns or config.one_class == "keep":
         return store
     kept = [i for i in range(len(store.tasks)) if i not in set(found.columns)]
     if config.one_class == "leave-out" and kept:
