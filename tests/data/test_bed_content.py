@@ -116,6 +116,12 @@ class TestNarrowPeak:
         assert rows(peaks) == with_summits([1200, *SUMMITS[1:]])
         assert peaks.reading.midpoints == 1
 
+    def test_rows_without_a_base_say_nothing_of_the_summits(self, tmp_path: Path) -> None:
+        empty = [f"chr1\t{at}\t{at}\tp\t0\t.\t5\t3\t2\t0" for at in range(9)]
+        peaks = read(tmp_path, text_of([*empty, *NARROW_PEAKS]))
+        assert rows(peaks) == with_summits(SUMMITS)
+        assert (peaks.reading.empty, peaks.reading.midpoints) == (9, 0)
+
     def test_places_in_column_10_are_no_offsets(self, tmp_path: Path) -> None:
         peaks = read(tmp_path, text_of(replaced(10, *map(str, SUMMITS))))
         assert rows(peaks) == with_summits(MIDDLES)

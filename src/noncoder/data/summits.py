@@ -55,15 +55,17 @@ def find_summits(rows: Rows, base: int) -> Summits:
     if rows.layout.summit >= 0 and (rows.layout.certain or base):
         return _of_named_column(rows, base, middle)
     none = np.zeros(start.size, dtype=bool)
-    if not rows.full.any():
+    # No offset lies within a row without a base.
+    full = rows.full & (width > 0)
+    if not full.any():
         return Summits(middle, "", "", none)
-    why = _no_narrow_peak(rows, start, width)
+    why = _no_narrow_peak(rows, full, start, width)
     if why:
         return Summits(middle, "", why, none)
     offset = rows.values[:, 3]
     inside = ~rows.text & (offset >= 0) & (offset < width)
-    outside = rows.full & ~inside & ~(~rows.text & (offset == -1))
-    if 2 * outside.sum() > rows.full.sum():
+    outside = full & ~inside & ~(~rows.text & (offset == -1))
+    if 2 * outside.sum() > full.sum():
         return Summits(middle, "", "most of column 10 lies outside of the peaks", outside)
     return Summits(_take(start, offset, inside, middle), "column 10", "", outside)
 
@@ -76,9 +78,9 @@ def _take(
     return np.where(inside, start + np.where(inside, offset, 0).astype(np.int64), middle)
 
 
-def _no_narrow_peak(rows: Rows, start: NDArray[np.int64], width: NDArray[np.int64]) -> str:
-    """Why the rows are not narrowPeak's; empty where they are."""
-    full, offset = rows.full, rows.values[:, 3]
+def _no_narrow_peak(rows: Rows, full: NDArray[np.bool_], start: NDArray[np.int64], width: NDArray[np.int64]) -> str:
+    """Why the rows that are full are not narrowPeak's; empty where they are."""
+    offset = rows.values[:, 3]
     numbers = full & ~rows.text
     if (numbers & (offset != np.floor(offset))).any():
         return "column 10 holds fractions"
