@@ -174,16 +174,16 @@ KINDS: Mapping[str, tuple[Callable[[], Any], Sequence[str]]] = {
 SLOW = {"interpret, again": 10, "study.db": 4, "study's record": 4, "evaluate, again": 2}
 
 
-def make(folder: Path) -> None:
+def make(folder: Path) -> bool:
     (folder / "r.yaml").write_text(RECIPE)
     (folder / "space.yaml").write_text(SPACE)
     app(["run", "r.yaml"], standalone_mode=False)
     study()
     ends = np.zeros((2, 20), np.uint8)
     labels = np.arange(60, dtype=np.uint8).reshape(30, 2)
-    Part(np.arange(30, dtype=np.int32), np.arange(200, dtype=np.uint8), ends, labels, 0, 1, "d" * 64).write(
-        Path("a.part")
-    )
+    shifts, bases = np.arange(30, dtype=np.int32), np.arange(200, dtype=np.uint8)
+    Part(shifts, bases, ends, labels, 0, 1, "d" * 64).write(Path("a.part"))
+    return True
 
 
 def fingerprint(value: Any) -> Any:
@@ -303,7 +303,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         whole = Path(work) / "whole"
         whole.mkdir()
-        if in_fork(whole, lambda: [make(whole)]) is None:
+        if in_fork(whole, lambda: make(whole)) is None:
             sys.exit("the run cannot be made")
         for kind in given.kinds:
             count = max(1, given.count // SLOW.get(kind, 1))

@@ -35,6 +35,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -279,12 +280,12 @@ def attack(verb: Verb, kills: int, draw: random.Random, work: Path) -> Count:
     for folder in (place, whole):  # of the two the quicker one, or most lives would end before their kill
         shutil.copytree(start, folder)
         began = time.perf_counter()
-        good, told = do(folder, lambda folder=folder: run(verb.command))
+        good, told = do(folder, partial(run, verb.command))
         lengths.append(time.perf_counter() - began)
         if not good:
             sys.exit(f"{verb.name} fails without a kill: {told}")
     expected, expected_files = do(whole, lambda: verb.result(whole))[1], files(whole)
-    stores = [do(folder, lambda f=folder: digest_of_store(f))[1] for folder in (start, whole)] if verb.store else []
+    stores = [do(folder, partial(digest_of_store, folder))[1] for folder in (start, whole)] if verb.store else []
     count = Count()
     for _ in range(kills):
         shutil.rmtree(place, ignore_errors=True)
