@@ -21,7 +21,7 @@ from noncoder.errors import ConfigError
 from noncoder.models import create_model, list_models
 from noncoder.train import RunFolder, train
 from noncoder.train.lr_find import Ramp, find_learning_rate
-from noncoder.train.prepare import lone_norms, prepare
+from noncoder.train.prepare import lone_norms, prepare, read_passes
 from tests.conftest import make_store, random_genome
 from tests.train.making import make_recipe, rows, same_weights, weights
 from tests.train.test_devices import in_two_processes
@@ -149,17 +149,17 @@ class TestLastWindow:
 
 
 class TestTooSmall:
-    @pytest.mark.parametrize(("windows", "batch_size", "told"), [
-        (9, 1, "train.batch_size is 1"), (1, 16, "the training split has one window"),
-    ])  # fmt: skip
-    def test_batches_of_one_are_refused_before_training(
-        self, tmp_path: Path, windows: int, batch_size: int, told: str
-    ) -> None:
-        store = store_of(tmp_path / "s.zarr", windows)
-        config = make_recipe(tmp_path / "run", store.path, NORMED, batch_size=batch_size, one_class="keep")
-        with pytest.raises(ConfigError, match=f"{told}.*batch norm"):
+    def test_batches_of_one_are_refused_before_training(self, tmp_path: Path) -> None:
+        store = store_of(tmp_path / "s.zarr", 9)
+        config = make_recipe(tmp_path / "run", store.path, NORMED, batch_size=1)
+        with pytest.raises(ConfigError, match=r"train\.batch_size is 1.*batch norm"):
             train(config)
         assert not config.run.exists()
+
+    def test_so_is_a_single_window(self, tmp_path: Path) -> None:
+        store = store_of(tmp_path / "s.zarr", 1)
+        with pytest.raises(ConfigError, match=r"the training split has one window.*batch norm"):
+            read_passes(make_recipe(tmp_path / "run", store.path, NORMED), store)
 
     def test_without_such_a_norm_they_are_not(self, tmp_path: Path) -> None:
         store = store_of(tmp_path / "s.zarr", 3)
