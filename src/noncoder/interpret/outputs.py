@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from noncoder.interpret.browser import Site, chromosome_sizes, write_bigwig, write_sites, write_stretches
 from noncoder.interpret.browser import Windows as Places
@@ -71,7 +72,7 @@ def draw(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
     if job.config.mutated:
         figures |= _mutagenesis(job, found)
     names = []
-    for name, make in figures.items():
+    for name, make in tqdm(figures.items(), "drawing", unit="pictures", delay=2, disable=None):
         for ending in job.config.figures:
             path = job.folder / "figures" / f"{name}.{ending}"
             save_figure(make(), path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,6 +142,7 @@ class InterpretationStage:
         if before == made_from and summary is not None and not self.force:
             return summary
         shutil.rmtree(folder, ignore_errors=True)
+        print("interpret the first convolution", file=sys.stderr, flush=True)
         summary = interpret_filters(folder, self.predictor, scored, self.config)
         write_json(folder / "summary.json", summary)
         write_json(folder / "made-from.json", made_from)

@@ -25,10 +25,15 @@ def interpret_task(job: Job) -> dict[str, Any]:
         InputError: There is no such layer, or the model cannot be looked into.
     """
     performance = measure_task(job)
+    job.say(f"{job.config.method} of {len(job.windows):,} windows")
     found = find_attributions(job)
     find_activation(job)
+    if job.config.mutated:
+        job.say(f"mutagenesis of {min(job.config.mutated, len(job.windows))} windows")
     agreement = measure_agreement(job, found)
+    job.say("motifs")
     motifs = find_motifs(job, found, performance)
+    job.say("grammar of motifs, designed sequences, pictures")
     further = {
         "grammar": find_grammar(job, motifs.known) is not None,
         "design": find_designs(job, motifs.known) is not None,
