@@ -17,12 +17,13 @@ import torch
 from noncoder.data.bed import sha256
 from noncoder.data.peak_files import read_tasks
 from noncoder.data.tasks import Task
-from noncoder.errors import InputError, UnknownNameError
+from noncoder.errors import InputError, NoncoderError, UnknownNameError
 from noncoder.files import unwritable
 from noncoder.importers.danq import read_danq
 from noncoder.importers.deepsea import read_deepsea
 from noncoder.importers.report import read_report
-from noncoder.importers.weights import Imported, check_file, check_finite
+from noncoder.importers.weights import Imported, check_file, check_finite, shorten
+from noncoder.machine import memory_problem
 from noncoder.models import count_parameters, create_model
 from noncoder.predictor import Predictor, is_predictor
 
@@ -64,7 +65,7 @@ def import_weights(
     check_file(path)
     _check_free(out, force)
     named = read_tasks(Path(tasks)) if tasks is not None else None
-    imported = FORMATS[format](path)
+    imported = _read(format, path)
     check_finite(path, imported.weights)
     columns = _numbered(imported.tasks) if named is None else named
     if len(columns) != imported.tasks:
@@ -87,6 +88,21 @@ def import_weights(
         "bin": _BIN,
         "imported": source,
     }
+
+
+def _read(format: str, path: Path) -> Imported:
+    try:
+        return FORMATS[format](path)
+    except NoncoderError:
+        raise
+    except Exception as error:  # what somebody else's file holds may be wrong in any way
+        if memory_problem(error) is not None:
+            raise
+        raise InputError(
+            f"{path} does not hold the weights of a model as {format} has them ({type(error).__name__}: "
+            f"{shorten(str(error))})",
+            hint="compare its size and digest with the source's, and fetch it again",
+        ) from error
 
 
 def _check_free(out: Path, force: bool) -> None:

@@ -24,9 +24,11 @@ from torch import Tensor
 
 from noncoder.errors import InputError
 from noncoder.importers.deepsea import ACGT_OF_AGCT
-from noncoder.importers.weights import Imported, Weights, check_file, check_shapes
+from noncoder.importers.weights import Imported, Weights, check_file, check_shapes, shorten
 from noncoder.predictor import Shape
 
+_MOST_PARTS = 1_000
+_LEAST, _PACKED = 1 << 30, 100  # bytes that are always read, and how much smaller a packed array may lie in a file
 _KEPT_BEFORE_LSTM, _KEPT_AFTER_LSTM = 0.8, 0.5
 _IFGO_OF_ICFO = [0, 2, 1, 3]
 _PARAMETERS = [2, 24, 2, 2]  # of the convolution, the two LSTMs, and the dense layers
@@ -72,15 +74,16 @@ def _layers(path: Path, file: h5py.File) -> list[list[h5py.Dataset]]:
             expected="the layout of Keras 0.2, which DanQ's training script writes: an attribute nb_layers and the "
             "groups layer_0, layer_1, …",
         )
-    groups = [(f"layer_{i}", file.get(f"layer_{i}")) for i in range(int(file.attrs["nb_layers"]))]
+    groups = [(f"layer_{i}", file.get(f"layer_{i}")) for i in range(_count(path, file, "nb_layers"))]
     layers = []
     for name, group in groups:
         if not isinstance(group, h5py.Group):
             raise InputError(f"{path}: {name} is missing", expected=f"{len(groups)} layers, as nb_layers says")
-        parameters = [group.get(f"param_{k}") for k in range(int(group.attrs.get("nb_params", len(group))))]
+        parameters = [group.get(f"param_{k}") for k in range(_count(path, group, "nb_params"))]
         for k, parameter in enumerate(parameters):
             if not isinstance(parameter, h5py.Dataset):
                 raise InputError(f"{path}: {name}/param_{k} is missing", expected="a dataset")
+            _check_dataset(path, parameter)
         if parameters:
             layers.append(parameters)
     if [len(layer) for layer in layers] != _PARAMETERS:
@@ -91,9 +94,30 @@ def _layers(path: Path, file: h5py.File) -> list[list[h5py.Dataset]]:
     return layers
 
 
+def _count(path: Path, group: h5py.Group, name: str) -> int:
+    """How many parts a group has, by its attribute; it may be wrong, and of any type."""
+    value = group.attrs.get(name, len(group))
+    if not isinstance(value, int | np.integer) or not 0 <= value <= _MOST_PARTS:
+        told = shorten(repr(value))
+        raise InputError(f"{path}: {name} of {group.name} is {told}", expected=f"a whole number up to {_MOST_PARTS}")
+    return int(value)
+
+
+def _check_dataset(path: Path, parameter: h5py.Dataset) -> None:
+    """Makes sure that what is read is numbers, lies in this file, and is no larger than the file can hold."""
+    if parameter.dtype.kind not in "fiu" or parameter.external or parameter.is_virtual:
+        kind = "of another file" if parameter.external or parameter.is_virtual else f"of the type {parameter.dtype}"
+        raise InputError(f"{path}: {parameter.name} is {kind}", expected="numbers, in this file")
+    if parameter.nbytes > max(_LEAST, _PACKED * path.stat().st_size):
+        raise InputError(
+            f"{path}: {parameter.name} should be {parameter.shape}, {parameter.nbytes:,} bytes",
+            expected=f"what a file of {path.stat().st_size:,} bytes can hold",
+        )
+
+
 def _check(path: Path, layers: list[list[h5py.Dataset]]) -> str:
     kernel = layers[0][0]
-    if kernel.shape[::2] not in _PUBLISHED:
+    if len(kernel.shape) != 4 or kernel.shape[::2] not in _PUBLISHED:
         raise InputError(
             f"{path}: {kernel.name} is {kernel.shape}",
             expected="(320, 4, 26, 1) in DanQ, (1024, 4, 30, 1) in DanQ-JASPAR",

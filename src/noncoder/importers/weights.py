@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ Weights: TypeAlias = dict[str, Tensor]
 
 # What the Lightning of 2020 puts beside the weights: settings, and scores that are NumPy numbers. Old files name
 # NumPy's constructor by its old place.
+_MOST_PACKED = 20  # how much smaller than its content a file may be: other programs may have packed it
+_LEAST = 1 << 30  # bytes that are always read
+_MOST_SHARED = 4 * _MOST_PACKED  # tensors may share what lies in the file
 _SCALAR: Any = np.float64(0).__reduce__()[0]
 _HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     argparse.Namespace,
@@ -73,6 +77,7 @@ def read_torch(path: Path) -> Weights:
         InputError: The file is missing, damaged, of another kind, or holds objects other than weights.
     """
     check_file(path)
+    _check_zip(path)
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -84,8 +89,42 @@ def read_torch(path: Path) -> Weights:
         raise InputError(f"{path} holds no weights by name", expected="a state_dict, or a checkpoint with one")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise InputError(f"{path}: {name!r} is a {type(value).__name__}", expected="a tensor under every name")
+            told = shorten(repr(name))
+            raise InputError(f"{path}: {told} is a {type(value).__name__}", expected="a tensor under every name")
+    _check_sizes(path, content)
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in content.items()}
+
+
+def _check_zip(path: Path) -> None:
+    """torch.save packs nothing: what unpacks to far more than the file is none of its files."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            total = sum(entry.file_size for entry in packed.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return  # of the old layout, or damaged: torch tells
+    if total > _MOST_PACKED * path.stat().st_size:
+        raise InputError(
+            f"{path} would unpack to {total:,} bytes, from {path.stat().st_size:,}", expected="a file of torch.save"
+        )
+
+
+def _check_sizes(path: Path, content: Mapping[str, Tensor]) -> None:
+    """A tensor may claim any shape over a few bytes: nothing is computed with one that its file cannot hold."""
+    total = 0
+    for name, tensor in content.items():
+        plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_complex()
+        size = tensor.numel() * tensor.element_size()
+        if not plain or tensor.is_meta:
+            told = f"{path}: {shorten(repr(name))} is no plain tensor: {tensor.layout}, {tensor.dtype}"
+            raise InputError(told, expected="real numbers, one for each place")
+        total += size
+    if total > max(_LEAST, _MOST_SHARED * path.stat().st_size):
+        raise InputError(f"{path}: its tensors claim {total:,} bytes", expected="what a file of this size can hold")
+
+
+def shorten(text: str, most: int = 80) -> str:
+    """A text from a file, cut for a message."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, Shape], of: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,10 @@ class Job:
     def task(self) -> str:
         """The task's name."""
         return self.predictor.tasks[self.column].name
+
+    def say(self, step: str) -> None:
+        """Tells on standard error which step begins."""
+        print(f"interpret {self.task}: {step}", file=sys.stderr, flush=True)
 
     @property
     def settings(self) -> AttributionSettings:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from noncoder.interpret.browser import Site, chromosome_sizes, write_bigwig, write_sites, write_stretches
 from noncoder.interpret.browser import Windows as Places
@@ -86,7 +87,7 @@ def draw(job: Job, found: Found, named: Sequence[Named], tracks: Tracks, skipped
         figures[f"motif-{one.pattern.name}"] = partial(plot_contribution_logo, one.pattern.core_cwm, title=title)
     figures |= _mutagenesis(job, found, tracks)
     names: list[str] = []
-    for name, make in figures.items():
+    for name, make in tqdm(figures.items(), "drawing", unit="pictures", delay=2, disable=None):
         names += skipped.attempt(f"the picture {name}", partial(_save, job, name, make)) or []
     return names
 

@@ -156,6 +156,7 @@ class InterpretationStage:
         if before == made_from and summary is not None and not self.force and _is_whole(folder, summary):
             return summary
         remove_whole(folder)
+        print("interpret the first convolution", file=sys.stderr, flush=True)
         summary = interpret_filters(folder, self.predictor, scored, self.config)
         summary["digests"] = file_digests(folder, ["filters.json"])
         write_json(folder / "summary.json", summary)

@@ -35,14 +35,20 @@ def interpret_task(job: Job) -> dict[str, Any]:
     """
     skipped = Skipped()
     performance = measure_task(job)
+    job.say(f"{job.config.method} of {len(job.windows):,} windows")
     found = find_attributions(job)
     activation = skipped.attempt("Grad-CAM", lambda: find_activation(job))
-    mutations = skipped.attempt("mutagenesis", lambda: find_mutations(job)) if job.config.mutated else None
+    mutations = None
+    if job.config.mutated:
+        job.say(f"mutagenesis of {min(job.config.mutated, len(job.windows))} windows")
+        mutations = skipped.attempt("mutagenesis", lambda: find_mutations(job))
     agreement = None
     if activation is not None and mutations is not None:
         agreement = measure_agreement(found, activation, mutations)
+    job.say("motifs")
     motifs = skipped.attempt("motifs", lambda: find_motifs(job, found, performance))
     motifs = motifs or Motifs([], [], {"text": [skipped.steps[-1]["why"]]})
+    job.say("grammar of motifs, designed sequences, pictures")
     grammar = skipped.attempt("grammar", lambda: find_grammar(job, motifs.known))
     design = skipped.attempt("design", lambda: find_designs(job, motifs.known))
     files = skipped.attempt("tracks", lambda: write_tracks(job, found, motifs.named)) or []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
+from tqdm import tqdm
 
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import read_json, unreadable, write_bytes
@@ -49,6 +50,15 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
         data = data_section(read_json(run / "explore.json"))
     except (KeyError, TypeError) as error:
         raise unreadable(run / "explore.json", f"{error} is not as this version writes it") from error
+    with tqdm(total=len(splits) + 2, desc="drawing the report", unit="part", delay=2, disable=None) as bar:
+        training = training_section(run / "train", train)
+        bar.update()
+        sections = []
+        for split in splits:
+            sections.append(split_section(split, tasks))
+            bar.update()
+        learned = learned_section(run)
+        bar.update()
     return render(
         "page.html.j2",
         out or run / "report.html",
@@ -57,9 +67,9 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
         whole=True,
         data=data,
         train=train,
-        training=training_section(run / "train", train),
-        splits=[split_section(split, tasks) for split in splits],
-        learned=learned_section(run),
+        training=training,
+        splits=sections,
+        learned=learned,
     )
 
 

@@ -15,6 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from noncoder.errors import InputError
 from noncoder.files import unwritable
+from noncoder.machine import memory_problem
 from noncoder.temporary import temporary
 
 # After torch's zip, whose own checksums torch does not check. Readers of zips pass over what follows the end.
@@ -107,7 +108,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     wrong = damage(path)
     if wrong:
         raise InputError(f"the checkpoint {path} cannot be read: {wrong}", hint="train anew with --force")
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle that somebody has made may fail in any way
+        if memory_problem(error) is not None:
+            raise
+        told = f"the checkpoint {path} cannot be read: it is none of ours"
+        raise InputError(told, hint="train anew with --force") from error
     return content
 
 
