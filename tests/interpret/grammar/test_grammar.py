@@ -251,6 +251,14 @@ class TestAblation:
         assert ((ours.low <= expected) & (expected <= ours.high)).all()
         assert (ours.high - ours.low).max() < 0.2 * np.abs(before.numpy()).max()
 
+    @pytest.mark.parametrize("replacement", ["window", "site", "n"])
+    def test_what_lies_beside_a_site_stays(self, replacement: grammar.ablation.Replacement) -> None:
+        codes, _ = self.with_sites()  # FIRST lies from 70 to 78
+        beside = Sites(np.array([0, 0]), np.array([62, 78]), np.array([70, 86]))
+        assert not grammar.ablate(Rules(), codes, beside, [SINGLE], 5, replacement).values.any()
+        within = Sites(np.array([0, 0]), np.array([62, 77]), np.array([71, 86]))
+        assert np.allclose(grammar.ablate(Rules(), codes, within, [SINGLE], 1, "n").values, 4)
+
     def test_sites_of_one_window_are_one_unit(self) -> None:
         codes, _ = self.with_sites()
         sites = Sites(np.array([0, 0, 4]), np.array([5, 70, 70]), np.array([9, 78, 78]))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from noncoder.interpret.motifs import (
     load_database,
     name_patterns,
 )
-from noncoder.interpret.motifs.patterns import find_core
+from noncoder.interpret.motifs.patterns import _pattern, find_core
 from noncoder.sequence.encoding import encode, reverse_complement
 
 WORD = encode("TGACTCAGCA")
@@ -116,6 +117,21 @@ def test_what_fits_nothing_is_refused() -> None:
         find_patterns(np.zeros((2, 4, 9), dtype=np.float32), draw(2, 10))
     with pytest.raises(InputError, match="no finite number"):
         find_patterns(np.full((2, 4, 100), np.nan, dtype=np.float32), draw(2, 100))
+
+
+def test_the_core_of_a_seqlet_on_the_other_strand_is_counted_from_its_end() -> None:
+    ppm, cwm = np.full((4, 20), 0.25), np.full((4, 20), 0.01)
+    ppm[:, 2:8], cwm[0, 2:8] = np.array([[0.97], [0.01], [0.01], [0.01]]), 1.0
+    seqlets = [
+        SimpleNamespace(example_idx=row, start=50, end=70, is_revcomp=row == 1) for row in range(2)
+    ]  # fmt: skip
+    made = SimpleNamespace(sequence=ppm.T, contrib_scores=cwm.T, seqlets=seqlets)
+    contributions = np.zeros((2, 100, 4))
+    contributions[0, 52:58, 0], contributions[1, 62:68, 3] = 1, 2  # base 0 of a seqlet is base 19 of its other strand
+    pattern = _pattern(made, "pos_0", "positive", contributions, PatternSettings())
+    assert pattern is not None
+    assert pattern.core == (2, 8)
+    assert pattern.sites == ((0, 52, 58, "+", 6.0), (1, 62, 68, "-", 12.0))
 
 
 def test_the_core_leaves_even_columns_out() -> None:
