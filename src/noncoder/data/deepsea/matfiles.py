@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from noncoder.data.deepsea.sink import Sink
 from noncoder.errors import InputError
 
 Bytes = NDArray[np.uint8]
@@ -270,13 +271,17 @@ def create_mat(
     """
     large = any(np.prod(shape, dtype=np.int64) > MAX_BYTES_5 for shape in shapes.values())
     if hdf or large:
-        with h5py.File(path, "w", userblock_size=512) as file:
-            sets = {name: _create_set(file, name, shape) for name, shape in shapes.items()}
+        with path.open("w+b", buffering=0) as raw:
+            sink = Sink(raw)
+            with h5py.File(sink, "w", userblock_size=512) as file:
+                sets = {name: _create_set(file, name, shape) for name, shape in shapes.items()}
 
-            def write_rows(name: str, start: int, slab: Bytes) -> None:
-                sets[name][..., start : start + slab.shape[-1]] = slab
+                def write_rows(name: str, start: int, slab: Bytes) -> None:
+                    sets[name][..., start : start + slab.shape[-1]] = slab
+                    sink.check()
 
-            yield write_rows
+                yield write_rows
+            sink.check()
         with path.open("r+b") as plain:
             plain.write(_header(b"MATLAB 7.3 MAT-file, written by noncoder, HDF5 schema 1.00 .", 0x0200))
         return
