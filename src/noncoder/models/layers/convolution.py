@@ -102,7 +102,8 @@ class PointConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, 1, L) -> (N, C', 1, ceil(L / stride))."""
-        if self.in_channels >= _VECTOR or self.stride[1] == 1 or input.device.type != "cpu":
+        safe = self.in_channels >= _VECTOR or self.stride[1] == 1 or input.device.type != "cpu"
+        if safe or not torch.is_grad_enabled():  # only the gradient needs care
             return super().forward(input)
         read = input[..., :: self.stride[1]].contiguous(memory_format=torch.channels_last)
         return F.conv2d(read, self.weight)
