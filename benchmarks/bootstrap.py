@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from noncoder.compiled import number_of_threads
 from noncoder.metrics.blocks import Blocks, genome_blocks, resample_weights
 from noncoder.metrics.columns import Columns, PackedBits
 from noncoder.metrics.paired import compare_tasks
 from noncoder.metrics.uncertainty import Resampled, bootstrap, interval
+from noncoder.threads import count_for_numba
 
 _STEP = 1250  # of 227,512 windows on the 284 Mb of chromosomes 8 and 9
 
@@ -103,7 +103,7 @@ def main() -> None:
         found = bootstrap(Columns(a, labels), blocks, options.resamples)
         seconds, after = time.perf_counter() - start, memory()
         print(
-            f"bootstrap: {seconds:.1f} s for {options.resamples} resamples on {number_of_threads()} threads; "
+            f"bootstrap: {seconds:.1f} s for {options.resamples} resamples on {count_for_numba()} threads; "
             f"peak of memory {after:.2f} GiB, {before:.2f} before"
         )
         for what, draws in zip(("AUROC", "average precision"), found, strict=True):

@@ -81,7 +81,7 @@ def together(
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "noncoder", "train", str(recipe), f"run={run}"],
-            env=ours | variables, stdout=subprocess.DEVNULL, stderr=(folder / f"{run.name}.txt").open("w"),
+            env={**ours, **variables}, stdout=subprocess.DEVNULL, stderr=(folder / f"{run.name}.txt").open("w"),
         )
         for run in runs
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
-from noncoder import threads
+from noncoder.threads import count_for_numba
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,16 +19,11 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return cast(Callable[P, R], numba.njit(cache=True, nogil=True)(function))
 
 
-def number_of_threads() -> int:
-    """How many threads `in_threads` has; NUMBA_NUM_THREADS can make them fewer."""
-    return int(min(threads.count(), numba.config.NUMBA_NUM_THREADS))
-
-
 def in_threads(call: Callable[..., R], parts: Iterable[tuple[Any, ...]]) -> list[R]:
     """The results of a call for each tuple of arguments, in their order, in the process's number of threads.
 
     Plain threads over compiled functions: numba's own parallel loops take several times as long to compile, and they
     change how many threads torch has.
     """
-    with ThreadPoolExecutor(number_of_threads()) as pool:
+    with ThreadPoolExecutor(count_for_numba()) as pool:
         return list(pool.map(lambda part: call(*part), parts))

@@ -28,6 +28,13 @@ def count() -> int:
     return int(torch.get_num_threads()) if torch is not None else _asked() or available()
 
 
+def count_for_numba() -> int:
+    """The threads for compiled loops; NUMBA_NUM_THREADS can make them fewer."""
+    from numba import config
+
+    return min(count(), int(vars(config)["NUMBA_NUM_THREADS"]))
+
+
 def available() -> int:
     """The cores that this process may use, at least 1."""
     return max(1, min(_physical(_allowed()), _quota() or sys.maxsize))
@@ -76,7 +83,7 @@ def limit_numba() -> None:
     import numba
 
     number = count()
-    numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(count_for_numba())
     torch = _torch()
     if torch is not None:
         torch.set_num_threads(number)

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import torch
 from torch import Tensor
+from torch.nn.modules.dropout import _DropoutNd
 
 from noncoder.errors import NoncoderError
 from noncoder.models import count_operations, create_model, list_models, model_entry
@@ -60,7 +61,7 @@ def gradients(name: str, settings: dict[str, Any], batch: int, bfloat16: bool = 
     torch.manual_seed(0)
     model = create_model(name, TASKS, WINDOW, settings)
     for part in model.modules():
-        if hasattr(part, "p"):  # what dropout draws depends on the order in memory
+        if isinstance(part, _DropoutNd):  # what it draws depends on the order in memory
             part.p = 0.0
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         loss = model(one_hot_dna(batch, WINDOW)).float().square().sum()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from noncoder.config import RunConfig, read_recipe
+from noncoder.data.loading import Batch
 from noncoder.train import RunFolder, train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.faults import FaultWatch  # noqa: F401  what training imports late is imported before the fork
@@ -43,11 +44,11 @@ def die_at(moment: str) -> None:
     """Has this process kill itself at a moment that the clock would seldom hit."""
     validate, save, validated = TrainingModule.validation_step, LastCheckpoint._save, False
 
-    def validation_step(self: TrainingModule, batch: Any, index: int) -> None:
+    def validation_step(self: TrainingModule, batch: Batch, _: int) -> None:
         nonlocal validated
         if moment == "before validation":
             die()
-        validate(self, batch, index)
+        validate(self, batch, _)
         validated = True
         if moment == "within validation":
             die()

@@ -58,7 +58,9 @@ def kill_again_and_again(
     assert one.keys() == other.keys()
     for name, weights in one.items():
         assert all(torch.equal(value, other[name][key]) for key, value in weights.items()), name
-    assert read_json(RunFolder(broken.run).summary)["threads"] == threads
+    summary = read_json(RunFolder(broken.run).summary)
+    assert summary is not None
+    assert summary["threads"] == threads
     killed: dict[str, int] = result["killed"]
     return killed
 

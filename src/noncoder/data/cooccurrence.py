@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.compiled import compiled, in_threads, number_of_threads
+from noncoder.compiled import compiled, in_threads
 from noncoder.data.store import Store
 from noncoder.files import write_bytes
+from noncoder.threads import count_for_numba
 
 # Windows whose labels are turned into a row of bits a task at once: 2 MB at 919 tasks, which stays in a cache.
 _BLOCK = 1 << 14
@@ -35,7 +36,7 @@ def count_together(labels: Packed, known: Packed | None, n_tasks: int) -> Counts
         known: Likewise, 1 where the label is known; None where all are.
         n_tasks: How many tasks there are.
     """
-    n_parts = min(number_of_threads(), -(-len(labels) // _BLOCK))
+    n_parts = min(count_for_numba(), -(-len(labels) // _BLOCK))
 
     def part(first: int) -> Counts:
         together, bits = np.zeros((n_tasks, n_tasks), dtype=np.int64), np.empty((n_tasks, _BLOCK // 64), np.uint64)
