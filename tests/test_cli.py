@@ -68,8 +68,8 @@ BUILD = ("data", "build", "--genome", "genome.fa", "--peaks", "peaks/*.bed", "--
          "--valid", "II", "--test", "III", "small.zarr")  # fmt: skip
 
 
-def assert_one_message(result: Result, *words: str) -> None:
-    assert result.code == 2, result
+def assert_one_message(result: Result, *words: str, code: int = 2) -> None:
+    assert result.code == code, result
     assert "Traceback" not in result.err
     assert result.err.count("noncoder: ") == 1
     assert result.out == ""
@@ -254,7 +254,7 @@ class TestMistakes:
         time.sleep(2)
         os.kill(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        assert_one_message(Result(process.returncode, out, err), "interrupted")
+        assert_one_message(Result(process.returncode, out, err), "interrupted", code=130)
 
     def test_misspelled_recipe_key(self, noncoder: Run, sources: Path) -> None:
         (sources / "r.yaml").write_text("run: runs/x\ntrain:\n  epoch: 3\n")
