@@ -549,7 +549,7 @@ class TestVerb:
 
         monkeypatch.setattr("noncoder.data.remote.transfer.Transfer._read", interrupted)
         code, _, err = noncoder("deepsea", "--mirror", web.address)
-        assert code == 2
+        assert code == 130
         assert len(err.strip().splitlines()) == 2
         assert "deepsea_train_bundle.v0.9.tar.gz.part keeps the 0.0 MB that came; the same command goes on" in err
 
