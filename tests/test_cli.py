@@ -68,11 +68,7 @@ BUILD = ("data", "build", "--genome", "genome.fa", "--peaks", "peaks/*.bed", "--
          "--valid", "II", "--test", "III", "small.zarr")  # fmt: skip
 
 
-def assert_one_message(result: Result, *words: str) -> None:
-    assert_message(result, 2, *words)
-
-
-def assert_message(result: Result, code: int, *words: str) -> None:
+def assert_one_message(result: Result, *words: str, code: int = 2) -> None:
     assert result.code == code, result
     assert "Traceback" not in result.err
     assert result.err.count("noncoder: ") == 1
@@ -259,7 +255,7 @@ class TestMistakes:
         time.sleep(2)
         os.kill(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        assert_message(Result(process.returncode, out, err), 130, "interrupted")
+        assert_one_message(Result(process.returncode, out, err), "interrupted", code=130)
 
     def test_misspelled_recipe_key(self, noncoder: Run, sources: Path) -> None:
         (sources / "r.yaml").write_text("run: runs/x\ntrain:\n  epoch: 3\n")
@@ -459,7 +455,7 @@ evaluate: {splits: [test], min_positives: 3}
             again = noncoder("run", "r.yaml")
             assert f"{name} cannot be read" in again.err, again.err
             if name == "train/claim.json":  # what the weights were made from cannot be made again
-                assert_message(again, 2)
+                assert_one_message(again)
                 path.write_bytes(whole)
             else:
                 assert again.code == 0, again.err
