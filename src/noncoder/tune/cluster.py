@@ -146,7 +146,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> Any:
         """The next point, or that there is none."""
         with self.workers.turn():
-            queue_cut_off(self.study, self.workers)
+            queue_cut_off(self.study, self.workers, self.settings.storage is not None)
             while time.monotonic() < self.deadline and self.failures < MOST_FAILURES:
                 if not left(read_trials(self.study, self.space), self.settings):
                     break

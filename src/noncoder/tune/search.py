@@ -60,7 +60,7 @@ class Search:
             with ExitStack() as self._turn:
                 # One at a time counts the trials and begins one, or there would be more than were asked for.
                 self._turn.enter_context(self.workers.turn())
-                queue_cut_off(self.study, self.workers)
+                queue_cut_off(self.study, self.workers, self.settings.storage is not None)
                 if not left(read_trials(self.study, self.space), self.settings):
                     return True
                 self._one()

@@ -62,15 +62,22 @@ def again(study: Study, trial: FrozenTrial) -> None:
     )
 
 
-def queue_cut_off(study: Study, workers: Workers) -> None:
-    """Finds trials whose process has ended without a word; to be called by one worker at a time."""
+def queue_cut_off(study: Study, workers: Workers, shared: bool) -> None:
+    """Finds trials whose process has ended without a word; to be called by one worker at a time.
+
+    Args:
+        study: The study.
+        workers: Who is at it.
+        shared: Whether workers of other folders may be, too: in a database of several machines.
+    """
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         name = trial.user_attrs.get("worker")
         if name is None:  # it is being started, or its worker died in that moment
             assert trial.datetime_start is not None
-            gone = (datetime.now() - trial.datetime_start).total_seconds() > _SECONDS_TO_START
+            # Here a trial is started and named within one turn, which is ours now.
+            gone = not shared or (datetime.now() - trial.datetime_start).total_seconds() > _SECONDS_TO_START
         else:
             gone = workers.is_gone(name)
         if gone:
