@@ -71,7 +71,8 @@ class TestBatches:
     @given(st.integers(1, 70), st.integers(0, 2**32 - 1))
     def test_every_window_once_a_pass(self, store: Store, batch_size: int, seed: int) -> None:
         batches = Batches(store, np.arange(60), batch_size, Draws(seed, shuffle=True))
-        assert len(batches) == -(-60 // batch_size)
+        # A last window by itself goes with the batch before it.
+        assert len(batches) == max(1, -(-60 // batch_size) - (60 % batch_size == 1))
         for _ in range(2):
             read = list(batches)
             assert len(read) == len(batches)
