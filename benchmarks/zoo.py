@@ -59,7 +59,13 @@ _SMALL = (
 
 def _small(what: str, *overrides: str) -> Row:
     own = tuple(f"model.parameters.{o}" for o in overrides)
-    return Row(f"small wideresnet-txl, {what}", "deepsea/wideresnet-txl", _SMALL + own)
+    return Row(f"small wideresnet-txl, {what}", "deepsea/wideresnet-txl", _last(*_SMALL, *own))
+
+
+def _last(*overrides: str) -> tuple[str, ...]:
+    """The overrides with the last value of each key."""
+    values = dict(override.split("=", 1) for override in overrides)
+    return tuple(f"{key}={value}" for key, value in values.items())
 
 
 ROWS = (
@@ -96,7 +102,7 @@ def recipe_of(row: Row, store: Store, options: argparse.Namespace) -> RunConfig:
     run = options.runs / (f"{options.passes:g}-passes" if options.passes else f"{options.windows}-windows") / row.folder
     settings = (f"data={{store: '{store.path}'}}", f"run={run}", f"train.epochs={passes!r}",
                 f"train.validations={1 / passes!r}")  # fmt: skip
-    return read_recipe(RECIPES / f"{row.recipe}.yaml", [*settings, *row.overrides, *options.overrides])
+    return read_recipe(RECIPES / f"{row.recipe}.yaml", _last(*settings, *row.overrides, *options.overrides))
 
 
 def do(row: Row, config: RunConfig, store: Store, options: argparse.Namespace) -> dict[str, Any]:

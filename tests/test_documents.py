@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [f"{random_dna(80, i)},{i % 2},{split}" for i, split in enumerate(["train"] * 8 + ["valid", "test"] * 2)]
     (folder / "sequences.csv").write_text("sequence,open,split\n" + "\n".join(rows) + "\n")
     rng = np.random.default_rng(0)
-    half = rng.integers(0, 4, (24, 1000), dtype=np.uint8), (rng.random((24, 919)) < 0.1).astype(np.uint8)
+    half = rng.integers(0, 4, (24, 1000), dtype=np.uint8), (rng.random((24, 919)) < 0.5).astype(np.uint8)
     write_bundle(folder / "deepsea_train", dict.fromkeys(("train", "valid", "test"), both_strands(*half)))
     (folder / "recipes").mkdir()
     for path in RECIPES:
