@@ -12,7 +12,7 @@ RUN := runs/demo
 help:
 	@sed -n 's/^# //p' Makefile
 
-install: .venv/installed
+install: .venv/compiled
 	@echo "noncoder is installed: $(BIN)/noncoder --help"
 
 # The stamps make the second time quick: pip runs again only when what is to be installed has changed.
@@ -28,7 +28,13 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: .venv/installed
+# Machine code that numba would otherwise make in the middle of the first interpretation.
+.venv/compiled: .venv/installed
+	@echo "==> compiling what interpretation needs (once; about a minute)"
+	$(BIN)/python -m noncoder.interpret.motifs.ahead
+	@touch $@
+
+demo: .venv/compiled
 	@echo "==> the whole road on a simulated genome: data, exploration, training, evaluation, report"
 	$(BIN)/noncoder run recipes/demo.yaml run=$(RUN)
 
