@@ -67,7 +67,8 @@ def check_two_steps(config: RunConfig) -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_two_steps_of_small_batches(path: Path, folder: Path) -> None:
     store = store_of(folder / "store.zarr", n_train=8)
-    small = ["batch_size=4", "accumulate=1", "epochs=1", "validations=1", "precision=32-true", "device=cpu"]
+    small = ["batch_size=4", "accumulate=1", "epochs=1", "validations=1", "precision=32-true", "device=cpu",
+             "one_class=keep"]  # fmt: skip
     config = read_recipe(path, [f"data.store={store}", f"run={folder / 'run'}", *(f"train.{key}" for key in small)])
     check_two_steps(config)
 

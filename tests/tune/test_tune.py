@@ -380,7 +380,8 @@ def test_the_store_is_made_where_the_recipe_says_how(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = {"simulate": {"windows": 60, "tasks": 2, "window": 100, "bin": 50, "chromosomes": 3}}
-    config = validate(RunConfig, {"run": tmp_path / "run", "data": data}, origin="test")
+    recipe = {"run": tmp_path / "run", "data": data, "train": {"one_class": "keep"}}
+    config = validate(RunConfig, recipe, origin="test")
     monkeypatch.setattr(sys, "argv", command(config, tmp_path, "--trials", "1")[2:])
     with pytest.raises(SystemExit) as done:
         main()
