@@ -110,6 +110,11 @@ class TestNarrowPeak:
         assert rows(unknown) == with_summits([1250, 5200, 3300, 1300])
         assert unknown.reading.midpoints == 0
 
+    def test_a_file_without_any_summit_says_so(self, tmp_path: Path) -> None:
+        peaks = read(tmp_path, text_of(replaced(10, "-1")))
+        assert rows(peaks) == with_summits([1200, 5200, 3300, 1300])
+        assert (peaks.reading.summits, peaks.reading.midpoints) == ("", 0)
+
     @pytest.mark.parametrize("offset", ["400", "9999", "-2", "text"])
     def test_a_summit_outside_is_counted(self, tmp_path: Path, offset: str) -> None:
         peaks = read(tmp_path, text_of(replaced(10, offset, "50", "500", "300")))

@@ -373,7 +373,7 @@ class TestLeftOut:
             "summits: column 10 in 1 of 3 files, the midpoint in 1 of 3 files, the column abs_summit in 1 of 3 files",
             "midpoints in place of summits: b.bed (columns 7 to 10 are not all numbers)",
         )
-        outside = "summits: their summit is no number or lies outside of them; they have the midpoint for it"
+        outside = "summits: no number, or outside of their peak; the midpoint is used"
         assert dropped(store)[outside] == 1
         bins = [np.flatnonzero(column).tolist() for column in store.read_labels(store.indices()).T]
         assert bins == [[0, 1, 6], [1], [1]]

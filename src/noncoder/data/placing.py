@@ -107,7 +107,7 @@ class Placing:
         before = self._drop_early("peaks", peaks)
         read = [one.reading for one in peaks]
         self.drop("peaks", sum(one.empty for one in read), "end where they start (zero-length)")
-        outside = "their summit is no number or lies outside of them; they have the midpoint for it"
+        outside = "no number, or outside of their peak; the midpoint is used"
         self.drop("summits", sum(one.midpoints for one in read), outside)
         closed = [one.path.name for one in peaks if one.reading.base]
         if closed:

@@ -67,7 +67,8 @@ def find_summits(rows: Rows, base: int) -> Summits:
     outside = full & ~inside & ~(~rows.text & (offset == -1))
     if 2 * outside.sum() > full.sum():
         return Summits(middle, "", "most of column 10 lies outside of the peaks", outside)
-    return Summits(_take(start, offset, inside, middle), "column 10", "", outside)
+    source = "column 10" if inside.any() else ""
+    return Summits(_take(start, offset, inside, middle), source, "", outside)
 
 
 def _take(
