@@ -406,6 +406,7 @@ def test_a_point_of_a_grid_is_not_lost_with_its_process(
         monkeypatch.setattr("noncoder.tune.trials._SECONDS_TO_START", -1)
     queue_cut_off(study, Workers(tmp_path), shared)
     assert [trial.state for trial in read_trials(study, space)] == ["interrupted", "waiting"]
+    assert read_trials(study, space)[1].folder == "0000"
     with pytest.warns(UserWarning, match="Heartbeat"):
         assert space.suggest(study.ask()) == {"train.learning_rate": 0.05}
 

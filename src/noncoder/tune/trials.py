@@ -46,16 +46,18 @@ def again(study: Study, trial: FrozenTrial) -> None:
     import optuna
 
     attempt = trial.user_attrs.get("attempt", 1) + (not trial.user_attrs.get("interrupted", False))
-    kept = {"folder": trial.user_attrs["folder"], "attempt": attempt} if "folder" in trial.user_attrs else {}
-    # What kills its process each time must not be tried for ever; a point that was not yet drawn can be drawn anew.
-    if attempt > _MOST_ATTEMPTS or not (kept or "fixed_params" in trial.system_attrs):
+    # A process may have died before it named the folder of a point that was given.
+    given = f"{trial.number:04d}" if "fixed_params" in trial.system_attrs else None
+    folder = trial.user_attrs.get("folder", given)
+    # What kills its process each time must not be tried for ever; a point that was not yet drawn can be drawn again.
+    if attempt > _MOST_ATTEMPTS or folder is None:
         return
     study.add_trial(
         optuna.create_trial(
             state=optuna.trial.TrialState.WAITING,
             params=trial.params,
             distributions=trial.distributions,
-            user_attrs=kept,
+            user_attrs={"folder": folder, "attempt": attempt},
             system_attrs=trial.system_attrs,
             intermediate_values=trial.intermediate_values,
         )
