@@ -14,6 +14,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from noncoder.config import DeepSeaConfig
+from noncoder.data import writer
 from noncoder.data.deepsea import bundle, parts
 from noncoder.data.deepsea.bundle import pack_deepsea, unpack_deepsea
 from noncoder.data.deepsea.tasks import deepsea_tasks
@@ -431,6 +432,7 @@ class TestBadInput:
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "_SLAB", 1024)
+    monkeypatch.setattr(writer, "_CHUNK_BYTES", 1 << 18)  # so that a few chunks in memory do not matter
     peaks, sizes = [], []
     for n in (3_000, 30_000):
         genome = np.random.default_rng(0).integers(0, 4, n * 20 + 40, dtype=np.uint8)
@@ -443,5 +445,4 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, sheet: Path, monkeyp
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
-    # The columns that are written last wait in memory until a chunk of 8 MiB is full: 29 bytes a row here.
     assert peaks[1] - peaks[0] < 60 * 27_000 < (sizes[1] - sizes[0]) / 5

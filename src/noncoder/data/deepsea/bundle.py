@@ -109,7 +109,7 @@ def _hashing(files: Sequence[Path]) -> Iterator[list[Future[str]]]:
     def sha256(path: Path) -> str:
         sha = hashlib.sha256()
         with path.open("rb") as file:
-            while not stop.is_set() and (block := file.read(1 << 22)):
+            while not stop.is_set() and (block := file.read(1 << 18)):
                 sha.update(block)
         return sha.hexdigest()
 

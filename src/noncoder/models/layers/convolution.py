@@ -13,10 +13,10 @@ from noncoder.models.layers.recurrent import float32_on_cpu
 
 # oneDNN 3.12's depthwise convolution of so few channels in bfloat16 never returns on processors with AVX-512.
 _NARROW = 16
-# In float32 on processors with AVX2 but without AVX-512, oneDNN 3.12 computes the gradient of a strided 1 x 1
-# convolution's weights past the ends of its buffers for 2 to 7 input channels, fewer than a vector holds. At
-# 16 sequences of 1,000 positions and strides of 2 to 4, one thread crashed, and two hung or gave wrong numbers.
-_VECTOR = 8
+# oneDNN 3.12 computes the gradient of a strided 1 x 1 convolution's weights past the ends of its buffers where a vector
+# holds more than the input channels: 2 to 7 with AVX2, 2 to 15 with AVX-512, there in bfloat16 too. Training crashed,
+# hung or got wrong numbers, depending on the batch, the length and the number of threads.
+_VECTOR = 16
 _FEW_CHANNELS = 16  # a product a tap reads the gradient once a tap: not worth it for few columns
 
 
