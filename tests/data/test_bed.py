@@ -129,7 +129,7 @@ class TestBadBed:
             ("chr1\tnan\t5\n", 1, "is no whole number"),
             ("chr1\t1\tInf\n", 1, "is no whole number"),
             ("chr1\t1_0\t50\n", 1, "is no whole number"),
-            ("chr1\t1\t100000000000000000000\n", 1, "is no whole number"),
+            ("chr1\t1\t100000000000000000000\n", 1, "is too large"),
             ("chr1\t1,000\t2,000\n", 1, "is no whole number"),
             ("chr1\t1\n", 1, "has 2 columns"),
             ("hello\nworld\n", 1, "has 1 column\n"),

@@ -108,7 +108,7 @@ class TestNarrowPeak:
         assert rows(read(tmp_path, text)) == [("chr1", 900, 1000, 950), *with_summits(SUMMITS), ("chr3", 10, 20, 15)]
         unknown = read(tmp_path, text_of(replaced(10, "250", "-1", ".", "300")))
         assert rows(unknown) == with_summits([1250, 5200, 3300, 1300])
-        assert unknown.reading.midpoints == 0
+        assert unknown.reading.midpoints == 1  # -1 says that there is no summit; "." says nothing
 
     def test_a_file_without_any_summit_says_so(self, tmp_path: Path) -> None:
         peaks = read(tmp_path, text_of(replaced(10, "-1")))

@@ -283,6 +283,11 @@ class TestKeep:
         error = refused(tmp_path, genome_fasta, {}, tasks=sheet, keep="group:TF", min_positives=1)
         assert "no task of the group 'TF' has the 1 peaks it takes" in error.found
 
+    def test_an_empty_file_excludes_nothing_and_is_told(self, tmp_path: Path, genome_fasta: Path) -> None:
+        empty = write_peaks(tmp_path / "x.bed", [])
+        store = build(tmp_path, genome_fasta, {"a": [("chr1", 0, 1_000)]}, exclude=(empty,))
+        assert "x.bed excludes nothing: it is empty" in store.info.notes
+
     def test_excluded_regions(self, tmp_path: Path, genome_fasta: Path) -> None:
         excluded = write_peaks(tmp_path / "black.bed", [("1", 399, 401), ("chr9", 0, 5), ("chr1", 4_999, 99_999)])
         store = build(tmp_path, genome_fasta, {"a": [("chr1", 0, 1_000)]}, exclude=(excluded,))
@@ -388,9 +393,10 @@ class TestSplit:
         peaks: Files = {"a": [(name, 0, 200) for name in LENGTHS]}
         store = build(tmp_path, genome_fasta, peaks, valid=("chr2 , chr3:1-1,000 ",))
         assert np.unique(np.array(kept(store))[store.indices("valid"), 0]).tolist() == ["chr2", "chr3"]
-        (tmp_path / "again").mkdir()
-        error = refused(tmp_path / "again", genome_fasta, peaks, test=("chr2 chr3",))
-        assert error.hint == "separate chromosomes by commas"
+        for i, names in enumerate(("chr2 chr3", "chr2;chr3", "chr2|chr3")):
+            (tmp_path / str(i)).mkdir()
+            error = refused(tmp_path / str(i), genome_fasta, peaks, test=(names,))
+            assert error.hint == "separate chromosomes by commas"
 
     def test_by_chromosome_under_another_name(self, tmp_path: Path, genome_fasta: Path) -> None:
         peaks: Files = {"a": [(name, 0, 200) for name in LENGTHS]}

@@ -49,7 +49,7 @@ class Reading:
         empty: How many rows end where they start; they are left out.
         before: How many rows start before their chromosome; they are left out, or cut.
         first_before: The first of these.
-        midpoints: How many peaks have their midpoint for a summit that lies outside of them or is no number.
+        midpoints: How many peaks have their midpoint for a summit that is missing or lies outside of them.
     """
 
     base: int = 0

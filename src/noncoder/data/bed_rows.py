@@ -204,8 +204,9 @@ def _interval(path: Path, number: int, line: str, fields: list[str]) -> tuple[st
         raise InputError(f"{where} has no chromosome", expected="chrom, start, end, separated by tabs")
     start, end = position(fields[1]), position(fields[2])
     if start is None or end is None:
+        large = all(_WHOLE.fullmatch(part) for part in fields[1:3])
         raise InputError(
-            f"{where}: start or end is no whole number" + (f"; {hint}" if hint else ""),
+            f"{where}: start or end is {'too large' if large else 'no whole number'}" + (f"; {hint}" if hint else ""),
             expected="chrom, start, end, separated by tabs; numbers without separators of thousands",
         )
     return fields[0], start, end

@@ -140,5 +140,5 @@ def resembles(fields: list[str]) -> str:
     if n >= 5 and whole[1] and all(alleles):
         return "it is VCF, which has variants and no peaks"
     if n >= 4 and not whole[1] and whole[2] and whole[3]:
-        return "its chromosome is column 2, as in HOMER's peaks, SAF, UCSC's tables with a bin, and with R's row names"
+        return "its chromosome is column 2, as in HOMER's peaks, SAF and UCSC's tables with a bin"
     return ""

@@ -163,9 +163,11 @@ class Placing:
             regions = read_bed(path, before="cut")
             self.drop("excluded regions", regions.reading.empty, f"{path.name}: end where they start (zero-length)")
             found = match_names(regions.chroms, list(self.lengths), self.aliases)
-            if not found:
+            if not regions.start.size:
+                self.notes.append(f"{path.name} excludes nothing: it is empty")
+            elif not found:
                 raise InputError(
-                    f"{path} excludes nothing: it names {head(regions.chroms) or 'no region'}",
+                    f"{path} excludes nothing: it names {head(regions.chroms)}",
                     expected=f"regions on the genome's contigs: {head(self.lengths)}",
                 )
             for i, name in enumerate(regions.chroms):

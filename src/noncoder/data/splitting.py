@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def read_regions(
                 raise InputError(
                     f"the {'valid' if split == _VALID else 'test'} split names {name!r}",
                     expected=f"a contig of the genome: {head(lengths)}",
-                    hint="separate chromosomes by commas" if len(name.split()) > 1 else "",
+                    hint="separate chromosomes by commas" if len(re.split(r"[\s;|]+", name)) > 1 else "",
                 )
             whole = Interval(found, 0, lengths[found])
             part = whole if name == text else Interval.parse(text)

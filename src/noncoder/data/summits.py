@@ -22,7 +22,7 @@ class Summits:
         at: Their positions, the midpoint where none is given, (n,).
         source: The column that they are from; empty for midpoints.
         why: Why a column that might hold summits is not taken for one.
-        midpoint: Whether the row gives a summit that cannot be used, as it lies outside of the peak, (n,).
+        midpoint: Whether the row's summit is missing or lies outside of the peak, (n,); -1 says that there is none.
     """
 
     at: NDArray[np.int64]
@@ -68,7 +68,8 @@ def find_summits(rows: Rows, base: int) -> Summits:
     if 2 * outside.sum() > full.sum():
         return Summits(middle, "", "most of column 10 lies outside of the peaks", outside)
     source = "column 10" if inside.any() else ""
-    return Summits(_take(start, offset, inside, middle), source, "", outside)
+    missing = ~inside & (width > 0) & (rows.text | (offset != -1)) if source else outside
+    return Summits(_take(start, offset, inside, middle), source, "", missing)
 
 
 def _take(
@@ -125,4 +126,4 @@ def _of_named_column(rows: Rows, base: int, middle: NDArray[np.int64]) -> Summit
         if not rows.layout.certain or not told.any():
             return Summits(middle, "", "", np.zeros(start.size, dtype=bool))
         return Summits(middle, "", f"no number of the column {name!r} lies within its peak", told)
-    return Summits(_take(start, offset, inside, middle), f"the column {name}", "", told & ~inside)
+    return Summits(_take(start, offset, inside, middle), f"the column {name}", "", ~inside & (given != -1))
