@@ -54,7 +54,8 @@ from noncoder.predictor import load
 from noncoder.report import read_splits
 from noncoder.report.interpret_files import read_interpretation
 from noncoder.report.sections import data_section, training_section
-from noncoder.train.run import is_trained
+from noncoder.runs.folder import RunFolder
+from noncoder.train.claim import is_trained
 from noncoder.train.storage import read_checkpoint
 from noncoder.tune import TuneConfig, tune
 
@@ -95,7 +96,7 @@ def parts_of_store() -> Any:
 def training() -> Any:
     run = Path("run")
     return dataclasses.replace(read_run_folder(run, "run"), state=""), training_section(
-        run / "train", read_json(run / "train/summary.json")
+        RunFolder(run).train, read_json(RunFolder(run).train.summary)
     )
 
 
@@ -113,12 +114,14 @@ def exploration() -> Any:
 
 def measured() -> Any:
     found = read_evaluation("run", Path("run"), "test")
-    return [read_splits(Path("run/evaluate")), found.tasks, np.load(found.logits)]
+    return [read_splits(RunFolder(Path("run")).evaluate), found.tasks, np.load(found.logits)]
 
 
 def measured_again() -> Any:
     config = read_recipe(Path("r.yaml"), ())
-    stage = EvaluationStage(Path("run/evaluate"), [load("run")], open_store("run/data.zarr"), config.evaluate)
+    stage = EvaluationStage(
+        RunFolder(Path("run")).evaluate, [load("run")], open_store("run/data.zarr"), config.evaluate
+    )
     logits = stage.own_logits("test")  # None where they have to be predicted again
     used = None if logits is None else np.load(logits)
     summary, temperatures = stage.evaluate("test"), stage.temperatures
@@ -127,7 +130,7 @@ def measured_again() -> Any:
 
 
 def interpretation() -> Any:
-    return read_interpretation(Path("run/interpret"), 9)
+    return read_interpretation(RunFolder(Path("run")).interpret, 9)
 
 
 def interpreted_again() -> Any:

@@ -47,9 +47,9 @@ from noncoder.interpret.motifs import (
 from noncoder.metrics import auroc, average_precision
 from noncoder.pipeline import make_data
 from noncoder.predictor import Predictor, load
+from noncoder.runs.folder import RunFolder
 from noncoder.sequence.motifs import Motif, read_meme
 from noncoder.train import train
-from noncoder.train.run import RunFolder
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "demo.yaml"
 GOOD = 0.9

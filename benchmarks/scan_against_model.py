@@ -16,8 +16,8 @@ import polars as pl
 import noncoder
 from noncoder.data.store import Store
 from noncoder.metrics import rank
+from noncoder.runs.recipe import read_run
 from noncoder.sequence.motifs import Motif, load_jaspar, scan
-from noncoder.train.run import read_run
 
 
 def scan_scores(store: Store, split: str, motif: Motif) -> np.ndarray:

@@ -43,11 +43,11 @@ from noncoder.data.writer import StoreWriter
 from noncoder.files import read_json
 from noncoder.losses import binary_cross_entropy
 from noncoder.models import count_operations, count_parameters, create_model
+from noncoder.runs.folder import RunFolder
 from noncoder.threads import limit_torch
 from noncoder.train import train
 from noncoder.train.device import keep_freed_memory
 from noncoder.train.optim import make_optimizer
-from noncoder.train.run import RunFolder
 from noncoder.train.speed import peak_rate
 
 N_TASKS, WINDOW, BIN = 919, 1000, 200
@@ -94,7 +94,7 @@ def loop_rate(config: RunConfig, steps: int, n_windows: int) -> float:
     windows = steps * t.batch_size * t.accumulate
     settings = t.model_copy(update={"epochs": windows / n_windows, "validations": 1e-9, "patience": 1 << 30})
     trained(config.model_copy(update={"train": settings}))
-    rows = (RunFolder(config.run).train / "log.csv").read_text().splitlines()[1:]
+    rows = RunFolder(config.run).train.log.read_text().splitlines()[1:]
     seconds = [(int(row.split(",")[2]), float(row.split(",")[3])) for row in rows]
     first, last = seconds[min(max(1, len(seconds) // 10), len(seconds) - 2)], seconds[-1]
     return (last[0] - first[0]) / (last[1] - first[1])
@@ -315,7 +315,7 @@ def epoch_part(options: argparse.Namespace, store: Store, scratch: Path) -> dict
         began = time.perf_counter()
         train(config, force=True)
         seconds = time.perf_counter() - began
-        summary = read_json(RunFolder(run).summary) or {}
+        summary = read_json(RunFolder(run).train.summary) or {}
         result[name] = {
             "windows": round(summary["epochs"] * n),
             "seconds_from_start_to_predictor": round(seconds, 1),

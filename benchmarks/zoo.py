@@ -24,8 +24,9 @@ from noncoder.data.store import Store
 from noncoder.errors import NoncoderError
 from noncoder.files import read_json
 from noncoder.pipeline import evaluate_run
-from noncoder.train import RunFolder, train
-from noncoder.train.run import is_trained
+from noncoder.runs.folder import RunFolder
+from noncoder.train import train
+from noncoder.train.claim import is_trained
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -108,11 +109,11 @@ def recipe_of(row: Row, store: Store, options: argparse.Namespace) -> RunConfig:
 def do(row: Row, config: RunConfig, store: Store, options: argparse.Namespace) -> dict[str, Any]:
     """Trains and measures a row, or what of that is left to do."""
     folder = RunFolder(config.run)
-    summary = read_json(folder.summary) if is_trained(config, store) else train(config)
+    summary = read_json(folder.train.summary) if is_trained(config, store) else train(config)
     assert summary is not None
     chosen = EvaluateConfig(splits=(options.split,), strands=options.strands, min_positives=options.min_positives)
     (measured,) = evaluate_run(config.run, chosen, config.store)
-    for checkpoint in (folder.last, folder.best):
+    for checkpoint in (folder.train.last, folder.train.best):
         checkpoint.unlink(missing_ok=True)
     return {
         "name": row.name,

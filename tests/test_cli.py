@@ -328,7 +328,7 @@ evaluate: {splits: [test], min_positives: 3}
         assert (sources / "runs/small/evaluate/test/summary.json").exists()
 
         changed = noncoder("run", "r.yaml", "train.epochs=2")
-        assert_one_message(Result(changed.code, changed.out, changed.err), "train.epochs was 1.0, is 2.0")
+        assert_one_message(Result(changed.code, changed.out, changed.err), "train.epochs was 1.0, now 2.0")
         other_data = noncoder("run", "r.yaml", "data.build.window=600")
         assert_one_message(other_data, "another data section", "--force")
         assert noncoder("run", "r.yaml", "train.epochs=2", "data.build.window=600", "--force").code == 0

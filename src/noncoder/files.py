@@ -84,9 +84,9 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of those files of a folder that are there, by name."""
-    return {name: file_digest(folder / name) for name in names if (folder / name).is_file()}
+def file_digests(paths: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of those files that exist, by name."""
+    return {path.name: file_digest(path) for path in paths if path.is_file()}
 
 
 def changed_file(folder: Path, digests: Mapping[str, str] | None, names: Iterable[str] | None = None) -> Path | None:

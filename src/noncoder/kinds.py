@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from noncoder.errors import did_you_mean
+from noncoder.runs.folder import PredictorFolder, RunFolder, StudyFolder
 
 _HEAD = 4096  # bytes that are looked at
 _MOST_JSON = 4_000_000
@@ -119,19 +120,23 @@ def _folder_kind(path: Path) -> Kind:
         return Kind(
             "a zarr group of another program", "make a store with `noncoder data build` or `noncoder data pack`"
         )
-    if "model.json" in inside and "weights.safetensors" in inside:
+    if inside >= PredictorFolder.names():
         return Kind("a predictor's folder", "`noncoder predict PATH` and `noncoder interpret PATH` take it")
-    if "recipe.yaml" in inside or ({"train", "predictor"} & inside and not {"src", ".git"} & inside):
-        recipe = f"; its recipe is {path / 'recipe.yaml'}" if "recipe.yaml" in inside else ""
+    run = RunFolder(path)
+    if run.recipe.name in inside or (
+        {run.train.path.name, run.predictor.path.name} & inside and not {"src", ".git"} & inside
+    ):
+        recipe = f"; its recipe is {run.recipe}" if run.recipe.name in inside else ""
         return Kind(
             "a run's folder", f"`noncoder evaluate`, `interpret`, `predict`, `compare` and `report` take it{recipe}"
         )
-    if "study.db" in inside or "best.yaml" in inside:
-        return Kind("the folder of a `noncoder tune`", f"its best recipe is {path / 'best.yaml'}")
+    study = StudyFolder(path)
+    if {study.database.name, study.recipe.name} & inside:
+        return Kind("the folder of a `noncoder tune`", f"its best recipe is {study.recipe}")
     if {"train.mat", "valid.mat", "test.mat"} & inside:
         return Kind("a folder of DeepSEA's bundle", "`noncoder data pack --deepsea PATH` takes it")
     recipes = sorted(name for name in inside if name.endswith((".yaml", ".yml")))
-    runs = sorted(one.name for one in path.iterdir() if (one / "recipe.yaml").is_file())
+    runs = sorted(one.name for one in path.iterdir() if RunFolder(one).recipe.is_file())
     if recipes or runs:
         kind = "recipes" if recipes else "runs"
         return Kind(f"a folder of {kind}", f"name one of them, such as {path / (recipes or runs)[0]}")
@@ -161,7 +166,7 @@ def _file_kind(path: Path) -> Kind:
     for magic, kind in _MAGIC:
         if head[: len(magic)].lower() == magic.lower():
             return kind
-    if path.suffix == ".safetensors" or path.name == "model.json":
+    if path.suffix == ".safetensors" or path == PredictorFolder(path.parent).description:
         return Kind("a file of a predictor", f"`noncoder predict` takes its folder, {path.parent}")
     return _text_kind(path, head)
 

@@ -27,6 +27,7 @@ from noncoder.metrics.temperature import Temperatures
 from noncoder.metrics.uncertainty import Draws, Resampled
 from noncoder.predictor import load
 from noncoder.report.read import read_splits
+from noncoder.runs.folder import EvaluateFolder
 from tests.conftest import listing, make_store, random_genome
 from tests.evaluate.made import WINDOW, T, few, labelled_store, predictor_of, truth
 
@@ -212,7 +213,7 @@ class TestAveraging:
 class TestStage:
     def stage(self, store: Store, folder: Path, **changes: Any) -> EvaluationStage:
         force = changes.pop("force", False)
-        return EvaluationStage(folder, [predictor_of(store)], store, few(**changes), force)
+        return EvaluationStage(EvaluateFolder(folder), [predictor_of(store)], store, few(**changes), force)
 
     def test_temperatures_come_from_validation(self, store: Store, tmp_path: Path) -> None:
         test = self.stage(store, tmp_path / "one").evaluate("test")
@@ -242,7 +243,9 @@ class TestStage:
         np.testing.assert_array_equal(loaded.predict_logits(codes), plain.predict_logits(codes))
 
     def test_only_those_of_the_predictor_alone_are_kept(self, store: Store, tmp_path: Path) -> None:
-        ensemble = EvaluationStage(tmp_path, [predictor_of(store), predictor_of(store, 1)], store, few())
+        ensemble = EvaluationStage(
+            EvaluateFolder(tmp_path), [predictor_of(store), predictor_of(store, 1)], store, few()
+        )
         with pytest.raises(InputError, match="temperatures of an ensemble are not those of the predictor"):
             ensemble.check_saving()
         with pytest.raises(InputError, match="temperatures of shifted windows"):
@@ -258,9 +261,13 @@ class TestStage:
     def test_an_ensemble_that_was_moved_is_the_same(self, store: Store, tmp_path: Path) -> None:
         for place in ("here", "there"):
             config = few(ensemble=(tmp_path / place,))
-            stage = EvaluationStage(tmp_path / "e", [predictor_of(store), predictor_of(store, 1)], store, config)
+            stage = EvaluationStage(
+                EvaluateFolder(tmp_path / "e"), [predictor_of(store), predictor_of(store, 1)], store, config
+            )
             stage.evaluate("test")  # the second time would be an error, were it another way of measuring
-        other = EvaluationStage(tmp_path / "e", [predictor_of(store), predictor_of(store, 2)], store, config)
+        other = EvaluationStage(
+            EvaluateFolder(tmp_path / "e"), [predictor_of(store), predictor_of(store, 2)], store, config
+        )
         before = (tmp_path / "e/test/logits.npy").read_bytes()
         other.evaluate("test")
         assert (tmp_path / "e/test/logits.npy").read_bytes() != before
@@ -270,7 +277,7 @@ class TestStage:
         (tmp_path / "test/logits.npy").unlink()
         assert self.stage(store, tmp_path).evaluate("test") == json.loads(json.dumps(first))
         assert not (tmp_path / "test/logits.npy").exists()
-        with pytest.raises(InputError, match=r'another way: strands was "both", now "forward"\n'):
+        with pytest.raises(InputError, match=r'another way: evaluate.strands was "both", now "forward"\n'):
             self.stage(store, tmp_path, strands="forward").evaluate("test")
         self.stage(store, tmp_path, strands="forward", force=True).evaluate("test")
         assert (tmp_path / "test/logits.npy").exists()
@@ -285,14 +292,14 @@ class TestStage:
         (tmp_path / "test" / name).write_bytes(content)
         if name in ("tasks.parquet", "curves.npz", "summary.json"):
             with pytest.raises(InputError, match=rf"{name} cannot be read"):
-                read_splits(tmp_path)
+                read_splits(EvaluateFolder(tmp_path))
         usable = name in ("tasks.parquet", "curves.npz")
         assert (self.stage(store, tmp_path).own_logits("test") is not None) == usable
         again = self.stage(store, tmp_path).evaluate("test")
         assert f"test/{name}" in capsys.readouterr().err
         assert again | {"seconds": 0} == json.loads(json.dumps(first)) | {"seconds": 0}
         assert self.stage(store, tmp_path).evaluate("test") == json.loads(json.dumps(again))
-        assert read_splits(tmp_path)[0].summary == json.loads(json.dumps(again))
+        assert read_splits(EvaluateFolder(tmp_path))[0].summary == json.loads(json.dumps(again))
 
     def test_damaged_logits_of_validation_are_predicted_again(self, store: Store, tmp_path: Path) -> None:
         self.stage(store, tmp_path).evaluate("valid")
@@ -353,18 +360,18 @@ class TestOtherStores:
         assert (summary["bootstrap"]["blocks"], summary["bootstrap"]["block"]) == (40, WINDOW)
 
     def test_a_mistake_leaves_what_was_measured(self, store: Store, tmp_path: Path) -> None:
-        EvaluationStage(tmp_path, [predictor_of(store)], store, few(), False).evaluate("test")
+        EvaluationStage(EvaluateFolder(tmp_path), [predictor_of(store)], store, few(), False).evaluate("test")
         before = (tmp_path / "test/made-from.json").read_bytes()
         other = labelled_store(tmp_path / "o.zarr", names=["a", "b", "c", "d", "e"])
         with pytest.raises(InputError, match="lacks 5 of the model's 5 tasks"):
-            EvaluationStage(tmp_path, [predictor_of(store)], other, few(), True).evaluate("test")
+            EvaluationStage(EvaluateFolder(tmp_path), [predictor_of(store)], other, few(), True).evaluate("test")
         assert (tmp_path / "test/made-from.json").read_bytes() == before
 
 
 class TestBadInput:
     def test_a_model_that_is_averaged_with_itself(self, store: Store, tmp_path: Path) -> None:
         predictors = [predictor_of(store), predictor_of(store, 1), predictor_of(store, 1)]
-        stage = EvaluationStage(tmp_path, predictors, store, few())
+        stage = EvaluationStage(EvaluateFolder(tmp_path), predictors, store, few())
         with pytest.raises(InputError, match="models 2 and 3 of the ensemble have the same weights"):
             stage.evaluate("test")
 

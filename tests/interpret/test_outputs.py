@@ -19,6 +19,7 @@ from noncoder.interpret.motifs.patterns import Site
 from noncoder.interpret.outputs import Tracks, draw, hits_in, write_tracks
 from noncoder.interpret.steps import Skipped, find_attributions, measure_task
 from noncoder.metrics import auroc, average_precision
+from noncoder.runs.folder import TaskFolder
 from tests.evaluate.made import WINDOW, labelled_store, predictor_of
 
 
@@ -31,7 +32,9 @@ def job_of(folder: Path, store: Store, column: int = 1) -> Job:
     predictor = predictor_of(store)
     config = InterpretConfig(windows=6, mutated=0, method="saliency")
     scored = score_split(predictor, store, None, 64)
-    return Job(folder, predictor, column, positive_windows(predictor, store, column, config), scored, store, config)
+    return Job(
+        TaskFolder(folder), predictor, column, positive_windows(predictor, store, column, config), scored, store, config
+    )
 
 
 def named(*sites: Site) -> Any:

@@ -18,6 +18,7 @@ from noncoder.interpret import steps
 from noncoder.interpret.records import load_arrays
 from noncoder.interpret.stage import InterpretationStage
 from noncoder.predictor import Predictor
+from noncoder.runs.folder import InterpretFolder
 from tests.conftest import write_fasta
 from tests.evaluate.made import WINDOW, labelled_store, predictor_of
 
@@ -38,7 +39,7 @@ def predictor(store: Store) -> Predictor:
 
 
 def stage(folder: Path, predictor: Predictor, store: Store | None, force: bool = False, **changes: Any) -> Any:
-    return InterpretationStage(folder, predictor, store, settings(**changes), force)
+    return InterpretationStage(InterpretFolder(folder), predictor, store, settings(**changes), force)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ class TestAgain:
     def test_another_way_asks_for_force(
         self, done: tuple[Path, dict[str, Any]], predictor: Predictor, store: Store, tmp_path: Path
     ) -> None:
-        with pytest.raises(InputError, match="references was 2, now 3"):
+        with pytest.raises(InputError, match=r"interpret\.references was 2, now 3"):
             stage(done[0], predictor, store, designs=1, references=3).interpret()
         first = stage(tmp_path, predictor, store, mutated=0).interpret()
         second = stage(tmp_path, predictor, store, force=True, mutated=0, references=3).interpret()

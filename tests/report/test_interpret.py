@@ -17,6 +17,7 @@ from noncoder.interpret.design import Design
 from noncoder.interpret.grammar import Grammar
 from noncoder.report import interpret, write_report
 from noncoder.report.motif_logos import pattern_logos
+from noncoder.runs.folder import RunFolder
 from noncoder.sequence.motifs import load_jaspar
 from tests.browser import Browser
 from tests.report.interpreted import design_of, grammar_of, write_interpretation, write_json
@@ -177,7 +178,7 @@ class TestFiles:
             pytest.skip("an object that says nothing is no damage")
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"cannot be read") as caught:
-            interpret.learned_section(run)
+            interpret.learned_section(RunFolder(run))
         assert str(path) in str(caught.value) or str(path.parent) in str(caught.value)
 
     def test_arrays_of_other_windows_are_refused(self, run: Path) -> None:
@@ -185,14 +186,14 @@ class TestFiles:
         stored = dict(np.load(folder / "attributions.npz"))
         np.savez(folder / "gradcam.npz", cam=np.zeros((3, 7)), layer="x")
         with pytest.raises(InputError, match=r"gradcam.npz cannot be read: it is of other windows"):
-            interpret.learned_section(run)
+            interpret.learned_section(RunFolder(run))
         np.savez(folder / "gradcam.npz", cam=np.zeros(stored["codes"].shape), layer="x")
         np.savez(folder / "ism.npz", codes=stored["codes"][:1], substitutions=stored["values"][:1], index=[99])
         with pytest.raises(InputError, match=r"ism.npz cannot be read: it is of other windows"):
-            interpret.learned_section(run)
+            interpret.learned_section(RunFolder(run))
         np.savez(folder / "attributions.npz", **{**stored, "values": stored["values"][:, :, 1:]})
         with pytest.raises(InputError, match=r"values has the shape"):
-            interpret.learned_section(run)
+            interpret.learned_section(RunFolder(run))
 
     def test_windows_without_a_place_are_numbered(self, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = run / "interpret/tasks/t0/attributions.npz"

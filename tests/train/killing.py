@@ -18,7 +18,8 @@ from typing import Any
 
 from noncoder.config import RunConfig, read_recipe
 from noncoder.data.loading import Batch
-from noncoder.train import RunFolder, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.faults import FaultWatch  # noqa: F401  what training imports late is imported before the fork
 from noncoder.train.module import TrainingModule
@@ -82,7 +83,7 @@ def ended(child: int) -> int | None:
 
 def live(config: RunConfig, moment: str, draw: random.Random) -> bool:
     """One life; whether it was killed, else the training is done."""
-    folder, child = RunFolder(config.run).train, begin(config, moment)
+    folder, child = RunFolder(config.run).train.path, begin(config, moment)
     until = time.monotonic() + draw.uniform(0.05, 0.7)
     while (end := ended(child)) is None:
         if any(folder.glob(".*ckpt*")) if moment == "writing" else moment == "any" and time.monotonic() > until:
@@ -103,7 +104,7 @@ def main(whole: Path, broken: Path, kills: int, seed: int) -> None:
         killed[moment] += 1
     else:
         live(config, "never", draw)
-    print(json.dumps({"killed": killed, "done": RunFolder(config.run).summary.exists()}))
+    print(json.dumps({"killed": killed, "done": RunFolder(config.run).train.summary.exists()}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from noncoder.config import RunConfig, SimulateConfig, validate
 from noncoder.data.simulate import simulate_store
-from noncoder.train import RunFolder
+from noncoder.runs.folder import RunFolder
 
 COMPACT = {"name": "compact", "parameters": {"channels": 8, "dilations": [1], "heads": 2}}
 # Without batch norm, whose statistics would be those of a part of a batch.
@@ -42,7 +42,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def logged(run: Path) -> list[dict[str, str]]:
     """Both logs, without what the clock says."""
-    folder = RunFolder(run).train
+    folder = RunFolder(run).train.path
     return [
         {key: value for key, value in row.items() if key not in ("seconds", "windows_per_second")}
         for name in ("log.csv", "valid.csv")
@@ -51,7 +51,7 @@ def logged(run: Path) -> list[dict[str, str]]:
 
 
 def weights(run: Path) -> dict[str, Tensor]:
-    return load_file(RunFolder(run).predictor / "weights.safetensors")
+    return load_file(RunFolder(run).predictor.weights)
 
 
 def same_weights(one: Path, other: Path) -> bool:

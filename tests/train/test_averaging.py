@@ -14,7 +14,8 @@ from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.loading import Batches, Draws
 from noncoder.metrics import rank
 from noncoder.models import create_model
-from noncoder.train import RunFolder, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import train
 from noncoder.train.averaging import Averaging, make_averaging, renew_batch_norms, some_of
 from noncoder.train.module import TrainingModule
 from tests.conftest import small_store
@@ -84,7 +85,7 @@ def test_before_the_average_begins_training_is_that_without_it(recipe: Callable[
     for run, settings in (("with", {"average_last": 0.05}), ("without", {})):
         config = recipe(run, epochs=2, validations=2, **settings)
         train(config)
-        kept[run] = (RunFolder(config.run).train / "valid.csv").read_text().splitlines()
+        kept[run] = RunFolder(config.run).train.validations.read_text().splitlines()
     columns = [i for i, name in enumerate(kept["with"][0].split(",")) if name != "seconds"]
     rows = {run: [[line.split(",")[i] for i in columns] for line in lines] for run, lines in kept.items()}
     assert rows["with"][:4] == rows["without"][:4]

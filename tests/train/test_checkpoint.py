@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from noncoder.runs.folder import TrainFolder
 from noncoder.train.checkpoint import BestCheckpoints, LastCheckpoint
 from noncoder.train.storage import Storage
 from tests.conftest import listing
@@ -23,7 +24,7 @@ def test_saving_takes_little_of_the_time(
         clock[0] += cost
 
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-    best = BestCheckpoints(tmp_path, 1, Storage(), weights_only=True)
+    best = BestCheckpoints(TrainFolder(tmp_path), 1, Storage(), weights_only=True)
     last = LastCheckpoint(tmp_path / "last.ckpt", tmp_path / "previous.ckpt", 10, 1000, best)
     trainer: Any = SimpleNamespace(global_step=0, save_checkpoint=save, world_size=1, is_global_zero=True)
     for step in range(1, 101):
@@ -35,7 +36,7 @@ def test_saving_takes_little_of_the_time(
 
 
 def test_a_file_that_a_checkpoint_speaks_of_stays_until_none_does(tmp_path: Path) -> None:
-    best = BestCheckpoints(tmp_path, 1, Storage(), weights_only=True)
+    best = BestCheckpoints(TrainFolder(tmp_path), 1, Storage(), weights_only=True)
     trainer: Any = SimpleNamespace(global_step=0, is_global_zero=True, callback_metrics={})
     trainer.save_checkpoint = lambda path, _: path.write_text(path.name)
 
@@ -53,7 +54,7 @@ def test_a_file_that_a_checkpoint_speaks_of_stays_until_none_does(tmp_path: Path
     assert validate(4, 0.6) == ["1", "4"]
     assert validate(5, 0.7) == ["1", "5"]
     # A process that goes on from the checkpoint finds what that speaks of.
-    again = BestCheckpoints(tmp_path, 1, Storage(), weights_only=True)
+    again = BestCheckpoints(TrainFolder(tmp_path), 1, Storage(), weights_only=True)
     again.load_state_dict(state)
     assert again.best == 1
     assert again.path(1).exists()

@@ -18,7 +18,8 @@ from noncoder.data.loading import Batch
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.pipeline import run_recipe
-from noncoder.train import RunFolder, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import train
 from noncoder.train.launch import make_strategy
 from noncoder.train.passes import Passes
 from noncoder.train.prepare import read_passes

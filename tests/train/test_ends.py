@@ -19,7 +19,8 @@ from noncoder.config import write_recipe
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError
 from noncoder.models import create_model, list_models
-from noncoder.train import RunFolder, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import train
 from noncoder.train.lr_find import Ramp, find_learning_rate
 from noncoder.train.prepare import lone_norms, prepare, read_passes
 from tests.conftest import make_store, random_genome
@@ -67,7 +68,7 @@ class TestOneClass:
         summary = train(config)
         best = summary["best"]
         assert (best["auroc"], best["average_precision"]) == (None, None)
-        found = rows(RunFolder(config.run).train / "valid.csv")
+        found = rows(RunFolder(config.run).train.validations)
         losses = {int(row["step"]): float(row["loss"]) for row in found}
         assert best["step"] == min(losses, key=lambda step: losses[step])
         assert best["loss"] == pytest.approx(min(losses.values()))
@@ -98,7 +99,7 @@ class TestOneClass:
     def test_a_run_that_goes_on_is_compared_by_its_loss(self, tmp_path: Path, store: Path) -> None:
         config = make_recipe(tmp_path / "run", store, epochs=3, learning_rate=0.03)
         train(config)
-        RunFolder(config.run).summary.unlink()
+        RunFolder(config.run).train.summary.unlink()
         run = read_run_folder(config.run, "run")
         losses = run.valid["loss"]
         assert run.best == {
@@ -132,7 +133,7 @@ class TestLastWindow:
         train(whole)
         cut = make_recipe(tmp_path / "cut", odd, NORMED, **settings)
         train(cut, on_validation=lambda row: True)
-        assert not RunFolder(cut.run).summary.exists()
+        assert not RunFolder(cut.run).train.summary.exists()
         train(cut)
         assert same_weights(whole.run, cut.run)
 

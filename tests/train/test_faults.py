@@ -14,7 +14,8 @@ import torch
 from noncoder.data.loading import Batches
 from noncoder.data.store import open_store
 from noncoder.errors import InputError, TrainingError
-from noncoder.train import RunFolder, faults, load_fault, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import faults, load_fault, train
 from noncoder.train.faults import Explosion, FaultWatch
 from noncoder.train.module import TrainingModule
 from noncoder.train.prepare import read_passes
@@ -77,10 +78,10 @@ def test_a_loss_that_is_no_number_names_step_batch_windows_and_layer(
     assert f"in step {place + 1}: pass 1, batch {place + 1} of 12" in told
     assert "the first layer whose output is not finite is hidden" in told
     folder = RunFolder(config.run)
-    fault = json.loads(folder.fault.read_text())
+    fault = json.loads(folder.train.fault.read_text())
     assert window in fault["windows"]
     assert (fault["step"], fault["pass"], fault["position"]) == (place + 1, 0, place)
-    assert not folder.summary.exists()
+    assert not folder.train.summary.exists()
     # What is kept gives the same loss again.
     batch, module = load_fault(config.run)
     module.on_fit_start()
@@ -96,7 +97,7 @@ def test_no_checkpoint_holds_what_is_broken(tmp_path: Path, store: Path, monkeyp
     monkeypatch.setattr(faults, "_LOOK_EVERY", 10**6)
     with pytest.raises(TrainingError):
         train(config)
-    for path in RunFolder(config.run).train.glob("*.ckpt"):
+    for path in RunFolder(config.run).train.path.glob("*.ckpt"):
         state = torch.load(path, weights_only=True)["state_dict"]
         if path.name != "fault.ckpt":
             assert all(bool(torch.isfinite(value).all()) for value in state.values()), path

@@ -20,8 +20,9 @@ from noncoder.data.randomness import uniform
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
 from noncoder.models import create_model
+from noncoder.runs.folder import RunFolder
 from noncoder.sequence.encoding import encode
-from noncoder.train import RunFolder, train
+from noncoder.train import train
 from noncoder.train.optim import make_optimizer
 
 pytestmark = [
@@ -67,7 +68,7 @@ def recipe(tmp_path: Path, store_path: Path) -> Callable[..., RunConfig]:
 
 
 def losses(config: RunConfig) -> list[float]:
-    with (RunFolder(config.run).train / "log.csv").open() as file:
+    with RunFolder(config.run).train.log.open() as file:
         return [float(row["loss"]) for row in csv.DictReader(file)]
 
 

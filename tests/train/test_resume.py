@@ -18,7 +18,8 @@ from noncoder.config import read_recipe, write_recipe
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.files import read_json, write_json
-from noncoder.train import RunFolder, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.storage import read_checkpoint
 from tests.train.making import logged, make_recipe, rows, same_weights, simulate
@@ -33,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checkpoints(run: Path) -> dict[str, dict[str, torch.Tensor]]:
     """The weights of each of the best validations; the predictor has those of one alone, which may be an early one."""
-    files = RunFolder(run).train.glob("best-*.ckpt")
+    files = RunFolder(run).train.path.glob("best-*.ckpt")
     return {path.name: read_checkpoint(path)["state_dict"] for path in files}
 
 
@@ -58,7 +59,7 @@ def kill_again_and_again(
     assert one.keys() == other.keys()
     for name, weights in one.items():
         assert all(torch.equal(value, other[name][key]) for key, value in weights.items()), name
-    summary = read_json(RunFolder(broken.run).summary)
+    summary = read_json(RunFolder(broken.run).train.summary)
     assert summary is not None
     assert summary["threads"] == threads
     killed: dict[str, int] = result["killed"]
@@ -118,14 +119,14 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
     train(whole)
     stop_after(monkeypatch, broken, 15)
     folder = RunFolder(broken.run)
-    damage(folder.last)
+    damage(folder.train.last)
     capsys.readouterr()
     train(broken)
     told = capsys.readouterr().err
     assert ("last.ckpt is damaged" in told) == (damage is not Path.unlink)
     assert same_weights(whole.run, broken.run)
     assert logged(whole.run) == logged(broken.run)
-    assert not folder.previous.exists()
+    assert not folder.train.previous.exists()
 
 
 def test_two_damaged_checkpoints_are_one_clear_error(
@@ -134,8 +135,8 @@ def test_two_damaged_checkpoints_are_one_clear_error(
     config = make_recipe(tmp_path / "run", store)
     stop_after(monkeypatch, config, 15)
     folder = RunFolder(config.run)
-    flip(folder.last)
-    cut(folder.previous)
+    flip(folder.train.last)
+    cut(folder.train.previous)
     with pytest.raises(InputError, match=r"(?s)last.ckpt: its content.*previous.ckpt: its end is missing.*--force"):
         train(config)
     assert train(config, force=True)["steps"] > 0
@@ -146,7 +147,7 @@ def test_a_damaged_best_one_is_left_out_and_said(
 ) -> None:
     config = make_recipe(tmp_path / "run", store)
     stop_after(monkeypatch, config, 18)
-    best = sorted(RunFolder(config.run).train.glob("best-*.ckpt"))
+    best = sorted(RunFolder(config.run).train.path.glob("best-*.ckpt"))
     assert best
     for path in best:
         flip(path)
@@ -158,7 +159,7 @@ def test_a_damaged_best_one_is_left_out_and_said(
 def test_the_best_are_kept_by_step(tmp_path: Path, store: Path) -> None:
     config = make_recipe(tmp_path / "run", store, validations=2, keep_best=2, learning_rate=0.01)
     summary = train(config)
-    folder = RunFolder(config.run).train
+    folder = RunFolder(config.run).train.path
     valid = {int(row["step"]): float(row["average_precision"]) for row in rows(folder / "valid.csv")}
     two = sorted(valid, key=lambda step: (-valid[step], step))[:2]
     assert sorted(path.name for path in folder.glob("best-*.ckpt")) == [f"best-{s:08d}.ckpt" for s in sorted(two)]
@@ -178,11 +179,11 @@ def test_a_store_that_changed_is_told_in_words(tmp_path: Path, store: Path, monk
     config = make_recipe(tmp_path / "run", store)
     stop_after(monkeypatch, config, 15)
     folder = RunFolder(config.run)
-    claim = read_json(folder.train / "claim.json")
+    claim = read_json(folder.train.claim)
     assert claim is not None
-    write_json(folder.train / "claim.json", claim | {"store": "0123456789abcdef"})
+    write_json(folder.train.claim, claim | {"store": "0123456789abcdef" * 4})
     digest = open_store(store).digest[:12]
-    with pytest.raises(ConfigError, match=rf"(?s)is not what it was.*{digest}, it had 0123456789ab.*data.store"):
+    with pytest.raises(ConfigError, match=rf"store has changed \(its digest was 0123456789ab, now {digest}"):
         train(config)
 
 
@@ -208,10 +209,12 @@ def test_a_signal_to_end_saves_and_says_how_to_go_on(
     folder = RunFolder(broken.run)
     with monkeypatch.context() as patch:
         patch.setattr(LastCheckpoint, "on_train_batch_end", signal_and_heed)
-        with pytest.raises(KeyboardInterrupt, match=f"(?s)saved in {folder.last}.*noncoder train {folder.recipe}"):
+        with pytest.raises(
+            KeyboardInterrupt, match=f"(?s)saved in {folder.train.last}.*noncoder train {folder.recipe}"
+        ):
             train(broken)
     assert signal.getsignal(number) is before
-    assert rows(folder.train / "log.csv")[-1]["step"] == "7"
+    assert rows(folder.train.log)[-1]["step"] == "7"
     train(read_recipe(folder.recipe))
     assert same_weights(whole.run, broken.run)
 
@@ -222,7 +225,7 @@ def test_steps_take_the_same_number_of_batches_across_passes(tmp_path: Path, sto
     windows = open_store(store).indices("train").size
     batches = -(-windows // 16)
     assert batches % 5, "the batches of a pass are a multiple of a step's"
-    folder = RunFolder(config.run).train
+    folder = RunFolder(config.run).train.path
     valid = rows(folder / "valid.csv")
     assert int(valid[-1]["step"]) == summary["steps"]
     for row in valid:

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from noncoder.errors import InputError
-from noncoder.train import RunFolder, storage, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import storage, train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.log import CsvLog
 from noncoder.train.storage import Storage, choose_checkpoint, damage, read_checkpoint, write_checkpoint
@@ -147,11 +148,11 @@ def test_training_goes_on_where_the_disk_is_full_for_a_while(
     assert calls[0] > 20
     assert told.count("the checkpoint before stays") == 1
     # Each log once.
-    assert told.count("its rows wait") == len(list(RunFolder(full.run).train.glob("*.csv")))
+    assert told.count("its rows wait") == len(list(RunFolder(full.run).train.path.glob("*.csv")))
     assert told.count("can be written again") == 1
     assert same_weights(whole.run, full.run)
     assert logged(whole.run) == logged(full.run)
-    folders = [RunFolder(config.run).train for config in (whole, full)]
+    folders = [RunFolder(config.run).train.path for config in (whole, full)]
     kept = [sorted(path.name for path in folder.glob("*.ckpt")) for folder in folders]
     assert kept[0] == kept[1]
 

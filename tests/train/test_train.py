@@ -21,10 +21,12 @@ from noncoder.errors import ConfigError, InputError, StoreError
 from noncoder.files import read_json
 from noncoder.losses import binary_cross_entropy
 from noncoder.metrics import rank
-from noncoder.train import RunFolder, train
+from noncoder.runs.folder import RunFolder
+from noncoder.runs.recipe import read_run
+from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
+from noncoder.train.claim import is_trained
 from noncoder.train.device import choose_precision
-from noncoder.train.run import is_trained, read_run
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -36,14 +38,14 @@ def test_training_leaves_a_predictor_logs_and_a_summary(recipe: Callable[..., Ru
     config = recipe(validations=2)
     summary = train(config)
     folder = RunFolder(config.run)
-    assert read_json(folder.summary) == summary
+    assert read_json(folder.train.summary) == summary
     store, predictor = noncoder.open_store(store_path), noncoder.load(config.run)
     batches = -(-store.indices("train").size // 16)
     assert summary["steps"] == 2 * batches
     assert summary["epochs"] == pytest.approx(2)
     assert predictor.info["store_digest"] == store.digest
     assert predictor.tasks == store.tasks
-    logged, valid = rows(folder.train / "log.csv"), rows(folder.train / "valid.csv")
+    logged, valid = rows(folder.train.log), rows(folder.train.validations)
     assert int(logged[-1]["windows"]) == 2 * store.indices("train").size
     assert [int(row["step"]) for row in valid] == [batches // 2, batches, batches + batches // 2, 2 * batches]
     assert all(float(row["loss"]) > 0 for row in logged)
@@ -53,7 +55,7 @@ def test_training_leaves_a_predictor_logs_and_a_summary(recipe: Callable[..., Ru
 def test_the_kept_weights_are_those_of_the_best_validation(recipe: Callable[..., RunConfig], store_path: Path) -> None:
     config = recipe(learning_rate=0.01, validations=2)
     summary = train(config)
-    valid = rows(RunFolder(config.run).train / "valid.csv")
+    valid = rows(RunFolder(config.run).train.validations)
     assert summary["best"]["average_precision"] == max(float(row["average_precision"]) for row in valid)
     store = noncoder.open_store(store_path)
     indices = store.indices("valid")
@@ -66,7 +68,7 @@ def test_the_kept_weights_are_those_of_the_best_validation(recipe: Callable[...,
 def test_training_learns(recipe: Callable[..., RunConfig]) -> None:
     config = recipe(epochs=12, learning_rate=0.01, patience=12)
     train(config)
-    losses = [float(row["loss"]) for row in rows(RunFolder(config.run).train / "log.csv")]
+    losses = [float(row["loss"]) for row in rows(RunFolder(config.run).train.log)]
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
 
@@ -74,7 +76,7 @@ def test_the_same_seed_gives_the_same_weights(recipe: Callable[..., RunConfig]) 
     first, second = recipe("a", shift=4), recipe("b", shift=4)
     train(first)
     train(second)
-    a, b = (load_file(RunFolder(c.run).predictor / "weights.safetensors") for c in (first, second))
+    a, b = (load_file(RunFolder(c.run).predictor.weights) for c in (first, second))
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -109,7 +111,7 @@ def test_the_lowest_loss_can_decide_which_weights_are_kept(recipe: Callable[...,
     for monitor in ("loss", "average_precision"):
         config = recipe(monitor, monitor=monitor, epochs=8, learning_rate=0.03, validations=2, patience=16)
         summary = train(config)
-        valid = rows(RunFolder(config.run).train / "valid.csv")
+        valid = rows(RunFolder(config.run).train.validations)
         best = (min if monitor == "loss" else max)(float(row[monitor]) for row in valid)
         assert summary["best"][monitor] == best
         kept[monitor] = summary["best"]["step"]
@@ -135,10 +137,10 @@ def test_tensorboard_gets_the_curves_where_it_is_installed(recipe: Callable[...,
     event_files = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     config = recipe(epochs=1)
     train(config)
-    events = event_files.EventAccumulator(str(RunFolder(config.run).train / "tensorboard"))
+    events = event_files.EventAccumulator(str(RunFolder(config.run).train.path / "tensorboard"))
     events.Reload()
     assert set(events.Tags()["scalars"]) >= {"train/loss", "valid/loss", "valid/auroc", "valid/average_precision"}
-    last = rows(RunFolder(config.run).train / "valid.csv")[-1]
+    last = rows(RunFolder(config.run).train.validations)[-1]
     assert events.Scalars("valid/auroc")[-1].value == pytest.approx(float(last["auroc"]), abs=1e-4)
 
 
@@ -158,16 +160,16 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     path.write_text(write_recipe(broken))
     command = [sys.executable, "-m", "noncoder", "train", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    last = RunFolder(broken.run).last
+    last = RunFolder(broken.run).train.last
     while process.poll() is None and not last.exists():
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    a, b = (load_file(RunFolder(c.run).predictor / "weights.safetensors") for c in (whole, broken))
+    a, b = (load_file(RunFolder(c.run).predictor.weights) for c in (whole, broken))
     assert all(torch.equal(a[name], b[name]) for name in a)
-    logs = [rows(RunFolder(c.run).train / "log.csv") for c in (whole, broken)]
+    logs = [rows(RunFolder(c.run).train.log) for c in (whole, broken)]
     assert [(r["windows"], r["loss"]) for r in logs[0]] == [(r["windows"], r["loss"]) for r in logs[1]]
 
 
@@ -212,9 +214,9 @@ def test_each_choice_goes_on_as_if_it_had_not_been_interrupted(
         with pytest.raises(RuntimeError, match="power"):
             train(broken)
     train(broken)
-    a, b = (load_file(RunFolder(c.run).predictor / "weights.safetensors") for c in (whole, broken))
+    a, b = (load_file(RunFolder(c.run).predictor.weights) for c in (whole, broken))
     assert all(torch.equal(a[name], b[name]) for name in a)
-    logs = [rows(RunFolder(c.run).train / "log.csv") for c in (whole, broken)]
+    logs = [rows(RunFolder(c.run).train.log) for c in (whole, broken)]
     assert [(r["windows"], r["loss"]) for r in logs[0]] == [(r["windows"], r["loss"]) for r in logs[1]]
     assert len({row["learning_rate"] for row in logs[0]}) > 1
 
@@ -227,17 +229,17 @@ def test_ctrl_c_ends_with_one_message_and_training_goes_on(recipe: Callable[...,
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    while process.poll() is None and not RunFolder(config.run).last.exists():
+    while process.poll() is None and not RunFolder(config.run).train.last.exists():
         time.sleep(0.01)
-    saved = RunFolder(config.run).last.stat().st_mtime_ns
+    saved = RunFolder(config.run).train.last.stat().st_mtime_ns
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert RunFolder(config.run).last.stat().st_mtime_ns > saved  # it saved once more, where it stood
+    assert RunFolder(config.run).train.last.stat().st_mtime_ns > saved  # it saved once more, where it stood
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    assert RunFolder(config.run).last.exists()
-    assert not RunFolder(config.run).summary.exists()
+    assert RunFolder(config.run).train.last.exists()
+    assert not RunFolder(config.run).train.summary.exists()
 
 
 def test_a_finished_training_is_not_overwritten(recipe: Callable[..., RunConfig]) -> None:
@@ -258,7 +260,7 @@ def test_changed_weights_of_tasks_are_noticed(
     train(config)
     assert is_trained(config, noncoder.open_store(store_path))
     path.write_text(f"task\tweight\n{name}\t4\n")
-    with pytest.raises(ConfigError, match=r"another recipe: weights_file was '\w{64}', is '\w{64}'"):
+    with pytest.raises(ConfigError, match=r"made from something else: weights_file has changed"):
         is_trained(config, noncoder.open_store(store_path))
     path.write_text("task\tweight\nnobody\t3\n")
     other = recipe("other", loss={"task_weights": "file", "weights_file": str(path)})
@@ -280,10 +282,10 @@ def test_validation_tells_the_plain_loss(recipe: Callable[..., RunConfig], store
 def test_a_changed_recipe_names_what_changed(recipe: Callable[..., RunConfig], store_path: Path) -> None:
     train(recipe(epochs=1))
     changed = recipe(epochs=2)
-    with pytest.raises(ConfigError, match=r"train.epochs was 1.0, is 2.0"):
+    with pytest.raises(ConfigError, match=r"train.epochs was 1.0, now 2.0"):
         is_trained(changed, noncoder.open_store(store_path))
-    RunFolder(changed.run).summary.unlink()  # as if it had been interrupted
-    with pytest.raises(ConfigError, match=r"train.epochs was 1.0, is 2.0"):
+    RunFolder(changed.run).train.summary.unlink()  # as if it had been interrupted
+    with pytest.raises(ConfigError, match=r"train.epochs was 1.0, now 2.0"):
         train(changed)
 
 

@@ -21,7 +21,8 @@ from noncoder.config import RunConfig, SimulateConfig, validate
 from noncoder.data.simulate import simulate_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.report import write_report
-from noncoder.train import RunFolder, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import train
 from noncoder.train import watch as watching
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.flow import read_flow
@@ -58,7 +59,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def weights(config: RunConfig) -> dict[str, torch.Tensor]:
-    return load_file(RunFolder(config.run).predictor / "weights.safetensors")
+    return load_file(RunFolder(config.run).predictor.weights)
 
 
 def interrupt_and_go_on(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +90,7 @@ class TestGradients:
     def test_are_written_for_every_parameter_at_the_chosen_steps(self, recipe: Callable[..., RunConfig]) -> None:
         config = recipe(watch={"gradients_every": 4})
         summary = train(config)
-        found = rows(RunFolder(config.run).train / "gradients.csv")
+        found = rows(RunFolder(config.run).train.gradients)
         steps = sorted({int(row["step"]) for row in found})
         assert steps == list(range(4, summary["steps"] + 1, 4))
         names = [name for name, value in weights(config).items() if value.is_floating_point()]
@@ -103,7 +104,7 @@ class TestGradients:
         settings = {"optimizer": "sgd", "momentum": 0, "clip": 0, "weight_decay": 0, "warmup": 0, "decay": "constant"}
         config = recipe(watch={"gradients_every": 1}, epochs=1, learning_rate=0.01, accumulate=2, **settings)
         train(config)
-        flow = read_flow(RunFolder(config.run).train / "gradients.csv")
+        flow = read_flow(RunFolder(config.run).train.gradients)
         assert flow is not None
         # Weights are float32, of which a small update shows few digits. From zero there is no ratio.
         moved = np.nan_to_num(flow.update_ratio) * flow.weight_mean
@@ -117,7 +118,7 @@ class TestGradients:
         for clip in (0, 1e-3):
             config = recipe(f"clip{clip}", watch={"gradients_every": 1}, epochs=0.5, clip=clip, average=0)
             train(config)
-            flow = read_flow(RunFolder(config.run).train / "gradients.csv")
+            flow = read_flow(RunFolder(config.run).train.gradients)
             assert flow is not None
             first.append(flow.gradient_mean[0])
         np.testing.assert_array_equal(first[0], first[1])
@@ -129,7 +130,7 @@ class TestGradients:
         train(alone)
         a, b = weights(watched), weights(alone)
         assert all(torch.equal(a[name], b[name]) for name in a)
-        assert not (RunFolder(alone.run).train / "gradients.csv").exists()
+        assert not RunFolder(alone.run).train.gradients.exists()
 
     @pytest.mark.usefixtures("undrawn")
     def test_of_an_interrupted_training_are_those_of_a_whole_one(
@@ -139,13 +140,13 @@ class TestGradients:
         whole, broken = recipe("whole", watch=watch, epochs=3), recipe("broken", watch=watch, epochs=3)
         train(whole)
         interrupt_and_go_on(broken, monkeypatch)
-        a, b = ((RunFolder(c.run).train / "gradients.csv").read_text() for c in (whole, broken))
+        a, b = (RunFolder(c.run).train.gradients.read_text() for c in (whole, broken))
         assert a == b
 
     def test_are_drawn(self, recipe: Callable[..., RunConfig]) -> None:
         config = recipe(watch={"gradients_every": 5})
         train(config)
-        folder = RunFolder(config.run).train
+        folder = RunFolder(config.run).train.path
         assert (folder / "gradients.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (folder / "gradients.svg").read_text()
         flow = read_flow(folder / "gradients.csv")
@@ -159,7 +160,7 @@ class TestGradients:
     ) -> None:
         config = recipe()
         train(config)
-        folder = RunFolder(config.run).train
+        folder = RunFolder(config.run).train.path
         flow = read_flow(folder / "gradients.csv")
         assert flow is not None
         assert flow.steps.tolist() == [1, 2, 5, 10]
@@ -205,7 +206,7 @@ class TestLoggers:
     def test_none_leaves_the_csv_logs(self, recipe: Callable[..., RunConfig]) -> None:
         config = recipe(epochs=1)
         train(config)
-        names = {path.name for path in RunFolder(config.run).train.iterdir()}
+        names = {path.name for path in RunFolder(config.run).train.path.iterdir()}
         assert {"log.csv", "valid.csv"} <= names
         assert not {"tensorboard", "wandb", "loggers.json"} & names
 
@@ -225,17 +226,17 @@ class TestLoggers:
             patch.setattr(LastCheckpoint, "on_train_batch_end", save_and_fail)
             with pytest.raises(RuntimeError, match="power"):
                 train(first)
-        begun = RunFolder(first.run).last.stat().st_mtime_ns
+        begun = RunFolder(first.run).train.last.stat().st_mtime_ns
         assert begun
         summary = train(recipe(epochs=3, watch={"gradients_every": 1}))
         assert summary["epochs"] == pytest.approx(3, abs=0.4)
-        first_row = rows(RunFolder(first.run).train / "log.csv")[0]
+        first_row = rows(RunFolder(first.run).train.log)[0]
         assert int(first_row["step"]) == 1  # of the first part, which was kept
 
     def test_what_is_known_at_the_start_is_written(self, recipe: Callable[..., RunConfig]) -> None:
         config = recipe(epochs=1)
         summary = train(config)
-        started = json.loads((RunFolder(config.run).train / "started.json").read_text())
+        started = json.loads(RunFolder(config.run).train.started.read_text())
         assert started["n_parameters"] == summary["n_parameters"]
         assert started["store_digest"] == summary["store_digest"]
         assert 0 < started["positives_per_window"] < 3
@@ -267,7 +268,7 @@ class TestTrackers:
         config = recipe(watch={"loggers": "wandb", "project": "here", "gradients_every": 5}, epochs=3)
         interrupt_and_go_on(config, monkeypatch)
         assert wandb.run is None  # it has ended in this process
-        folder = RunFolder(config.run).train
+        folder = RunFolder(config.run).train.path
         identity = json.loads((folder / "loggers.json").read_text())["wandb"]
         parts = sorted((folder / "wandb").glob("offline-run-*"))
         assert len(parts) >= 1
@@ -290,7 +291,7 @@ class TestTrackers:
         (run,) = client.search_runs([experiment.experiment_id])
         assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
         assert run.data.params["train/epochs"] == "3.0"
-        folder = RunFolder(config.run).train
+        folder = RunFolder(config.run).train.path
         told = {m.step: m.value for m in client.get_metric_history(run.info.run_id, "valid/auroc")}
         valid = {int(row["step"]): float(row["auroc"]) for row in rows(folder / "valid.csv")}
         assert told == pytest.approx(valid, abs=1e-5)

@@ -23,7 +23,8 @@ from noncoder.cli import main
 from noncoder.config import RunConfig, SimulateConfig, read_recipe, validate, write_recipe
 from noncoder.data.simulate import simulate_store
 from noncoder.errors import ConfigError, InputError
-from noncoder.train import RunFolder, train
+from noncoder.runs.folder import RunFolder
+from noncoder.train import train
 from noncoder.tune import TuneConfig, tune
 from noncoder.tune.space import Space, read_space
 from noncoder.tune.study import import_optuna, open_study
@@ -116,7 +117,7 @@ def test_a_study_leaves_a_table_figures_and_a_recipe_that_scores_the_same(search
     assert sum(result["importance"].values()) == pytest.approx(1)
     best = read_recipe(folder / "best.yaml")
     assert train(best)["best"]["average_precision"] == result["best"]["value"]
-    assert RunFolder(Path(result["best"]["run"])).predictor.exists()
+    assert RunFolder(Path(result["best"]["run"])).predictor.path.exists()
     assert not list(folder.glob("trials/**/*.ckpt"))
 
 
@@ -149,9 +150,9 @@ def test_a_hopeless_trial_is_given_up_and_keeps_its_logs(search: Search) -> None
     assert result["best"]["value"] == min(float(row["value"]) for row in rows if row["state"] == "complete")
     for row in bad:
         folder = RunFolder(Path(result["study"]) / "trials" / row["folder"])
-        assert not folder.summary.exists()
-        assert not folder.predictor.exists()
-        with (folder.train / "valid.csv").open() as file:
+        assert not folder.train.summary.exists()
+        assert not folder.predictor.path.exists()
+        with (folder.train.validations).open() as file:
             assert len(list(csv.DictReader(file))) == int(row["validations"]) < 12
 
 
@@ -162,7 +163,8 @@ def test_trainings_from_the_start_grow_and_are_given_up_between_them(search: Sea
     assert rows[0]["validations"] == "3"
     trials = Path(result["study"]) / "trials"
     epochs = [
-        json.loads(RunFolder(trials / "0000" / part).summary.read_text())["epochs"] for part in ("rung-1", "rung-2", "")
+        json.loads(RunFolder(trials / "0000" / part).train.summary.read_text())["epochs"]
+        for part in ("rung-1", "rung-2", "")
     ]
     assert epochs == pytest.approx([1 / 3, 1, 3], rel=0.2)
     bad = [row for row in rows if row["train.learning_rate"] == "1e-09"]
@@ -261,11 +263,11 @@ def test_values_that_do_not_go_together_are_told(search: Search) -> None:
 @pytest.mark.usefixtures("quick")
 def test_a_study_of_another_kind_is_not_gone_on_with(search: Search) -> None:
     search(trials=1)
-    with pytest.raises(ConfigError, match=r"recipe train epochs was 1.0, is 0.5"):
+    with pytest.raises(ConfigError, match=r"recipe.train.epochs was 1.0, now 0.5"):
         search(trials=2, train={"epochs": 0.5})
-    with pytest.raises(ConfigError, match=r"space train.shift choices was \[0, 4\], is \[0, 5\]"):
+    with pytest.raises(ConfigError, match=r"space.train.shift.choices was \[0, 4\], now \[0, 5\]"):
         search(RATES.replace("4", "5"), trials=2)
-    with pytest.raises(ConfigError, match=r"tuning seed was 0, is 1"):
+    with pytest.raises(ConfigError, match=r"tuning.seed was 0, now 1"):
         search(trials=2, seed=1)
     assert search(trials=1, seed=1, force=True)["trials"] == {"complete": 1}
 

@@ -43,8 +43,9 @@ def lr_find(
 
     config = read_recipe(recipe, overrides)
     check_sources(config, makes=False)  # before torch is loaded
+    from noncoder.runs.folder import RangeTestFolder, RunFolder
     from noncoder.train.lr_find import Ramp, find_learning_rate, range_test_text
 
-    folder = out or config.run / "lr-find"
+    folder = out or RunFolder(config.run).lr_find.path
     result = find_learning_rate(config, folder, Ramp(lowest, highest, steps), force)
-    emit(result | {"out": str(folder)}, f"{range_test_text(result)}\nfigure: {folder / 'result.png'}", as_json)
+    emit(result | {"out": str(folder)}, f"{range_test_text(result)}\nfigure: {RangeTestFolder(folder).figure}", as_json)

@@ -16,6 +16,7 @@ from noncoder.files import is_locked, plain_json, read_json
 from noncoder.kinds import is_no_run, mistaken
 from noncoder.plots import Curve
 from noncoder.report import read_csv, read_splits
+from noncoder.runs.folder import RunFolder
 
 _LOG = ("step", "epoch", "windows", "seconds", "loss", "windows_per_second")
 _VALID = ("step", "epoch", "windows", "seconds", "loss", "auroc", "average_precision")
@@ -90,26 +91,27 @@ def read_run_folder(path: Path, name: str) -> Run:
     Raises:
         InputError: There is no such folder, it is no run or has no log yet, or a file cannot be read.
     """
-    train = path / "train"
+    run = RunFolder(path)
+    train = run.train
     if is_no_run(path):
         found, hint = mistaken(path, "run", "make one with `noncoder run RECIPE`")
         raise InputError(found, expected="a run's folder", hint=hint)
-    summary = read_json(train / "summary.json")
+    summary = read_json(train.summary)
     digests = (summary or {}).get("digests")
-    log, valid = read_csv(train / "log.csv", _LOG, digests), read_csv(train / "valid.csv", _VALID, digests)
+    log, valid = read_csv(train.log, _LOG, digests), read_csv(train.validations, _VALID, digests)
     if not log["step"].size and not valid["step"].size:
         raise InputError(
-            f"{path} has nothing to compare: no row in train/log.csv and train/valid.csv",
+            f"{path} has nothing to compare: no row in {train.log.name} and {train.validations.name}",
             hint="name a run that has trained, or wait for its first rows",
         )
     log["trained"] = _trained(log)
     valid["trained"] = _interpolated(valid, log)
-    started = read_json(train / "started.json") or {}
-    state = "finished" if summary is not None else "running" if is_locked(train) else "unfinished"
+    started = read_json(train.started) or {}
+    state = "finished" if summary is not None else "running" if is_locked(train.path) else "unfinished"
     facts = started | (summary or {})
-    tests = {split.name: split.summary for split in read_splits(path / "evaluate") if split.summary is not None}
-    recipe = _recipe(path / "recipe.yaml")
-    return Run(name, state, log, valid, facts, recipe, _positives(path, facts, recipe), tests)
+    tests = {split.name: split.summary for split in read_splits(run.evaluate) if split.summary is not None}
+    recipe = _recipe(run.recipe)
+    return Run(name, state, log, valid, facts, recipe, _positives(run, facts, recipe), tests)
 
 
 def _trained(log: dict[str, Floats]) -> Floats:
@@ -132,19 +134,19 @@ def _interpolated(valid: dict[str, Floats], log: dict[str, Floats]) -> Floats:
     return seconds
 
 
-def _positives(path: Path, facts: dict[str, Any], recipe: dict[str, Any]) -> float | None:
+def _positives(run: RunFolder, facts: dict[str, Any], recipe: dict[str, Any]) -> float | None:
     if facts.get("positives_per_window") is not None:
         return float(facts["positives_per_window"])
     # Trainings of earlier versions did not write it down.
     digest = facts.get("store_digest")
-    place = facts.get("store") or recipe.get("data.store") or path / "data.zarr"
+    place = facts.get("store") or recipe.get("data.store") or run.store
     try:
         store = open_store(place)
         if digest in (None, store.digest):
             return float(store.positives("train").sum() / store.indices("train").size)
     except NoncoderError:
         pass
-    stats = read_json(path / "explore.json") or {}
+    stats = read_json(run.explore) or {}
     train = stats.get("splits", {}).get("train", {})
     if digest in (None, stats.get("digest")) and train.get("windows"):
         return float(train["positives"] / train["windows"])

@@ -12,6 +12,7 @@ from noncoder.config.evaluate import EvaluateConfig
 from noncoder.config.interpret import InterpretConfig
 from noncoder.config.pack import PackConfig
 from noncoder.config.training import TrainConfig
+from noncoder.runs.folder import RunFolder
 
 
 def _label_rule(rule: str) -> str:
@@ -210,4 +211,4 @@ class RunConfig(Section):
     @property
     def store(self) -> Path:
         """Where the store is or will be."""
-        return self.data.store or self.run / "data.zarr"
+        return self.data.store or RunFolder(self.run).store

@@ -31,6 +31,7 @@ from noncoder.metrics import Blocks
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor, cut_short
 from noncoder.predictor.matching import labels_of, stretches, tasks_besides
+from noncoder.runs.folder import SplitFolder
 
 
 def evaluate(
@@ -68,22 +69,22 @@ def evaluate(
     indices = store.indices(split)
     if indices.size == 0:
         raise InputError(f"{store.path} has no window in the split {split!r}", hint="build the store with this split")
-    labels = labels_of(first.tasks, store, indices)
+    labels, files = labels_of(first.tasks, store, indices), SplitFolder(folder)
     with predict_to(folder, predictors, store, indices, config) as predictions:
         # An earlier summary would be one of other logits, should this be cut short.
-        (folder / "summary.json").unlink(missing_ok=True)
+        files.summary.unlink(missing_ok=True)
         if config.calibrate and split == "valid" and temperatures is None:
             temperatures = fit_temperatures(labels.columns(predictions.final), config.min_positives)
         blocks, why_none = _blocks(store, indices, config)
         measured = measure(predictions, labels, blocks, config.resamples, temperatures)
-    _write_curves(folder, measured)
-    _write_table(folder, first, measured, labels.train_positives)
+    _write_curves(files.curves, measured)
+    _write_table(files, first, measured, labels.train_positives)
     means = summarize(first.tasks, measured, labels.train_positives, config.min_positives)
     if means["bootstrap"] is not None:
         means["bootstrap"]["most_influential"] = most_influential(measured, store, indices)
     published = None
     if split == "test":
-        published = write_published(folder, labels, measured, means["weighted_as_report"], config.strands)
+        published = write_published(files, labels, measured, means["weighted_as_report"], config.strands)
     summary = {
         "split": split,
         "strands": config.strands,
@@ -100,9 +101,9 @@ def evaluate(
         "store": str(store.path),
         "store_digest": store.digest,
         "seconds": round(time.perf_counter() - began, 2),
-        "digests": file_digests(folder, ("logits.npy", "tasks.parquet", "tasks.tsv", "curves.npz")),
+        "digests": file_digests(files.files),
     }
-    write_json(folder / "summary.json", summary)
+    write_json(files.summary, summary)
     return summary
 
 
@@ -116,7 +117,7 @@ def _blocks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) ->
     return blocks, ""
 
 
-def _write_curves(folder: Path, measured: Measured) -> None:
+def _write_curves(path: Path, measured: Measured) -> None:
     arrays = dict(measured.measures.curves._asdict())
     for prefix, found in (("reliability", measured.raw), ("reliability_calibrated", measured.calibrated)):
         if found is not None:
@@ -128,16 +129,18 @@ def _write_curves(folder: Path, measured: Measured) -> None:
             }
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
-    write_bytes(folder / "curves.npz", content.getbuffer())
+    write_bytes(path, content.getbuffer())
 
 
-def _write_table(folder: Path, predictor: Predictor, measured: Measured, train_positives: NDArray[np.int64]) -> None:
+def _write_table(
+    folder: SplitFolder, predictor: Predictor, measured: Measured, train_positives: NDArray[np.int64]
+) -> None:
     table = task_table(predictor.tasks, measured, train_positives)
     parquet, text = io.BytesIO(), io.BytesIO()
     table.write_parquet(parquet)
     table.write_csv(text, separator="\t", float_precision=6)
-    write_bytes(folder / "tasks.parquet", parquet.getbuffer())
-    write_bytes(folder / "tasks.tsv", text.getbuffer())
+    write_bytes(folder.tasks, parquet.getbuffer())
+    write_bytes(folder.tasks_text, text.getbuffer())
 
 
 __all__ = ["evaluate"]

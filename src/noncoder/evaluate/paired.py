@@ -22,6 +22,7 @@ from noncoder.metrics.multiple import adjust
 from noncoder.metrics.paired import Comparison, compare_tasks
 from noncoder.metrics.uncertainty import Draws, Resampled, bootstrap, difference, interval, p_value
 from noncoder.predictor.matching import Labels, labels_of, stretches
+from noncoder.runs.folder import RunFolder, SplitFolder
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ class Evaluation:
     """
 
     name: str
-    folder: Path
+    folder: SplitFolder
     summary: dict[str, Any]
     tasks: tuple[Task, ...]
 
     @property
     def logits(self) -> Path:
         """Its predictions."""
-        return self.folder / "logits.npy"
+        return self.folder.logits
 
     @property
     def averaged_over(self) -> str:
@@ -57,22 +58,23 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
     Raises:
         InputError: It was not evaluated, or its files cannot be read.
     """
-    folder = run / "evaluate" / split
-    summary = read_json(folder / "summary.json")
-    if summary is None or not (folder / "logits.npy").is_file():
-        there = sorted(path.parent.name for path in (run / "evaluate").glob("*/summary.json"))
+    evaluations = RunFolder(run).evaluate
+    folder = evaluations.split(split)
+    summary = read_json(folder.summary)
+    if summary is None or not folder.logits.is_file():
+        there = sorted(other.path.name for other in evaluations.splits() if other.summary.is_file())
         raise InputError(
             f"{run} was not evaluated on the split {split!r}" + (f", only on {', '.join(there)}" if there else ""),
             hint=did_you_mean(split, there) or f"`noncoder evaluate {run} --split {split}`",
         )
-    for file in ("tasks.parquet", "logits.npy"):
-        check_file(folder / file, summary.get("digests"))
+    for file in (folder.tasks, folder.logits):
+        check_file(file, summary.get("digests"))
     try:
-        table = pl.read_parquet(folder / "tasks.parquet")
+        table = pl.read_parquet(folder.tasks)
         rows = table.select("task", "group", "cell", "assay", "treatment").iter_rows()
         tasks = tuple(Task(*row) for row in rows)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise unreadable(folder / "tasks.parquet", error) from error
+        raise unreadable(folder.tasks, error) from error
     return Evaluation(name, folder, summary, tasks)
 
 
@@ -131,7 +133,7 @@ def _store_of(evaluations: Sequence[Evaluation]) -> Store:
         raise InputError(f"the runs were evaluated on different data ({told})", expected="the same store for all")
     # Where it was, or, if the runs were moved with what they made, in the folder of one of them.
     places = [Path(one.summary["store"]) for one in evaluations]
-    places += [one.folder.parents[1] / "data.zarr" for one in evaluations]
+    places += [RunFolder(one.folder.path.parents[1]).store for one in evaluations]
     there = [open_store(place) for place in dict.fromkeys(places) if place.exists()]
     for store in there:
         if store.digest == evaluations[0].summary["store_digest"]:

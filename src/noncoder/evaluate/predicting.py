@@ -14,6 +14,7 @@ from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
 from noncoder.machine import needing_memory
 from noncoder.predictor import Averaging, Predictor, predict_store_schemes
+from noncoder.runs.folder import SplitFolder
 from noncoder.scores import ScoresFile
 from noncoder.temporary import scratch_folder
 
@@ -57,7 +58,7 @@ def predict_to(
     shape = (len(indices), len(predictors[0].tasks))
     folder.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder, "logits") as scratch:
-        files = (*(scratch / f"{i}.npy" for i in range(len(names) - 1)), folder / "logits.npy")
+        files = (*(scratch / f"{i}.npy" for i in range(len(names) - 1)), SplitFolder(folder).logits)
         with ExitStack() as stack:
             writers = [stack.enter_context(ScoresFile(file, *shape)) for file in files]
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from noncoder.benchmarks import GROUPS, Measured, compare_with_published, model_means, task_differences
 from noncoder.evaluate.measuring import Measured as Numbers
 from noncoder.plots import plot_against_published, plot_published_means, save_figure
 from noncoder.predictor.matching import Labels
+from noncoder.runs.folder import SplitFolder
 
 # Whose scores of each task ours are drawn against: the one that everybody compares with.
 AGAINST = "DanQ"
 
 
 def write_published(
-    folder: Path, labels: Labels, measured: Numbers, weighted: Mapping[str, Any], strands: str
+    folder: SplitFolder, labels: Labels, measured: Numbers, weighted: Mapping[str, Any], strands: str
 ) -> dict[str, Any] | None:
     """Compares a test split with published results, and draws published-tasks.png and published-means.png.
 
@@ -45,7 +45,7 @@ def write_published(
         model="ours" if way.endswith(("strand", "strands")) else f"ours, {way}",
     )
     comparison = compare_with_published(ours)
-    by_task, of_means = folder / "published-tasks.png", folder / "published-means.png"
+    by_task, of_means = folder.published_tasks, folder.published_means
     if comparison is None:
         for left in (by_task, of_means):
             left.unlink(missing_ok=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +16,15 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.calibrating import fit_on_validation
-from noncoder.files import changed_file, read_json_or_none, write_json
+from noncoder.files import changed_file, read_json_or_none
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Averaging, Predictor
 from noncoder.predictor.matching import labels_of, match_tasks
+from noncoder.runs.folder import EvaluateFolder, SplitFolder
+from noncoder.runs.record import Record
 
 # Rises when the files of an evaluation change; those of an earlier version are made anew.
-_FORMAT = 3
+_FORMAT = 4
 # What changes how fast a split is measured, or which, but nothing of it; models are known by their weights.
 _ASIDE = {"splits", "batch_size", "ensemble"}
 
@@ -40,7 +41,7 @@ class EvaluationStage:
         force: Measure again what was measured before.
     """
 
-    folder: Path
+    folder: EvaluateFolder
     predictors: Sequence[Predictor]
     store: Store
     config: EvaluateConfig
@@ -53,30 +54,28 @@ class EvaluationStage:
             InputError: It was measured in another way before, or cannot be measured.
         """
         self._check_ensemble()
-        folder = self.folder / split
-        before, summary = (read_json_or_none(folder / name) for name in ("made-from.json", "summary.json"))
-        if summary is not None and before == self._made_from and not self.force:
+        folder = self.folder.split(split)
+        record, summary = self._record(folder), read_json_or_none(folder.summary)
+        if summary is not None and record.is_same() and not self.force:
             digests = dict(summary.get("digests", {}))  # summaries of earlier versions have none
-            if not (folder / "logits.npy").is_file():
-                digests.pop("logits.npy", None)  # somebody may need the room
-            changed = changed_file(folder, digests)
+            if not folder.logits.is_file():
+                digests.pop(folder.logits.name, None)  # users delete these large files
+            changed = changed_file(folder.path, digests)
             if changed is None:
                 return summary
             print(f"{changed} is missing or not what was written; {split} is measured again", file=sys.stderr)
             summary = None
-        # Measurements of weights that are gone are of no use to anyone; those made in another way may be.
-        same = ("format", "weights")
-        if summary and before and not self.force and all(before.get(key) == self._made_from[key] for key in same):
+        # Measurements of weights that no longer exist are useless; those with other settings may still be wanted.
+        if summary and not self.force and record.is_same("format", "weights"):
             raise InputError(
-                f"{folder} holds measurements of the same weights made in another way: {self._changed(before)}",
+                f"{folder.path} holds measurements of the same weights made in another way: {record.differences()}",
                 hint="`noncoder evaluate --force` replaces them",
             )
-        match_tasks(self.predictors[0].tasks, self.store)  # before anything that was measured is let go
+        match_tasks(self.predictors[0].tasks, self.store)  # before earlier measurements are removed
         temperatures = None if split == "valid" else self.temperatures
-        # Files are replaced one by one: if that is cut short, they must not pass for what was measured before.
-        (folder / "made-from.json").unlink(missing_ok=True)
-        summary = evaluate(self.predictors, self.store, split, self.config, folder, temperatures)
-        write_json(folder / "made-from.json", self._made_from)
+        record.remove()  # files are replaced one by one: an interrupted evaluation must not look complete
+        summary = evaluate(self.predictors, self.store, split, self.config, folder.path, temperatures)
+        record.write()
         return summary
 
     @cached_property
@@ -86,7 +85,7 @@ class EvaluationStage:
             return None
         logits = self._kept_logits("valid")
         if logits is None:
-            return fit_on_validation(self.predictors, self.store, self.config, self.folder)
+            return fit_on_validation(self.predictors, self.store, self.config, self.folder.path)
         labels = labels_of(self.predictors[0].tasks, self.store, self.store.indices("valid"))
         return fit_temperatures(labels.columns(logits), self.config.min_positives)
 
@@ -97,16 +96,14 @@ class EvaluationStage:
 
     def _kept_logits(self, split: str) -> Path | None:
         """The logits of a split that was measured in this way, as they were written."""
-        folder, name = self.folder / split, "logits.npy"
-        made_from, summary = (
-            read_json_or_none(folder / file, "predicted again") for file in ("made-from.json", "summary.json")
-        )
-        if made_from != self._made_from or summary is None or not (folder / name).is_file():
+        folder = self.folder.split(split)
+        summary = read_json_or_none(folder.summary, "predicted again")
+        if summary is None or not folder.logits.is_file() or not self._record(folder).is_same():
             return None
-        if changed_file(folder, summary.get("digests"), [name]) is not None:
-            print(f"{folder / name} is not what was written; predicted again", file=sys.stderr)
+        if changed_file(folder.path, summary.get("digests"), [folder.logits.name]) is not None:
+            print(f"{folder.logits} is not what was written; predicted again", file=sys.stderr)
             return None
-        return folder / name
+        return folder.logits
 
     def check_saving(self) -> None:
         """Makes sure that there will be temperatures which the predictor can use by itself.
@@ -138,17 +135,6 @@ class EvaluationStage:
         fitted = {"averaged_over": averaging, "split": "valid", "store_digest": self.store.digest}
         replace(calibrated, info=calibrated.info | {"temperatures": fitted}).save(predictor_folder)
 
-    def _changed(self, before: Mapping[str, Any]) -> str:
-        then, now = before.get("config", {}), self._made_from["config"]
-        told = [
-            f"{key} was {json.dumps(then.get(key))}, now {json.dumps(value)}"
-            for key, value in now.items()
-            if then.get(key) != value
-        ]
-        if before.get("store") != self._made_from["store"]:
-            told.append(f"the store was {str(before.get('store'))[:12]}, now {self.store.digest[:12]}")
-        return "; ".join(told)
-
     def _check_ensemble(self) -> None:
         weights = self._made_from["weights"]
         for number, digest in enumerate(weights, start=1):
@@ -162,7 +148,10 @@ class EvaluationStage:
     def _made_from(self) -> dict[str, Any]:
         return {
             "format": _FORMAT,
-            "config": self.config.model_dump(mode="json", exclude=_ASIDE),
+            "evaluate": self.config.model_dump(mode="json", exclude=_ASIDE),
             "store": self.store.digest,
             "weights": [predictor.digest() for predictor in self.predictors],
         }
+
+    def _record(self, folder: SplitFolder) -> Record:
+        return Record(folder.made_from, self._made_from)

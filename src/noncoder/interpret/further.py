@@ -26,7 +26,7 @@ def find_grammar(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
     motifs = list({motif.name: motif for motif in reversed(named)}.values())[::-1][:_MOTIFS]
     if not job.config.grammar or not motifs:
         return None
-    path = job.folder / "grammar.json"
+    path = job.folder.grammar
     values = read_json_or_none(path)
     if values is None:
         settings = GrammarSettings(
@@ -46,7 +46,7 @@ def find_designs(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
     """
     if not job.config.designs:
         return None
-    path = job.folder / "design.json"
+    path = job.folder.design
     values = read_json_or_none(path)
     if values is None:
         settings = DesignSettings(sequences=job.config.designs, evaluations=_EVALUATIONS, seed=job.config.seed)

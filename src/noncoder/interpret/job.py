@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from noncoder.config import InterpretConfig
 from noncoder.data.store import Store
 from noncoder.interpret.attribution import AttributionSettings
 from noncoder.interpret.choosing import Scored, Windows
 from noncoder.predictor import Predictor
+from noncoder.runs.folder import TaskFolder
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Job:
         config: What is done.
     """
 
-    folder: Path
+    folder: TaskFolder
     predictor: Predictor
     column: int
     windows: Windows

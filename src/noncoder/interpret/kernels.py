@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -13,6 +12,7 @@ from noncoder.files import write_json
 from noncoder.interpret.choosing import Scored
 from noncoder.interpret.motifs import first_layer_motifs, load_database, match_motifs
 from noncoder.predictor import Predictor
+from noncoder.runs.folder import FiltersFolder
 from noncoder.sequence.motifs import write_meme
 
 INFORMATIVE = 5.0
@@ -20,7 +20,9 @@ INFORMATIVE = 5.0
 _MOST = 2000  # windows whose activations are looked at
 
 
-def interpret_filters(folder: Path, predictor: Predictor, scored: Scored, config: InterpretConfig) -> dict[str, Any]:
+def interpret_filters(
+    folder: FiltersFolder, predictor: Predictor, scored: Scored, config: InterpretConfig
+) -> dict[str, Any]:
     """Writes filters.json and filters.meme; returns how many kernels there are, how many say something, have a name.
 
     Args:
@@ -42,9 +44,9 @@ def interpret_filters(folder: Path, predictor: Predictor, scored: Scored, config
         one.to_dict([task.name for task in predictor.tasks]) | {"matches": [match.to_dict() for match in found]}
         for one, found in zip(filters, matches, strict=True)
     ]
-    write_json(folder / "filters.json", rows)
+    write_json(folder.filters, rows)
     if motifs:
-        write_meme(motifs, folder / "filters.meme")
+        write_meme(motifs, folder.motifs)
     return {
         "n": len(filters),
         "informative": sum(motif.total_information >= INFORMATIVE for motif in motifs),

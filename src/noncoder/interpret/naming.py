@@ -54,7 +54,7 @@ def find_motifs(job: Job, found: Found, performance: Mapping[str, Any]) -> Motif
     """
     if not found.attribution.hypothetical:
         text = f"{found.attribution.method} tells places, not bases: motifs are found by other methods"
-        write_json(job.folder / "patterns.json", [])
+        write_json(job.folder.patterns, [])
         return Motifs([], [], {"text": [text]})
     database = load_database(job.config.release, job.config.taxon)
     # The flanks hold what decides about neighbouring bins.
@@ -63,10 +63,10 @@ def find_motifs(job: Job, found: Found, performance: Mapping[str, Any]) -> Motif
     held_out = None if job.store is None else held_out_windows(job.predictor, job.store, job.column)
     named = name_patterns(patterns.patterns, database, held_out)
     diagnosis = diagnose(patterns, named, _performance(job, performance), _account(found), held_out)
-    write_json(job.folder / "patterns.json", [one.to_dict() for one in named])
+    write_json(job.folder.patterns, [one.to_dict() for one in named])
     if named:
         motifs = [replace(one.pattern.motif, id=one.pattern.name, name=one.name or "unknown") for one in named]
-        write_meme(motifs, job.folder / "motifs.meme")
+        write_meme(motifs, job.folder.motifs)
     return Motifs(named, [_row(one) for one in named], diagnosis.to_dict())
 
 

@@ -37,8 +37,8 @@ def write_tracks(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
     if not windows.on_genome or job.store is None:
         return []
     sizes, places = chromosome_sizes(job.store), Places(windows.chrom, windows.start)
-    write_bigwig(job.folder / "attributions.bw", places, found.attribution.projected, sizes)
-    write_stretches(job.folder / "attributions.bed", places, found.attribution.projected, sizes)
+    write_bigwig(job.folder.track, places, found.attribution.projected, sizes)
+    write_stretches(job.folder.intervals, places, found.attribution.projected, sizes)
     sites = [
         Site(
             str(windows.chrom[site.row]),
@@ -51,8 +51,8 @@ def write_tracks(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
         for one in named
         for site in one.pattern.sites
     ]
-    write_sites(job.folder / "hits.bed", sites, sizes)
-    return ["attributions.bw", "attributions.bed", "hits.bed"]
+    write_sites(job.folder.hits, sites, sizes)
+    return [path.name for path in (job.folder.track, job.folder.intervals, job.folder.hits)]
 
 
 class Tracks(NamedTuple):
@@ -93,10 +93,10 @@ def draw(job: Job, found: Found, named: Sequence[Named], tracks: Tracks, skipped
 
 
 def _save(job: Job, name: str, make: Callable[[], Figure]) -> list[str]:
-    paths = [job.folder / "figures" / f"{name}.{ending}" for ending in job.config.figures]
+    paths = [job.folder.figures / f"{name}.{ending}" for ending in job.config.figures]
     for path in paths:
         save_figure(make(), path)
-    return [f"figures/{path.name}" for path in paths]
+    return [f"{job.folder.figures.name}/{path.name}" for path in paths]
 
 
 def hits_in(named: Sequence[Named], row: int) -> list[Hit]:

@@ -16,8 +16,7 @@ from noncoder.errors import InputError
 from noncoder.files import read_arrays, write_bytes
 from noncoder.interpret.attribution import Attribution
 from noncoder.interpret.choosing import Windows
-
-ATTRIBUTIONS, GRADCAM, MUTATIONS = "attributions.npz", "gradcam.npz", "ism.npz"
+from noncoder.runs.folder import TaskFolder
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -55,7 +54,7 @@ def load_arrays(path: Path) -> Arrays | None:
         return None
 
 
-def save_found(folder: Path, found: Found) -> None:
+def save_found(folder: TaskFolder, found: Found) -> None:
     """Writes attributions.npz."""
     attribution, windows = found.attribution, found.windows
     arrays: Arrays = {
@@ -71,12 +70,12 @@ def save_found(folder: Path, found: Found) -> None:
     }
     if attribution.explained is not None:
         arrays["explained"] = attribution.explained
-    save_arrays(folder / ATTRIBUTIONS, arrays)
+    save_arrays(folder.attributions, arrays)
 
 
-def load_found(folder: Path, windows: Windows, method: str) -> Found | None:
+def load_found(folder: TaskFolder, windows: Windows, method: str) -> Found | None:
     """What `save_found` wrote of these windows; None where there is none, or where it is damaged."""
-    stored = load_arrays(folder / ATTRIBUTIONS)
+    stored = load_arrays(folder.attributions)
     if stored is None or not np.array_equal(stored["codes"], windows.codes):
         return None
     attribution = Attribution(

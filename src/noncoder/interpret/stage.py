@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections import Counter
@@ -25,10 +24,12 @@ from noncoder.interpret.motifs import load_database
 from noncoder.interpret.task import interpret_task
 from noncoder.machine import needing_memory
 from noncoder.predictor import Predictor
+from noncoder.runs.folder import FiltersFolder, InterpretFolder, TaskFolder
+from noncoder.runs.record import Record
 from noncoder.temporary import remove_whole
 
 # Rises when the files of an interpretation change; those of an earlier version are made anew.
-_FORMAT = 1
+_FORMAT = 2
 # Which tasks, how fast, and in which pictures; nothing of what is found.
 _ASIDE = {"tasks", "batch_size", "figures", "filters", "regions", "sequences"}
 
@@ -45,7 +46,7 @@ class InterpretationStage:
         force: Do again what was done before.
     """
 
-    folder: Path
+    folder: InterpretFolder
     predictor: Predictor
     store: Store | None
     config: InterpretConfig
@@ -100,35 +101,36 @@ class InterpretationStage:
         finally:
             # What was found is told, whatever comes after it.
             if done:
-                write_json(self.folder / "summary.json", self._summary(done, skipped, filters))
+                write_json(self.folder.summary, self._summary(done, skipped, filters))
         return self._summary(done, skipped, filters) | {"done": done}
 
     def _refuse(self, column: int) -> None:
-        folder = self.folder / "tasks" / self._folder_name(column)
-        before = read_json_or_none(folder / "made-from.json")
-        if self.force or not before or before == self._made_from or not (folder / "summary.json").is_file():
+        folder = self.folder.task(self._folder_name(column))
+        record = Record(folder.made_from, self._made_from)
+        if self.force or record.is_same() or not folder.summary.is_file():
             return
-        # What was found with weights that are gone is of no use to anyone; what was found in another way may be.
-        if all(before.get(key) == self._made_from[key] for key in ("format", "weights")):
+        # Results for weights that no longer exist are useless; those with other settings may still be wanted.
+        if record.is_same("format", "weights"):
             raise InputError(
-                f"{folder} was made in another way: {_changed(before, self._made_from)}",
+                f"{folder.path} was made in another way: {record.differences()}",
                 hint="`noncoder interpret --force` replaces it",
             )
 
     def _task(self, column: int, given: Windows | None, scored: Scored | None) -> dict[str, Any]:
-        folder = self.folder / "tasks" / self._folder_name(column)
-        same = read_json_or_none(folder / "made-from.json") == self._made_from and not self.force
-        summary = read_json_or_none(folder / "summary.json")
-        if same and summary is not None and self._drawn(summary) and _is_whole(folder, summary):
+        folder = self.folder.task(self._folder_name(column))
+        record = Record(folder.made_from, self._made_from)
+        same = record.is_same() and not self.force
+        summary = read_json_or_none(folder.summary)
+        if same and summary is not None and self._drawn(summary) and _is_whole(folder.path, summary):
             return summary
         if given is None:
             if self.store is None:
                 raise InputError("there is no store to take windows from", hint="give --store, or --sequences FASTA")
             given = positive_windows(self.predictor, self.store, column, self.config)
         if not same:
-            # What an earlier attempt at the same has left is gone on with; all else makes room.
-            remove_whole(folder)
-            write_json(folder / "made-from.json", self._made_from)
+            # Files of an interrupted attempt with the same settings are used again; all others are removed.
+            remove_whole(folder.path)
+            record.write()
         job = Job(folder, self.predictor, column, given, scored, self.store, self.config)
         doing = f"interpreting {job.task} in batches of {self.config.batch_size} windows"
         with needing_memory(doing, f"a lower --batch-size (interpret.batch_size) than {self.config.batch_size}"):
@@ -150,41 +152,32 @@ class InterpretationStage:
         return folder_names([task.name for task in self.predictor.tasks])
 
     def _filters(self, scored: Scored) -> dict[str, Any]:
-        folder = self.folder / "filters"
-        made_from = self._filters_made_from
-        before, summary = read_json_or_none(folder / "made-from.json"), read_json_or_none(folder / "summary.json")
-        if before == made_from and summary is not None and not self.force and _is_whole(folder, summary):
+        folder = self.folder.filters
+        kept = {key: self._made_from[key] for key in ("format", "weights", "store")}
+        record = Record(folder.made_from, kept | {"release": self.config.release, "taxon": self.config.taxon})
+        summary = read_json_or_none(folder.summary)
+        if summary is not None and record.is_same() and not self.force and _is_whole(folder.path, summary):
             return summary
-        remove_whole(folder)
+        remove_whole(folder.path)
         print("interpret the first convolution", file=sys.stderr, flush=True)
         summary = interpret_filters(folder, self.predictor, scored, self.config)
-        summary["digests"] = file_digests(folder, ["filters.json"])
-        write_json(folder / "summary.json", summary)
-        write_json(folder / "made-from.json", made_from)
+        summary["digests"] = file_digests([folder.filters])
+        write_json(folder.summary, summary)
+        record.write()
         return summary
-
-    @property
-    def _filters_made_from(self) -> dict[str, Any]:
-        kept = {key: self._made_from[key] for key in ("format", "weights", "store")}
-        return kept | {"release": self.config.release, "taxon": self.config.taxon}
 
     def _summary(
         self, done: Sequence[Mapping[str, Any]], skipped: Sequence[Mapping[str, Any]], filters: dict[str, Any] | None
     ) -> dict[str, Any]:
-        if (
-            filters is None
-            and (read_json_or_none(self.folder / "filters" / "made-from.json") or {}).get("weights")
-            == self._made_from["weights"]
-        ):
-            filters = read_json_or_none(self.folder / "filters" / "summary.json")
+        if filters is None and Record(self.folder.filters.made_from, self._made_from).is_same("weights"):
+            filters = read_json_or_none(self.folder.filters.summary)
         tasks = []
         place = {Path(task["folder"]).name: i for i, task in enumerate(done)}
-        found = (self.folder / "tasks").glob("*/summary.json")
-        for path in sorted(found, key=lambda path: (place.get(path.parent.name, len(place)), path)):
-            made = read_json_or_none(path.with_name("made-from.json")) or {}
-            summary = read_json_or_none(path, "the task is left out of the list")
-            if summary and made.get("weights") == self._made_from["weights"] and made.get("format") == _FORMAT:
-                tasks.append({"task": summary["task"], "method": summary["method"], "folder": path.parent.name})
+        there = sorted(self.folder.all_tasks(), key=lambda one: (place.get(one.path.name, len(place)), one.path))
+        for folder in there:
+            summary = read_json_or_none(folder.summary, "the task is left out of the list")
+            if summary and Record(folder.made_from, self._made_from).is_same("weights", "format"):
+                tasks.append({"task": summary["task"], "method": summary["method"], "folder": folder.path.name})
         return {
             "format": _FORMAT,
             "method": self.config.method,
@@ -204,7 +197,7 @@ class InterpretationStage:
         }
         return {
             "format": _FORMAT,
-            "config": self.config.model_dump(mode="json", exclude=_ASIDE),
+            "interpret": self.config.model_dump(mode="json", exclude=_ASIDE),
             "store": None if self.store is None else self.store.digest,
             "weights": self.predictor.digest(),
             **files,
@@ -234,7 +227,7 @@ def folder_names(names: Sequence[str]) -> list[str]:
     return found
 
 
-def note_skipped(folder: Path, why: str, weights: str) -> None:
+def note_skipped(folder: InterpretFolder, why: str, weights: str) -> None:
     """Has the summary of an interpretation say that nothing more could be looked into.
 
     What was found of the same weights before stays in it.
@@ -245,16 +238,16 @@ def note_skipped(folder: Path, why: str, weights: str) -> None:
         weights: The digest of the predictor.
     """
 
-    def current(part: Path) -> bool:
-        return (read_json_or_none(part / "made-from.json") or {}).get("weights") == weights
+    def current(part: TaskFolder | FiltersFolder) -> bool:
+        return Record(part.made_from, {"weights": weights}).is_same("weights")
 
-    summary = read_json_or_none(folder / "summary.json") or {"format": _FORMAT, "tasks": [], "filters": None}
+    summary = read_json_or_none(folder.summary) or {"format": _FORMAT, "tasks": [], "filters": None}
     kept = {
-        "tasks": [task for task in summary["tasks"] if current(folder / "tasks" / task["folder"])],
+        "tasks": [task for task in summary["tasks"] if current(folder.task(task["folder"]))],
         "skipped": [{"task": "the tasks", "why": why}],
-        "filters": summary["filters"] if current(folder / "filters") else None,
+        "filters": summary["filters"] if current(folder.filters) else None,
     }
-    write_json(folder / "summary.json", summary | kept)
+    write_json(folder.summary, summary | kept)
 
 
 def _is_whole(folder: Path, summary: Mapping[str, Any]) -> bool:
@@ -266,15 +259,3 @@ def _is_whole(folder: Path, summary: Mapping[str, Any]) -> bool:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", name, flags=re.ASCII).strip("._-")[:60]
-
-
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    then = before.get("config", {})
-    told = [
-        f"{key} was {json.dumps(then.get(key))}, now {json.dumps(value)}"
-        for key, value in now["config"].items()
-        if then.get(key) != value
-    ]
-    told += [f"the file of {key} has changed" for key in ("regions", "sequences") if before.get(key) != now.get(key)]
-    told += ["the store was another"] if before.get("store") != now["store"] else []
-    return "; ".join(told)

@@ -15,7 +15,7 @@ from noncoder.interpret.attribution import attribute, rank_agreement
 from noncoder.interpret.job import Job
 from noncoder.interpret.layers import find_layer
 from noncoder.interpret.mutagenesis import mutate
-from noncoder.interpret.records import GRADCAM, MUTATIONS, Found, load_arrays, load_found, save_arrays, save_found
+from noncoder.interpret.records import Found, load_arrays, load_found, save_arrays, save_found
 from noncoder.metrics import auroc, average_precision
 
 Floats = NDArray[np.floating[Any]]
@@ -59,18 +59,18 @@ def find_attributions(job: Job) -> Found:
 
 def find_activation(job: Job) -> Floats:
     """The class activation of the job's windows, (n, L), from its file or computed now."""
-    stored = load_arrays(job.folder / GRADCAM)
+    stored = load_arrays(job.folder.gradcam)
     if stored is None:
         layer = find_layer(job.predictor.model, job.config.layer)
         found = attribute(job.predictor.model, job.windows.codes, job.column, "gradcam", job.settings)
         stored = {"cam": found.projected, "layer": np.array(layer.name), "step": np.array(layer.step)}
-        save_arrays(job.folder / GRADCAM, stored)
+        save_arrays(job.folder.gradcam, stored)
     return stored["cam"]
 
 
 def find_mutations(job: Job) -> dict[str, NDArray[Any]]:
     """What every substitution does in the first few windows, from its file or computed now."""
-    stored = load_arrays(job.folder / MUTATIONS)
+    stored = load_arrays(job.folder.mutations)
     if stored is None:
         index = np.arange(min(job.config.mutated, len(job.windows)))
         found = mutate(job.predictor.model, job.windows.codes[index], [job.column])
@@ -81,7 +81,7 @@ def find_mutations(job: Job) -> dict[str, NDArray[Any]]:
             "importance": found.importance[..., 0],
             "strategy": np.array(found.strategy),
         }
-        save_arrays(job.folder / MUTATIONS, stored)
+        save_arrays(job.folder.mutations, stored)
     return stored
 
 

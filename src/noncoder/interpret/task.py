@@ -9,7 +9,6 @@ from noncoder.interpret.further import find_designs, find_grammar
 from noncoder.interpret.job import Job
 from noncoder.interpret.naming import Motifs, find_motifs
 from noncoder.interpret.outputs import Tracks, draw, write_tracks
-from noncoder.interpret.records import ATTRIBUTIONS, GRADCAM, MUTATIONS
 from noncoder.interpret.steps import (
     Skipped,
     describe_completeness,
@@ -19,9 +18,6 @@ from noncoder.interpret.steps import (
     measure_agreement,
     measure_task,
 )
-
-READ_BACK = (ATTRIBUTIONS, GRADCAM, MUTATIONS, "patterns.json", "grammar.json", "design.json")
-"""Files of a task's folder that the report reads; summary.json holds their digests."""
 
 
 def interpret_task(job: Job) -> dict[str, Any]:
@@ -59,7 +55,7 @@ def interpret_task(job: Job) -> dict[str, Any]:
             "task": task.name,
             "group": task.group,
             "method": job.config.method,
-            "folder": str(job.folder),
+            "folder": str(job.folder.path),
             "split": job.windows.split,
             "windows": len(job.windows),
             "chosen": job.windows.chosen,
@@ -74,8 +70,8 @@ def interpret_task(job: Job) -> dict[str, Any]:
             "design": design is not None,
             "skipped": skipped.steps,
             "files": files,
-            "digests": file_digests(job.folder, READ_BACK),
+            "digests": file_digests(job.folder.files),
         }
     )
-    write_json(job.folder / "summary.json", summary)
+    write_json(job.folder.summary, summary)
     return summary

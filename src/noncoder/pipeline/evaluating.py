@@ -12,7 +12,8 @@ from noncoder.evaluate.stage import EvaluationStage
 from noncoder.files import locked
 from noncoder.pipeline.device import best_device
 from noncoder.predictor import load
-from noncoder.train.run import read_run
+from noncoder.runs.folder import RunFolder
+from noncoder.runs.recipe import read_run
 
 
 def evaluate_run(
@@ -37,17 +38,17 @@ def evaluate_run(
     recipe = read_run(run)
     if not isinstance(config, EvaluateConfig):
         config = validate(EvaluateConfig, recipe.evaluate.model_dump() | dict(config), origin="the options")
-    device = best_device()
+    folder, device = RunFolder(run), best_device()
     predictors = [load(path).to(device) for path in (run, *config.ensemble)]
     opened = open_store(store or recipe.store)
     for split in config.splits:
         opened.indices(split)  # an unknown split is told before anything is measured
-    stage = EvaluationStage(run / "evaluate", predictors, opened, config, force)
+    stage = EvaluationStage(folder.evaluate, predictors, opened, config, force)
     if save_temperatures:
         stage.check_saving()  # what cannot be kept is told before anything is measured
-    with locked(stage.folder, hint="wait for it"):
+    with locked(folder.evaluate.path, hint="wait for it"):
         summaries = [stage.evaluate(split) for split in config.splits]
         if save_temperatures:
-            with locked(run / "train", hint="wait for it: a training writes the predictor at its end"):
-                stage.save_temperatures(run / "predictor")
+            with locked(folder.train.path, hint="wait for it: a training writes the predictor at its end"):
+                stage.save_temperatures(folder.predictor.path)
     return summaries

@@ -27,8 +27,9 @@ from noncoder.interpret.stage import InterpretationStage
 from noncoder.pipeline.device import best_device
 from noncoder.plots import save_figure
 from noncoder.predictor import Predictor, load
+from noncoder.runs.folder import RunFolder
+from noncoder.runs.recipe import read_run
 from noncoder.sequence.motifs import Motif, load_jaspar, read_meme
-from noncoder.train.run import read_run
 
 # Files of other formats are refused by name.
 _MOTIF_FILES = (".meme", ".txt", ".jaspar", ".pfm", ".motif", ".motifs", ".homer", ".transfac")
@@ -55,7 +56,8 @@ def interpret_run(
     Raises:
         NoncoderError: There is no predictor, no such task, or nothing to look at.
     """
-    recipe = read_run(run) if (run / "recipe.yaml").is_file() else None
+    folder = RunFolder(run)
+    recipe = read_run(run) if folder.recipe.is_file() else None
     if not isinstance(config, InterpretConfig):
         before = {} if recipe is None else recipe.interpret.model_dump()
         config = validate(InterpretConfig, before | dict(config), origin="the options")
@@ -65,10 +67,10 @@ def interpret_run(
         check_regions(opened, config.regions)
     predictor, logits = load(run).to(best_device()), None
     if recipe is not None and opened is not None and store is None:
-        evaluation = EvaluationStage(run / "evaluate", [predictor], opened, recipe.evaluate)
+        evaluation = EvaluationStage(folder.evaluate, [predictor], opened, recipe.evaluate)
         logits = None if recipe.evaluate.ensemble else evaluation.own_logits(judged_split(opened))
-    stage = InterpretationStage(run / "interpret", predictor, opened, config, force)
-    with locked(stage.folder, hint="wait for it"):
+    stage = InterpretationStage(folder.interpret, predictor, opened, config, force)
+    with locked(folder.interpret.path, hint="wait for it"):
         return stage.interpret(logits, () if recipe is None else recipe.report.tasks)
 
 

@@ -12,7 +12,7 @@ from noncoder.data.selection import trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import ConfigError, InputError, NoncoderError
-from noncoder.files import locked, read_json, read_json_or_none, write_json
+from noncoder.files import locked, write_json
 from noncoder.interpret.choosing import check_regions
 from noncoder.interpret.stage import note_skipped
 from noncoder.models import check_model
@@ -20,7 +20,9 @@ from noncoder.pipeline.evaluating import evaluate_run
 from noncoder.pipeline.interpreting import interpret_run
 from noncoder.predictor import load
 from noncoder.report import write_report
-from noncoder.train.run import is_trained
+from noncoder.runs.folder import RunFolder
+from noncoder.runs.record import Record
+from noncoder.train.claim import is_trained
 
 
 def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
@@ -120,12 +122,11 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
 
 def _data_stage(config: RunConfig, force: bool) -> Store:
     source = config.data.build or config.data.pack or config.data.deepsea or config.data.simulate
-    marker = config.run / "data.json"
     if config.store.exists():
         store = open_store(config.store)
-        made = read_json(marker)
-        ours = made is not None and made.get("digest") == store.digest
-        if ours and source and made and made.get("source") != source.model_dump(mode="json") and not force:
+        record = _data_record(config, store)
+        ours = record.is_same("digest")
+        if ours and source and not record.is_same("source") and not force:
             raise ConfigError(
                 f"{config.store} was made by another data section than the recipe's",
                 hint="give another run=, or --force to make it and all that follows anew",
@@ -147,13 +148,19 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
         )
     began = time.perf_counter()
     store = _make_store(config, force)
-    write_json(marker, {"source": source.model_dump(mode="json"), "digest": store.digest})
+    _data_record(config, store).write()
     seconds = time.perf_counter() - began
     _say("data", f"{config.store}: {len(store):,} windows, {len(store.tasks)} tasks, {seconds:.0f} s")
     for text in (f"split by {store.info.split_rule}" if store.info.split_rule else "", *store.info.notes):
         if text:
             _say("data", text)
     return store
+
+
+def _data_record(config: RunConfig, store: Store) -> Record:
+    source = config.data.build or config.data.pack or config.data.deepsea or config.data.simulate
+    made_with = None if source is None else source.model_dump(mode="json")
+    return Record(RunFolder(config.run).data, {"source": made_with, "digest": store.digest}, strict=True)
 
 
 def _check_before_training(config: RunConfig, store: Store) -> None:
@@ -194,8 +201,8 @@ def _make_store(config: RunConfig, force: bool) -> Store:
 def _explore_stage(config: RunConfig, store: Store, force: bool) -> None:
     from noncoder.data.explore import explore
 
-    path = config.run / "explore.json"
-    if not force and (read_json_or_none(path) or {}).get("digest") == store.digest:
+    path = RunFolder(config.run).explore
+    if not force and Record(path, {"digest": store.digest}).is_same("digest"):
         _say("explore", "done before, skipped")
         return
     write_json(path, explore(store, config.evaluate.min_positives) | {"digest": store.digest})
@@ -217,7 +224,7 @@ def _interpret_stage(config: RunConfig, force: bool) -> None:
         found = interpret_run(config.run, config.interpret, force=force)
     except NoncoderError as error:
         # That nothing can be looked into, as in a small split, is no reason to withhold the report, which says so.
-        note_skipped(config.run / "interpret", error.found, load(config.run).digest())
+        note_skipped(RunFolder(config.run).interpret, error.found, load(config.run).digest())
         _say("interpret", f"left out: {error.found}")
         return
     named = sum(motif["named"] is not None for task in found["done"] for motif in task["motifs"])

@@ -31,13 +31,13 @@ from noncoder.kinds import mistaken
 from noncoder.metrics.temperature import calibrate, check_temperatures
 from noncoder.models import SequenceModel, create_model
 from noncoder.predictor.mean import Strands, evaluating, strand_logits
+from noncoder.runs.folder import PredictorFolder, RunFolder
 from noncoder.sequence.encoding import N_CODE, encode_batch
 from noncoder.temporary import settled, temporary
 
 Sequences = Sequence[str] | NDArray[np.uint8]
 Shape = tuple[int, ...]
 
-_WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
 _WEIGHTS_DIGEST = "weights_sha256"
 
 
@@ -198,7 +198,11 @@ class Predictor:
         weights = save_tensors(
             {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
         )
-        _write(Path(folder).resolve(), weights, description | {_WEIGHTS_DIGEST: hashlib.sha256(weights).hexdigest()})
+        _write(
+            PredictorFolder(Path(folder).resolve()),
+            weights,
+            description | {_WEIGHTS_DIGEST: hashlib.sha256(weights).hexdigest()},
+        )
 
     def _run(self, blocks: Iterator[NDArray[np.uint8]], n: int, strands: Strands) -> NDArray[np.float32]:
         logits = np.empty((n, len(self.tasks)), dtype=np.float32)
@@ -218,17 +222,19 @@ def load(path: str | Path) -> Predictor:
     Raises:
         PredictorError: There is none, it is damaged, or its weights or temperatures are not of its model.
     """
-    folder = Path(path)
-    if settled(folder) and not (folder / _DESCRIPTION).is_file() and settled(folder / "predictor"):
-        folder = folder / "predictor"
-    if not (folder / _DESCRIPTION).is_file():
+    run, folder = RunFolder(Path(path)), PredictorFolder(Path(path))
+    if settled(folder.path) and not folder.description.is_file() and settled(run.predictor.path):
+        folder = run.predictor
+    if not folder.description.is_file():
         found, hint = mistaken(Path(path), "predictor", "train one: `noncoder train`")
-        if Path(path, "recipe.yaml").is_file():
+        if run.recipe.is_file():
             found, hint = (
                 f"{path} holds no predictor",
                 "its training is not finished: `noncoder train` goes on",
             )
-        raise PredictorError(found, expected=f"a folder with {_DESCRIPTION} and {_WEIGHTS}, or a run's", hint=hint)
+        raise PredictorError(
+            found, expected=f"a folder with {folder.description.name} and {folder.weights.name}, or a run's", hint=hint
+        )
     try:
         description, content = _read(folder)
         tasks = tuple(Task(**task) for task in description["tasks"])
@@ -239,55 +245,56 @@ def load(path: str | Path) -> Predictor:
         temperatures = None if given is None else tuple(float(value) for value in given)
         weights = load_tensors(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
-        raise _damaged(folder, error) from error
+        raise _damaged(folder.path, error) from error
     _fit(model, weights, folder)
     model.eval()
     try:
         return Predictor(model, tasks, description["bin"], dict(description.get("info", {})), temperatures)
     except PredictorError as error:
-        raise PredictorError(f"{folder / _DESCRIPTION}: {error.found}", error.expected, "calibrate it again") from error
+        raise PredictorError(f"{folder.description}: {error.found}", error.expected, "calibrate it again") from error
 
 
 def is_predictor(folder: Path) -> bool:
     """Whether a folder is that of a predictor, whole or damaged."""
-    return (folder / _DESCRIPTION).is_file() or (folder / _WEIGHTS).is_file()
+    return PredictorFolder(folder).description.is_file() or PredictorFolder(folder).weights.is_file()
 
 
-def _write(folder: Path, weights: bytes, description: Mapping[str, Any]) -> None:
+def _write(folder: PredictorFolder, weights: bytes, description: Mapping[str, Any]) -> None:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.is_dir() and {inner.name for inner in folder.iterdir()} - {_WEIGHTS, _DESCRIPTION}:
-            write_bytes(folder / _WEIGHTS, weights)
-            write_json(folder / _DESCRIPTION, description)
+        folder.path.parent.mkdir(parents=True, exist_ok=True)
+        if folder.path.is_dir() and {inner.name for inner in folder.path.iterdir()} - folder.names():
+            write_bytes(folder.weights, weights)
+            write_json(folder.description, description)
             return
-        with temporary(folder) as made:
-            write_bytes(made.path / _WEIGHTS, weights)
-            write_json(made.path / _DESCRIPTION, description)
+        with temporary(folder.path) as made:
+            write_bytes(PredictorFolder(made.path).weights, weights)
+            write_json(PredictorFolder(made.path).description, description)
             made.put()
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(folder.path, error) from error
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
-    """The description and the content of the weights' file, both of one predictor, though it is being replaced.
+def _read(folder: PredictorFolder) -> tuple[dict[str, Any], bytes]:
+    """The description and the content of the weights' file, both of one predictor, even while it is replaced.
 
     Raises:
         OSError: A file cannot be read.
         PredictorError: A file is not what was written.
     """
-    place = folder.stat()
+    place = folder.path.stat()
     try:
-        description, weights = read_json(folder / _DESCRIPTION), (folder / _WEIGHTS).read_bytes()
+        description, weights = read_json(folder.description), folder.weights.read_bytes()
         if description is None:
-            raise FileNotFoundError(f"{_DESCRIPTION} is missing")
+            raise FileNotFoundError(f"{folder.description.name} is missing")
         # Folders of earlier versions have no digests.
         digest = description.get(_WEIGHTS_DIGEST)
         if digest is not None and digest != hashlib.sha256(weights).hexdigest():
-            raise _damaged(folder, f"{_WEIGHTS} is not the file that {_DESCRIPTION} was written with")
+            why = f"{folder.weights.name} is not the file that {folder.description.name} was written with"
+            raise _damaged(folder.path, why)
     except (OSError, NoncoderError) as error:
-        if not os.path.samestat(place, folder.stat()):
+        if not os.path.samestat(place, folder.path.stat()):
             return _read(folder)
-        raise error if not isinstance(error, InputError) else _damaged(folder, error.found) from error
+        raise error if not isinstance(error, InputError) else _damaged(folder.path, error.found) from error
     return description, weights
 
 
@@ -295,13 +302,13 @@ def _damaged(folder: Path, why: object) -> PredictorError:
     return PredictorError(f"the predictor in {folder} is damaged: {why}", hint="train it again, or copy it again")
 
 
-def _fit(model: SequenceModel, weights: Mapping[str, Tensor], folder: Path) -> None:
+def _fit(model: SequenceModel, weights: Mapping[str, Tensor], folder: PredictorFolder) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     name = first_difference(found, expected)
     if name is not None:
         raise PredictorError(
-            f"{folder / _WEIGHTS}: {name} is {found.get(name, 'missing')}",
+            f"{folder.weights}: {name} is {found.get(name, 'missing')}",
             expected=f"{expected.get(name, 'no such tensor')} in the model {model.name!r}",
         )
     model.load_state_dict(dict(weights))

@@ -18,6 +18,7 @@ from noncoder.report.paired import paired_section
 from noncoder.report.read import read_csv, read_splits
 from noncoder.report.results import split_section
 from noncoder.report.sections import data_section, training_section
+from noncoder.runs.folder import RunFolder
 
 
 def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), title: str = "") -> Path:
@@ -40,30 +41,31 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
     if is_no_run(run):
         found, hint = mistaken(run, "run", "train first: `noncoder train RECIPE`")
         raise InputError(found, expected="a run's folder", hint=hint)
-    splits = read_splits(run / "evaluate")
+    folder = RunFolder(run)
+    splits = read_splits(folder.evaluate)
     known = {name for split in splits if split.tasks is not None for name in split.tasks["task"]}
     for name in tasks:
         if known and name not in known:
             raise UnknownNameError("task", name, known)
-    train = read_json(run / "train" / "summary.json")
+    train = read_json(folder.train.summary)
     try:
-        data = data_section(read_json(run / "explore.json"))
+        data = data_section(read_json(folder.explore))
     except (KeyError, TypeError) as error:
-        raise unreadable(run / "explore.json", f"{error} is not as this version writes it") from error
+        raise unreadable(folder.explore, f"{error} is not as this version writes it") from error
     with tqdm(total=len(splits) + 2, desc="drawing the report", unit="part", delay=2, disable=None) as bar:
-        training = training_section(run / "train", train)
+        training = training_section(folder.train, train)
         bar.update()
         sections = []
         for split in splits:
             sections.append(split_section(split, tasks))
             bar.update()
-        learned = learned_section(run)
+        learned = learned_section(folder)
         bar.update()
     return render(
         "page.html.j2",
-        out or run / "report.html",
+        out or folder.report,
         title=title or run.resolve().name,
-        recipe=(run / "recipe.yaml").read_text() if (run / "recipe.yaml").is_file() else None,
+        recipe=folder.recipe.read_text() if folder.recipe.is_file() else None,
         whole=True,
         data=data,
         train=train,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from noncoder.report.figures import svg
 from noncoder.report.interpret_files import Interpretation, TaskFiles, as_written, read_interpretation
 from noncoder.report.interpret_grammar import design_part, grammar_part
 from noncoder.report.motif_logos import PairOfLogos, filter_logo, known_motifs, pattern_logos
+from noncoder.runs.folder import RunFolder
 
 # Windows that are drawn of the first tasks, rows of a heat map, and filters with a logo: a page stays light.
 _WINDOWS, _ROWS, _FILTERS = (2, 1, 1), 48, 60
@@ -25,7 +25,7 @@ _NAMED = 2
 Floats = NDArray[np.floating[Any]]
 
 
-def learned_section(run: Path) -> dict[str, Any] | None:
+def learned_section(run: RunFolder) -> dict[str, Any] | None:
     """What the section shows; None for a run without an interpretation.
 
     Args:
@@ -34,19 +34,19 @@ def learned_section(run: Path) -> dict[str, Any] | None:
     Raises:
         InputError: A file cannot be read, or is not as this version writes it.
     """
-    found = read_interpretation(run / "interpret", len(_WINDOWS))
+    found = read_interpretation(run.interpret, len(_WINDOWS))
     if found is None:
         return None
-    bin_ = (read_json(run / "predictor" / "model.json") or {}).get("bin")
-    folder = run / "interpret"
-    with as_written(folder / "tasks"):
+    bin_ = (read_json(run.predictor.description) or {}).get("bin")
+    folder = run.interpret
+    with as_written(folder.tasks):
         known = known_motifs(found)
     tasks = []
     for i, task in enumerate(found.tasks):
-        with as_written(folder / "tasks" / task.folder):
+        with as_written(folder.task(task.folder).path):
             drawn = _WINDOWS[i] if i < len(_WINDOWS) else 0
             tasks.append(_task(task, f"t{i}", known, bin_, drawn))
-    with as_written(folder / "filters" / "filters.json"):
+    with as_written(folder.filters.filters):
         filters = _filters(found)
     return {
         "summary": found.summary,

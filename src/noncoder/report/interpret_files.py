@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from noncoder.files import check_file, read_arrays, read_json, unreadable
+from noncoder.runs.folder import InterpretFolder, TaskFolder
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -58,7 +59,7 @@ class Interpretation:
     filters: list[Any] | None
 
 
-def read_interpretation(folder: Path, drawn: int) -> Interpretation | None:
+def read_interpretation(folder: InterpretFolder, drawn: int) -> Interpretation | None:
     """The files of an interpretation; None where there are none.
 
     Args:
@@ -68,19 +69,18 @@ def read_interpretation(folder: Path, drawn: int) -> Interpretation | None:
     Raises:
         InputError: One of them cannot be read, or is not of this form.
     """
-    summary = read_json(folder / "summary.json")
-    if summary is None and not (folder / "tasks").is_dir():
+    summary = read_json(folder.summary)
+    if summary is None and not folder.tasks.is_dir():
         return None
     listed = (summary or {}).get("tasks")
     if listed is None:
-        listed = [{"folder": path.name} for path in sorted((folder / "tasks").iterdir()) if path.is_dir()]
-    with as_written(folder / "summary.json"):
+        listed = [{"folder": path.name} for path in sorted(folder.tasks.iterdir()) if path.is_dir()]
+    with as_written(folder.summary):
         tasks = [
-            _read_task(folder / "tasks" / entry["folder"], entry.get("task"), i < drawn)
-            for i, entry in enumerate(listed)
+            _read_task(folder.task(entry["folder"]), entry.get("task"), i < drawn) for i, entry in enumerate(listed)
         ]
-    check_file(folder / "filters" / "filters.json", ((summary or {}).get("filters") or {}).get("digests"))
-    return Interpretation(summary or {}, tasks, _read_list(folder / "filters" / "filters.json"))
+    check_file(folder.filters.filters, ((summary or {}).get("filters") or {}).get("digests"))
+    return Interpretation(summary or {}, tasks, _read_list(folder.filters.filters))
 
 
 @contextmanager
@@ -92,42 +92,42 @@ def as_written(path: Path) -> Iterator[None]:
         raise unreadable(path, f"{error!r}: it is not as this version writes it") from error
 
 
-def _read_task(folder: Path, name: str | None, with_arrays: bool) -> TaskFiles:
-    def arrays(file: str, shapes: Mapping[str, str]) -> Arrays | None:
-        return _read_arrays(folder / file, shapes) if with_arrays else None
+def _read_task(folder: TaskFolder, name: str | None, with_arrays: bool) -> TaskFiles:
+    def arrays(path: Path, shapes: Mapping[str, str]) -> Arrays | None:
+        return _read_arrays(path, shapes) if with_arrays else None
 
-    summary = read_json(folder / "summary.json")
+    summary = read_json(folder.summary)
     digests = (summary or {}).get("digests") or {}
     for file in digests:
         if with_arrays or not file.endswith(".npz"):
-            check_file(folder / file, digests)
+            check_file(folder.path / file, digests)
     found = TaskFiles(
-        name or (summary or {}).get("task") or folder.name,
-        folder.name,
+        name or (summary or {}).get("task") or folder.path.name,
+        folder.path.name,
         summary,
-        arrays("attributions.npz", {"codes": "nl", "values": "n4l", "logit": "n"}),
-        arrays("gradcam.npz", {"cam": "nl"}),
-        arrays("ism.npz", {"codes": "nl", "substitutions": "n4l", "index": "n"}),
-        _read_list(folder / "patterns.json"),
-        read_json(folder / "grammar.json"),
-        read_json(folder / "design.json"),
+        arrays(folder.attributions, {"codes": "nl", "values": "n4l", "logit": "n"}),
+        arrays(folder.gradcam, {"cam": "nl"}),
+        arrays(folder.mutations, {"codes": "nl", "substitutions": "n4l", "index": "n"}),
+        _read_list(folder.patterns),
+        read_json(folder.grammar),
+        read_json(folder.design),
     )
     _check_together(folder, found)
     return found
 
 
-def _check_together(folder: Path, found: TaskFiles) -> None:
+def _check_together(folder: TaskFolder, found: TaskFiles) -> None:
     if found.attributions is None:
         return
     shape = found.attributions["codes"].shape
     if found.gradcam is not None and found.gradcam["cam"].shape != shape:
-        raise unreadable(folder / "gradcam.npz", "it is of other windows than attributions.npz")
+        raise unreadable(folder.gradcam, f"it is of other windows than {folder.attributions.name}")
     if found.mutations is not None:
         index = found.mutations["index"]
         if found.mutations["codes"].shape[1:] != shape[1:] or (
             index.size and not 0 <= index.min() <= index.max() < shape[0]
         ):
-            raise unreadable(folder / "ism.npz", "it is of other windows than attributions.npz")
+            raise unreadable(folder.mutations, f"it is of other windows than {folder.attributions.name}")
 
 
 def _read_arrays(path: Path, shapes: Mapping[str, str]) -> Arrays | None:

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from noncoder.files import check_file, read_arrays, read_json, unreadable, whole_lines
+from noncoder.runs.folder import EvaluateFolder, SplitFolder
 
 # The split that was kept for the end comes first.
 _SPLITS = ("test", "valid", "train")
@@ -58,34 +59,32 @@ def read_csv(
         raise unreadable(path, error) from error
 
 
-def read_splits(folder: Path) -> list[Split]:
+def read_splits(folder: EvaluateFolder) -> list[Split]:
     """The evaluated splits of a run, the test split first.
 
     Raises:
         InputError: A file of one cannot be read.
     """
-    found = [path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."] if folder.is_dir() else []
     order = {name: i for i, name in enumerate(_SPLITS)}
-    return [_read_split(folder / name) for name in sorted(found, key=lambda name: (order.get(name, 9), name))]
+    found = sorted(folder.splits(), key=lambda split: (order.get(split.path.name, 9), split.path.name))
+    return [_read_split(split) for split in found]
 
 
-def _read_split(folder: Path) -> Split:
-    tasks, curves, summary = None, None, read_json(folder / "summary.json")
+def _read_split(folder: SplitFolder) -> Split:
+    tasks, curves, summary = None, None, read_json(folder.summary)
     # Before they are parsed: some damage makes polars end the process.
-    for name in ("tasks.parquet", "curves.npz"):
-        check_file(folder / name, (summary or {}).get("digests"))
+    for path in (folder.tasks, folder.curves):
+        check_file(path, (summary or {}).get("digests"))
     try:
-        if (folder / "tasks.parquet").is_file():
-            tasks = pl.read_parquet(folder / "tasks.parquet").with_columns(
-                pl.col(pl.Float32, pl.Float64).fill_nan(None)
-            )
-        if (folder / "curves.npz").is_file():
-            stored = read_arrays(folder / "curves.npz")
+        if folder.tasks.is_file():
+            tasks = pl.read_parquet(folder.tasks).with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+        if folder.curves.is_file():
+            stored = read_arrays(folder.curves)
             # Evaluations of earlier versions have no reliability, and calibrate only where that was asked for.
             later = [name for names in _RELIABILITY if set(names) <= set(stored) for name in names]
             curves = {name: stored[name] for name in (*CURVES, *later)}
     except (pl.exceptions.PolarsError, OSError, KeyError) as error:
-        raise unreadable(folder, error) from error
+        raise unreadable(folder.path, error) from error
     if tasks is not None and curves is not None and any(len(curve) != tasks.height for curve in curves.values()):
-        raise unreadable(folder, "curves.npz has not one row a task of tasks.parquet")
-    return Split(folder.name, summary, tasks, curves)
+        raise unreadable(folder.curves, f"it has not one row a task of {folder.tasks.name}")
+    return Split(folder.path.name, summary, tasks, curves)

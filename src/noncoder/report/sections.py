@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from noncoder import plots
 from noncoder.files import check_file
 from noncoder.report.figures import svgs
 from noncoder.report.read import LOG, VALID, read_csv
+from noncoder.runs.folder import TrainFolder
 from noncoder.train.flow import read_flow
 
 # More bars than this, and their names run into each other.
@@ -78,10 +78,10 @@ def _figures_of_windows(stats: Mapping[str, Any], present: Sequence[str]) -> dic
     return figures
 
 
-def training_section(folder: Path, summary: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def training_section(folder: TrainFolder, summary: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What the section on training shows, from its logs; None without them."""
     digests = (summary or {}).get("digests")
-    log, valid = read_csv(folder / "log.csv", LOG, digests), read_csv(folder / "valid.csv", VALID, digests)
+    log, valid = read_csv(folder.log, LOG, digests), read_csv(folder.validations, VALID, digests)
     seconds = np.append(log["seconds"], valid["seconds"])
     if not seconds.size:
         return None
@@ -100,8 +100,8 @@ def training_section(folder: Path, summary: Mapping[str, Any] | None) -> dict[st
     }
     if np.isfinite(log["learning_rate"]).sum() > 1:
         figures["rate"] = plots.plot_learning_rate(log["step"], log["learning_rate"], "optimiser step")
-    check_file(folder / "gradients.csv", digests)
-    flow = read_flow(folder / "gradients.csv")
+    check_file(folder.gradients, digests)
+    flow = read_flow(folder.gradients)
     if flow is not None:
         figures["flow"] = plots.plot_gradient_flow(*flow)
     speed = log["windows_per_second"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from noncoder.train.run import RunFolder
+from noncoder.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from noncoder.train.faults import load_fault

@@ -16,6 +16,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from noncoder.machine import Stopped
+from noncoder.runs.folder import TrainFolder
 from noncoder.temporary import temporary
 from noncoder.train.module import TrainingModule
 from noncoder.train.ranks import any_rank, from_first
@@ -40,7 +41,7 @@ class BestCheckpoints(pl.Callback):
             weights that are validated are part of a callback's state, as averaged ones are.
     """
 
-    def __init__(self, folder: Path, keep: int, storage: Storage, weights_only: bool) -> None:
+    def __init__(self, folder: TrainFolder, keep: int, storage: Storage, weights_only: bool) -> None:
         self.folder, self.keep, self.storage, self.weights_only = folder, keep, storage, weights_only
         self.scores: dict[int, float] = {}
         self.measured: dict[int, dict[str, float]] = {}
@@ -49,7 +50,7 @@ class BestCheckpoints(pl.Callback):
 
     def path(self, step: int) -> Path:
         """The file of the weights after a step."""
-        return self.folder / f"best-{step:08d}.ckpt"
+        return self.folder.best_of_step(step)
 
     @property
     def best(self) -> int:
@@ -117,7 +118,7 @@ class BestCheckpoints(pl.Callback):
         """Gives the best file its second name."""
         if not self.scores or not self.path(self.best).exists():
             return
-        best = self.folder / "best.ckpt"
+        best = self.folder.best
         if best.exists() and best.samefile(self.path(self.best)):
             return
         with temporary(best) as made:
@@ -129,7 +130,7 @@ class BestCheckpoints(pl.Callback):
 
     def _remove(self) -> None:
         stay = {self.path(step) for step in (*self.scores, *(s for steps in self._spoken_of for s in steps))}
-        for path in {*self.folder.glob("best-*.ckpt"), *self.storage.needed} - stay:
+        for path in {*self.folder.path.glob(self.folder.best_of_step("*").name), *self.storage.needed} - stay:
             self.storage.remove_checkpoint(path)
             self.storage.needed.discard(path)
 

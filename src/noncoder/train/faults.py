@@ -19,11 +19,12 @@ from noncoder.data.store import open_store
 from noncoder.errors import InputError, TrainingError
 from noncoder.files import read_json, write_json
 from noncoder.predictor.modes import restoring_modes
+from noncoder.runs.folder import RunFolder
+from noncoder.runs.recipe import read_run
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes
 from noncoder.train.prepare import prepare
 from noncoder.train.ranks import World, gather, mean_over_ranks
-from noncoder.train.run import RunFolder, read_run
 from noncoder.train.seeding import seed_batch
 from noncoder.train.storage import read_checkpoint, write_checkpoint
 
@@ -260,12 +261,14 @@ def load_fault(run: str | Path) -> tuple[Batch, TrainingModule]:
         StoreError: The store is not there any more.
     """
     folder, config = RunFolder(Path(run)), read_run(run)
-    fault = read_json(folder.fault)
+    fault = read_json(folder.train.fault)
     if fault is None:
-        raise InputError(f"{run} holds no fault", expected=f"{folder.fault}, which a training that was stopped leaves")
+        raise InputError(
+            f"{run} holds no fault", expected=f"{folder.train.fault}, written when training stops at a fault"
+        )
     prepared = prepare(config, trained_tasks(open_store(config.store), config.train), Share(0, fault["ranks"]))
     module, batches = prepared.module, prepared.passes.batches
-    module.load_state_dict(read_checkpoint(folder.fault.with_suffix(".ckpt"))["state_dict"])
+    module.load_state_dict(read_checkpoint(folder.train.fault_weights)["state_dict"])
     module.on_fit_start()
     reduced = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fault["precision"])
     if reduced is not None:

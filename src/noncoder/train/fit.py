@@ -24,6 +24,7 @@ from noncoder.files import file_digests, plain_json, write_json
 from noncoder.machine import Stopped, needing_memory
 from noncoder.models import SequenceModel, check_model, count_operations, count_parameters
 from noncoder.predictor import Predictor
+from noncoder.runs.folder import RunFolder
 from noncoder.threads import divide, limit_torch
 from noncoder.train.averaging import make_averaging
 from noncoder.train.checkpoint import BestCheckpoints, LastCheckpoint
@@ -43,7 +44,6 @@ from noncoder.train.passes import Passes
 from noncoder.train.prepare import Prepared, prepare, read_passes, tell_of_one_class
 from noncoder.train.provenance import device_name, git_commit, package_versions
 from noncoder.train.ranks import World, find_world, from_first
-from noncoder.train.run import RunFolder
 from noncoder.train.seeding import BatchByBatch
 from noncoder.train.speed import Pace
 from noncoder.train.storage import Storage, read_checkpoint
@@ -116,13 +116,13 @@ def _train(
         model = _load_best(folder, fitted.prepared.model)
         summary: dict[str, Any] = plain_json(_summary(config, store, fitted, started))
         info = {"store_digest": store.digest, "training": summary}
-        Predictor(model, store.tasks, store.bin, info).save(folder.predictor)
-        write_json(folder.summary, summary)
+        Predictor(model, store.tasks, store.bin, info).save(folder.predictor.path)
+        write_json(folder.train.summary, summary)
         finish_loggers(fitted.trainer.loggers, summary["best"])
     except NoncoderError:
         from_first({})
         raise
-    for path in (folder.previous, folder.fault, folder.fault.with_suffix(".ckpt")):
+    for path in (folder.train.previous, folder.train.fault, folder.train.fault_weights):
         path.unlink(missing_ok=True)
     return from_first(summary)
 
@@ -153,15 +153,15 @@ def _fit(
         passes.batches, prepared.validation, log,
         3 * count_operations(model.name, len(store.tasks), store.window, model.parameters),
     )  # fmt: skip
-    files = (folder.fault, folder.fault.with_suffix(".ckpt"))
+    files = (folder.train.fault, folder.train.fault_weights)
     watch = FaultWatch(passes, world, files, config.seed, closely, settings.explosion)
     storage = Storage()
     averaging = make_averaging(settings, passes.batches, passes.steps)
     # Averaged weights are part of a callback's state.
     best = BestCheckpoints(folder.train, settings.keep_best, storage, weights_only=not averaging)
     last = LastCheckpoint(
-        folder.last,
-        folder.previous,
+        folder.train.last,
+        folder.train.previous,
         max(1, passes.steps // 20),
         passes.interval * settings.accumulate,
         best,
@@ -184,7 +184,7 @@ def _fit(
     _tell_of_batch_norm(prepared.model, world, trainer)
     if world.rank == 0:
         _tell_of_left_out(store)
-        write_json(folder.train / "started.json", describe_start(config, store, prepared.model, trainer))
+        write_json(folder.train.started, describe_start(config, store, prepared.model, trainer))
     checkpoint = checkpoint_to_go_on_from(folder, world)
     doing = f"training {config.model.name} in batches of {settings.batch_size} windows of {store.window:,} bp"
     try:
@@ -206,10 +206,10 @@ def _fit(
 
 
 def _how_to_go_on(folder: RunFolder) -> str:
-    if not folder.last.exists():
+    if not folder.train.last.exists():
         return "nothing had been saved yet; the same command starts again"
     return (
-        f"training is saved in {folder.last}; the same command goes on from there, or\n"
+        f"training is saved in {folder.train.last}; the same command goes on from there, or\n"
         f"noncoder train {shlex.quote(str(folder.recipe))}"
     )
 
@@ -246,7 +246,7 @@ def _trainer(
         logger=make_loggers(config, folder),
         enable_progress_bar=False,
         enable_model_summary=False,
-        default_root_dir=folder.train,
+        default_root_dir=folder.train.path,
     )
 
 
@@ -277,7 +277,7 @@ def quieten() -> None:
 
 
 def _load_best(folder: RunFolder, model: SequenceModel) -> SequenceModel:
-    checkpoint = read_checkpoint(folder.best)
+    checkpoint = read_checkpoint(folder.train.best)
     prefix = "model."
     weights = checkpoint["state_dict"].items()
     model.load_state_dict({k.removeprefix(prefix): v for k, v in weights if k.startswith(prefix)})
@@ -310,5 +310,5 @@ def _summary(config: RunConfig, store: Store, fitted: _Fitted, started: datetime
         "versions": package_versions(),
         "git": git_commit(),
         "started": started.isoformat(timespec="seconds"),
-        "digests": file_digests(config.run / "train", ("log.csv", "valid.csv", "gradients.csv")),
+        "digests": file_digests(RunFolder(config.run).train.files),
     }

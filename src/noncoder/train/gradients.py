@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from noncoder import plots
 from noncoder.config import WatchConfig
 from noncoder.errors import NoncoderError
+from noncoder.runs.folder import TrainFolder
 from noncoder.train.flow import GRADIENT_COLUMNS, read_flow
 from noncoder.train.log import CsvLog, TrainingLog
 from noncoder.train.watch import EndLoggers, show_figure
@@ -31,13 +31,13 @@ class GradientFlow(pl.Callback):
 
     Args:
         counted: Counts windows; stands before this one among the callbacks.
-        folder: Where gradients.csv, .png and .svg lie.
+        folder: The folder of the table and the figure.
         every: Optimiser steps between two records; "log" for steps 1, 2, 5, 10, 20, 50 and so on.
     """
 
-    def __init__(self, counted: TrainingLog, folder: Path, every: int | Literal["log"]) -> None:
+    def __init__(self, counted: TrainingLog, folder: TrainFolder, every: int | Literal["log"]) -> None:
         self.counted, self.folder, self.every = counted, folder, every
-        self.file = CsvLog(folder / "gradients.csv", GRADIENT_COLUMNS)
+        self.file = CsvLog(folder.gradients, GRADIENT_COLUMNS)
         self._names: list[str] = []
         self._before: list[Tensor] = []
         self._sizes: list[Tensor] = []
@@ -104,13 +104,14 @@ class GradientFlow(pl.Callback):
         if flow is None:
             return
         figure = plots.plot_gradient_flow(*flow)
-        for ending in ("png", "svg"):
-            plots.save_figure(figure, self.folder / f"gradients.{ending}")
+        picture = self.folder.gradients_figure
+        for ending in (".png", ".svg"):
+            plots.save_figure(figure, picture.with_suffix(ending))
         for logger in trainer.loggers:
-            show_figure(logger, figure, self.folder / "gradients.png", trainer.global_step)
+            show_figure(logger, figure, picture, trainer.global_step)
 
 
-def make_watchers(counted: TrainingLog, folder: Path, watch: WatchConfig) -> list[pl.Callback]:
+def make_watchers(counted: TrainingLog, folder: TrainFolder, watch: WatchConfig) -> list[pl.Callback]:
     """The callbacks that a recipe asks for to watch a training; they stand behind its log."""
     flow = [GradientFlow(counted, folder, watch.gradients_every)] if watch.gradients_every else []
     return [*flow, EndLoggers()]

@@ -14,8 +14,9 @@ from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, NoncoderError
 from noncoder.files import locked
+from noncoder.runs.folder import RunFolder
+from noncoder.train.claim import claim
 from noncoder.train.ranks import World, from_first
-from noncoder.train.run import RunFolder, claim
 from noncoder.train.storage import choose_checkpoint
 
 # Tells the processes that Lightning starts, copies of this one, what the first has found in the folder.
@@ -71,7 +72,7 @@ def claimed(folder: RunFolder, config: RunConfig, store: Store, world: World, fo
         problem: NoncoderError | None = None
         if world.rank == 0:
             try:
-                held.enter_context(locked(folder.train))
+                held.enter_context(locked(folder.train.path))
                 claim(folder, config, store, force)
             except NoncoderError as error:
                 problem = error
@@ -87,7 +88,7 @@ def checkpoint_to_go_on_from(folder: RunFolder, world: World) -> str | None:
     """The same checkpoint for all processes; the first looks which one is whole."""
     if world.rank > 0 and not world.external and not dist.is_initialized():
         return os.environ.get(_TOLD) or None  # just started by the first, which it meets within Lightning
-    found = choose_checkpoint(folder.last, folder.previous) if world.rank == 0 else None
+    found = choose_checkpoint(folder.train.last, folder.train.previous) if world.rank == 0 else None
     told = str(from_first(found) or "")
     os.environ[_TOLD] = told
     return told or None

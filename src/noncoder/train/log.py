@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from noncoder.files import write_bytes
+from noncoder.runs.folder import TrainFolder
 from noncoder.train.module import TrainingModule
 from noncoder.train.ranks import mean_over_ranks
 
@@ -101,15 +102,15 @@ class TrainingLog(pl.Callback):
     """Counts windows and seconds, across resumptions, and writes both logs.
 
     Args:
-        folder: Where log.csv and valid.csv lie.
+        folder: The folder of both logs.
         windows: Windows of the training split.
         total: Windows that the whole training reads.
         every: Batches between two rows of log.csv.
     """
 
-    def __init__(self, folder: Path, windows: int, total: int, every: int) -> None:
-        self.log_file = CsvLog(folder / "log.csv", LOG_COLUMNS)
-        self.valid_file = CsvLog(folder / "valid.csv", VALID_COLUMNS)
+    def __init__(self, folder: TrainFolder, windows: int, total: int, every: int) -> None:
+        self.log_file = CsvLog(folder.log, LOG_COLUMNS)
+        self.valid_file = CsvLog(folder.validations, VALID_COLUMNS)
         self.n_windows, self.total, self.every = windows, total, every
         self.batches = self.windows = 0
         self.seconds = 0.0

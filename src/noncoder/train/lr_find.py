@@ -26,6 +26,7 @@ from noncoder.errors import ConfigError, InputError
 from noncoder.files import only_writer, plain_json, write_bytes, write_json
 from noncoder.machine import needing_memory
 from noncoder.models import check_model
+from noncoder.runs.folder import RangeTestFolder
 from noncoder.train.device import choose_accelerator, choose_precision, products_of_float32
 from noncoder.train.fit import quieten
 from noncoder.train.module import TrainingModule
@@ -86,7 +87,7 @@ def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = F
         ConfigError: The model or the device is not there.
         StoreError: The store is missing or damaged.
     """
-    if (out / "result.json").exists() and not force:
+    if RangeTestFolder(out).result.exists() and not force:
         raise InputError(f"{out} holds a range test already", hint="give another --out, or --force to replace it")
     check_model(config.model.name, config.model.parameters)
     with only_writer(out):
@@ -103,9 +104,10 @@ def _find(config: RunConfig, out: Path, ramp: Ramp) -> dict[str, Any]:
         **suggest(rates, losses), "diverged": test.diverged,
         "rates": rates.tolist(), "losses": losses.tolist(), "smoothed": smooth(losses).tolist(),
     })  # fmt: skip
-    write_json(out / "result.json", result)
-    write_bytes(out / "result.txt", (range_test_text(result) + "\n").encode())
-    plots.save_figure(_figure(result), out / "result.png")
+    folder = RangeTestFolder(out)
+    write_json(folder.result, result)
+    write_bytes(folder.text, (range_test_text(result) + "\n").encode())
+    plots.save_figure(_figure(result), folder.figure)
     return dict(result)
 
 

@@ -21,8 +21,8 @@ from noncoder.data.store import Store
 from noncoder.errors import ConfigError
 from noncoder.files import read_json, write_json
 from noncoder.models import SequenceModel, count_parameters
+from noncoder.runs.folder import RunFolder
 from noncoder.train.provenance import device_name
-from noncoder.train.run import RunFolder
 
 
 def check_loggers(watch: WatchConfig) -> None:
@@ -49,7 +49,7 @@ def make_loggers(config: RunConfig, folder: RunFolder) -> list[Logger]:
     """
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         return []
-    watch, kept = config.train.watch, folder.train / "loggers.json"
+    watch, kept = config.train.watch, folder.train.loggers
     known = read_json(kept) or {}
     name = watch.name or config.run.resolve().name
     loggers: list[Logger] = []
@@ -59,7 +59,7 @@ def make_loggers(config: RunConfig, folder: RunFolder) -> list[Logger]:
         elif kind == "mlflow":
             loggers.append(_mlflow(watch, folder, name, known))
         elif kind == "tensorboard" or ("tensorboard" not in watch.loggers and find_spec("tensorboard") is not None):
-            loggers.append(TolerantTensorBoard(folder.train, name="tensorboard", version=""))
+            loggers.append(TolerantTensorBoard(folder.train.path, name="tensorboard", version=""))
     for logger in loggers:
         place = _place(logger)
         # MLflow takes a setting once; a training that goes on has told it.
@@ -99,7 +99,7 @@ def _wandb(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str,
     import wandb
 
     logger = WandbLogger(
-        name, folder.train, id=known.get("wandb", secrets.token_hex(4)), project=watch.project,
+        name, folder.train.path, id=known.get("wandb", secrets.token_hex(4)), project=watch.project,
         settings=wandb.Settings(console="off", save_code=False, quiet=True),
     )  # fmt: skip
     try:
@@ -115,9 +115,8 @@ def _wandb(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str,
 def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str, str]) -> Logger:
     from mlflow.exceptions import MlflowException
 
-    beside = folder.path.resolve().parent
     before = os.environ.get("MLFLOW_TRACKING_URI")
-    uri = watch.tracking or before or f"sqlite:///{beside / 'mlflow.db'}"
+    uri = watch.tracking or before or f"sqlite:///{folder.mlflow}"
     # A database on this machine keeps no files: they lie beside it, and not where the command happened to be called.
     here = Path(uri.removeprefix("sqlite:///")).resolve().parent if uri.startswith("sqlite:///") else None
     files = None if here is None else (here / "mlartifacts").as_uri()

@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 
 from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
+from noncoder.runs.folder import StudyFolder
 from noncoder.threads import leave_to_others
 from noncoder.tune.results import note
 from noncoder.tune.settings import TuneConfig
@@ -34,8 +35,6 @@ from noncoder.tune.workers import Workers
 
 if TYPE_CHECKING:
     import optuna
-
-_MESSAGE = "failed.txt"
 
 
 def run_on_cluster(
@@ -61,7 +60,9 @@ def run_on_cluster(
             num_samples=-1,
             time_budget_s=60 * settings.budget if settings.budget else None,
         ),
-        run_config=ray_tune.RunConfig(storage_path=str(folder.resolve() / "ray"), name=workers.name, verbose=0),
+        run_config=ray_tune.RunConfig(
+            storage_path=str(StudyFolder(folder.resolve()).ray), name=workers.name, verbose=0
+        ),
     )
     # Standard output is for results; Ray prints its own on it.
     with redirect_stdout(sys.stderr):
@@ -116,7 +117,7 @@ def _train_one(point: dict[str, Any], config: RunConfig, settings: TuneConfig, s
         value = run_trial(trial_config(config, space, space.unnamed(point["names"]), folder), settings, report)
     except FAILURES as error:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _MESSAGE).write_text(str(error) or type(error).__name__)
+        StudyFolder.failure(folder).write_text(str(error) or type(error).__name__)
         raise
     ray_tune.report({"score": value, "step": last, "finished": True})
 
@@ -164,7 +165,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
                     self._tell(trial, "PRUNED")
                     continue
                 self._running[trial_id] = trial
-                return {"names": self.space.named(values), "folder": str(self.folder / "trials" / name)}
+                return {"names": self.space.named(values), "folder": str(StudyFolder(self.folder).trial(name))}
         return Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -180,9 +181,9 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         trial = self._running.pop(trial_id, None)
         if trial is None:
             return
-        folder = self.folder / "trials" / trial.user_attrs["folder"]
+        folder = StudyFolder(self.folder).trial(trial.user_attrs["folder"])
         if error:
-            message = folder / _MESSAGE
+            message = StudyFolder.failure(folder)
             trial.set_user_attr("message", message.read_text() if message.exists() else "its process died")
             self.failures += 1
             self._tell(trial, "FAIL")

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from noncoder.errors import InputError, NoncoderError
 from noncoder.files import read_json_or_none, write_json
+from noncoder.runs.folder import StudyFolder
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
-
-RECORD = "finished.json"
 
 
 def write_record(study: Study, folder: Path) -> None:
@@ -23,7 +22,7 @@ def write_record(study: Study, folder: Path) -> None:
     done = {
         str(trial.number): _values(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
     }
-    write_json(folder / RECORD, {"study": study.study_name, "trials": done})
+    write_json(StudyFolder(folder).finished, {"study": study.study_name, "trials": done})
 
 
 def check_record(study: Study, folder: Path) -> None:
@@ -32,13 +31,13 @@ def check_record(study: Study, folder: Path) -> None:
     Raises:
         InputError: One is missing or another.
     """
-    record = read_json_or_none(folder / RECORD) or {}
+    record = read_json_or_none(StudyFolder(folder).finished) or {}
     if record.get("study") != study.study_name:
         return
     now = {str(trial.number): trial for trial in study.get_trials(deepcopy=False)}
     for number, values in record.get("trials", {}).items():
         if number not in now or _values(now[number]) != values:
-            raise damaged(f"trial {number} is not what {folder / RECORD} says of it")
+            raise damaged(f"trial {number} is not what {StudyFolder(folder).finished} says of it")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from noncoder.config import RunConfig, write_recipe
 from noncoder.files import write_bytes
+from noncoder.runs.folder import StudyFolder
 from noncoder.tune.entries import Choices
 from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
@@ -50,7 +51,7 @@ def write_table(trials: Sequence[Trial], space: Space, folder: Path) -> None:
                 [trial.number, trial.state, _cell(trial.value), _cell(trial.seconds), len(trial.curve), *values,
                  trial.folder, " ".join(trial.message.split())]
             )  # fmt: skip
-    write_bytes(folder / "trials.tsv", text.getvalue().encode())
+    write_bytes(StudyFolder(folder).table, text.getvalue().encode())
 
 
 def _cell(value: Any) -> Any:
@@ -64,8 +65,8 @@ def write_best(trials: Sequence[Trial], config: RunConfig, space: Space, folder:
     best = best_trial(trials, config)
     if best is None:
         return None
-    recipe = write_recipe(trial_config(config, space, best.values, folder / "best"))
-    path = folder / "best.yaml"
+    recipe = write_recipe(trial_config(config, space, best.values, StudyFolder(folder).best_run))
+    path = StudyFolder(folder).recipe
     score = f"# Trial {best.number}: {_measure(config)} {best.value}\n#   noncoder train {path}\n"
     write_bytes(path, (score + recipe).encode())
     return path
@@ -109,7 +110,7 @@ def summarise(study: Study, trials: Sequence[Trial], config: RunConfig, folder: 
         "seconds": round(sum(trial.seconds or 0 for trial in trials), 1),
         "best": best and {
             "number": best.number, "value": best.value, "values": best.values,
-            "recipe": str(folder / "best.yaml"), "run": str(folder / "trials" / best.folder),
+            "recipe": str(StudyFolder(folder).recipe), "run": str(StudyFolder(folder).trial(best.folder)),
         },
         "importance": importance(study),
     }  # fmt: skip
@@ -152,14 +153,14 @@ def write_page(trials: Sequence[Trial], summary: dict[str, Any], config: RunConf
     ]
     return render(
         "tuning.html.j2",
-        folder / "study.html",
+        StudyFolder(folder).page,
         title=f"Tuning {config.run.resolve().name}",
         measure=_measure(config),
         summary=summary,
         keys=list(space.entries),
         rows=rows,
         best=best,
-        recipe=(folder / "best.yaml").read_text() if best else None,
+        recipe=StudyFolder(folder).recipe.read_text() if best else None,
         figures={name: Markup(figure_svg(figure, name, name)) for name, figure in figures.items()},
         finished=sum(trial.state == "complete" for trial in trials),
     )

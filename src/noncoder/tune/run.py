@@ -13,8 +13,9 @@ from noncoder.errors import InputError
 from noncoder.files import unwritable
 from noncoder.machine import Stopped
 from noncoder.models import check_model
+from noncoder.runs.folder import RunFolder, StudyFolder
 from noncoder.temporary import remove_whole, sweep
-from noncoder.tune.record import RECORD, check_record, whole_database, write_record
+from noncoder.tune.record import check_record, whole_database, write_record
 from noncoder.tune.results import ENDINGS, FIGURES, draw, summarise, write_best, write_page, write_table
 from noncoder.tune.search import Search
 from noncoder.tune.settings import TuneConfig
@@ -42,7 +43,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
         InputError: No trial could be scored, too many failed in a row, or Optuna or the database cannot be used.
         KeyboardInterrupt: Ctrl-C; it says how to go on.
     """
-    folder = out or config.run / "tune"
+    folder = out or RunFolder(config.run).tune.path
     import_optuna()
     check_model(config.model.name, config.model.parameters)
     space = read_space(settings.space)
@@ -56,7 +57,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
             if force:
                 _clear(folder, config, settings, workers)
             sweep(folder, deep=True)
-            with whole_database(folder / "study.db"):
+            with whole_database(StudyFolder(folder).database):
                 study = open_study(folder, config, space, settings, _made_from(config, space, settings, store))
                 check_record(study, folder)
         _say_what_cannot_be_given_up(config, settings)
@@ -128,20 +129,21 @@ def _clear(folder: Path, config: RunConfig, settings: TuneConfig, workers: Worke
     """Removes a study, and nothing that is not one."""
     if others := workers.others():
         raise InputError(f"{others} other processes are at the study in {folder}", hint="wait for them, or end them")
-    if not any((folder / name).exists() for name in ("study.db", "trials.tsv")):
-        strange = [name for name in ("trials", "best", "ray") if (folder / name).exists()]
+    study = StudyFolder(folder)
+    if not study.database.exists() and not study.table.exists():
+        strange = [path.name for path in (study.trials, study.best_run, study.ray) if path.exists()]
         if strange:
             raise InputError(f"{folder} holds no study, but {', '.join(strange)}", hint="give another --out")
     try:
         # First what a new study would go on with, were the process killed meanwhile.
-        for path in (folder / "trials", folder / "best", folder / "ray"):
+        for path in (study.trials, study.best_run, study.ray):
             if path.is_dir():
                 remove_whole(path)
         if settings.storage:
             delete_study(folder, config, settings)
-        names = ["study.db", RECORD, "trials.tsv", "best.yaml", "study.html"]
-        for name in (*names, *(f"{figure}.{ending}" for figure in FIGURES for ending in ENDINGS)):
-            (folder / name).unlink(missing_ok=True)
+        files = (study.database, study.finished, study.table, study.recipe, study.page)
+        for path in (*files, *study.figures(FIGURES, ENDINGS)):
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
+from noncoder.runs.folder import StudyFolder
 from noncoder.tune.record import write_record
 from noncoder.tune.results import note
 from noncoder.tune.settings import TuneConfig
@@ -89,7 +90,7 @@ class Search:
         trial.set_user_attr("folder", name)
         trial.set_user_attr("worker", self.workers.name)
         self._turn.close()
-        folder, began = self.folder / "trials" / name, time.perf_counter()
+        folder, began = StudyFolder(self.folder).trial(name), time.perf_counter()
         try:
             return self._score(trial, values, folder)
         except (KeyboardInterrupt, _CutOffError):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from noncoder.config import RunConfig
 from noncoder.errors import ConfigError, InputError
+from noncoder.runs.folder import StudyFolder
+from noncoder.runs.record import differences
 from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
 from noncoder.tune.trials import again
@@ -35,7 +37,7 @@ def open_study(folder: Path, config: RunConfig, space: Space, settings: TuneConf
     """Opens a study, or makes it; to be called by one worker at a time.
 
     Args:
-        folder: Where study.db lies, if no other database is given.
+        folder: The folder of the database, if no other database is given.
         config: The recipe.
         space: What is varied.
         settings: How.
@@ -94,19 +96,11 @@ def import_optuna() -> Any:
     return optuna
 
 
-def differences(old: Any, new: Any, key: str = "") -> list[str]:
-    """Says which of two nested values differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = dict.fromkeys((*old, *new))
-        return [line for n in names for line in differences(old.get(n), new.get(n), f"{key} {n}".lstrip())]
-    return [] if old == new else [f"{key} was {old!r}, is {new!r}"]
-
-
 def _storage(folder: Path, settings: TuneConfig) -> RDBStorage:
     from optuna.exceptions import ExperimentalWarning
     from optuna.storages import RDBStorage
 
-    url = settings.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
+    url = settings.storage or f"sqlite:///{StudyFolder(folder).database.resolve()}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return RDBStorage(
@@ -136,7 +130,7 @@ def _database_errors(address: str | None) -> Iterator[None]:
     except ArgumentError:
         raise InputError("--storage is no address of a database", "postgresql://USER:PASSWORD@HOST/DATABASE") from None
     except SQLAlchemyError as error:
-        shown = make_url(address).render_as_string(hide_password=True) if address else "study.db"
+        shown = make_url(address).render_as_string(hide_password=True) if address else StudyFolder(Path()).database.name
         reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
         raise InputError(f"the study's database {shown} cannot be used: {reason}") from None
 

@@ -9,6 +9,7 @@ from typing import Any
 from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
 from noncoder.files import read_json
+from noncoder.runs.folder import RunFolder
 from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
 from noncoder.tune.study import ETA, validations
@@ -63,17 +64,17 @@ def run_trial(config: RunConfig, settings: TuneConfig, report: Report) -> float 
 
 def _told_along(config: RunConfig, row: Mapping[str, float], report: Report) -> bool:
     # The log knows the validations of before an interruption, too.
-    with (config.run / "train" / "valid.csv").open() as log:
+    with RunFolder(config.run).train.validations.open() as log:
         done = sum(1 for _ in log) - 1
     # After the last validation there is nothing left to save.
     return report(done, row[config.train.monitor]) and done < validations(config)
 
 
 def _train(config: RunConfig, on_validation: Callable[[dict[str, float]], bool]) -> float | None:
-    from noncoder.train import RunFolder, train
+    from noncoder.train import train
 
     # A process may have died between the end of the training and the word to the study.
-    summary = read_json(RunFolder(config.run).summary) or train(config, on_validation=on_validation)
+    summary = read_json(RunFolder(config.run).train.summary) or train(config, on_validation=on_validation)
     if not summary:
         return None
     value = summary["best"][config.train.monitor]

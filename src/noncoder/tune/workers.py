@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from noncoder.files import unwritable
+from noncoder.runs.folder import StudyFolder
 
 
 class Workers:
@@ -27,7 +28,7 @@ class Workers:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / ".workers"
+        self.folder = StudyFolder(folder).workers
         # A name without dots or slashes, which tells machines apart that share a database.
         self.host = "".join(c if c.isalnum() else "-" for c in platform.node()) or "host"
         self.name = f"{self.host}.{os.getpid()}.{secrets.token_hex(3)}"

@@ -11,7 +11,6 @@ compared with the digest that was taken when it was read from the bundle.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,8 +35,9 @@ from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter, check_target
 from noncoder.errors import InputError, NoncoderError, StoreError
-from noncoder.files import locked, read_json_or_none, unwritable, write_json
+from noncoder.files import locked, unwritable
 from noncoder.machine import Stopped
+from noncoder.runs.record import Record
 from noncoder.temporary import remove_whole, temporary
 
 # What a source's "strands" says: the forward half is stored, or all rows as they came.
@@ -122,15 +122,16 @@ def _hashing(files: Sequence[Path]) -> Iterator[list[Future[str]]]:
 
 def _begin(work: Path, config: DeepSeaConfig, files: Sequence[Path]) -> None:
     """Keeps the parts of an earlier run of the same files and settings, and clears away any others."""
-    made_from = {
+    now = {
         "version": version("noncoder"),
         "config": config.model_dump(mode="json"),
         "files": [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files],
     }
-    if read_json_or_none(work / "made-from.json") != json.loads(json.dumps(made_from)):
+    record = Record(work / "made-from.json", now)
+    if not record.is_same():
         for left in (*work.glob("*.part"), work / _VERIFIED):
             left.unlink(missing_ok=True)
-        write_json(work / "made-from.json", made_from)
+        record.write()
 
 
 def _assemble(

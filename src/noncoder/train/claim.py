@@ -1,0 +1,87 @@
+"""Which recipe a run's folder belongs to."""
+
+from __future__ import annotations
+
+import shutil
+
+from noncoder.config import RunConfig, write_recipe
+from noncoder.data.store import Store
+from noncoder.errors import ConfigError, InputError
+from noncoder.files import write_bytes
+from noncoder.runs.folder import RunFolder, TrainFolder
+from noncoder.runs.record import Record
+from noncoder.train.weights import weights_digest
+
+
+def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bool:
+    """Takes the folder for this recipe; true where a checkpoint of it lies there.
+
+    Raises:
+        ConfigError: It holds an unfinished training of another recipe, or of a store that has changed.
+        InputError: It holds a finished training, or what is none.
+    """
+    train = folder.train
+    if force and train.path.exists():
+        _clear(train)
+    if train.summary.exists():
+        raise InputError(
+            f"{folder.path} holds a finished training", hint="give another run=, or --force to train again"
+        )
+    record = _record(train, config, store)
+    if (train.last.exists() or train.previous.exists()) and train.claim.exists():
+        _refuse_changes(f"{folder.path} holds an unfinished training", record)
+        return True
+    record.write()
+    write_bytes(folder.recipe, write_recipe(config).encode())
+    return False
+
+
+def _clear(train: TrainFolder) -> None:
+    """Removes a training, and nothing that is not one."""
+    others = [path.name for path in train.path.iterdir() if path.name != ".lock"]
+    if others and not train.claim.exists():
+        raise InputError(f"{train.path} is no training of ours: it holds {others[0]}", hint="give another run=")
+    # If the process is killed meanwhile, the rest must not look finished, and must still be known as a training.
+    place = {train.summary: -1, train.claim: 1}
+    for path in sorted(train.path.iterdir(), key=lambda path: place.get(path, 0)):
+        if path.name != ".lock":
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def is_trained(config: RunConfig, store: Store) -> bool:
+    """Whether the run's folder holds a finished training of this recipe.
+
+    Raises:
+        ConfigError: It holds a finished training of another recipe.
+    """
+    folder = RunFolder(config.run)
+    if not folder.train.summary.exists():
+        return False
+    _refuse_changes(f"{folder.path} holds a finished training", _record(folder.train, config, store))
+    return True
+
+
+# Settings of where and how a training runs or of its logs; they do not change its result.
+_WITHOUT_EFFECT = {"device", "devices", "nodes", "strategy", "keep_best", "explosion", "watch"}
+
+
+def _record(folder: TrainFolder, config: RunConfig, store: Store) -> Record:
+    """Everything that decides the result of a training."""
+    weights = weights_digest(config.train.loss)
+    now = {
+        "seed": config.seed,
+        "model": config.model.model_dump(mode="json"),
+        "train": config.train.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
+        "store": store.digest,
+        **({"weights_file": weights} if weights else {}),
+    }
+    return Record(folder.claim, now, strict=True)
+
+
+def _refuse_changes(what: str, record: Record) -> None:
+    if record.is_same():
+        return
+    raise ConfigError(
+        f"{what} made from something else: {record.differences()}",
+        hint="give the old values, another run=, or --force to train again",
+    )
