@@ -69,7 +69,7 @@ def run_on_cluster(
         tuner.fit()
     points.cut_off_rest()
     if points.failures >= MOST_FAILURES:
-        raise InputError(f"{points.failures} trials in a row failed", hint=f"see {folder / 'trials.tsv'}")
+        raise InputError(f"{points.failures} trials in a row failed", hint=f"see {StudyFolder(folder).table}")
     if not left(read_trials(study, space), settings):
         return True
     if time.monotonic() < points.deadline:

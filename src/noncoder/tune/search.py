@@ -80,7 +80,7 @@ class Search:
         if self.failures >= MOST_FAILURES:
             raise InputError(
                 f"{self.failures} trials in a row failed; the last: {trials[self._number].message}",
-                hint=f"see {self.folder / 'trials.tsv'}; what has finished is kept",
+                hint=f"see {StudyFolder(self.folder).table}; what has finished is kept",
             )
 
     def _objective(self, trial: optuna.Trial) -> float:
