@@ -55,6 +55,7 @@ from noncoder.report import read_splits
 from noncoder.report.interpret_files import read_interpretation
 from noncoder.report.sections import data_section, training_section
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import TrainingSummary
 from noncoder.train.claim import is_trained
 from noncoder.train.storage import read_checkpoint
 from noncoder.tune import TuneConfig, tune
@@ -96,7 +97,7 @@ def parts_of_store() -> Any:
 def training() -> Any:
     run = Path("run")
     return dataclasses.replace(read_run_folder(run, "run"), state=""), training_section(
-        RunFolder(run).train, read_json(RunFolder(run).train.summary)
+        RunFolder(run).train, TrainingSummary.read(RunFolder(run).train.summary)
     )
 
 

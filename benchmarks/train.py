@@ -81,7 +81,9 @@ def recipe_of(model: str, store: Store, run: Path, **changes: Any) -> RunConfig:
 def trained(config: RunConfig) -> dict[str, Any]:
     """The summary of a training, quietly."""
     with contextlib.redirect_stderr(io.StringIO()):
-        return train(config, force=True)
+        summary = train(config, force=True)
+    assert summary is not None
+    return summary.to_json()
 
 
 def loop_rate(config: RunConfig, steps: int, n_windows: int) -> float:

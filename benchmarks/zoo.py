@@ -22,9 +22,9 @@ import noncoder
 from noncoder.config import EvaluateConfig, RunConfig, read_recipe
 from noncoder.data.store import Store
 from noncoder.errors import NoncoderError
-from noncoder.files import read_json
 from noncoder.pipeline import evaluate_run
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import TrainingSummary
 from noncoder.train import train
 from noncoder.train.claim import is_trained
 
@@ -109,25 +109,28 @@ def recipe_of(row: Row, store: Store, options: argparse.Namespace) -> RunConfig:
 def do(row: Row, config: RunConfig, store: Store, options: argparse.Namespace) -> dict[str, Any]:
     """Trains and measures a row, or what of that is left to do."""
     folder = RunFolder(config.run)
-    summary = read_json(folder.train.summary) if is_trained(config, store) else train(config)
+    summary = TrainingSummary.read(folder.train.summary) if is_trained(config, store) else train(config)
     assert summary is not None
     chosen = EvaluateConfig(splits=(options.split,), strands=options.strands, min_positives=options.min_positives)
     (measured,) = evaluate_run(config.run, chosen, config.store)
     for checkpoint in (folder.train.last, folder.train.best):
         checkpoint.unlink(missing_ok=True)
+    means = measured.mean_min_positives
+    assert means is not None
+    assert summary.epochs is not None
     return {
         "name": row.name,
-        "parameters": summary["n_parameters"],
-        "windows": round(summary["epochs"] * store.indices("train").size),
-        "steps": summary["steps"],
-        "auroc": measured["mean_min_positives"]["auroc"],
-        "average_precision": measured["mean_min_positives"]["average_precision"],
-        "tasks": measured["tasks_with_min_positives"],
-        "seconds": summary["seconds"],
-        "windows_per_second": summary["windows_per_second"],
-        "device": summary["device"],
-        "threads": summary["threads"],
-        "precision": summary["precision"],
+        "parameters": summary.n_parameters,
+        "windows": round(summary.epochs * store.indices("train").size),
+        "steps": summary.steps,
+        "auroc": means.auroc,
+        "average_precision": means.average_precision,
+        "tasks": measured.tasks_with_min_positives,
+        "seconds": summary.seconds,
+        "windows_per_second": summary.windows_per_second,
+        "device": summary.device,
+        "threads": summary.threads,
+        "precision": summary.precision,
     }
 
 

@@ -28,6 +28,7 @@ from noncoder.metrics.uncertainty import Draws, Resampled
 from noncoder.predictor import load
 from noncoder.report.read import read_splits
 from noncoder.runs.folder import EvaluateFolder
+from noncoder.runs.results import SplitSummary
 from tests.conftest import listing, make_store, random_genome
 from tests.evaluate.made import WINDOW, T, few, labelled_store, predictor_of, truth
 
@@ -138,14 +139,11 @@ class TestFiles:
         measured: Any = SimpleNamespace(blocks=blocks, ways=[way], measures=SimpleNamespace(auroc=np.zeros(1)))
         found = most_influential(measured, store, indices)
         assert found is not None
-        assert (found["auroc"]["change"], found["auroc"]["without"]) == pytest.approx((-0.3, 0.2))
-        assert (found["average_precision"]["change"], found["average_precision"]["without"]) == pytest.approx(
-            (0.3, 0.8)
-        )
+        assert (found.auroc.change, found.auroc.without) == pytest.approx((-0.3, 0.2))
+        assert (found.average_precision.change, found.average_precision.without) == pytest.approx((0.3, 0.8))
         starts = [store.intervals([row])[0].start + 1 for row in (2, 4)]
-        assert [found[name]["stretch"].split(":")[1].split("-")[0] for name in ("auroc", "average_precision")] == [
-            f"{start:,}" for start in starts
-        ]
+        shown = [one.stretch.split(":")[1].split("-")[0] for one in (found.auroc, found.average_precision)]
+        assert shown == [f"{start:,}" for start in starts]
 
     def test_tasks_without_a_rank_are_in_no_mean_of_probabilities(self, folder: Path, store: Store) -> None:
         summary, table = json.loads((folder / "summary.json").read_text()), pl.read_parquet(folder / "tasks.parquet")
@@ -177,18 +175,18 @@ class TestAveraging:
     def test_each_way_stands_beside_the_plain_one(self, store: Store, tmp_path: Path) -> None:
         first, second = predictor_of(store), predictor_of(store, 1, [4, 2, 0, 1, 3])
         config = few(shifts=(-7, 7), calibrate=False)
-        summary = evaluate([first, second], store, "test", config, tmp_path)
+        summary = evaluate([first, second], store, "test", config, tmp_path).to_json()
         rows = summary["averaging"]
         assert [row["name"] for row in rows] == [
             "forward strand", "both strands", "both strands, 3 shifts", "both strands, 3 shifts of 2 models",
         ]  # fmt: skip
         assert rows[-1]["mean"] == {key: summary["mean"][key] for key in ("auroc", "average_precision")}
-        assert rows[0]["difference"] == {"auroc": 0, "average_precision": 0}
+        assert rows[0]["difference"] == {"auroc": 0, "average_precision": 0, "interval": None}
         for row in rows[1:]:
             low, high = row["difference"]["interval"]["auroc"]
             assert low <= row["difference"]["auroc"] <= high
-        alone = evaluate([first], store, "test", few(strands="forward"), tmp_path / "forward")
-        assert not any("against the first" in line for line in evaluation_lines(alone))
+        alone = evaluate([first], store, "test", few(strands="forward"), tmp_path / "forward").to_json()
+        assert not any("against the first" in line for line in evaluation_lines(SplitSummary(**alone)))
         assert alone["mean"]["auroc"] == pytest.approx(rows[0]["mean"]["auroc"], abs=1e-12)
         assert sorted([*FILES, "forward"]) == listing(tmp_path)
 
@@ -202,11 +200,11 @@ class TestAveraging:
     def test_where_there_are_no_intervals_it_is_said_why(
         self, store: Store, tmp_path: Path, config: EvaluateConfig, why: str
     ) -> None:
-        summary = evaluate([predictor_of(store)], store, "test", config, tmp_path)
+        summary = evaluate([predictor_of(store)], store, "test", config, tmp_path).to_json()
         assert summary["bootstrap"] is None
         assert summary["no_intervals"] == why
-        assert f"no intervals: {why}" in "\n".join(evaluation_lines(summary))
-        assert "interval" not in summary["mean"]
+        assert f"no intervals: {why}" in "\n".join(evaluation_lines(SplitSummary(**summary)))
+        assert summary["mean"]["interval"] is None
         assert "auroc_low" not in pl.read_parquet(tmp_path / "tasks.parquet").columns
 
 
@@ -216,10 +214,10 @@ class TestStage:
         return EvaluationStage(EvaluateFolder(folder), [predictor_of(store)], store, few(**changes), force)
 
     def test_temperatures_come_from_validation(self, store: Store, tmp_path: Path) -> None:
-        test = self.stage(store, tmp_path / "one").evaluate("test")
+        test = self.stage(store, tmp_path / "one").evaluate("test").to_json()
         assert listing(tmp_path / "one") == ["test"]  # validation was predicted, and left nothing
         both = self.stage(store, tmp_path / "two")
-        valid, again = both.evaluate("valid"), both.evaluate("test")
+        valid, again = both.evaluate("valid").to_json(), both.evaluate("test").to_json()
         assert test["calibration"] == again["calibration"]
         assert valid["calibration"]["same_windows"]
         assert not test["calibration"]["same_windows"]
@@ -264,29 +262,29 @@ class TestStage:
             stage = EvaluationStage(
                 EvaluateFolder(tmp_path / "e"), [predictor_of(store), predictor_of(store, 1)], store, config
             )
-            stage.evaluate("test")  # the second time would be an error, were it another way of measuring
+            stage.evaluate("test").to_json()  # the second time would be an error, were it another way of measuring
         other = EvaluationStage(
             EvaluateFolder(tmp_path / "e"), [predictor_of(store), predictor_of(store, 2)], store, config
         )
         before = (tmp_path / "e/test/logits.npy").read_bytes()
-        other.evaluate("test")
+        other.evaluate("test").to_json()
         assert (tmp_path / "e/test/logits.npy").read_bytes() != before
 
     def test_what_was_measured_is_read(self, store: Store, tmp_path: Path) -> None:
-        first = self.stage(store, tmp_path).evaluate("test")
+        first = self.stage(store, tmp_path).evaluate("test").to_json()
         (tmp_path / "test/logits.npy").unlink()
-        assert self.stage(store, tmp_path).evaluate("test") == json.loads(json.dumps(first))
+        assert self.stage(store, tmp_path).evaluate("test").to_json() == json.loads(json.dumps(first))
         assert not (tmp_path / "test/logits.npy").exists()
         with pytest.raises(InputError, match=r'another way: evaluate.strands was "both", now "forward"\n'):
-            self.stage(store, tmp_path, strands="forward").evaluate("test")
-        self.stage(store, tmp_path, strands="forward", force=True).evaluate("test")
+            self.stage(store, tmp_path, strands="forward").evaluate("test").to_json()
+        self.stage(store, tmp_path, strands="forward", force=True).evaluate("test").to_json()
         assert (tmp_path / "test/logits.npy").exists()
 
     @pytest.mark.parametrize("name", ["tasks.parquet", "curves.npz", "logits.npy", "summary.json", "made-from.json"])
     def test_what_is_damaged_is_measured_again(
         self, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
     ) -> None:
-        first = self.stage(store, tmp_path).evaluate("test")
+        first = self.stage(store, tmp_path).evaluate("test").to_json()
         content = bytearray((tmp_path / "test" / name).read_bytes())
         content[len(content) // 2] ^= 1
         (tmp_path / "test" / name).write_bytes(content)
@@ -295,14 +293,14 @@ class TestStage:
                 read_splits(EvaluateFolder(tmp_path))
         usable = name in ("tasks.parquet", "curves.npz")
         assert (self.stage(store, tmp_path).own_logits("test") is not None) == usable
-        again = self.stage(store, tmp_path).evaluate("test")
+        again = self.stage(store, tmp_path).evaluate("test").to_json()
         assert f"test/{name}" in capsys.readouterr().err
         assert again | {"seconds": 0} == json.loads(json.dumps(first)) | {"seconds": 0}
-        assert self.stage(store, tmp_path).evaluate("test") == json.loads(json.dumps(again))
-        assert read_splits(EvaluateFolder(tmp_path))[0].summary == json.loads(json.dumps(again))
+        assert self.stage(store, tmp_path).evaluate("test").to_json() == json.loads(json.dumps(again))
+        assert read_splits(EvaluateFolder(tmp_path))[0].summary == SplitSummary(**again)
 
     def test_damaged_logits_of_validation_are_predicted_again(self, store: Store, tmp_path: Path) -> None:
-        self.stage(store, tmp_path).evaluate("valid")
+        self.stage(store, tmp_path).evaluate("valid").to_json()
         expected = self.stage(store, tmp_path).temperatures
         path = tmp_path / "valid/logits.npy"
         path.write_bytes(path.read_bytes()[:-300] + bytes(300))
@@ -315,7 +313,7 @@ class TestStage:
     def test_what_was_cut_short_does_not_pass_for_what_was_there(
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = self.stage(store, tmp_path).evaluate("valid")
+        first = self.stage(store, tmp_path).evaluate("valid").to_json()
 
         def cut_off(*_: Any) -> None:
             raise KeyboardInterrupt
@@ -323,9 +321,9 @@ class TestStage:
         with monkeypatch.context() as patched:
             patched.setattr("noncoder.evaluate.measure", cut_off)
             with pytest.raises(KeyboardInterrupt):
-                self.stage(store, tmp_path, strands="forward", force=True).evaluate("valid")
+                self.stage(store, tmp_path, strands="forward", force=True).evaluate("valid").to_json()
         assert not (tmp_path / "valid/summary.json").exists()  # the logits are others
-        again = self.stage(store, tmp_path).evaluate("valid")
+        again = self.stage(store, tmp_path).evaluate("valid").to_json()
         assert again["mean"] == first["mean"]
         expected = predictor_of(store).predict_store(store, store.indices("valid"))
         np.testing.assert_allclose(np.load(tmp_path / "valid/logits.npy"), expected, atol=1e-5)
@@ -334,15 +332,15 @@ class TestStage:
         (tmp_path / "test").mkdir()
         (tmp_path / "test/summary.json").write_text("{}")
         (tmp_path / "test/made-from.json").write_text(json.dumps({"config": {}, "store": "", "weights": None}))
-        assert self.stage(store, tmp_path).evaluate("test")["split"] == "test"
+        assert self.stage(store, tmp_path).evaluate("test").to_json()["split"] == "test"
 
 
 class TestOtherStores:
     def test_tasks_that_the_model_does_not_know_are_named(self, store: Store, tmp_path: Path) -> None:
         predictor = predictor_of(store, order=[4, 1])
-        summary = evaluate([predictor], store, "test", few(), tmp_path)
+        summary = evaluate([predictor], store, "test", few(), tmp_path).to_json()
         assert (summary["tasks"], summary["unknown_to_the_model"]) == (2, ["t0", "t2", "t3"])
-        assert "does not know: 3 (t0, t2, t3)" in "\n".join(evaluation_lines(summary))
+        assert "does not know: 3 (t0, t2, t3)" in "\n".join(evaluation_lines(SplitSummary(**summary)))
 
     def test_records_of_a_table_are_drawn_one_by_one(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
@@ -356,15 +354,17 @@ class TestOtherStores:
             split=np.repeat([0, 2], [20, 40]).astype(np.uint8),
             coordinates=False,
         )
-        summary = evaluate([predictor_of(store)], store, "test", few(), tmp_path / "out")
+        summary = evaluate([predictor_of(store)], store, "test", few(), tmp_path / "out").to_json()
         assert (summary["bootstrap"]["blocks"], summary["bootstrap"]["block"]) == (40, WINDOW)
 
     def test_a_mistake_leaves_what_was_measured(self, store: Store, tmp_path: Path) -> None:
-        EvaluationStage(EvaluateFolder(tmp_path), [predictor_of(store)], store, few(), False).evaluate("test")
+        EvaluationStage(EvaluateFolder(tmp_path), [predictor_of(store)], store, few(), False).evaluate("test").to_json()
         before = (tmp_path / "test/made-from.json").read_bytes()
         other = labelled_store(tmp_path / "o.zarr", names=["a", "b", "c", "d", "e"])
         with pytest.raises(InputError, match="lacks 5 of the model's 5 tasks"):
-            EvaluationStage(EvaluateFolder(tmp_path), [predictor_of(store)], other, few(), True).evaluate("test")
+            EvaluationStage(EvaluateFolder(tmp_path), [predictor_of(store)], other, few(), True).evaluate(
+                "test"
+            ).to_json()
         assert (tmp_path / "test/made-from.json").read_bytes() == before
 
 
@@ -373,7 +373,7 @@ class TestBadInput:
         predictors = [predictor_of(store), predictor_of(store, 1), predictor_of(store, 1)]
         stage = EvaluationStage(EvaluateFolder(tmp_path), predictors, store, few())
         with pytest.raises(InputError, match="models 2 and 3 of the ensemble have the same weights"):
-            stage.evaluate("test")
+            stage.evaluate("test").to_json()
 
     def test_a_shift_that_leaves_the_window(self, store: Store, tmp_path: Path) -> None:
         evaluate([predictor_of(store)], store, "test", few(shifts=(-20, 20), calibrate=False), tmp_path / "half")
@@ -407,7 +407,7 @@ class TestPublished:
         names = ["K562|BRF1|None", "GM12878|CTCF|None", "H1-hESC|H3K4me3|None", "mine", "t4"]
         assert set(names[:3]) < set(task_scores()["task"])
         store = labelled_store(tmp_path / "named.zarr", names=names)
-        summary = evaluate([predictor_of(store)], store, "test", few(), tmp_path / "out")
+        summary = evaluate([predictor_of(store)], store, "test", few(), tmp_path / "out").to_json()
         published = summary["published"]
         assert not published["comparable"]
         assert published["why"] == [
@@ -417,7 +417,7 @@ class TestPublished:
         ours = [row for row in published["rows"] if row["ours"] and row["table"] == "report"]
         assert ours[0]["auroc"] == pytest.approx(summary["weighted_as_report"]["auroc"])
         assert sorted([*FILES, "published-means.png", "published-tasks.png"]) == listing(tmp_path / "out")
-        text = "\n".join(evaluation_lines(summary))
+        text = "\n".join(evaluation_lines(SplitSummary(**summary)))
         assert "The 2020 report's metric" in text
         assert "300 windows; the test set has 227,512" in text
 
@@ -425,7 +425,7 @@ class TestPublished:
         names = ["K562|BRF1|None", "GM12878|CTCF|None", "H1-hESC|H3K4me3|None", "mine", "t4"]
         store = labelled_store(tmp_path / "named.zarr", names=names)
         two, config = [predictor_of(store), predictor_of(store, 1)], EvaluateConfig(resamples=0, shifts=(5,))
-        published = evaluate(two, store, "test", config, tmp_path / "out")["published"]
+        published = evaluate(two, store, "test", config, tmp_path / "out").to_json()["published"]
         ours = {row["model"] for row in published["rows"] if row["ours"]}
         assert ours == {"ours, both strands, 2 shifts of 2 models"}
 

@@ -15,6 +15,7 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.paired import compare_evaluations, read_evaluation
+from noncoder.runs.results import PairedComparison
 from tests.evaluate.made import few, labelled_store, predictor_of, truth
 
 
@@ -34,7 +35,7 @@ def runs(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 
 def compared(runs: dict[str, Path], *names: str) -> dict[str, Any]:
-    return compare_evaluations([read_evaluation(name, runs[name], "test") for name in names], 100)
+    return compare_evaluations([read_evaluation(name, runs[name], "test") for name in names], 100).to_json()
 
 
 class TestCompareEvaluations:
@@ -76,7 +77,7 @@ class TestCompareEvaluations:
         assert {row["p"] for row in pair["means"]} == {1}
         for row in pair["tasks"]:
             if row["task"] == "t3":  # it has no positive in the test split
-                assert np.isnan(row["p"])
+                assert row["p"] is None
             else:
                 assert (row["difference"], row["p"], row["ap_p"]) == (0, 1, 1)
 
@@ -85,13 +86,13 @@ class TestCompareEvaluations:
         evaluate([predictor_of(store)], store, "test", few(strands="forward"), tmp_path / "evaluate/test")
         found = compared(runs | {"plain": tmp_path}, "one", "plain")
         assert "(one: both strands, plain: forward strand)" in found["warnings"][0]
-        assert f"careful: {found['warnings'][0]}" in paired_text(found)
+        assert f"careful: {found['warnings'][0]}" in paired_text(PairedComparison(**found))
 
     def test_a_mean_of_no_task_has_no_numbers(self, runs: dict[str, Path]) -> None:
         found = compared(runs, "one", "other")
         empty = dict.fromkeys(("a", "b", "difference", "low", "high", "p")) | {"tasks": 0}
         rows = [row | empty if row["name"] == "weighted" else row for row in found["pairs"][0]["means"]]
-        text = paired_text(found | {"pairs": [found["pairs"][0] | {"means": rows}]})
+        text = paired_text(PairedComparison(**found | {"pairs": [found["pairs"][0] | {"means": rows}]}))
         assert re.search(r"weighted, AUROC \(0 tasks\) +-$", text, re.MULTILINE)
 
     def test_a_run_that_was_moved_with_its_data(self, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from matplotlib.collections import LineCollection
 from noncoder import plots
 from noncoder.compare import compare, read_runs, write_comparison
 from noncoder.report import paired_section
+from noncoder.runs.results import PairedComparison
 from tests.browser import Browser
 from tests.compare.test_compare import write_run
 from tests.report.pages import Page
@@ -54,7 +55,7 @@ def paired() -> dict[str, Any]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared")
     runs = read_runs([write_run(folder / "wide"), write_run(folder / "danq")])
-    return write_comparison(runs, compare(runs) | {"paired": paired()}, folder / "c.html")
+    return write_comparison(runs, compare(runs), folder / "c.html", PairedComparison(**paired()))
 
 
 def sure(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -63,7 +64,7 @@ def sure(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 class TestSection:
     def test_counts_the_tasks_that_either_is_surely_better_in(self) -> None:
-        section = paired_section(paired())
+        section = paired_section(PairedComparison(**paired()))
         assert section is not None
         (pair,) = section["pairs"]
         by_auroc, by_precision = pair["by"]
@@ -73,14 +74,14 @@ class TestSection:
         higher = tasks()[0]["ap_difference"] > 0
         assert (by_precision["first"], by_precision["second"]) == (int(higher), int(not higher))
 
-    @pytest.mark.parametrize("nothing", [None, {}, {"split": "test", "windows": 3, "pairs": []}])
-    def test_is_none_without_pairs(self, nothing: dict[str, Any] | None) -> None:
-        assert paired_section(nothing) is None
+    def test_is_none_without_pairs(self) -> None:
+        assert paired_section(None) is None
+        assert paired_section(PairedComparison(**paired() | {"pairs": []})) is None
 
     def test_may_have_means_alone(self) -> None:
         values = paired()
         values["pairs"][0]["tasks"] = []
-        section = paired_section(values)
+        section = paired_section(PairedComparison(**values))
         assert section is not None
         assert section["pairs"][0]["by"] == []
 
@@ -89,7 +90,7 @@ class TestSection:
         values["pairs"][0]["tasks"] = [
             {key: value for key, value in row.items() if not key.startswith("ap_")} for row in tasks()
         ]
-        section = paired_section(values)
+        section = paired_section(PairedComparison(**values))
         assert section is not None
         assert [one["label"] for one in section["pairs"][0]["by"]] == ["AUROC"]
 

@@ -17,6 +17,7 @@ from noncoder.report.format import interval, minus, p_value, signed
 from noncoder.report.published import published_figures
 from noncoder.report.read import Split
 from noncoder.report.results import pooled_reliability
+from noncoder.runs.results import SplitSummary
 from tests.report.pages import Page
 from tests.report.runs import PUBLISHED, TASKS
 
@@ -115,15 +116,15 @@ class TestPublished:
             {"task": known["task"], "windows": [9] * 3, "auroc": [0.9, 0.8, None],
              "average_precision": [0.5, 0.4, None], "pr_auc_trapezoid": [0.5, 0.4, None]}
         )  # fmt: skip
-        split = Split("test", {"published": PUBLISHED, "strands": "both"}, tasks, None)
+        split = Split("test", SplitSummary(published=PUBLISHED, strands="both"), tasks, None)
         figures = published_figures(split)
         assert list(figures) == ["published", "against"]
         panel = figures["against"].axes[0]
         ours = np.concatenate([np.asarray(line.get_ydata()) for line in panel.lines if line.get_marker() == "o"])
         assert sorted(ours[~np.isnan(ours)].tolist()) == [0.8, 0.9]
         other = tasks.with_columns(task=pl.Series(["a", "b", "c"]))
-        assert list(published_figures(Split("test", {"published": PUBLISHED}, other, None))) == ["published"]
-        assert published_figures(Split("test", {}, tasks, None)) == {}
+        assert list(published_figures(Split("test", SplitSummary(published=PUBLISHED), other, None))) == ["published"]
+        assert published_figures(Split("test", SplitSummary(), tasks, None)) == {}
 
 
 class TestCalibration:

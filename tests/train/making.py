@@ -13,6 +13,8 @@ from torch import Tensor
 from noncoder.config import RunConfig, SimulateConfig, validate
 from noncoder.data.simulate import simulate_store
 from noncoder.runs.folder import RunFolder
+from noncoder.train import train
+from noncoder.train.hook import OnValidation
 
 COMPACT = {"name": "compact", "parameters": {"channels": 8, "dilations": [1], "heads": 2}}
 # Without batch norm, whose statistics would be those of a part of a batch.
@@ -57,3 +59,10 @@ def weights(run: Path) -> dict[str, Tensor]:
 def same_weights(one: Path, other: Path) -> bool:
     a, b = weights(one), weights(other)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def summary_of(config: RunConfig, force: bool = False, on_validation: OnValidation | None = None) -> dict[str, Any]:
+    """Trains to the end; what train/summary.json then holds."""
+    summary = train(config, force, on_validation)
+    assert summary is not None
+    return summary.to_json()

@@ -19,6 +19,7 @@ from noncoder.train import train
 from noncoder.train.averaging import Averaging, make_averaging, renew_batch_norms, some_of
 from noncoder.train.module import TrainingModule
 from tests.conftest import small_store
+from tests.train.making import summary_of
 
 Steps = list[dict[str, Tensor]]
 
@@ -73,7 +74,7 @@ def test_the_average_is_what_is_validated_and_kept(
     recipe: Callable[..., RunConfig], store_path: Path, settings: dict[str, float]
 ) -> None:
     config = recipe(learning_rate=0.01, epochs=3, **settings)
-    summary = train(config)
+    summary = summary_of(config)
     store = noncoder.open_store(store_path)
     logits = noncoder.load(config.run).predict_store(store, store.indices("valid"), "forward")
     measured = rank(logits, store.read_labels(store.indices("valid")))

@@ -24,7 +24,7 @@ from noncoder.train import train
 from noncoder.train.lr_find import Ramp, find_learning_rate
 from noncoder.train.prepare import lone_norms, prepare, read_passes
 from tests.conftest import make_store, random_genome
-from tests.train.making import make_recipe, rows, same_weights, weights
+from tests.train.making import make_recipe, rows, same_weights, summary_of, weights
 from tests.train.test_devices import in_two_processes
 
 # A batch norm of (N, F), behind the pooling.
@@ -65,7 +65,7 @@ class TestOneClass:
         self, tmp_path: Path, store: Path, settings: dict[str, Any], capsys: pytest.CaptureFixture[str]
     ) -> None:
         config = make_recipe(tmp_path / "run", store, epochs=4, learning_rate=0.03, **settings)
-        summary = train(config)
+        summary = summary_of(config)
         best = summary["best"]
         assert (best["auroc"], best["average_precision"]) == (None, None)
         found = rows(RunFolder(config.run).train.validations)
@@ -123,7 +123,7 @@ class TestLastWindow:
     )  # fmt: skip
     def test_a_batch_norm_trains(self, tmp_path: Path, odd: Path, settings: dict[str, Any]) -> None:
         config = make_recipe(tmp_path / "run", odd, NORMED, **settings)
-        summary = train(config)
+        summary = summary_of(config)
         assert summary["epochs"] == pytest.approx(2)
         assert all(math.isfinite(float(value.float().sum())) for value in weights(config.run).values())
 
@@ -164,7 +164,7 @@ class TestTooSmall:
 
     def test_without_such_a_norm_they_are_not(self, tmp_path: Path) -> None:
         store = store_of(tmp_path / "s.zarr", 3)
-        assert train(make_recipe(tmp_path / "run", store.path, batch_size=1, epochs=1))["steps"] == 3
+        assert summary_of(make_recipe(tmp_path / "run", store.path, batch_size=1, epochs=1))["steps"] == 3
 
     def test_the_first_weights_are_the_same_whether_it_was_looked_or_not(self, tmp_path: Path) -> None:
         store = store_of(tmp_path / "s.zarr", 4)

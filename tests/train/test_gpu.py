@@ -24,6 +24,7 @@ from noncoder.runs.folder import RunFolder
 from noncoder.sequence.encoding import encode
 from noncoder.train import train
 from noncoder.train.optim import make_optimizer
+from tests.train.making import summary_of
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
@@ -103,7 +104,7 @@ def test_random_numbers_of_windows_are_the_same_on_a_gpu() -> None:
 )
 def test_training_learns_in_each_arithmetic(recipe: Callable[..., RunConfig], settings: dict[str, Any]) -> None:
     config = recipe(**settings)
-    summary = train(config)
+    summary = summary_of(config)
     course = losses(config)
     assert np.mean(course[-8:]) < 0.97 * np.mean(course[:8])
     assert np.isfinite(course).all()

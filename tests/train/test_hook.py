@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from noncoder.config import RunConfig
 from noncoder.runs.folder import RunFolder
 from noncoder.train import train
+from tests.train.making import summary_of
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -20,7 +21,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_each_validation_is_told_as_it_is_logged(recipe: Callable[..., RunConfig]) -> None:
     config, told = recipe(validations=2), list[dict[str, float]]()
-    summary = train(config, on_validation=lambda row: told.append(row))
+    summary = summary_of(config, on_validation=lambda row: told.append(row))
     logged = rows(RunFolder(config.run).train.validations)
     assert told == [{name: float(value) for name, value in row.items()} for row in logged]
     assert max(row["average_precision"] for row in told) == summary["best"]["average_precision"]
@@ -29,13 +30,13 @@ def test_each_validation_is_told_as_it_is_logged(recipe: Callable[..., RunConfig
 def test_who_hears_of_a_validation_may_stop_the_training(recipe: Callable[..., RunConfig]) -> None:
     whole, broken = recipe("whole", validations=4), recipe("broken", validations=4)
     train(whole)
-    assert train(broken, on_validation=lambda row: row["epoch"] > 0.9) == {}
+    assert train(broken, on_validation=lambda row: row["epoch"] > 0.9) is None
     folder = RunFolder(broken.run)
     assert not folder.train.summary.exists()
     assert not folder.predictor.path.exists()
     epochs = [float(row["epoch"]) for row in rows(folder.train.validations)]
     assert epochs[-1] == pytest.approx(1, abs=0.1), "it stopped at once"
-    assert train(broken)["stopped"] == "all steps done"  # it goes on like any that was interrupted
+    assert summary_of(broken)["stopped"] == "all steps done"  # it goes on like any that was interrupted
     a, b = (load_file(RunFolder(c.run).predictor.weights) for c in (whole, broken))
     assert all(torch.equal(a[name], b[name]) for name in a)
     logs: list[list[dict[str, str]]] = [rows(c.run / "train/valid.csv") for c in (whole, broken)]

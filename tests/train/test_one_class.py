@@ -16,7 +16,7 @@ from noncoder.train import train
 from noncoder.train.lr_find import Ramp, find_learning_rate
 from tests.conftest import listing
 from tests.data.test_classes import lopsided
-from tests.train.making import COMPACT
+from tests.train.making import COMPACT, summary_of
 
 NAMES = [f"t{i}" for i in range(11) if i not in (2, 3)]
 
@@ -57,14 +57,14 @@ def test_left_out_tasks_are_no_tasks_of_the_predictor(tmp_path: Path, capsys: py
     weights = tmp_path / "w.tsv"
     weights.write_text("task\tweight\nt2\t3\nt4\t2\n")
     config = recipe(tmp_path, one_class="leave-out", loss={"task_weights": "file", "weights_file": weights})
-    summary = train(config)
+    summary = summary_of(config)
     assert summary["left_out"] == ["t2", "t3"]
     assert "left out of training, for want of a class: 2 tasks (t2, t3)" in capsys.readouterr().err
     predictor = noncoder.load(config.run)
     assert [task.name for task in predictor.tasks] == NAMES
     assert predictor.predict(["ACGT" * 5]).shape == (1, 9)
     valid, test = evaluate_run(config.run, config.evaluate, config.store)
-    assert valid["tasks"] == test["tasks"] == 9
+    assert valid.tasks == test.tasks == 9
     logits = predictor.predict_store(store, store.indices("test"), "forward")
     assert logits.shape == (20, 9)
     assert np.isfinite(logits).all()

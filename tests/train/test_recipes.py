@@ -14,9 +14,9 @@ import torch
 import noncoder
 from noncoder.config import RunConfig, read_recipe
 from noncoder.models import create_model
-from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
 from tests.conftest import make_store, random_genome
+from tests.train.making import summary_of
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes/deepsea").glob("*.yaml"))
 TASKS, WINDOW, BIN = 919, 1000, 200
@@ -52,7 +52,7 @@ def no_resumption(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_two_steps(config: RunConfig) -> None:
-    summary = train(config)
+    summary = summary_of(config)
     assert summary["steps"] == 2
     assert summary["best"]["step"] == 2
     assert np.isfinite(summary["best"]["loss"])

@@ -22,7 +22,7 @@ from noncoder.runs.folder import RunFolder
 from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.storage import read_checkpoint
-from tests.train.making import logged, make_recipe, rows, same_weights, simulate
+from tests.train.making import logged, make_recipe, rows, same_weights, simulate, summary_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,7 +139,7 @@ def test_two_damaged_checkpoints_are_one_clear_error(
     cut(folder.train.previous)
     with pytest.raises(InputError, match=r"(?s)last.ckpt: its content.*previous.ckpt: its end is missing.*--force"):
         train(config)
-    assert train(config, force=True)["steps"] > 0
+    assert summary_of(config, force=True)["steps"] > 0
 
 
 def test_a_damaged_best_one_is_left_out_and_said(
@@ -151,14 +151,14 @@ def test_a_damaged_best_one_is_left_out_and_said(
     assert best
     for path in best:
         flip(path)
-    summary = train(config)
+    summary = summary_of(config)
     assert "is left out of the best" in capsys.readouterr().err
     assert summary["best"]["step"] > int(best[0].stem.split("-")[1])
 
 
 def test_the_best_are_kept_by_step(tmp_path: Path, store: Path) -> None:
     config = make_recipe(tmp_path / "run", store, validations=2, keep_best=2, learning_rate=0.01)
-    summary = train(config)
+    summary = summary_of(config)
     folder = RunFolder(config.run).train.path
     valid = {int(row["step"]): float(row["average_precision"]) for row in rows(folder / "valid.csv")}
     two = sorted(valid, key=lambda step: (-valid[step], step))[:2]
@@ -172,7 +172,7 @@ def test_what_does_not_change_the_result_does_not_block(
 ) -> None:
     stop_after(monkeypatch, make_recipe(tmp_path / "run", store), 15)
     changed = make_recipe(tmp_path / "run", store, keep_best=3, explosion=0, device="auto")
-    assert train(changed)["steps"] > 0
+    assert summary_of(changed)["steps"] > 0
 
 
 def test_a_store_that_changed_is_told_in_words(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_a_signal_to_end_saves_and_says_how_to_go_on(
 
 def test_steps_take_the_same_number_of_batches_across_passes(tmp_path: Path, store: Path) -> None:
     config = make_recipe(tmp_path / "run", store, epochs=2, accumulate=5, validations=1.5)
-    summary = train(config)
+    summary = summary_of(config)
     windows = open_store(store).indices("train").size
     batches = -(-windows // 16)
     assert batches % 5, "the batches of a pass are a multiple of a step's"

@@ -27,6 +27,7 @@ from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.claim import is_trained
 from noncoder.train.device import choose_precision
+from tests.train.making import summary_of
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -36,7 +37,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_training_leaves_a_predictor_logs_and_a_summary(recipe: Callable[..., RunConfig], store_path: Path) -> None:
     config = recipe(validations=2)
-    summary = train(config)
+    summary = summary_of(config)
     folder = RunFolder(config.run)
     assert read_json(folder.train.summary) == summary
     store, predictor = noncoder.open_store(store_path), noncoder.load(config.run)
@@ -54,7 +55,7 @@ def test_training_leaves_a_predictor_logs_and_a_summary(recipe: Callable[..., Ru
 
 def test_the_kept_weights_are_those_of_the_best_validation(recipe: Callable[..., RunConfig], store_path: Path) -> None:
     config = recipe(learning_rate=0.01, validations=2)
-    summary = train(config)
+    summary = summary_of(config)
     valid = rows(RunFolder(config.run).train.validations)
     assert summary["best"]["average_precision"] == max(float(row["average_precision"]) for row in valid)
     store = noncoder.open_store(store_path)
@@ -82,7 +83,7 @@ def test_the_same_seed_gives_the_same_weights(recipe: Callable[..., RunConfig]) 
 
 def test_averaged_weights_are_those_validated_and_kept(recipe: Callable[..., RunConfig], store_path: Path) -> None:
     config = recipe(average=0.9, learning_rate=0.01)
-    summary = train(config)
+    summary = summary_of(config)
     store = noncoder.open_store(store_path)
     logits = noncoder.load(config.run).predict_store(store, store.indices("valid"), "forward")
     measured = rank(logits, store.read_labels(store.indices("valid")))
@@ -110,7 +111,7 @@ def test_the_lowest_loss_can_decide_which_weights_are_kept(recipe: Callable[...,
     kept = {}
     for monitor in ("loss", "average_precision"):
         config = recipe(monitor, monitor=monitor, epochs=8, learning_rate=0.03, validations=2, patience=16)
-        summary = train(config)
+        summary = summary_of(config)
         valid = rows(RunFolder(config.run).train.validations)
         best = (min if monitor == "loss" else max)(float(row[monitor]) for row in valid)
         assert summary["best"][monitor] == best
@@ -128,7 +129,7 @@ def test_norms_are_limited_in_the_kept_weights(recipe: Callable[..., RunConfig])
 
 
 def test_accumulated_batches_count_as_one_step(recipe: Callable[..., RunConfig], store_path: Path) -> None:
-    summary = train(recipe(epochs=1, accumulate=3))
+    summary = summary_of(recipe(epochs=1, accumulate=3))
     batches = -(-noncoder.open_store(store_path).indices("train").size // 16)
     assert summary["steps"] == -(-batches // 3)
 
@@ -145,7 +146,7 @@ def test_tensorboard_gets_the_curves_where_it_is_installed(recipe: Callable[...,
 
 
 def test_early_stopping_says_why(recipe: Callable[..., RunConfig]) -> None:
-    summary = train(recipe(epochs=30, patience=1, learning_rate=1e-9))
+    summary = summary_of(recipe(epochs=30, patience=1, learning_rate=1e-9))
     assert summary["stopped"] == "no better validation in 1"
     assert summary["epochs"] < 30
 
@@ -244,10 +245,10 @@ def test_ctrl_c_ends_with_one_message_and_training_goes_on(recipe: Callable[...,
 
 def test_a_finished_training_is_not_overwritten(recipe: Callable[..., RunConfig]) -> None:
     config = recipe(epochs=1)
-    first = train(config)
+    first = summary_of(config)
     with pytest.raises(InputError, match="--force"):
         train(config)
-    assert train(config, force=True)["started"] >= first["started"]
+    assert summary_of(config, force=True)["started"] >= first["started"]
 
 
 def test_changed_weights_of_tasks_are_noticed(
@@ -271,7 +272,7 @@ def test_changed_weights_of_tasks_are_noticed(
 
 def test_validation_tells_the_plain_loss(recipe: Callable[..., RunConfig], store_path: Path) -> None:
     config = recipe(epochs=1, loss={"kind": "focal", "positive_weight": 5, "smoothing": 0.2})
-    summary = train(config)
+    summary = summary_of(config)
     store = noncoder.open_store(store_path)
     logits = noncoder.load(config.run).predict_store(store, store.indices("valid"), "forward")
     labels = store.read_labels(store.indices("valid"))

@@ -27,6 +27,7 @@ from noncoder.train import watch as watching
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.flow import read_flow
 from noncoder.train.gradients import GradientFlow, is_due
+from tests.train.making import summary_of
 
 TINY = {"channels": 8, "dilations": [1], "heads": 2}
 
@@ -89,7 +90,7 @@ class TestGradients:
     @pytest.mark.usefixtures("undrawn")
     def test_are_written_for_every_parameter_at_the_chosen_steps(self, recipe: Callable[..., RunConfig]) -> None:
         config = recipe(watch={"gradients_every": 4})
-        summary = train(config)
+        summary = summary_of(config)
         found = rows(RunFolder(config.run).train.gradients)
         steps = sorted({int(row["step"]) for row in found})
         assert steps == list(range(4, summary["steps"] + 1, 4))
@@ -228,14 +229,14 @@ class TestLoggers:
                 train(first)
         begun = RunFolder(first.run).train.last.stat().st_mtime_ns
         assert begun
-        summary = train(recipe(epochs=3, watch={"gradients_every": 1}))
+        summary = summary_of(recipe(epochs=3, watch={"gradients_every": 1}))
         assert summary["epochs"] == pytest.approx(3, abs=0.4)
         first_row = rows(RunFolder(first.run).train.log)[0]
         assert int(first_row["step"]) == 1  # of the first part, which was kept
 
     def test_what_is_known_at_the_start_is_written(self, recipe: Callable[..., RunConfig]) -> None:
         config = recipe(epochs=1)
-        summary = train(config)
+        summary = summary_of(config)
         started = json.loads(RunFolder(config.run).train.started.read_text())
         assert started["n_parameters"] == summary["n_parameters"]
         assert started["store_digest"] == summary["store_digest"]
@@ -318,7 +319,7 @@ class TestTrackers:
                 raise exceptions.MlflowException("no answer")
 
         monkeypatch.setattr(MlflowClient, "log_batch", gone)
-        summary = train(recipe(watch={"loggers": ["mlflow"]}, epochs=1))
+        summary = summary_of(recipe(watch={"loggers": ["mlflow"]}, epochs=1))
         assert summary["stopped"] == "all steps done"
         assert capsys.readouterr().err.count("MLflow fails") == 1
 

@@ -24,12 +24,13 @@ from noncoder.config import RunConfig, SimulateConfig, read_recipe, validate, wr
 from noncoder.data.simulate import simulate_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.runs.folder import RunFolder
-from noncoder.train import train
+from noncoder.runs.results import TrainingSummary, Validation
 from noncoder.tune import TuneConfig, tune
 from noncoder.tune.space import Space, read_space
 from noncoder.tune.study import import_optuna, open_study
 from noncoder.tune.trials import queue_cut_off, read_trials
 from noncoder.tune.workers import Workers
+from tests.train.making import summary_of
 
 TINY = {"channels": 4, "dilations": [1], "heads": 2, "stem_kernel": 5}
 RATES = "train.learning_rate: {low: 0.001, high: 0.1, log: true}\ntrain.shift: [0, 4]"
@@ -71,7 +72,7 @@ def search(tmp_path: Path, recipe: Recipe) -> Search:
     return make
 
 
-def made_up(config: RunConfig, on_validation: Callable[[dict[str, float]], bool]) -> dict[str, Any]:
+def made_up(config: RunConfig, on_validation: Callable[[dict[str, float]], bool]) -> TrainingSummary | None:
     """In place of a training: a score that the learning rate decides, in two validations."""
     score = 1 - abs(config.train.learning_rate - 0.01)
     log = config.run / "train/valid.csv"
@@ -81,8 +82,8 @@ def made_up(config: RunConfig, on_validation: Callable[[dict[str, float]], bool]
         for value in (score / 2, score):
             print(value, file=file, flush=True)
             if on_validation({"average_precision": value}):
-                return {}
-    return {"best": {"average_precision": score}}
+                return None
+    return TrainingSummary(best=Validation(average_precision=score))
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_a_study_leaves_a_table_figures_and_a_recipe_that_scores_the_same(search
     assert set(result["figures"]) == {"history", "curves", "importance", "slices"}
     assert sum(result["importance"].values()) == pytest.approx(1)
     best = read_recipe(folder / "best.yaml")
-    assert train(best)["best"]["average_precision"] == result["best"]["value"]
+    assert summary_of(best)["best"]["average_precision"] == result["best"]["value"]
     assert RunFolder(Path(result["best"]["run"])).predictor.path.exists()
     assert not list(folder.glob("trials/**/*.ckpt"))
 
@@ -462,4 +463,4 @@ def test_the_same_space_through_ray(recipe: Recipe, tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert any("ray" in path.parts for path in files)
     assert not [path for path in files if b"shared.db" in path.read_bytes()]
-    assert train(read_recipe(result["best"]["recipe"]))["best"]["average_precision"] == result["best"]["value"]
+    assert summary_of(read_recipe(result["best"]["recipe"]))["best"]["average_precision"] == result["best"]["value"]

@@ -53,27 +53,27 @@ def compare(
     from noncoder.compare import compare as measure
     from noncoder.compare import comparison_text, paired_text, read_runs, write_comparison, write_losses
     from noncoder.errors import InputError
-    from noncoder.files import plain_json
 
     for path in (out, figure):
         if path is not None and path.exists() and not force:
             raise InputError(f"{path} is there already", hint="give another name, or --force to replace it")
     found = read_runs(runs, [name.strip() for name in names.split(",")] if names else ())
-    values = measure(found, reach)
+    values, paired = measure(found, reach), None
     if split is not None:
         from noncoder.evaluate.paired import compare_evaluations, read_evaluation
 
         evaluated = [read_evaluation(run.name, path, split) for run, path in zip(found, runs, strict=True)]
         if len(evaluated) < 2:
             raise InputError("there is one run", expected="two or more, of which the first is compared with the others")
-        values["paired"] = plain_json(compare_evaluations(evaluated, resamples, block))
+        paired = compare_evaluations(evaluated, resamples, block)
     if figure is not None:
         write_losses(found, figure)
-    written = {"page": str(write_comparison(found, values, out)), "figure": figure and str(figure)}
+    written = {"page": str(write_comparison(found, values, out, paired)), "figure": figure and str(figure)}
     text = [
         comparison_text(values),
-        *([paired_text(values["paired"])] if split else []),
+        *([paired_text(paired)] if paired else []),
         f"page: {out}",
         *([f"figure: {figure}"] if figure else []),
     ]
-    emit(values | written, "\n".join(text), as_json)
+    compared = {"paired": paired.to_json()} if paired else {}
+    emit(values | compared | written, "\n".join(text), as_json)

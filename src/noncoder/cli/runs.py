@@ -64,15 +64,15 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
     from noncoder.train.ranks import is_first
 
     summary = fit(config, force)
-    if not is_first():
+    if not is_first() or summary is None or summary.best is None:
         return
-    best = summary["best"]
+    best = summary.best
     text = (
-        f"trained {summary['model']} ({summary['n_parameters']:,} parameters) for {summary['epochs']:.1f} passes in "
-        f"{summary['seconds']:,.0f} s; best validation at step {best['step']}: loss {best['loss']:.4f}, "
-        f"{describe_scores(best)}"
+        f"trained {summary.model} ({summary.n_parameters:,} parameters) for {summary.epochs:.1f} passes in "
+        f"{summary.seconds:,.0f} s; best validation at step {best.step}: loss {best.loss:.4f}, "
+        f"{describe_scores(best.auroc, best.average_precision)}"
     )
-    emit(summary, text, as_json)
+    emit(summary.to_json(), text, as_json)
 
 
 @click.command(cls=Verb)

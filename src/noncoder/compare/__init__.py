@@ -16,6 +16,7 @@ from noncoder.compare.text import comparison_text, paired_text
 from noncoder.errors import InputError
 from noncoder.files import plain_json
 from noncoder.report import paired_section, render
+from noncoder.runs.results import PairedComparison
 
 _FIGURES = (".png", ".svg", ".pdf")
 _LABELS = {"step": "optimiser steps", "epoch": "passes over the training split", "positives": "positive labels seen"}
@@ -77,13 +78,16 @@ def compare(runs: Sequence[Run], reach: float | None = None) -> dict[str, Any]:
     return dict(plain_json(values))
 
 
-def write_comparison(runs: Sequence[Run], values: Mapping[str, Any], out: Path) -> Path:
+def write_comparison(
+    runs: Sequence[Run], values: Mapping[str, Any], out: Path, paired: PairedComparison | None = None
+) -> Path:
     """Writes the page: one HTML file that needs nothing else.
 
     Args:
         runs: The trainings.
         values: What `compare` returned.
         out: The file.
+        paired: The runs' evaluations on the same windows.
     """
     unit, size = time_unit(runs)
     figures = {}
@@ -98,7 +102,7 @@ def write_comparison(runs: Sequence[Run], values: Mapping[str, Any], out: Path) 
             figures[axis] = Markup(svg)
     figures["losses"] = Markup(plots.figure_svg(_efficiency(runs), "losses", "loss against passes and against time"))
     return render("compare.html.j2", out, title=" · ".join(run.name for run in runs), unit=unit, figures=figures,
-                  **{**values, "paired": paired_section(values.get("paired"))})  # fmt: skip
+                  **values, paired=paired_section(paired))  # fmt: skip
 
 
 def write_losses(runs: Sequence[Run], path: Path) -> Path:

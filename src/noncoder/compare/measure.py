@@ -29,7 +29,7 @@ def differing_keys(runs: Sequence[Run]) -> dict[str, list[Any]]:
 def warnings_of(runs: Sequence[Run], differing: dict[str, list[Any]]) -> list[str]:
     """What speaks against comparing these runs."""
     told = []
-    digests = {run.name: run.facts.get("store_digest") for run in runs}
+    digests = {run.name: run.facts.store_digest for run in runs}
     if len(set(digests.values()) - {None}) > 1:
         where = ", ".join(f"{name}: {str(digest)[:12]}" for name, digest in digests.items() if digest)
         told.append(
@@ -55,7 +55,7 @@ def warnings_of(runs: Sequence[Run], differing: dict[str, list[Any]]) -> list[st
         told.append(
             f"The positive labels seen by {_names(drawn)} are more than is said: rare ones are drawn more often."
         )
-    devices = {(run.facts.get("device"), run.facts.get("threads")) for run in runs if run.facts.get("device")}
+    devices = {(run.facts.device, run.facts.threads) for run in runs if run.facts.device}
     if len(devices) > 1:
         told.append("The runs used different devices or numbers of threads: their times say little about the models.")
     return told
@@ -77,28 +77,29 @@ def table_row(run: Run) -> dict[str, Any]:
     """What the table says of a run."""
     facts, log = run.facts, run.log
     last = {name: float(log[name][-1]) if log[name].size else float("nan") for name in log}
-    speed = facts.get("windows_per_second")
+    speed = facts.windows_per_second
     if speed is None and last["trained"] > 0:
         speed = last["windows"] / last["trained"]
     return {
         "name": run.name,
         "state": run.state,
-        "model": facts.get("model") or run.recipe.get("model.name"),
-        "parameters": facts.get("n_parameters"),
+        "model": facts.model or run.recipe.get("model.name"),
+        "parameters": facts.n_parameters,
         "windows_per_second": speed,
-        "device": facts.get("device"),
-        "threads": facts.get("threads"),
-        "precision": facts.get("precision"),
-        "epochs": facts.get("epochs", last["epoch"]),
-        "steps": last["step"] if run.state != "finished" else facts.get("steps"),
-        "seconds": facts.get("seconds", last["seconds"]),
+        "device": facts.device,
+        "threads": facts.threads,
+        "precision": facts.precision,
+        "epochs": last["epoch"] if facts.epochs is None else facts.epochs,
+        "steps": last["step"] if run.state != "finished" else facts.steps,
+        "seconds": last["seconds"] if facts.seconds is None else facts.seconds,
         "trained_seconds": last["trained"],
         "positives": last["windows"] * run.positives_per_window if run.positives_per_window is not None else None,
         "best": run.best,
         "tests": {
-            name: {"strands": test.get("strands"), **(test.get("mean") or {})} for name, test in run.tests.items()
+            name: {"strands": test.strands, **(test.mean.to_json() if test.mean else {})}
+            for name, test in run.tests.items()
         },
-        "store_digest": facts.get("store_digest"),
+        "store_digest": facts.store_digest,
     }
 
 

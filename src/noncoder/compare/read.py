@@ -17,6 +17,7 @@ from noncoder.kinds import is_no_run, mistaken
 from noncoder.plots import Curve
 from noncoder.report import read_csv, read_splits
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import SplitSummary, TrainingStart, TrainingSummary
 
 _LOG = ("step", "epoch", "windows", "seconds", "loss", "windows_per_second")
 _VALID = ("step", "epoch", "windows", "seconds", "loss", "auroc", "average_precision")
@@ -45,10 +46,10 @@ class Run:
     state: str
     log: dict[str, Floats]
     valid: dict[str, Floats]
-    facts: dict[str, Any]
+    facts: TrainingSummary
     recipe: dict[str, Any]
     positives_per_window: float | None
-    tests: dict[str, dict[str, Any]]
+    tests: dict[str, SplitSummary]
 
     def along(self, rows: dict[str, Floats], axis: str) -> Floats:
         """Where the rows of a log are: steps, passes, seconds of training, or positive labels seen."""
@@ -73,9 +74,8 @@ class Run:
         It is the one that was kept; else that of the highest average precision; else, in a split of one class, that of
         the lowest loss.
         """
-        found = self.facts.get("best")
-        if found:
-            return dict(found)
+        if self.facts.best:
+            return dict(self.facts.best)
         scores = self.valid["average_precision"]
         if not np.isfinite(scores).any():
             scores = -self.valid["loss"]
@@ -96,8 +96,8 @@ def read_run_folder(path: Path, name: str) -> Run:
     if is_no_run(path):
         found, hint = mistaken(path, "run", "make one with `noncoder run RECIPE`")
         raise InputError(found, expected="a run's folder", hint=hint)
-    summary = read_json(train.summary)
-    digests = (summary or {}).get("digests")
+    summary = TrainingSummary.read(train.summary)
+    digests = summary.digests if summary else None
     log, valid = read_csv(train.log, _LOG, digests), read_csv(train.validations, _VALID, digests)
     if not log["step"].size and not valid["step"].size:
         raise InputError(
@@ -106,12 +106,18 @@ def read_run_folder(path: Path, name: str) -> Run:
         )
     log["trained"] = _trained(log)
     valid["trained"] = _interpolated(valid, log)
-    started = read_json(train.started) or {}
+    started = TrainingStart.read(train.started) or TrainingStart()
     state = "finished" if summary is not None else "running" if is_locked(train.path) else "unfinished"
-    facts = started | (summary or {})
+    facts = _known(started, summary)
     tests = {split.name: split.summary for split in read_splits(run.evaluate) if split.summary is not None}
     recipe = _recipe(run.recipe)
     return Run(name, state, log, valid, facts, recipe, _positives(run, facts, recipe), tests)
+
+
+def _known(started: TrainingStart, summary: TrainingSummary | None) -> TrainingSummary:
+    """The summary, with what it lacks from the start."""
+    known = dict(started) | {key: value for key, value in dict(summary or {}).items() if value is not None}
+    return TrainingSummary(**known)
 
 
 def _trained(log: dict[str, Floats]) -> Floats:
@@ -134,12 +140,12 @@ def _interpolated(valid: dict[str, Floats], log: dict[str, Floats]) -> Floats:
     return seconds
 
 
-def _positives(run: RunFolder, facts: dict[str, Any], recipe: dict[str, Any]) -> float | None:
-    if facts.get("positives_per_window") is not None:
-        return float(facts["positives_per_window"])
+def _positives(run: RunFolder, facts: TrainingSummary, recipe: dict[str, Any]) -> float | None:
+    if facts.positives_per_window is not None:
+        return facts.positives_per_window
     # Trainings of earlier versions did not write it down.
-    digest = facts.get("store_digest")
-    place = facts.get("store") or recipe.get("data.store") or run.store
+    digest = facts.store_digest
+    place = facts.store or recipe.get("data.store") or run.store
     try:
         store = open_store(place)
         if digest in (None, store.digest):

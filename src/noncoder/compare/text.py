@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from noncoder.runs.results import PairedComparison
+
 _SURE = 0.05
 _SAID = {"finished": "", "running": "running", "unfinished": "unfinished"}
 
@@ -31,34 +33,34 @@ def comparison_text(values: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *(f"careful: {text}" for text in values["warnings"])])
 
 
-def paired_text(paired: Mapping[str, Any]) -> str:
-    """What `noncoder.evaluate.paired.compare_evaluations` found, for a terminal."""
+def paired_text(paired: PairedComparison) -> str:
+    """A paired comparison for a terminal."""
     lines = [
-        f"on the {paired['windows']:,} windows of {paired['split']}; [95% intervals] from {paired['blocks']:,} "
-        f"stretches of {paired['block']:,} bp"
+        f"on the {paired.windows:,} windows of {paired.split}; [95% intervals] from {paired.blocks:,} genome blocks of "
+        f"{paired.block:,} bp"
     ]
-    lines += [f"careful: {text}" for text in paired["warnings"]]
-    for pair in paired["pairs"]:
-        lines.append(f"{pair['a']} less {pair['b']}:")
-        for row in pair["means"]:
-            what = f"{row['name']}, {'AUROC' if row['measure'] == 'auroc' else 'AP'} ({_tasks(row['tasks'])})"
-            if row["difference"] is None:
+    lines += [f"careful: {text}" for text in paired.warnings]
+    for pair in paired.pairs:
+        lines.append(f"{pair.a} minus {pair.b}:")
+        for row in pair.means:
+            what = f"{row.name}, {'AUROC' if row.measure == 'auroc' else 'AP'} ({_tasks(row.tasks)})"
+            if row.difference is None:
                 lines.append(f"  {what:48} -")
                 continue
-            ends = f"[{_number(row['low'], '+.4f')}, {_number(row['high'], '+.4f')}]"
-            lines.append(f"  {what:48} {_number(row['difference'], '+.4f')} {ends:20} p {_number(row['p'], '.2g')}")
-        for key, measure in (("", "AUROC"), ("ap_", "AP")):
+            ends = f"[{_number(row.low, '+.4f')}, {_number(row.high, '+.4f')}]"
+            lines.append(f"  {what:48} {_number(row.difference, '+.4f')} {ends:20} p {_number(row.p, '.2g')}")
+        for measure, label in (("auroc", "AUROC"), ("average_precision", "AP")):
             sure = [
-                row[f"{key}difference"]
-                for row in pair["tasks"]
-                if (p := row[f"{key}adjusted"]) is not None and p < _SURE
+                one.difference
+                for one in (task.by(measure) for task in pair.tasks)
+                if one.difference is not None and one.adjusted is not None and one.adjusted < _SURE
             ]
             better = sum(apart > 0 for apart in sure)
             lines.append(
-                f"  single tasks, {measure}: {pair['a']} better in {better:,}, {pair['b']} in {len(sure) - better:,} "
-                f"of {len(pair['tasks']):,} (p < {_SURE} after {pair['correction']}'s correction)"
+                f"  single tasks, {label}: {pair.a} better in {better:,}, {pair.b} in {len(sure) - better:,} "
+                f"of {len(pair.tasks):,} (p < {_SURE} after {pair.correction}'s correction)"
             )
-        lines += [f"  only {name} has {_tasks(len(names))} more" for name, names in pair["only"].items() if names]
+        lines += [f"  only {name} has {_tasks(len(names))} more" for name, names in pair.only.items() if names]
     return "\n".join(lines)
 
 

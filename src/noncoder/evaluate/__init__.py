@@ -11,7 +11,6 @@ import io
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +25,13 @@ from noncoder.evaluate.predicting import predict_to
 from noncoder.evaluate.published import write_published
 from noncoder.evaluate.summary import summarize
 from noncoder.evaluate.table import task_table
-from noncoder.files import file_digests, write_bytes, write_json
+from noncoder.files import file_digests, write_bytes
 from noncoder.metrics import Blocks
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor, cut_short
 from noncoder.predictor.matching import labels_of, stretches, tasks_besides
 from noncoder.runs.folder import SplitFolder
+from noncoder.runs.results import SplitSummary
 
 
 def evaluate(
@@ -41,7 +41,7 @@ def evaluate(
     config: EvaluateConfig,
     folder: Path,
     temperatures: Temperatures | None = None,
-) -> dict[str, Any]:
+) -> SplitSummary:
     """Measures a predictor, or the mean of several, on one split.
 
     Writes tasks.parquet and tasks.tsv (a row a task), summary.json, curves.npz (ROC, precision-recall and reliability
@@ -59,7 +59,7 @@ def evaluate(
             leaves them out.
 
     Returns:
-        The content of summary.json.
+        The summary, which summary.json holds too.
 
     Raises:
         InputError: The split is empty, the store's tasks or window differ from the predictor's, or a logit is NaN.
@@ -79,31 +79,30 @@ def evaluate(
         measured = measure(predictions, labels, blocks, config.resamples, temperatures)
     _write_curves(files.curves, measured)
     _write_table(files, first, measured, labels.train_positives)
-    means = summarize(first.tasks, measured, labels.train_positives, config.min_positives)
-    if means["bootstrap"] is not None:
-        means["bootstrap"]["most_influential"] = most_influential(measured, store, indices)
+    influences = None if blocks is None else most_influential(measured, store, indices)
+    means = summarize(first.tasks, measured, labels.train_positives, config.min_positives, influences)
     published = None
     if split == "test":
-        published = write_published(files, labels, measured, means["weighted_as_report"], config.strands)
-    summary = {
-        "split": split,
-        "strands": config.strands,
-        "shifts": list(config.shifts),
-        "shifts_cut_short": cut_short(store, indices, config.shifts),
-        "models": len(predictors),
-        "windows": int(indices.size),
-        "loss": measured.raw.mean_log_loss,
-        **means,
-        "calibration": calibration_summary(measured, temperatures, split),
-        "published": published,
-        "unknown_to_the_model": tasks_besides(first.tasks, store),
-        "no_intervals": why_none,
-        "store": str(store.path),
-        "store_digest": store.digest,
-        "seconds": round(time.perf_counter() - began, 2),
-        "digests": file_digests(files.files),
-    }
-    write_json(files.summary, summary)
+        published = write_published(files, labels, measured, means.weighted_as_report, config.strands)
+    summary = SplitSummary(
+        **dict(means),
+        split=split,
+        strands=config.strands,
+        shifts=config.shifts,
+        shifts_cut_short=cut_short(store, indices, config.shifts),
+        models=len(predictors),
+        windows=int(indices.size),
+        loss=measured.raw.mean_log_loss,
+        calibration=calibration_summary(measured, temperatures, split),
+        published=published,
+        unknown_to_the_model=tasks_besides(first.tasks, store),
+        no_intervals=why_none,
+        store=str(store.path),
+        store_digest=store.digest,
+        seconds=round(time.perf_counter() - began, 2),
+        digests=file_digests(files.files),
+    )
+    summary.write(files.summary)
     return summary
 
 

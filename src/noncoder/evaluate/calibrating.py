@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from noncoder.metrics import Calibration
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor
 from noncoder.predictor.matching import labels_of
+from noncoder.runs.results import CalibrationErrors, CalibrationSummary
 from noncoder.temporary import scratch_folder
 
 
@@ -45,20 +45,21 @@ def fit_on_validation(
         return fit_temperatures(labels.columns(predictions.final), config.min_positives)
 
 
-def calibration_summary(measured: Measured, temperatures: Temperatures | None, split: str) -> dict[str, Any] | None:
-    """What summary.json says of calibration, as means over the tasks with a known label; None without temperatures."""
+def calibration_summary(measured: Measured, temperatures: Temperatures | None, split: str) -> CalibrationSummary | None:
+    """Temperatures and their effect, as means over the tasks with a known label; None without temperatures."""
     if temperatures is None or measured.calibrated is None:
         return None
-    return {
-        "split": "valid",
-        "same_windows": split == "valid",
-        "shared": float(temperatures.shared),
-        "fitted": int(temperatures.own.sum()),
-        "before": _means(measured.raw),
-        "after": _means(measured.calibrated),
-    }
+    return CalibrationSummary(
+        split="valid",
+        same_windows=split == "valid",
+        shared=float(temperatures.shared),
+        fitted=int(temperatures.own.sum()),
+        before=_means(measured.raw),
+        after=_means(measured.calibrated),
+    )
 
 
-def _means(found: Calibration) -> dict[str, float | None]:
+def _means(found: Calibration) -> CalibrationErrors:
     columns = {name: getattr(found, name) for name in ("log_loss", "brier", "ece")}
-    return {name: None if np.isnan(values).all() else float(np.nanmean(values)) for name, values in columns.items()}
+    means = {name: None if np.isnan(column).all() else float(np.nanmean(column)) for name, column in columns.items()}
+    return CalibrationErrors(**means)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,10 +9,11 @@ from noncoder.data.store import Store
 from noncoder.evaluate.measuring import RANKED, Measured
 from noncoder.metrics import Mean
 from noncoder.metrics.uncertainty import parts_of
+from noncoder.runs.results import Influence, Influences
 from noncoder.sequence.genome import Interval
 
 
-def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64]) -> dict[str, Any] | None:
+def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64]) -> Influences | None:
     """The stretch without which the mean over tasks would be another by most; of each measure that is resampled.
 
     Where a single stretch moves a mean by as much as the mean's error, it deserves a look: sequence that occurs several
@@ -26,8 +25,7 @@ def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64
         indices: The windows that were measured, (n,).
 
     Returns:
-        Measure to "stretch" (from its first labelled bin to its last, 1-based), "windows", "without" (the mean) and
-        "change"; None without resamples, or where all windows are in one stretch.
+        None without resamples, or where all windows are in one stretch.
     """
     blocks, resampled = measured.blocks, measured.ways[-1].resampled
     if blocks is None or resampled is None:
@@ -42,13 +40,13 @@ def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64
         most = int(np.nanargmax(np.abs(change)))
         inside = indices[part == most]
         first, last = store.intervals(inside[np.argsort(store.start[inside])[[0, -1]]])
-        found[name] = {
-            "stretch": _stretch(first, last),
-            "windows": int(inside.size),
-            "without": float(draws.left_out[most]),
-            "change": float(change[most]),
-        }
-    return found
+        found[name] = Influence(
+            stretch=_stretch(first, last),
+            windows=int(inside.size),
+            without=float(draws.left_out[most]),
+            change=float(change[most]),
+        )
+    return Influences(**found)
 
 
 def _stretch(first: Interval, last: Interval) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +14,7 @@ from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task, group_columns
 from noncoder.errors import InputError, did_you_mean
 from noncoder.evaluate.measuring import RANKED
-from noncoder.files import check_file, read_json, unreadable
+from noncoder.files import check_file, unreadable
 from noncoder.metrics import group_means, named_means
 from noncoder.metrics.blocks import Blocks
 from noncoder.metrics.multiple import adjust
@@ -23,6 +22,7 @@ from noncoder.metrics.paired import Comparison, compare_tasks
 from noncoder.metrics.uncertainty import Draws, Resampled, bootstrap, difference, interval, p_value
 from noncoder.predictor.matching import Labels, labels_of, stretches
 from noncoder.runs.folder import RunFolder, SplitFolder
+from noncoder.runs.results import Pair, PairedComparison, PairedMean, PairedTask, SplitSummary
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Evaluation:
 
     name: str
     folder: SplitFolder
-    summary: dict[str, Any]
+    summary: SplitSummary
     tasks: tuple[Task, ...]
 
     @property
@@ -49,7 +49,7 @@ class Evaluation:
     @property
     def averaged_over(self) -> str:
         """The strands, shifts and models whose probabilities its predictions are the mean of."""
-        return str(self.summary["averaging"][-1]["name"])
+        return self.summary.averaging[-1].name
 
 
 def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
@@ -60,7 +60,7 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
     """
     evaluations = RunFolder(run).evaluate
     folder = evaluations.split(split)
-    summary = read_json(folder.summary)
+    summary = SplitSummary.read(folder.summary)
     if summary is None or not folder.logits.is_file():
         there = sorted(other.path.name for other in evaluations.splits() if other.summary.is_file())
         raise InputError(
@@ -68,7 +68,7 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
             hint=did_you_mean(split, there) or f"`noncoder evaluate {run} --split {split}`",
         )
     for file in (folder.tasks, folder.logits):
-        check_file(file, summary.get("digests"))
+        check_file(file, summary.digests)
     try:
         table = pl.read_parquet(folder.tasks)
         rows = table.select("task", "group", "cell", "assay", "treatment").iter_rows()
@@ -80,7 +80,7 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
 
 def compare_evaluations(
     evaluations: Sequence[Evaluation], resamples: int = 1000, block: int | None = None
-) -> dict[str, Any]:
+) -> PairedComparison:
     """Compares the first of several models with each other one, on the same windows.
 
     Args:
@@ -89,33 +89,29 @@ def compare_evaluations(
         block: The length of its blocks, bp; None for one that suits the windows.
 
     Returns:
-        "split", "windows", "blocks", "block", "resamples", "warnings" (what speaks against comparing), "pairs"; of each
-        pair the names "a" and "b", "means" (a row a mean and measure), "tasks" (a row a task that both have, by AUROC,
-        and with keys that begin with ap_ by average precision), "only" (tasks that one of them alone has), "method" and
-        "correction". A difference is a less b.
+        The comparison. Differences are a minus b.
 
     Raises:
         InputError: The evaluations are of other data, have no task in common, or the store is gone or another.
     """
     first, *others = evaluations
-    store = _store_of(evaluations)
-    indices = store.indices(first.summary["split"])
+    store, split = _store_of(evaluations), str(first.summary.split)
+    indices = store.indices(split)
     blocks = stretches(store, indices, block)
     if blocks.n < 2:
         raise InputError(
             f"the {indices.size:,} windows lie in one stretch of {blocks.length:,} bp",
             expected="windows in two stretches of the genome at least", hint="shorter ones: --block",
         )  # fmt: skip
-    pairs = [_pair(first, other, store, indices, blocks, resamples) for other in others]
-    return {
-        "split": first.summary["split"],
-        "windows": int(indices.size),
-        "blocks": blocks.n,
-        "block": blocks.length,
-        "resamples": resamples,
-        "warnings": _warnings(evaluations),
-        "pairs": pairs,
-    }
+    return PairedComparison(
+        split=split,
+        windows=int(indices.size),
+        blocks=blocks.n,
+        block=blocks.length,
+        resamples=resamples,
+        warnings=_warnings(evaluations),
+        pairs=[_pair(first, other, store, indices, blocks, resamples) for other in others],
+    )
 
 
 def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -127,16 +123,16 @@ def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _store_of(evaluations: Sequence[Evaluation]) -> Store:
-    digests = {evaluation.name: evaluation.summary["store_digest"] for evaluation in evaluations}
+    digests = {evaluation.name: str(evaluation.summary.store_digest) for evaluation in evaluations}
     if len(set(digests.values())) > 1:
         told = ", ".join(f"{name}: {digest[:12]}" for name, digest in digests.items())
         raise InputError(f"the runs were evaluated on different data ({told})", expected="the same store for all")
     # Where it was, or, if the runs were moved with what they made, in the folder of one of them.
-    places = [Path(one.summary["store"]) for one in evaluations]
+    places = [Path(str(one.summary.store)) for one in evaluations]
     places += [RunFolder(one.folder.path.parents[1]).store for one in evaluations]
     there = [open_store(place) for place in dict.fromkeys(places) if place.exists()]
     for store in there:
-        if store.digest == evaluations[0].summary["store_digest"]:
+        if store.digest == evaluations[0].summary.store_digest:
             return store
     told = f"{there[0].path} is not the data" if there else f"{places[0]} is not there any more, the data"
     raise InputError(f"{told} that the runs were evaluated on", hint="`noncoder evaluate --force` for each")
@@ -144,7 +140,7 @@ def _store_of(evaluations: Sequence[Evaluation]) -> Store:
 
 def _pair(
     a: Evaluation, b: Evaluation, store: Store, indices: NDArray[np.int64], blocks: Blocks, resamples: int
-) -> dict[str, Any]:
+) -> Pair:
     at_b = {task.name: i for i, task in enumerate(b.tasks)}
     shared = [(i, at_b[task.name]) for i, task in enumerate(a.tasks) if task.name in at_b]
     if not shared:
@@ -155,16 +151,16 @@ def _pair(
     drawn = [bootstrap(one, blocks, resamples) for one in columns]
     apart = {name: difference(getattr(drawn[0], name), getattr(drawn[1], name)) for name in RANKED}
     names_a, names_b = ({task.name for task in one.tasks} for one in (a, b))
-    return {
-        "a": a.name,
-        "b": b.name,
-        "means": _mean_rows(tasks, labels, drawn, apart, a.summary["min_positives"]),
-        "tasks": _task_rows(tasks, compare_tasks(columns[0], columns[1], blocks), drawn, apart),
-        "only": {a.name: sorted(names_a - names_b), b.name: sorted(names_b - names_a)},
-        "method": "AUROC of a task by DeLong's test with stretches of the genome as what is independent (Obuchowski "
-        "1997); average precision and means by resampling these stretches",
-        "correction": "Holm",
-    }
+    return Pair(
+        a=a.name,
+        b=b.name,
+        means=_mean_rows(tasks, labels, drawn, apart, a.summary.min_positives or 0),
+        tasks=_task_rows(tasks, compare_tasks(columns[0], columns[1], blocks), drawn, apart),
+        only={a.name: sorted(names_a - names_b), b.name: sorted(names_b - names_a)},
+        method="AUROC of a task by DeLong's test with genome blocks as independent units (Obuchowski 1997); average "
+        "precision and means by resampling these blocks",
+        correction="Holm",
+    )
 
 
 def _mean_rows(
@@ -173,7 +169,7 @@ def _mean_rows(
     drawn: Sequence[Resampled],
     apart: Mapping[str, Draws],
     min_positives: int,
-) -> list[dict[str, Any]]:
+) -> list[PairedMean]:
     means = named_means(labels.positives, labels.train_positives, min_positives)
     chosen = {
         "mean": means["mean"],
@@ -188,24 +184,24 @@ def _mean_rows(
             of_mean = apart[measure].map(mean.of)
             low, high = interval(of_mean)
             rows.append(
-                {
-                    "name": name,
-                    "measure": measure,
-                    "tasks": mean.tasks(apart[measure].estimate),
-                    "a": scores[0],
-                    "b": scores[1],
-                    "difference": float(of_mean.estimate),
-                    "low": float(low),
-                    "high": float(high),
-                    "p": float(p_value(of_mean)),
-                }
+                PairedMean(
+                    name=name,
+                    measure=measure,
+                    tasks=mean.tasks(apart[measure].estimate),
+                    a=scores[0],
+                    b=scores[1],
+                    difference=float(of_mean.estimate),
+                    low=float(low),
+                    high=float(high),
+                    p=float(p_value(of_mean)),
+                )
             )
     return rows
 
 
 def _task_rows(
     tasks: Sequence[Task], tested: Comparison, drawn: Sequence[Resampled], apart: Mapping[str, Draws]
-) -> list[dict[str, Any]]:
+) -> list[PairedTask]:
     assert tested.clustered is not None
     precision = apart["average_precision"]
     ap_low, ap_high = interval(precision)
@@ -229,6 +225,6 @@ def _task_rows(
     }
     lists = {key: np.asarray(values, dtype=float).tolist() for key, values in columns.items()}
     return [
-        {"task": task.name, "group": task.group, **{key: values[i] for key, values in lists.items()}}
+        PairedTask(task=task.name, group=task.group, **{key: values[i] for key, values in lists.items()})
         for i, task in enumerate(tasks)
     ]

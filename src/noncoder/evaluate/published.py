@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from noncoder.benchmarks import GROUPS, Measured, compare_with_published, model_means, task_differences
@@ -10,13 +9,14 @@ from noncoder.evaluate.measuring import Measured as Numbers
 from noncoder.plots import plot_against_published, plot_published_means, save_figure
 from noncoder.predictor.matching import Labels
 from noncoder.runs.folder import SplitFolder
+from noncoder.runs.results import Scores
 
 # Whose scores of each task ours are drawn against: the one that everybody compares with.
 AGAINST = "DanQ"
 
 
 def write_published(
-    folder: SplitFolder, labels: Labels, measured: Numbers, weighted: Mapping[str, Any], strands: str
+    folder: SplitFolder, labels: Labels, measured: Numbers, weighted: Scores | None, strands: str
 ) -> dict[str, Any] | None:
     """Compares a test split with published results, and draws published-tasks.png and published-means.png.
 
@@ -38,7 +38,7 @@ def write_published(
         found.pr_auc_trapezoid,
         int(found.known.max(initial=0)),
         strands,
-        weighted=weighted,
+        weighted=None if weighted is None else weighted.to_json(),
         positives=found.positives,
         train_positives=labels.train_positives,
         # Published models stand alone and unshifted; the row has its own column for strands.

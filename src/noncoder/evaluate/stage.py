@@ -16,12 +16,13 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
 from noncoder.evaluate.calibrating import fit_on_validation
-from noncoder.files import changed_file, read_json_or_none
+from noncoder.files import changed_file
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Averaging, Predictor
 from noncoder.predictor.matching import labels_of, match_tasks
 from noncoder.runs.folder import EvaluateFolder, SplitFolder
 from noncoder.runs.record import Record
+from noncoder.runs.results import SplitSummary
 
 # Rises when the files of an evaluation change; those of an earlier version are made anew.
 _FORMAT = 4
@@ -47,7 +48,7 @@ class EvaluationStage:
     config: EvaluateConfig
     force: bool = False
 
-    def evaluate(self, split: str) -> dict[str, Any]:
+    def evaluate(self, split: str) -> SplitSummary:
         """The summary of a split, from its folder or measured now.
 
         Raises:
@@ -55,9 +56,9 @@ class EvaluationStage:
         """
         self._check_ensemble()
         folder = self.folder.split(split)
-        record, summary = self._record(folder), read_json_or_none(folder.summary)
+        record, summary = self._record(folder), SplitSummary.read_or_none(folder.summary)
         if summary is not None and record.is_same() and not self.force:
-            digests = dict(summary.get("digests", {}))  # summaries of earlier versions have none
+            digests = dict(summary.digests or {})
             if not folder.logits.is_file():
                 digests.pop(folder.logits.name, None)  # users delete these large files
             changed = changed_file(folder.path, digests)
@@ -97,10 +98,10 @@ class EvaluationStage:
     def _kept_logits(self, split: str) -> Path | None:
         """The logits of a split that was measured in this way, as they were written."""
         folder = self.folder.split(split)
-        summary = read_json_or_none(folder.summary, "predicted again")
+        summary = SplitSummary.read_or_none(folder.summary, "predicted again")
         if summary is None or not folder.logits.is_file() or not self._record(folder).is_same():
             return None
-        if changed_file(folder.path, summary.get("digests"), [folder.logits.name]) is not None:
+        if changed_file(folder.path, summary.digests, [folder.logits.name]) is not None:
             print(f"{folder.logits} is not what was written; predicted again", file=sys.stderr)
             return None
         return folder.logits

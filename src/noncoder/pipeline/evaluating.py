@@ -14,6 +14,7 @@ from noncoder.pipeline.device import best_device
 from noncoder.predictor import load
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.recipe import read_run
+from noncoder.runs.results import SplitSummary
 
 
 def evaluate_run(
@@ -22,7 +23,7 @@ def evaluate_run(
     store: Path | None = None,
     force: bool = False,
     save_temperatures: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[SplitSummary]:
     """Measures the predictor of a run; a split that was measured in the same way before is read, not measured again.
 
     Args:

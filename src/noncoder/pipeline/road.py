@@ -22,6 +22,7 @@ from noncoder.predictor import load
 from noncoder.report import write_report
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.record import Record
+from noncoder.runs.results import Scores
 from noncoder.train.claim import is_trained
 
 
@@ -89,20 +90,21 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
     else:
         from noncoder.train import train  # with Lightning, which a finished run can do without
 
-        summary = train(config, force)
+        trained = train(config, force)
+        assert trained is not None
         _say(
             "train",
-            f"{summary['model']}, {summary['epochs']:.1f} passes, {summary['windows_per_second']:,.0f} windows/s, "
-            f"{summary['seconds']:,.0f} s",
+            f"{trained.model}, {trained.epochs:.1f} passes, {trained.windows_per_second:,.0f} windows/s, "
+            f"{trained.seconds:,.0f} s",
         )
     chosen = config.evaluate
     summaries = evaluate_run(config.run, chosen, config.store, force)
     for summary in summaries:
-        mean = summary["mean"]
+        mean = summary.mean or Scores()
         _say(
             "evaluate",
-            f"{summary['split']}: mean AUROC {_digits(mean['auroc'])}, average precision "
-            f"{_digits(mean['average_precision'])} over {summary['scored']} tasks",
+            f"{summary.split}: mean AUROC {_digits(mean.auroc)}, average precision "
+            f"{_digits(mean.average_precision)} over {summary.scored} tasks",
         )
     try:
         _interpret_stage(config, force)
@@ -116,7 +118,7 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
         "run": str(config.run),
         "report": str(report),
         "seconds": round(time.perf_counter() - began, 1),
-        "evaluate": {summary["split"]: summary for summary in summaries},
+        "evaluate": {summary.split: summary.to_json() for summary in summaries},
     }
 
 

@@ -19,6 +19,7 @@ from noncoder.report.read import read_csv, read_splits
 from noncoder.report.results import split_section
 from noncoder.report.sections import data_section, training_section
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import TrainingSummary
 
 
 def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), title: str = "") -> Path:
@@ -47,7 +48,7 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
     for name in tasks:
         if known and name not in known:
             raise UnknownNameError("task", name, known)
-    train = read_json(folder.train.summary)
+    train = TrainingSummary.read(folder.train.summary)
     try:
         data = data_section(read_json(folder.explore))
     except (KeyError, TypeError) as error:

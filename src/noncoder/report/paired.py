@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from noncoder import plots
 from noncoder.report.figures import svg
+from noncoder.runs.results import Pair, PairedComparison, PairedMean, TestedDifference
 
 LEVEL = 0.05
 """Below it, a difference counts as told apart from chance."""
@@ -16,59 +17,54 @@ _MEASURES = {"auroc": "AUROC", "average_precision": "average precision"}
 _PREFIXES = {"auroc": "", "average_precision": "ap_"}
 
 
-def paired_section(paired: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What the section on the same windows shows; None without it.
+def paired_section(paired: PairedComparison | None) -> dict[str, Any] | None:
+    """What the section on the same windows shows; None without pairs.
 
     Args:
-        paired: What `noncoder.evaluate.paired.compare_evaluations` returned, without NaN. Differences are a less b; of
-            tasks, those in average precision may be missing.
+        paired: The comparison. Differences are a minus b.
 
     Returns:
-        The same; in each pair the tasks are in order of the difference, and "means" is each mean's name to measure to
-        row, with "measures" (those of the means), "by" (of each measure of the tasks its label, prefix, the tasks
-        counted, those in which the first and the second is surely better, and a figure) and "groups" besides.
+        The fields of the comparison. In each pair, tasks are sorted by difference; "means" is the name of a mean to
+        measure to row; "measures" are those of the means; "by" has, for each measure of the tasks, its label, prefix,
+        how many tasks were compared, in how many each model is better, and a figure; "groups" are those of the tasks.
     """
-    if not paired or not paired["pairs"]:
+    if paired is None or not paired.pairs:
         return None
-    return {**paired, "pairs": [_pair(pair, number) for number, pair in enumerate(paired["pairs"])]}
+    return {**dict(paired), "pairs": [_pair(pair, number) for number, pair in enumerate(paired.pairs)]}
 
 
-def _pair(pair: Mapping[str, Any], number: int) -> dict[str, Any]:
-    tasks = pair.get("tasks") or []
-    means: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for mean in pair["means"]:
-        means.setdefault(mean["name"], {})[mean["measure"]] = mean
+def _pair(pair: Pair, number: int) -> dict[str, Any]:
+    means: dict[str, dict[str, PairedMean]] = {}
+    for mean in pair.means:
+        means.setdefault(mean.name, {})[mean.measure] = mean
     return {
-        **pair,
+        **dict(pair),
         "means": means,
         "measures": {key: label for key, label in _MEASURES.items() if any(key in row for row in means.values())},
-        "tasks": sorted(tasks, key=lambda row: (row["difference"] is None, -(row["difference"] or 0))),
-        "groups": sorted({row.get("group") or "" for row in tasks} - {""}),
+        "tasks": sorted(pair.tasks, key=lambda row: (row.difference is None, -(row.difference or 0))),
+        "groups": sorted({row.group for row in pair.tasks} - {""}),
         "by": [
-            _measure(pair, label, _PREFIXES[key], f"paired-{number}-{key}")
-            for key, label in _MEASURES.items()
-            if tasks and f"{_PREFIXES[key]}difference" in tasks[0]
+            _measure(pair, measure, f"paired-{number}-{measure}")
+            for measure in _MEASURES
+            if any(task.by(measure).difference is not None for task in pair.tasks)
         ],
     }
 
 
-def _measure(pair: Mapping[str, Any], label: str, prefix: str, name: str) -> dict[str, Any]:
-    keys = ("a", "b", "low", "high", "adjusted", "difference")
-    tested = [
-        {key: row[f"{prefix}{key}"] for key in keys} for row in pair["tasks"] if row[f"{prefix}difference"] is not None
-    ]
-    sure = [row["difference"] for row in tested if row["adjusted"] is not None and row["adjusted"] < LEVEL]
+def _measure(pair: Pair, measure: str, name: str) -> dict[str, Any]:
+    tested = [row for row in (task.by(measure) for task in pair.tasks) if row.difference is not None]
+    sure = [row.difference or 0 for row in tested if row.adjusted is not None and row.adjusted < LEVEL]
     return {
-        "label": label,
-        "prefix": prefix,
+        "label": _MEASURES[measure],
+        "prefix": _PREFIXES[measure],
         "counted": len(tested),
         "first": sum(difference > 0 for difference in sure),
         "second": sum(difference < 0 for difference in sure),
-        "figure": _figure(pair, tested, label, name) if tested else None,
+        "figure": _figure(pair, tested, _MEASURES[measure], name) if tested else None,
     }
 
 
-def _figure(pair: Mapping[str, Any], tested: Sequence[Mapping[str, Any]], measure: str, name: str) -> str:
-    a, b, low, high, adjusted = ([row[key] for row in tested] for key in ("a", "b", "low", "high", "adjusted"))
-    figure = plots.plot_differences((a, b), (low, high), adjusted, (pair["a"], pair["b"]), measure)
+def _figure(pair: Pair, tested: Sequence[TestedDifference], measure: str, name: str) -> str:
+    a, b, low, high, adjusted = ([getattr(row, k) for row in tested] for k in ("a", "b", "low", "high", "adjusted"))
+    figure = plots.plot_differences((a, b), (low, high), adjusted, (pair.a, pair.b), measure)
     return svg(figure, name, f"{measure} of every task by both models, and the differences in order")

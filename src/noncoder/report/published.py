@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from noncoder import plots
 from noncoder.benchmarks import GROUPS, Measured, model_means, task_differences
 from noncoder.report.read import Split
+from noncoder.runs.results import SplitSummary
 
 # Whose scores of each task ours are drawn against: the one that everybody compares with.
 AGAINST = "DanQ"
@@ -20,8 +21,8 @@ def published_figures(split: Split) -> dict[str, Figure]:
     Args:
         split: An evaluated split.
     """
-    summary = split.summary or {}
-    comparison = summary.get("published")
+    summary = split.summary or SplitSummary()
+    comparison = summary.published
     if not comparison:
         return {}
     figures = {}
@@ -35,10 +36,10 @@ def published_figures(split: Split) -> dict[str, Figure]:
     return figures
 
 
-def _against(tasks: pl.DataFrame, summary: dict[str, object]) -> dict[str, Figure]:
+def _against(tasks: pl.DataFrame, summary: SplitSummary) -> dict[str, Figure]:
     auroc, precision, trapezoid = (tasks[name].cast(pl.Float64).to_numpy() for name in _NEEDED)
     windows = int(tasks["windows"].to_numpy().max())
-    ours = Measured(tasks["task"].to_list(), auroc, precision, trapezoid, windows, str(summary.get("strands", "")))
+    ours = Measured(tasks["task"].to_list(), auroc, precision, trapezoid, windows, summary.strands or "")
     rows = task_differences(ours, AGAINST)["tasks"]
     if not rows:
         return {}

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from noncoder.files import check_file, read_arrays, read_json, unreadable, whole_lines
+from noncoder.files import check_file, read_arrays, unreadable, whole_lines
 from noncoder.runs.folder import EvaluateFolder, SplitFolder
+from noncoder.runs.results import SplitSummary
 
 # The split that was kept for the end comes first.
 _SPLITS = ("test", "valid", "train")
@@ -30,7 +31,7 @@ class Split:
     """One evaluated split; whatever was not found is None."""
 
     name: str
-    summary: dict[str, Any] | None
+    summary: SplitSummary | None
     tasks: pl.DataFrame | None
     curves: dict[str, NDArray[np.floating[Any]]] | None
 
@@ -71,10 +72,10 @@ def read_splits(folder: EvaluateFolder) -> list[Split]:
 
 
 def _read_split(folder: SplitFolder) -> Split:
-    tasks, curves, summary = None, None, read_json(folder.summary)
+    tasks, curves, summary = None, None, SplitSummary.read(folder.summary)
     # Before they are parsed: some damage makes polars end the process.
     for path in (folder.tasks, folder.curves):
-        check_file(path, (summary or {}).get("digests"))
+        check_file(path, summary.digests if summary else None)
     try:
         if folder.tasks.is_file():
             tasks = pl.read_parquet(folder.tasks).with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))

@@ -14,6 +14,7 @@ from noncoder.files import check_file
 from noncoder.report.figures import svgs
 from noncoder.report.read import LOG, VALID, read_csv
 from noncoder.runs.folder import TrainFolder
+from noncoder.runs.results import TrainingSummary
 from noncoder.train.flow import read_flow
 
 # More bars than this, and their names run into each other.
@@ -78,16 +79,16 @@ def _figures_of_windows(stats: Mapping[str, Any], present: Sequence[str]) -> dic
     return figures
 
 
-def training_section(folder: TrainFolder, summary: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def training_section(folder: TrainFolder, summary: TrainingSummary | None) -> dict[str, Any] | None:
     """What the section on training shows, from its logs; None without them."""
-    digests = (summary or {}).get("digests")
+    digests = summary.digests if summary else None
     log, valid = read_csv(folder.log, LOG, digests), read_csv(folder.validations, VALID, digests)
     seconds = np.append(log["seconds"], valid["seconds"])
     if not seconds.size:
         return None
     last = float(np.nanmax(seconds, initial=0))
     unit, size = ("hours", 3600) if last >= 7200 else ("minutes", 60) if last >= 120 else ("seconds", 1)
-    kept = np.flatnonzero(valid["step"] == (summary or {}).get("best", {}).get("step"))
+    kept = np.flatnonzero(valid["step"] == (summary.best.step if summary and summary.best else None))
     figures = {
         name: plots.plot_training(
             (log[name] / divisor, log["loss"]),

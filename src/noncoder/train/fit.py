@@ -8,10 +8,8 @@ import sys
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import nn
@@ -20,11 +18,12 @@ from noncoder.config import RunConfig
 from noncoder.data.selection import TaskSelection, trained_tasks
 from noncoder.data.store import Store, open_store
 from noncoder.errors import NoncoderError, TrainingError
-from noncoder.files import file_digests, plain_json, write_json
+from noncoder.files import file_digests
 from noncoder.machine import Stopped, needing_memory
-from noncoder.models import SequenceModel, check_model, count_operations, count_parameters
+from noncoder.models import SequenceModel, check_model, count_operations
 from noncoder.predictor import Predictor
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import TrainingSpeed, TrainingSummary, Validation
 from noncoder.threads import divide, limit_torch
 from noncoder.train.averaging import make_averaging
 from noncoder.train.checkpoint import BestCheckpoints, LastCheckpoint
@@ -42,7 +41,7 @@ from noncoder.train.launch import checkpoint_to_go_on_from, claimed, join, make_
 from noncoder.train.log import TrainingLog
 from noncoder.train.passes import Passes
 from noncoder.train.prepare import Prepared, prepare, read_passes, tell_of_one_class
-from noncoder.train.provenance import device_name, git_commit, package_versions
+from noncoder.train.provenance import git_commit, package_versions
 from noncoder.train.ranks import World, find_world, from_first
 from noncoder.train.seeding import BatchByBatch
 from noncoder.train.speed import Pace
@@ -53,7 +52,7 @@ from noncoder.train.weights import task_weights
 _ROWS_OF_LOG = 400
 
 
-def train(config: RunConfig, force: bool = False, on_validation: OnValidation | None = None) -> dict[str, Any]:
+def train(config: RunConfig, force: bool = False, on_validation: OnValidation | None = None) -> TrainingSummary | None:
     """Trains a model, or goes on where an interrupted training of the same recipe stopped.
 
     On a CPU the process keeps freed memory from then on, which makes steps faster. With several devices it is called
@@ -65,7 +64,7 @@ def train(config: RunConfig, force: bool = False, on_validation: OnValidation | 
         on_validation: Told the row of valid.csv after each validation; stops the training by returning true.
 
     Returns:
-        The content of train/summary.json; nothing where `on_validation` stopped the training, which is then unfinished.
+        The summary; None where `on_validation` stopped the training, which is then unfinished.
 
     Raises:
         ConfigError: The folder holds a training of another recipe, or the settings do not fit each other.
@@ -96,7 +95,7 @@ def train(config: RunConfig, force: bool = False, on_validation: OnValidation | 
 
 def _train(
     config: RunConfig, folder: RunFolder, store: Store, world: World, on_validation: OnValidation | None
-) -> dict[str, Any]:
+) -> TrainingSummary | None:
     started = datetime.now(UTC)
     closely = choose_accelerator(config.train, say=False) == "cpu"
     fitted = None
@@ -108,19 +107,20 @@ def _train(
     if fitted is None:  # not within the except, whose traceback would keep all of the first training
         fitted = _fit(config, folder, store, world, True, on_validation)
     if fitted.hook.stopped:
-        return {}
+        return None
+    nothing: TrainingSummary | None = None
     if world.rank > 0:
-        return from_first({})
+        return from_first(nothing)
     try:
         fitted.best.finish()
         model = _load_best(folder, fitted.prepared.model)
-        summary: dict[str, Any] = plain_json(_summary(config, store, fitted, started))
-        info = {"store_digest": store.digest, "training": summary}
+        summary = _summary(config, store, fitted, started)
+        info = {"store_digest": store.digest, "training": summary.to_json()}
         Predictor(model, store.tasks, store.bin, info).save(folder.predictor.path)
-        write_json(folder.train.summary, summary)
-        finish_loggers(fitted.trainer.loggers, summary["best"])
+        summary.write(folder.train.summary)
+        finish_loggers(fitted.trainer.loggers, summary.best)
     except NoncoderError:
-        from_first({})
+        from_first(nothing)
         raise
     for path in (folder.train.previous, folder.train.fault, folder.train.fault_weights):
         path.unlink(missing_ok=True)
@@ -184,7 +184,7 @@ def _fit(
     _tell_of_batch_norm(prepared.model, world, trainer)
     if world.rank == 0:
         _tell_of_left_out(store)
-        write_json(folder.train.started, describe_start(config, store, prepared.model, trainer))
+        describe_start(config, store, prepared.model, trainer).write(folder.train.started)
     checkpoint = checkpoint_to_go_on_from(folder, world)
     doing = f"training {config.model.name} in batches of {settings.batch_size} windows of {store.window:,} bp"
     try:
@@ -284,31 +284,25 @@ def _load_best(folder: RunFolder, model: SequenceModel) -> SequenceModel:
     return model.cpu().eval()
 
 
-def _summary(config: RunConfig, store: Store, fitted: _Fitted, started: datetime) -> dict[str, Any]:
+def _summary(config: RunConfig, store: Store, fitted: _Fitted, started: datetime) -> TrainingSummary:
     model, trainer, log = fitted.prepared.model, fitted.trainer, fitted.log
-    best = {"step": fitted.best.best} | fitted.best.measured[fitted.best.best]
     finished = trainer.global_step >= trainer.max_steps
-    return {
-        "model": model.name,
-        "parameters": model.config.model_dump(mode="json"),
-        "n_parameters": count_parameters(model),
-        "epochs": log.windows / log.n_windows,
-        "steps": trainer.global_step,
-        "seconds": round(log.seconds, 2),
-        "windows_per_second": round(log.windows / max(1e-9, log.seconds - log.validating), 1),
-        "best": best,
-        "speed": None if fitted.pace.speed is None else fitted.pace.speed._asdict(),
-        "stopped": "all steps done" if finished else f"no better validation in {config.train.patience}",
-        "device": device_name(trainer.strategy.root_device),
-        "devices": trainer.world_size,
-        "threads": torch.get_num_threads(),
-        "precision": str(trainer.precision),
-        "seed": config.seed,
-        "store": str(store.path),
-        "store_digest": store.digest,
-        "left_out": store.left_out if isinstance(store, TaskSelection) else [],
-        "versions": package_versions(),
-        "git": git_commit(),
-        "started": started.isoformat(timespec="seconds"),
-        "digests": file_digests(RunFolder(config.run).train.files),
-    }
+    speed = fitted.pace.speed
+    start = describe_start(config, store, model, trainer)
+    return TrainingSummary(
+        **dict(start) | {"steps": trainer.global_step},
+        parameters=model.config.model_dump(mode="json"),
+        epochs=log.windows / log.n_windows,
+        seconds=round(log.seconds, 2),
+        windows_per_second=round(log.windows / max(1e-9, log.seconds - log.validating), 1),
+        best=Validation(step=fitted.best.best, **fitted.best.measured[fitted.best.best]),
+        speed=None if speed is None else TrainingSpeed(**speed._asdict()),
+        stopped="all steps done" if finished else f"no better validation in {config.train.patience}",
+        devices=trainer.world_size,
+        seed=config.seed,
+        left_out=store.left_out if isinstance(store, TaskSelection) else (),
+        versions=package_versions(),
+        git=git_commit(),
+        started=started.isoformat(timespec="seconds"),
+        digests=file_digests(RunFolder(config.run).train.files),
+    )

@@ -83,11 +83,11 @@ class CsvLog:
         return text.getvalue()
 
 
-def describe_scores(measured: Mapping[str, Any]) -> str:
-    """AUROC and average precision of a validation for a terminal; in a split of one class they have no value."""
-    if measured["auroc"] is None or math.isnan(measured["auroc"]):
+def describe_scores(auroc: float | None, average_precision: float | None) -> str:
+    """Scores of a validation for a terminal; in a split of one class they are undefined."""
+    if auroc is None or math.isnan(auroc):
         return "AUROC and AP undefined"
-    return f"AUROC {measured['auroc']:.4f}  AP {measured['average_precision']:.4f}"
+    return f"AUROC {auroc:.4f}  AP {average_precision:.4f}"
 
 
 def _is_row(row: Mapping[str, str | None]) -> bool:
@@ -173,10 +173,11 @@ class TrainingLog(pl.Callback):
         self._tell_logger(trainer, {f"valid/{key}": row[key] for key in ("loss", "auroc", "average_precision")})
         line = (
             f"pass {row['epoch']:.2f}  step {row['step']}  valid loss {row['loss']:.4f}  "
-            f"{describe_scores(row)}  ({row['tasks']} tasks)  {self._speed():,.0f} windows/s"
+            f"{describe_scores(row['auroc'], row['average_precision'])}  ({row['tasks']} tasks)  "
+            f"{self._speed():,.0f} windows/s"
         )
         if self._bar is not None:
-            self._bar.set_postfix_str(describe_scores(row))
+            self._bar.set_postfix_str(describe_scores(row["auroc"], row["average_precision"]))
         tqdm.write(line, file=sys.stderr)
 
     def on_train_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:

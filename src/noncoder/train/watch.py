@@ -22,6 +22,7 @@ from noncoder.errors import ConfigError
 from noncoder.files import read_json, write_json
 from noncoder.models import SequenceModel, count_parameters
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import TrainingStart, Validation
 from noncoder.train.provenance import device_name
 
 
@@ -77,12 +78,12 @@ def _place(logger: Logger) -> str | None:
     return "wandb" if isinstance(logger, WandbLogger) else None
 
 
-def finish_loggers(loggers: Sequence[Logger], best: Mapping[str, float] | None = None) -> None:
+def finish_loggers(loggers: Sequence[Logger], best: Validation | None = None) -> None:
     """Tells the best validation, where there is one, and ends the run of Weights & Biases in this process."""
     for logger in loggers:
         if best and isinstance(logger, WandbLogger | MLFlowLogger):
-            known = {f"best/{key}": float(value) for key, value in best.items() if value is not None}
-            logger.log_metrics(known, step=int(best["step"]))
+            known = {f"best/{key}": float(value) for key, value in best if value is not None}
+            logger.log_metrics(known, step=best.step)
         if isinstance(logger, WandbLogger):
             logger.experiment.finish(exit_code=0 if best else 1)
 
@@ -220,20 +221,20 @@ def show_figure(logger: Logger, figure: Figure, path: Path, step: int) -> None:
         logger.log_file(path)
 
 
-def describe_start(config: RunConfig, store: Store, model: SequenceModel, trainer: pl.Trainer) -> dict[str, Any]:
+def describe_start(config: RunConfig, store: Store, model: SequenceModel, trainer: pl.Trainer) -> TrainingStart:
     """What is known of a training when it starts, so that it can be compared before it ends and without its store."""
     windows = store.indices("train").size
-    return {
-        "model": model.name,
-        "n_parameters": count_parameters(model),
-        "steps": trainer.max_steps,
-        "windows": windows,
-        "tasks": len(store.tasks),
-        "positives_per_window": float(store.positives("train").sum()) / windows,
-        "device": device_name(trainer.strategy.root_device),
-        "threads": torch.get_num_threads(),
-        "precision": str(trainer.precision),
-        "accumulate": config.train.accumulate,
-        "store": str(store.path),
-        "store_digest": store.digest,
-    }
+    return TrainingStart(
+        model=model.name,
+        n_parameters=count_parameters(model),
+        steps=trainer.max_steps,
+        windows=windows,
+        tasks=len(store.tasks),
+        positives_per_window=float(store.positives("train").sum()) / windows,
+        device=device_name(trainer.strategy.root_device),
+        threads=torch.get_num_threads(),
+        precision=str(trainer.precision),
+        accumulate=config.train.accumulate,
+        store=str(store.path),
+        store_digest=store.digest,
+    )

@@ -8,8 +8,8 @@ from typing import Any
 
 from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
-from noncoder.files import read_json
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import TrainingSummary
 from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
 from noncoder.tune.study import ETA, validations
@@ -74,10 +74,10 @@ def _train(config: RunConfig, on_validation: Callable[[dict[str, float]], bool])
     from noncoder.train import train
 
     # A process may have died between the end of the training and the word to the study.
-    summary = read_json(RunFolder(config.run).train.summary) or train(config, on_validation=on_validation)
-    if not summary:
+    summary = TrainingSummary.read(RunFolder(config.run).train.summary) or train(config, on_validation=on_validation)
+    if summary is None:
         return None
-    value = summary["best"][config.train.monitor]
+    value = getattr(summary.best, config.train.monitor)
     if value is None:
         raise InputError("no task could be scored", hint="look at the validation split: noncoder explore STORE")
     return float(value)
