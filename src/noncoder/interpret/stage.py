@@ -119,6 +119,9 @@ class InterpretationStage:
         folder = self.folder / "tasks" / self._folder_name(column)
         same = read_json_or_none(folder / "made-from.json") == self._made_from and not self.force
         summary = read_json_or_none(folder / "summary.json")
+        if summary is not None and not {"task", "method", "files"} <= set(summary):
+            print(f"{folder / 'summary.json'} is of something else; it is made again", file=sys.stderr)
+            summary = None
         if same and summary is not None and self._drawn(summary) and _is_whole(folder, summary):
             return summary
         if given is None:
@@ -183,7 +186,8 @@ class InterpretationStage:
         for path in sorted(found, key=lambda path: (place.get(path.parent.name, len(place)), path)):
             made = read_json_or_none(path.with_name("made-from.json")) or {}
             summary = read_json_or_none(path, "the task is left out of the list")
-            if summary and made.get("weights") == self._made_from["weights"] and made.get("format") == _FORMAT:
+            current = made.get("weights") == self._made_from["weights"] and made.get("format") == _FORMAT
+            if summary and current and {"task", "method"} <= set(summary):
                 tasks.append({"task": summary["task"], "method": summary["method"], "folder": path.parent.name})
         return {
             "format": _FORMAT,

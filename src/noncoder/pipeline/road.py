@@ -20,7 +20,7 @@ from noncoder.pipeline.evaluating import evaluate_run
 from noncoder.pipeline.interpreting import interpret_run
 from noncoder.predictor import load
 from noncoder.report import write_report
-from noncoder.train.run import is_trained
+from noncoder.train.run import check_place, is_trained
 
 
 def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
         NoncoderError: A stage cannot be done with what the recipe says.
     """
     began = time.perf_counter()
+    check_place(config.run)
     check_model(config.model.name, config.model.parameters)  # before hours of data, not after
     if _only_trains(config):
         from noncoder.train import train

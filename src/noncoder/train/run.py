@@ -10,8 +10,8 @@ from typing import Any
 from noncoder.config import RunConfig, read_recipe, write_recipe
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
-from noncoder.files import read_json, write_bytes, write_json
-from noncoder.kinds import mistaken
+from noncoder.files import content_digest, read_json, write_bytes, write_json
+from noncoder.kinds import kind_of, mistaken
 from noncoder.train.weights import weights_digest
 
 
@@ -83,6 +83,17 @@ def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bo
     return False
 
 
+def check_place(folder: Path) -> None:
+    """Makes sure that a run's folder is no store and no predictor, whose verbs would remove the run.
+
+    Raises:
+        InputError: It is one.
+    """
+    kind = kind_of(folder)
+    if kind is not None and kind.name in ("a store", "a predictor's folder"):
+        raise InputError(f"{folder} is {kind.name}", expected="a folder for the run alone", hint="give another run=")
+
+
 def _clear(folder: Path) -> None:
     """Removes a training, and nothing that is not one."""
     others = [path.name for path in folder.iterdir() if path.name != ".lock"]
@@ -123,6 +134,11 @@ def _claim_of(config: RunConfig, store: Store) -> dict[str, Any]:
         "store": store.digest,
         **({"weights_file": weights} if weights else {}),
     }
+
+
+def training_digest(config: RunConfig, store: Store) -> str:
+    """A digest of everything that decides the result of a training."""
+    return content_digest(_claim_of(config, store))
 
 
 def _refuse_changes(what: str, theirs: dict[str, Any], mine: dict[str, Any], store: Store) -> None:
