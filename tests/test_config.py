@@ -311,3 +311,11 @@ class TestWriteRecipe:
         for recipe in recipes:
             config = read_recipe(recipe)
             assert validate(RunConfig, yaml.safe_load(write_recipe(config)), "x") == config
+
+
+@pytest.mark.parametrize("key", ["train.epochs", "train.batch_size", "seed"])
+def test_a_boolean_is_no_number(tmp_path: Path, key: str) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("run: r\n")
+    with pytest.raises(ConfigError, match="should be a number, not true"):
+        read_recipe(recipe, (f"{key}=true",))

@@ -424,6 +424,31 @@ def test_keys_that_are_added_or_taken_are_noticed_or_harmless(tmp_path: Path) ->
                 noncoder.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tasks": [{"name": "a"}, {"name": "b"}, {"name": "a"}]},
+        {"tasks": [{"name": "a"}, {"name": "b"}, {"name": ""}]},
+        {"tasks": [{"name": "a"}, {"name": "b"}, {"name": 5}]},
+        {"tasks": [{"name": "a"}, {"name": "b"}, {"name": "c", "group": 5}]},
+        {"bin": "x"},
+        {"bin": -5},
+        {"bin": None},
+        {"bin": 10_000},
+        {"bin": True},
+        {"info": None},
+        {"info": 3},
+    ],
+)
+def test_a_description_without_digests_is_checked_for_what_it_says(change: dict[str, Any], tmp_path: Path) -> None:
+    make_predictor().save(tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    del description["file_sha256"]
+    (tmp_path / "model.json").write_text(json.dumps(description | change))
+    with pytest.raises(PredictorError, match="damaged"):
+        noncoder.load(tmp_path)
+
+
 def test_the_weights_of_another_predictor_are_noticed(tmp_path: Path) -> None:
     for name in ("a", "b"):
         predictor = make_predictor()

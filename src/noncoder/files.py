@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -251,14 +252,26 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
+def refuse_pipe(path: Path) -> None:
+    """Makes sure that a path is no pipe or device: files are read more than once, and their digests are kept.
+
+    Raises:
+        InputError: It is one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is a pipe or a device", expected="a file", hint="write its content to a file first")
+
+
 def unwritable(path: Path, error: Exception) -> InputError:
     """The message for a file or folder that the system would not let us write."""
     why = disk_problem(error) or getattr(error, "strerror", None) or error
+    misplaced = getattr(error, "errno", None) in (errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
     return InputError(
         f"cannot write {path}: {why}",
         expected="a folder that can be written, with room left",
-        hint="free some space or choose another place; nothing half-written was left",
-    )
+        hint="choose another place" if misplaced
+        else "free some space or choose another place; nothing half-written was left",
+    )  # fmt: skip
 
 
 def unreadable(path: Path, why: object) -> InputError:

@@ -166,6 +166,13 @@ class TestOtherTenColumns:
         assert rows(peaks) == with_summits(MIDDLES)
         assert why in peaks.reading.why
 
+    @pytest.mark.parametrize(("name", "found"), [("x.bed", MIDDLES), ("x.narrowPeak", [1003, 5003, 3003, 1003])])
+    def test_columns_of_zeros_are_beds_but_where_the_name_says_narrow_peak(
+        self, tmp_path: Path, name: str, found: list[int]
+    ) -> None:
+        lines = [f"{chrom}\t{start}\t{end}\tn\t0\t+\t0\t0\t0\t3" for chrom, start, end in PLACES]
+        assert rows(read(tmp_path, text_of(lines), name)) == with_summits(found)
+
     def test_a_matrix_of_counts(self, tmp_path: Path) -> None:
         lines = [f"{chrom}\t{start}\t{end}\t17\t23\t5\t8\t13\t21\t34" for chrom, start, end in PLACES]
         peaks = read(tmp_path, text_of(lines))

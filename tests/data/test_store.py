@@ -709,3 +709,15 @@ def test_first_task_in_the_highest_bit(tmp_path: Path) -> None:
     labels[0, [0, 8]] = 1
     store = make_store(tmp_path / "s.zarr", {"a": "A" * 40}, [("a", 0)], labels)
     assert store.packed_labels.tolist() == [[0x80, 0x80]] == packed(labels).tolist()
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "predictor/model.json"])
+def test_a_store_with_other_files_in_it_is_not_replaced(tmp_path: Path, name: str) -> None:
+    store = small_store(tmp_path / "s.zarr", 5)
+    path = store.path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(InputError, match=r"also holds (recipe\.yaml|predictor), which is no part of it"):
+        StoreWriter(store.path, 3, force=True)
+    assert path.read_text() == "mine"
+    path.unlink()

@@ -6,6 +6,7 @@ import decimal
 import gzip
 import io
 import lzma
+import os
 import random
 import zipfile
 from pathlib import Path
@@ -18,11 +19,12 @@ from hypothesis import strategies as st
 from numcodecs.zstd import Zstd
 
 from noncoder.config import PackConfig
+from noncoder.data.bed import read_bed
 from noncoder.data.store import Store
 from noncoder.data.table import pack_table
 from noncoder.data.table.packing import read_rows
 from noncoder.data.table.reading import read_table
-from noncoder.errors import NoncoderError
+from noncoder.errors import InputError, NoncoderError
 from tests.conftest import listing, random_dna
 from tests.fuzzing import fuzzed
 
@@ -144,6 +146,29 @@ def test_latin_1_is_read_and_told(tmp_path: Path) -> None:
     store = pack(tmp_path, text(header="sequence,Zäh,B").encode("latin-1"))
     assert store.tasks[0].name == "Zäh"
     assert "read as Latin-1" in store.info.notes[0]
+
+
+def test_names_that_begin_with_a_hash_are_told(tmp_path: Path) -> None:
+    told = refused(tmp_path, "id,sequence,A\n" + "".join(f"#r{i},ACGT,1\n" for i in range(4)))
+    assert "has no row but lines that begin with #, which are comments" in told
+
+
+def test_an_arrow_stream(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    pl.DataFrame({"sequence": ["ACGT", "CCGT"], "A": [1, 0]}).write_ipc_stream(content)
+    store = pack(tmp_path, content.getvalue(), "t.arrows", valid_fraction=0, test_fraction=0)
+    assert labels_of(store) == [[1, 0]]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "null"])
+def test_a_pipe_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "p.csv" if kind == "pipe" else Path("/dev/null")
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        pack_table(PackConfig(table=(path,)), tmp_path / "s.zarr")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        read_bed(path)
 
 
 def test_comments_are_counted(tmp_path: Path) -> None:

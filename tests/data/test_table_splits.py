@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -157,14 +158,37 @@ class TestFiles:
             ({"table": ["a.csv"], "valid_values": ["1"]}, "valid_values and test_values need split_column"),
             ({"table": ["a.csv", "b.csv"], "labels": "c.csv"}, "labels: should stand beside one FASTA alone"),
             ({"table": ["a.csv"], "tasks": "s.tsv", "name": ["A=x"]}, "tasks: the sheet names columns and tasks"),
+            ({"table": ["a.csv", "../" + "{folder}/a.csv"]}, "a.csv is given twice"),
+            ({"valid": ["a.csv"]}, "train: should be given"),
+            ({"table": ["a.csv"], "label_columns": ["A"], "ignore_columns": ["A"]}, "ignore_columns: 'A' is the"),
+            ({"table": ["a.csv"], "ignore_columns": ["sequence"]}, "ignore_columns: 'sequence' is the"),
+            ({"table": ["a.csv"], "name": ["A=x", "A=y"]}, "the column 'A' is named twice"),
         ],
     )
     def test_what_does_not_go_together(self, tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+        if len(settings.get("table", ())) > 1:
+            settings["table"] = [name.format(folder=tmp_path.name) for name in settings["table"]]
         assert told in refused(tmp_path, FILES, **settings)
 
     def test_a_file_without_rows(self, tmp_path: Path) -> None:
         told = refused(tmp_path, FILES | {"b.csv": "sequence,A\n"}, train=["a.csv"], valid=["b.csv"])
         assert told.startswith("b.csv has no row")
+
+
+class TestSeeds:
+    def test_each_seed_draws_other_rows(self, tmp_path: Path) -> None:
+        """Of two independent draws of a tenth, a tenth of the one is in the other: 20 of 200, 42 at five sigma."""
+        draw, chosen = random.Random(0), []
+        text = "sequence,A\n" + "".join(f"{''.join(draw.choices('ACGT', k=30))},{i % 2}\n" for i in range(2000))
+        for seed in range(6):
+            folder = tmp_path / str(seed)
+            folder.mkdir()
+            store = pack(folder, {"a.csv": text}, table=["a.csv"], seed=seed, valid_fraction=0.1, test_fraction=0)
+            chosen.append(set(store.indices("valid").tolist()))
+            assert 140 <= len(chosen[-1]) <= 260
+        for i, one in enumerate(chosen):
+            for other in chosen[:i]:
+                assert 3 <= len(one & other) <= 42
 
 
 class TestTwins:

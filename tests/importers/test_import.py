@@ -94,3 +94,14 @@ def test_what_is_there_is_kept_and_what_is_no_predictor_is_never_replaced(file: 
 def test_an_unknown_format_offers_the_nearest(file: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'danq-keras'"):
         import_weights("danq-kears", file, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool])
+def test_weights_that_are_no_floating_point_numbers_are_told(kind: torch.dtype, tmp_path: Path) -> None:
+    content = checkpoint(ReportModel("lstm", width=8))
+    state = content["state_dict"]
+    name = next(name for name, tensor in state.items() if tensor.is_floating_point())
+    state[name] = state[name].to(kind)
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(InputError, match="expected: floating-point numbers"):
+        import_weights("report", tmp_path / "x.pth", tmp_path / "out")

@@ -53,6 +53,17 @@ def test_an_object_that_could_run_code_is_refused_by_name(new_layout: bool, tmp_
     assert not (tmp_path / "harm").exists()
 
 
+def test_a_changed_byte_of_the_weights_is_noticed(tmp_path: Path) -> None:
+    path, weights = tmp_path / "x.pth", torch.ones(500)
+    torch.save({"a": weights}, path)
+    content = path.read_bytes()
+    start = content.index(weights.numpy().tobytes())
+    for at in range(start, start + 2000, 97):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(InputError, match="is damaged: the checksum of"):
+            read_torch(path)
+
+
 @pytest.mark.parametrize("new_layout", [True, False])
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.95, 0.999])
 def test_a_truncated_file_is_told(share: float, new_layout: bool, tmp_path: Path) -> None:

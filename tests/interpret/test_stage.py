@@ -130,6 +130,22 @@ class TestAgain:
         assert expected is not None
         assert np.array_equal(found["values"], expected["values"])
 
+    @pytest.mark.parametrize(
+        ("name", "other"),
+        [("attributions.npz", "gradcam.npz"), ("ism.npz", "gradcam.npz"), ("gradcam.npz", "ism.npz"),
+         ("summary.json", "design.json")],
+    )  # fmt: skip
+    def test_what_was_exchanged_is_made_again(
+        self, done: tuple[Path, dict[str, Any]], predictor: Predictor, store: Store, tmp_path: Path, name: str,
+        other: str, capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        folder = Path(shutil.copytree(done[0], tmp_path / "copy"))
+        shutil.copy(folder / "tasks/t1.deeplift" / other, folder / "tasks/t1.deeplift" / name)
+        (again,) = stage(folder, predictor, store, designs=1).interpret()["done"]
+        assert name in capsys.readouterr().err
+        aside = {"folder": "", "digests": {}}
+        assert again | aside == done[1]["done"][0] | aside
+
     def test_another_way_asks_for_force(
         self, done: tuple[Path, dict[str, Any]], predictor: Predictor, store: Store, tmp_path: Path
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,26 @@ class TestRefuses:
     def test_a_folder(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot read"):
             read_meme(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["0,9 0,1 0 0", "# comment", "---", "N A N A"])
+def test_a_matrix_without_a_width_is_not_cut_short(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "m.meme"
+    path.write_text(f"{HEAD}MOTIF a X\nletter-probability matrix: alength= 4\n0.9 0.1 0 0\n{line}\n0 1 0 0\n")
+    with pytest.raises(InputError, match=f"'a X' is damaged: after row 1 stands '{line}'"):
+        read_meme(path)
+
+
+def test_gzipped_and_latin_1(tmp_path: Path) -> None:
+    path = tmp_path / "m.meme.gz"
+    path.write_bytes(gzip.compress((HEAD + "MOTIF m1 TF\n" + MATRIX).encode()))
+    assert [motif.name for motif in read_meme(path)] == ["TF"]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="cut off or damaged"):
+        read_meme(path)
+    path.write_bytes(f"{HEAD}MOTIF m1 caf\u00e9\n{MATRIX}".encode("latin-1"))
+    with pytest.raises(InputError, match=r"has the byte 0xE9 in line \d+\nexpected: UTF-8 text"):
+        read_meme(path)
 
 
 @pytest.mark.parametrize("name", ["m.meme", "m.txt"])

@@ -167,6 +167,7 @@ def test_one_process_alone_sends_nothing() -> None:
 def test_who_starts_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TORCHELASTIC_RUN_ID", "WORLD_SIZE", "RANK", "LOCAL_RANK", "SLURM_NTASKS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
     assert find_world(TrainConfig()) == World()
     assert find_world(TrainConfig(devices=3)) == World(0, 3)
     with pytest.raises(ConfigError, match=r"(?s)nodes is 2.*torchrun"):

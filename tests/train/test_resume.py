@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,12 @@ from noncoder.config import read_recipe, write_recipe
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.files import read_json, write_json
+from noncoder.pipeline import run_recipe
 from noncoder.runs.folder import RunFolder
 from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
-from noncoder.train.storage import read_checkpoint
+from noncoder.train.storage import read_checkpoint, write_checkpoint
+from tests.conftest import listing
 from tests.train.making import logged, make_recipe, rows, same_weights, simulate, summary_of
 
 ROOT = Path(__file__).parents[2]
@@ -187,6 +190,53 @@ def test_a_store_that_changed_is_told_in_words(tmp_path: Path, store: Path, monk
         train(config)
 
 
+@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 0.5}])
+def test_a_checkpoint_of_another_training_is_refused(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    mine = make_recipe(tmp_path / "mine", store)
+    seed, settings = change.get("seed", mine.seed), {key: value for key, value in change.items() if key != "seed"}
+    other = make_recipe(tmp_path / "other", store, **settings).model_copy(update={"seed": seed})
+    for config in (mine, other):
+        stop_after(monkeypatch, config, 15)
+    RunFolder(mine.run).train.last.write_bytes(RunFolder(other.run).train.last.read_bytes())
+    with pytest.raises(InputError, match=r"last\.ckpt cannot be used: it is of another training"):
+        train(mine)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"callbacks": None}, "it lacks callbacks"),
+        ({"loops": None, "optimizer_states": None}, "it lacks optimizer_states, loops"),
+        ({"state_dict": {}}, "is missing, and"),
+        ({"state_dict": None}, "it holds no weights"),
+        ({"state_dict": 3}, "it holds no weights"),
+    ],
+)
+def test_a_checkpoint_that_lacks_something_is_refused(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], why: str
+) -> None:
+    config = make_recipe(tmp_path / "run", store)
+    stop_after(monkeypatch, config, 15)
+    last = RunFolder(config.run).train.last
+    content = torch.load(last, weights_only=True) | change
+    write_checkpoint({key: value for key, value in content.items() if value is not None}, last)
+    with pytest.raises(InputError, match=why):
+        train(config)
+
+
+@pytest.mark.parametrize("content", [None, {}, torch.zeros(3), [1]])
+def test_a_checkpoint_of_something_else_is_refused(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, content: Any
+) -> None:
+    config = make_recipe(tmp_path / "run", store)
+    stop_after(monkeypatch, config, 15)
+    write_checkpoint(content, RunFolder(config.run).train.last)
+    with pytest.raises(InputError, match="it holds no weights"):
+        train(config)
+
+
 def test_more_batches_a_step_than_a_pass_has_are_refused(tmp_path: Path, store: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)accumulate is 1000.*at most"):
         train(make_recipe(tmp_path / "run", store, accumulate=1000))
@@ -232,3 +282,12 @@ def test_steps_take_the_same_number_of_batches_across_passes(tmp_path: Path, sto
         passes, left = divmod(5 * int(row["step"]), batches)
         assert int(row["windows"]) == passes * windows + min(windows, 16 * left)
     assert np.isclose(summary["epochs"] * windows, int(valid[-1]["windows"]))
+
+
+def test_a_run_within_a_store_is_refused(tmp_path: Path, store: Path) -> None:
+    copy = Path(shutil.copytree(store, tmp_path / "copy.zarr"))
+    config = make_recipe(copy, copy)
+    for begin in (train, run_recipe):
+        with pytest.raises(InputError, match=r"copy\.zarr is a store"):
+            begin(config)
+    assert listing(copy) == listing(store)

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import noncoder
-from noncoder.config import RunConfig, read_recipe, write_recipe
+from noncoder.config import RunConfig, TrainConfig, read_recipe, write_recipe
 from noncoder.errors import ConfigError, InputError, StoreError
 from noncoder.files import read_json
 from noncoder.losses import binary_cross_entropy
@@ -27,6 +27,7 @@ from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.claim import is_trained
 from noncoder.train.device import choose_precision
+from noncoder.train.ranks import find_world
 from tests.train.making import summary_of
 
 
@@ -318,3 +319,9 @@ def test_the_written_recipe_is_the_recipe(recipe: Callable[..., RunConfig]) -> N
     config = recipe(epochs=0.2)
     train(config)
     assert read_recipe(RunFolder(config.run).recipe) == config
+
+
+def test_more_processes_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"train\.devices is 999, and this machine has \d+ CPU cores"):
+        find_world(TrainConfig(devices=999))

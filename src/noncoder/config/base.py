@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -21,6 +21,10 @@ def split_list(text: str) -> list[str]:
     return [item for part in _LISTED.findall(text) if (item := part.strip())]
 
 
+# pydantic takes true for 1.
+_NUMBERS = (int, float, int | None, float | None)
+
+
 class Section(BaseModel):
     """A frozen part of a recipe; a key that it does not know is an error.
 
@@ -28,6 +32,16 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_booleans_as_numbers(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for name, value in values.items():
+                field = cls.model_fields.get(name)
+                if isinstance(value, bool) and field is not None and field.annotation in _NUMBERS:
+                    raise ValueError(f"{name}: should be a number, not {str(value).lower()}")
+        return values
 
     @model_validator(mode="after")
     def _possible_paths(self) -> Self:

@@ -76,8 +76,10 @@ class PackConfig(Section):
         split_files = bool(self.train or self.valid or self.test)
         if split_files == bool(self.table):
             raise ValueError("give either table, or train with valid and test: one or more files each")
-        paths = [path for path, _ in self.files]
-        twice = [path for i, path in enumerate(paths) if path in paths[:i]]
+        if split_files and not self.train:
+            raise ValueError("train: should be given, a table of rows to train on, beside valid and test")
+        paths = [path.resolve() for path, _ in self.files]
+        twice = [path for i, (path, _) in enumerate(self.files) if paths[i] in paths[:i]]
         if twice:
             raise ValueError(f"{twice[0]} is given twice: should be one or more files, each once")
         if self.labels is not None and (split_files or len(self.table) > 1):
@@ -89,6 +91,9 @@ class PackConfig(Section):
         both = set(self.valid_values) & set(self.test_values)
         if both:
             raise ValueError(f"valid_values and test_values: {min(both)!r} should be in one of them")
+        contradicted = {self.sequence_column, *self.label_columns} & set(self.ignore_columns)
+        if contradicted:
+            raise ValueError(f"ignore_columns: {min(contradicted)!r} is the sequences' column or one of label_columns")
         if self.tasks is not None and (self.label_columns or self.name):
             raise ValueError("tasks: the sheet names columns and tasks; leave out label_columns and name")
         return self

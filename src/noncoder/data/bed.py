@@ -31,6 +31,7 @@ from noncoder.data.bed_rows import (
 from noncoder.data.bed_text import first_lines, plain_text, refuse_other_formats, without_comments
 from noncoder.data.summits import find_summits, first_base
 from noncoder.errors import InputError
+from noncoder.files import refuse_pipe
 
 _COLUMNS = tuple(f"column {i + 1}" for i in range(10))
 _READ = (0, 1, 2, 6, 7, 8, 9)
@@ -88,8 +89,8 @@ def read_bed(path: str | Path, before: Literal["leave out", "cut"] = "leave out"
     """Reads an interval file; comments, track lines and a header line are passed over.
 
     The summit is the tenth column of a narrowPeak file (an offset from the start) where it is not -1, or the column
-    that the header of a table names, else the midpoint, the right one of two. What the columns hold decides, not the
-    file's name: `noncoder.data.summits` has the rules.
+    that the header of a table names, else the midpoint, the right one of two. What the columns hold decides; the
+    file's name counts only where they do not: `noncoder.data.summits` has the rules.
 
     Args:
         path: The file.
@@ -119,7 +120,7 @@ def _to_peaks(path: Path, rows: Rows, text: bytes, before: str) -> Peaks:
             expected="an end greater than the start (0-based, half-open)",
             hint="a single base at 0-based position p is p, p+1",
         )
-    summits = find_summits(rows, base)
+    summits = find_summits(rows, base, path.name)
     empty, early = start == end, (start < 0) & (start < end)
     kept = ~(empty | early) if before == "leave out" else ~empty & (end > 0)
     reading = Reading(
@@ -249,8 +250,9 @@ def read_bytes(path: Path) -> bytes:
     """A file's content, unpacked where it is gzipped.
 
     Raises:
-        InputError: It is missing, a folder, or a gzip file that is cut off.
+        InputError: It is missing, a folder, a pipe, or a gzip file that is cut off.
     """
+    refuse_pipe(path)
     try:
         raw = path.read_bytes()
         return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw

@@ -28,7 +28,8 @@ _WORD = re.compile(r"[A-Za-z_][\w. ()-]*")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _NO_NUMBER = re.compile(r"[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
-_PARTS = re.compile(r'"[^"]*"|\S+')
+_PARTS = re.compile(r'"[^"]*"|[^ \t]+')
+_BLANKS = re.compile(r"[ \t]+")
 SAMPLED = 1000
 """As many rows are looked at in full."""
 _NARROW = slice(6, 10)
@@ -149,8 +150,10 @@ def split_fields(line: str) -> list[str]:
     fields = [_bare(part) for part in line.split("\t")]
     if len(fields) >= 3 and all(position(part) is not None for part in fields[1:3]):
         return fields
-    parts = _PARTS.findall(line) if '"' in line else line.split()
-    blanks = [_bare(part) for part in parts]
+    blanks = [_bare(part) for part in (_PARTS.findall(line) if '"' in line else _BLANKS.split(line.strip(" \t")))]
+    # A blank within a number separates thousands, and does not separate columns.
+    if len(fields) >= 3 and not _BLANKS.search(fields[0]):
+        return fields
     if len(fields) < 3 or (len(blanks) >= 3 and all(position(part) is not None for part in blanks[1:3])):
         return blanks if "\t" not in line or len(blanks) >= 3 else fields
     return fields

@@ -32,6 +32,7 @@ _MAGIC = (
     (b"PAR1", "a Parquet file", "write its chrom, start and end as text, separated by tabs"),
     (b"PK\x03\x04", "a zip archive or an Excel file", "unzip it, or save the sheet as text, separated by tabs"),
     (b"\xd0\xcf\x11\xe0", "an Excel file", "save the sheet as text, separated by tabs"),
+    (b"\x1f\x8b", "gzip data within gzip data", "unpack it once with gunzip"),
     (b"BZh", "compressed with bzip2", "unpack it with bunzip2"),
     (b"\xfd7zXZ\0", "compressed with xz", "unpack it with unxz"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it with unzstd"),

@@ -175,7 +175,9 @@ class Batches:
         change: Change | None = None,
     ) -> None:
         if indices.size == 0:
-            raise InputError(f"{store.path} has no window in this split", hint="build the store with this split")
+            raise InputError(
+                f"{store.path} has no window in the split that is read", hint="build the store with this split"
+            )
         self.store, self.indices, self.batch_size = store, indices, batch_size
         self.draws, self.share, self.change = draws or Draws(), share or Share(), change
         self.epoch = 0

@@ -40,6 +40,10 @@ def find_peak_files(patterns: Sequence[str]) -> tuple[list[Path], list[Task]]:
             )  # fmt: skip
         paths += matched
     names = task_names(paths)
+    for path, name in zip(paths, names, strict=True):
+        if not name:
+            told = f"the name of {path} is an ending alone, so its task has no name"
+            raise InputError(told, hint="rename it, or give a task sheet (--tasks)")
     check_names(names)
     return paths, [Task(name) for name in names]
 

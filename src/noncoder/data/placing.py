@@ -139,17 +139,17 @@ class Placing:
         self.drop(what, count, "start before their chromosome")
         return count
 
-    def _outside(self, peaks: Peaks, i: int, contig: str) -> InputError:
+    def _outside(self, peaks: Peaks, i: int, contig: str, what: str = "peak") -> InputError:
         extents = {name: int(peaks.end[peaks.chrom == at].max()) for at, name in enumerate(peaks.chroms)}
         build, fit = identify_build(self.lengths), fitting_builds(extents)
         likely = f"the genome is {build}" if build else ""
         if fit and build not in fit:
-            likely += f"{'; ' if likely else ''}the peaks of this file would fit {' or '.join(fit)}"
+            likely += f"{'; ' if likely else ''}the {what}s of this file would fit {' or '.join(fit)}"
         return InputError(
-            f"{peaks.path}: the peak {peaks.chroms[peaks.chrom[i]]}:{peaks.start[i]}-{peaks.end[i]} lies outside its "
+            f"{peaks.path}: the {what} {peaks.chroms[peaks.chrom[i]]}:{peaks.start[i]}-{peaks.end[i]} lies outside its "
             f"chromosome; {contig} has {self.lengths[contig]:,} bp in {self.config.genome.name}",
-            expected="peaks within the genome's chromosomes" + (f" ({likely})" if likely else ""),
-            hint="check that peaks and genome are of one build, or give --outside drop to leave such peaks out",
+            expected=f"{what}s within the genome's chromosomes" + (f" ({likely})" if likely else ""),
+            hint=f"check that {what}s and genome are of one build, or give --outside drop to leave such {what}s out",
         )
 
     def excluded(self) -> dict[str, NDArray[np.bool_]]:
@@ -164,7 +164,9 @@ class Placing:
             self.drop("excluded regions", regions.reading.empty, f"{path.name}: end where they start (zero-length)")
             found = match_names(regions.chroms, list(self.lengths), self.aliases)
             if not regions.start.size:
-                self.notes.append(f"{path.name} excludes nothing: it is empty")
+                rows = regions.reading.empty or regions.reading.before
+                why = "none of its rows has a base of a chromosome" if rows else "it is empty"
+                self.notes.append(f"{path.name} excludes nothing: {why}")
             elif not found:
                 raise InputError(
                     f"{path} excludes nothing: it names {head(regions.chroms)}",
@@ -212,7 +214,7 @@ class Placing:
             at = bins.start[rows] // bin
             inside = at < mask.size
             if not inside.all() and self.config.outside == "error":
-                raise self._outside(bins, int(rows[~inside][0]), contig)
+                raise self._outside(bins, int(rows[~inside][0]), contig, "bin")
             outside += int((~inside).sum())
             mask[at[inside]] = True
         missing = head([name for name in bins.chroms if name not in found])

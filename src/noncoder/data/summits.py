@@ -43,12 +43,13 @@ def first_base(rows: Rows) -> int:
     return int(share >= _MOST if rows.layout.certain else share == 1 and given.size > 1)
 
 
-def find_summits(rows: Rows, base: int) -> Summits:
+def find_summits(rows: Rows, base: int, name: str) -> Summits:
     """Finds the summits of a file's rows.
 
     Args:
         rows: The rows.
         base: What `first_base` returned.
+        name: The file's name, for where the content alone does not decide.
     """
     start, width = rows.start - base, rows.end - rows.start + base
     middle = (start + rows.end) // 2
@@ -59,7 +60,7 @@ def find_summits(rows: Rows, base: int) -> Summits:
     full = rows.full & (width > 0)
     if not full.any():
         return Summits(middle, "", "", none)
-    why = _no_narrow_peak(rows, full, start, width)
+    why = _no_narrow_peak(rows, full, start, width, name)
     if why:
         return Summits(middle, "", why, none)
     offset = rows.values[:, 3]
@@ -80,7 +81,9 @@ def _take(
     return np.where(inside, start + np.where(inside, offset, 0).astype(np.int64), middle)
 
 
-def _no_narrow_peak(rows: Rows, full: NDArray[np.bool_], start: NDArray[np.int64], width: NDArray[np.int64]) -> str:
+def _no_narrow_peak(
+    rows: Rows, full: NDArray[np.bool_], start: NDArray[np.int64], width: NDArray[np.int64], name: str
+) -> str:
     """Why the rows that are full are not narrowPeak's; empty where they are."""
     offset = rows.values[:, 3]
     numbers = full & ~rows.text
@@ -89,6 +92,8 @@ def _no_narrow_peak(rows: Rows, full: NDArray[np.bool_], start: NDArray[np.int64
     numbers &= ~np.isnan(rows.values[:, :3]).all(axis=1)
     if numbers.sum() < _MOST * full.sum():
         return "columns 7 to 10 are not all numbers"
+    if not np.nan_to_num(rows.values[numbers, :3]).any() and "narrowpeak" not in name.lower():
+        return "columns 7 to 9 are all 0, as in BED9, and the file's name does not say narrowPeak"
     signal, p_value, q_value = (rows.values[:, i] for i in range(3))
     thick = (start <= signal) & (signal <= p_value) & (p_value <= start + width)
     if thick[numbers].all() and (start[numbers] > 0).any():

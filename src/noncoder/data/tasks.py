@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from noncoder.errors import InputError, UnknownNameError
 
@@ -29,6 +30,25 @@ class Task:
     def to_dict(self) -> dict[str, str]:
         """The fields as text."""
         return asdict(self)
+
+
+def tasks_of_json(rows: Any) -> tuple[Task, ...]:
+    """The tasks that a file lists.
+
+    Args:
+        rows: What `Task.to_dict` returned, a row a task.
+
+    Raises:
+        InputError: A field is no text, or a name is missing, empty or stands twice.
+        TypeError: A row is none, or has other fields.
+    """
+    tasks = tuple(Task(**row) for row in rows)
+    for i, task in enumerate(tasks):
+        for field, value in task.to_dict().items():
+            if not isinstance(value, str):
+                raise InputError(f"the {field} of task {i + 1} is {value!r}", expected="text")
+    check_names([task.name for task in tasks])
+    return tasks
 
 
 def check_names(names: Sequence[str]) -> None:

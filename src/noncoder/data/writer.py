@@ -45,6 +45,12 @@ def check_target(path: Path, force: bool) -> None:
             f"{path} is no store, so it is not replaced", expected="a store, or a name that is free",
             hint="give another name",
         )  # fmt: skip
+    foreign = _foreign(path) if _exists(path) else []
+    if foreign:
+        raise InputError(
+            f"the store {path} also holds {foreign[0]}, which is no part of it", expected="a store alone",
+            hint="move it elsewhere, or give another name",
+        )  # fmt: skip
 
 
 class StoreWriter:
@@ -240,6 +246,18 @@ def _is_store(path: Path) -> bool:
         return not path.is_symlink() and '"noncoder"' in (path / "zarr.json").read_text(errors="replace")
     except OSError:
         return False
+
+
+def _foreign(path: Path) -> list[str]:
+    """What lies in a store's folder and is no part of it; hidden files are not counted."""
+    try:
+        return sorted(
+            one.name
+            for one in path.iterdir()
+            if one.name != "zarr.json" and not one.name.startswith(".") and not (one / "zarr.json").is_file()
+        )
+    except OSError:
+        return []
 
 
 def _is_empty(path: Path) -> bool:

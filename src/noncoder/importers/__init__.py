@@ -22,7 +22,7 @@ from noncoder.files import unwritable
 from noncoder.importers.danq import read_danq
 from noncoder.importers.deepsea import read_deepsea
 from noncoder.importers.report import read_report
-from noncoder.importers.weights import Imported, check_file, check_finite, shorten
+from noncoder.importers.weights import Imported, Weights, check_file, check_finite, shorten
 from noncoder.machine import memory_problem
 from noncoder.models import count_parameters, create_model
 from noncoder.predictor import Predictor, is_predictor
@@ -74,6 +74,7 @@ def import_weights(
         )
     with torch.device("meta"):  # the file's tensors take the place of weights that never were
         model = create_model(imported.model, imported.tasks, _WINDOW, imported.parameters)
+    _check_types(path, imported.weights, model.state_dict())
     model.load_state_dict(imported.weights, assign=True)
     source = {"format": format, "file": path.name, "sha256": sha256(path), "notes": imported.notes}
     Predictor(model, tuple(columns), _BIN, {"imported": source}).save(out)
@@ -103,6 +104,14 @@ def _read(format: str, path: Path) -> Imported:
             f"{shorten(str(error))})",
             hint="compare its size and digest with the source's, and fetch it again",
         ) from error
+
+
+def _check_types(path: Path, found: Weights, expected: Weights) -> None:
+    """Makes sure that weights are floating-point numbers."""
+    for name, tensor in expected.items():
+        if name in found and found[name].is_floating_point() != tensor.is_floating_point():
+            kind = str(found[name].dtype).removeprefix("torch.")
+            raise InputError(f"{path}: {name} is of the type {kind}", expected="floating-point numbers")
 
 
 def _check_free(out: Path, force: bool) -> None:

@@ -6,6 +6,7 @@ import argparse
 import pickle
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,15 +97,22 @@ def read_torch(path: Path) -> Weights:
 
 
 def _check_zip(path: Path) -> None:
-    """torch.save packs nothing: what unpacks to far more than the file is none of its files."""
+    """Compares the checksums of the zip file that torch.save writes, which torch does not, and limits its size."""
     try:
         with zipfile.ZipFile(path) as packed:
-            total = sum(entry.file_size for entry in packed.infolist())
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        return  # of the old layout, or damaged: torch tells
-    if total > _MOST_PACKED * path.stat().st_size:
+            # torch.save packs nothing: what unpacks to far more than the file is none of its files.
+            total, size = sum(entry.file_size for entry in packed.infolist()), path.stat().st_size
+            if total > _MOST_PACKED * size:
+                raise InputError(
+                    f"{path} would unpack to {total:,} bytes, from {size:,}", expected="a file of torch.save"
+                )
+            damaged = packed.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError):
+        return  # of the old layout, which has no checksums, or so damaged that torch refuses it
+    if damaged is not None:
         raise InputError(
-            f"{path} would unpack to {total:,} bytes, from {path.stat().st_size:,}", expected="a file of torch.save"
+            f"{path} is damaged: the checksum of {damaged} in it is wrong",
+            hint="compare its size and digest with the source's, and fetch it again",
         )
 
 

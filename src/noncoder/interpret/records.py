@@ -43,15 +43,25 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     write_bytes(path, content.getbuffer())
 
 
-def load_arrays(path: Path) -> Arrays | None:
-    """The arrays of an .npz file; None where there is none, or where it is damaged, which is reported."""
+def load_arrays(path: Path, *names: str) -> Arrays | None:
+    """The arrays of an .npz file; None where there is none, or where it is damaged, which is reported.
+
+    Args:
+        path: The file.
+        names: Arrays that it has to have.
+    """
     if not path.is_file():
         return None
     try:
-        return read_arrays(path)
+        found = read_arrays(path)
     except InputError as error:
         print(f"{error.found}; it is made again", file=sys.stderr)
         return None
+    lacking = [name for name in names if name not in found]
+    if lacking:
+        print(f"{path} lacks {', '.join(lacking)}; it is made again", file=sys.stderr)
+        return None
+    return found
 
 
 def save_found(folder: TaskFolder, found: Found) -> None:
@@ -75,7 +85,7 @@ def save_found(folder: TaskFolder, found: Found) -> None:
 
 def load_found(folder: TaskFolder, windows: Windows, method: str) -> Found | None:
     """What `save_found` wrote of these windows; None where there is none, or where it is damaged."""
-    stored = load_arrays(folder.attributions)
+    stored = load_arrays(folder.attributions, "codes", "values", "hypothetical", "warnings", "logit")
     if stored is None or not np.array_equal(stored["codes"], windows.codes):
         return None
     attribution = Attribution(

@@ -121,6 +121,9 @@ class InterpretationStage:
         record = Record(folder.made_from, self._made_from)
         same = record.is_same() and not self.force
         summary = read_json_or_none(folder.summary)
+        if summary is not None and not {"task", "method", "files"} <= set(summary):
+            print(f"{folder.summary} is of something else; it is made again", file=sys.stderr)
+            summary = None
         if same and summary is not None and self._drawn(summary) and _is_whole(folder.path, summary):
             return summary
         if given is None:
@@ -176,7 +179,8 @@ class InterpretationStage:
         there = sorted(self.folder.all_tasks(), key=lambda one: (place.get(one.path.name, len(place)), one.path))
         for folder in there:
             summary = read_json_or_none(folder.summary, "the task is left out of the list")
-            if summary and Record(folder.made_from, self._made_from).is_same("weights", "format"):
+            current = Record(folder.made_from, self._made_from).is_same("weights", "format")
+            if summary and current and {"task", "method"} <= set(summary):
                 tasks.append({"task": summary["task"], "method": summary["method"], "folder": folder.path.name})
         return {
             "format": _FORMAT,

@@ -59,7 +59,7 @@ def find_attributions(job: Job) -> Found:
 
 def find_activation(job: Job) -> Floats:
     """The class activation of the job's windows, (n, L), from its file or computed now."""
-    stored = load_arrays(job.folder.gradcam)
+    stored = load_arrays(job.folder.gradcam, "cam", "layer", "step")
     if stored is None:
         layer = find_layer(job.predictor.model, job.config.layer)
         found = attribute(job.predictor.model, job.windows.codes, job.column, "gradcam", job.settings)
@@ -70,7 +70,7 @@ def find_activation(job: Job) -> Floats:
 
 def find_mutations(job: Job) -> dict[str, NDArray[Any]]:
     """What every substitution does in the first few windows, from its file or computed now."""
-    stored = load_arrays(job.folder.mutations)
+    stored = load_arrays(job.folder.mutations, "index", "codes", "substitutions", "importance", "strategy")
     if stored is None:
         index = np.arange(min(job.config.mutated, len(job.windows)))
         found = mutate(job.predictor.model, job.windows.codes[index], [job.column])

@@ -23,7 +23,7 @@ from noncoder.report import write_report
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.record import Record
 from noncoder.runs.results import Scores
-from noncoder.train.claim import is_trained
+from noncoder.train.claim import check_place, is_trained
 
 
 def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
         NoncoderError: A stage cannot be done with what the recipe says.
     """
     began = time.perf_counter()
+    check_place(config.run)
     check_model(config.model.name, config.model.parameters)  # before hours of data, not after
     if _only_trains(config):
         from noncoder.train import train

@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from noncoder.data.store import Store
-from noncoder.data.tasks import Task
+from noncoder.data.tasks import Task, tasks_of_json
 from noncoder.errors import InputError, NoncoderError
 from noncoder.files import read_json, unwritable, write_bytes, write_json
 from noncoder.kinds import mistaken
@@ -237,21 +237,31 @@ def load(path: str | Path) -> Predictor:
         )
     try:
         description, content = _read(folder)
-        tasks = tuple(Task(**task) for task in description["tasks"])
+        tasks = tasks_of_json(description["tasks"])
         model = create_model(
             description["model"], len(tasks), description["window"], parameters=description["parameters"]
         )
         given = description.get("temperatures")  # older folders have none
         temperatures = None if given is None else tuple(float(value) for value in given)
+        bin, info = _read_bin(description), dict(description.get("info", {}))
         weights = load_tensors(content)
+    except InputError as error:
+        raise _damaged(folder.path, error.found) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise _damaged(folder.path, error) from error
     _fit(model, weights, folder)
     model.eval()
     try:
-        return Predictor(model, tasks, description["bin"], dict(description.get("info", {})), temperatures)
+        return Predictor(model, tasks, bin, info, temperatures)
     except PredictorError as error:
         raise PredictorError(f"{folder.description}: {error.found}", error.expected, "calibrate it again") from error
+
+
+def _read_bin(description: Mapping[str, Any]) -> int:
+    bin, window = description["bin"], description["window"]
+    if type(bin) is not int or not 0 < bin <= window:
+        raise ValueError(f"its bin is {bin!r} in windows of {window} bp")
+    return bin
 
 
 def is_predictor(folder: Path) -> bool:

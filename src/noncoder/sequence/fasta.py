@@ -158,7 +158,7 @@ class _Scan:
             raise SequenceError(
                 f"{self._label} is no FASTA: it " + (f"looks like {known} and {begins}" if known else begins),
                 expected="a FASTA file, which begins with '>'",
-                hint="convert it to FASTA" if known else "",
+                hint="save it as UTF-8 text" if "UTF-" in known else "convert it to FASTA" if known else "",
             )
         return at
 
@@ -191,6 +191,12 @@ class _Scan:
         self._count(end)
         length = self._letters - self._first
         if (self._part[end - 1 : end] or self._before) not in (b"\n", b"\r") and self._part[end : end + 1] == b">":
+            if self._part[:end].endswith(_BOM):
+                raise SequenceError(
+                    f"{self._label}: a byte-order mark stands before the header that follows {self._name}",
+                    expected="'>' at the start of a line",
+                    hint="remove the byte-order marks before files are joined",
+                )
             raise SequenceError(
                 f"{self._label}, {self._name}: '>' at position {length + 1} stands within a line",
                 expected="'>' at the start of a line",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -100,11 +102,17 @@ def write_meme(motifs: Iterable[Motif], path: str | Path) -> None:
 def _read_text(path: Path) -> str:
     try:
         raw = path.read_bytes()
+        raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", expected="a MEME motif file") from error
+        raise InputError(f"cannot read {path}: {error.strerror or error}", expected="a MEME motif file") from error
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path} is cut off or damaged: {error}", hint="download it again") from error
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if re.match(rb"\s*MEME version", raw, re.IGNORECASE):
+            told = f"{path} has the byte 0x{raw[error.start]:02X} in line {raw.count(bytes([10]), 0, error.start) + 1}"
+            raise InputError(told, expected="UTF-8 text", hint="save it as UTF-8") from error
         raise _other_format(path, recognize(raw[:300])) from error
 
 
@@ -159,7 +167,12 @@ def _read_motif(heading: str, section: list[str], path: Path) -> Motif:
             f"{path}: the matrix of {heading!r} has {fields['alength']} letters and is not one of DNA",
             expected="alength= 4",
         )
-    rows = _read_rows(section[1:])
+    rows, after = _read_rows(section[1:])
+    if "w" not in fields and any(map(_looks_like_row, after)):
+        raise InputError(
+            f"{path}: the matrix of {heading!r} is damaged: after row {len(rows)} stands {after[0].strip()[:60]!r}",
+            expected="a row of four probabilities for each position, or w= in the line above them",
+        )
     width = fields.get("w", str(len(rows)))
     if not rows or not width.isdecimal() or int(width) != len(rows):
         raise InputError(
@@ -175,16 +188,24 @@ def _read_motif(heading: str, section: list[str], path: Path) -> Motif:
     return Motif(name, (ppm / ppm.sum(axis=1, keepdims=True)).T, id)
 
 
-def _read_rows(lines: list[str]) -> list[list[str]]:
-    """The words of each line of numbers, up to the first line that is none; blank ones are passed over."""
+def _read_rows(lines: list[str]) -> tuple[list[list[str]], list[str]]:
+    """The words of each line of numbers, up to the first line that is none, and the lines from there on.
+
+    Blank lines are passed over.
+    """
     rows: list[list[str]] = []
-    for line in lines:
+    for i, line in enumerate(lines):
         words = line.split()
         if words and not _is_number(words[0]) and sum(map(_is_number, words)) < 3:
-            break
+            return rows, lines[i:]
         if words:
             rows.append(words)
-    return rows
+    return rows, []
+
+
+def _looks_like_row(line: str) -> bool:
+    words = line.split()
+    return len(words) == 4 and all(map(_is_number, words))
 
 
 def _read_probabilities(row: list[str], label: str) -> NDArray[np.float64]:

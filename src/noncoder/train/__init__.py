@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,10 @@ __all__ = ["RunFolder", "load_fault", "train"]
 
 def __getattr__(name: str) -> Any:
     if name == "train":
-        return import_module("noncoder.train.fit").train
+        with warnings.catch_warnings():
+            # Lightning imports transformers where it is installed, and some versions of it warn about our torch.
+            warnings.simplefilter("ignore", FutureWarning)
+            return import_module("noncoder.train.fit").train
     if name == "load_fault":
         return import_module("noncoder.train.faults").load_fault
     raise AttributeError(f"module 'noncoder.train' has no attribute {name!r}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
+from typing import Any
 
 from noncoder.config import RunConfig, write_recipe
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
-from noncoder.files import write_bytes
+from noncoder.files import content_digest, write_bytes
+from noncoder.kinds import kind_of
 from noncoder.runs.folder import RunFolder, TrainFolder
 from noncoder.runs.record import Record
 from noncoder.train.weights import weights_digest
@@ -61,21 +64,40 @@ def is_trained(config: RunConfig, store: Store) -> bool:
     return True
 
 
+def check_place(folder: Path) -> None:
+    """Makes sure that a run's folder is no store and no predictor, whose verbs would remove the run.
+
+    Raises:
+        InputError: It is one.
+    """
+    kind = kind_of(folder)
+    if kind is not None and kind.name in ("a store", "a predictor's folder"):
+        raise InputError(f"{folder} is {kind.name}", expected="a folder for the run alone", hint="give another run=")
+
+
+def training_digest(config: RunConfig, store: Store) -> str:
+    """A digest of everything that decides the result of a training."""
+    return content_digest(_made_from(config, store))
+
+
 # Settings of where and how a training runs or of its logs; they do not change its result.
 _WITHOUT_EFFECT = {"device", "devices", "nodes", "strategy", "keep_best", "explosion", "watch"}
 
 
-def _record(folder: TrainFolder, config: RunConfig, store: Store) -> Record:
+def _made_from(config: RunConfig, store: Store) -> dict[str, Any]:
     """Everything that decides the result of a training."""
     weights = weights_digest(config.train.loss)
-    now = {
+    return {
         "seed": config.seed,
         "model": config.model.model_dump(mode="json"),
         "train": config.train.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
         "store": store.digest,
         **({"weights_file": weights} if weights else {}),
     }
-    return Record(folder.claim, now, strict=True)
+
+
+def _record(folder: TrainFolder, config: RunConfig, store: Store) -> Record:
+    return Record(folder.claim, _made_from(config, store), strict=True)
 
 
 def _refuse_changes(what: str, record: Record) -> None:

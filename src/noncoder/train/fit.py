@@ -27,6 +27,7 @@ from noncoder.runs.results import TrainingSpeed, TrainingSummary, Validation
 from noncoder.threads import divide, limit_torch
 from noncoder.train.averaging import make_averaging
 from noncoder.train.checkpoint import BestCheckpoints, LastCheckpoint
+from noncoder.train.claim import check_place, training_digest
 from noncoder.train.device import (
     choose_accelerator,
     choose_compile,
@@ -75,6 +76,7 @@ def train(config: RunConfig, force: bool = False, on_validation: OnValidation | 
         KeyboardInterrupt: It was told to end; the message says how to go on.
     """
     # Before the folder is taken.
+    check_place(config.run)
     check_model(config.model.name, config.model.parameters)
     check_loggers(config.train.watch)
     store, world, folder = (
@@ -113,7 +115,7 @@ def _train(
         return from_first(nothing)
     try:
         fitted.best.finish()
-        model = _load_best(folder, fitted.prepared.model)
+        model = _load_best(folder, fitted.prepared.model, training_digest(config, store))
         summary = _summary(config, store, fitted, started)
         info = {"store_digest": store.digest, "training": summary.to_json()}
         Predictor(model, store.tasks, store.bin, info).save(folder.predictor.path)
@@ -155,7 +157,8 @@ def _fit(
     )  # fmt: skip
     files = (folder.train.fault, folder.train.fault_weights)
     watch = FaultWatch(passes, world, files, config.seed, closely, settings.explosion)
-    storage = Storage()
+    training = training_digest(config, store)
+    storage = Storage(training)
     averaging = make_averaging(settings, passes.batches, passes.steps)
     # Averaged weights are part of a callback's state.
     best = BestCheckpoints(folder.train, settings.keep_best, storage, weights_only=not averaging)
@@ -185,7 +188,8 @@ def _fit(
     if world.rank == 0:
         _tell_of_left_out(store)
         describe_start(config, store, prepared.model, trainer).write(folder.train.started)
-    checkpoint = checkpoint_to_go_on_from(folder, world)
+    shapes = {name: tuple(tensor.shape) for name, tensor in prepared.module.state_dict().items()}
+    checkpoint = checkpoint_to_go_on_from(folder, world, training, shapes)
     doing = f"training {config.model.name} in batches of {settings.batch_size} windows of {store.window:,} bp"
     try:
         with needing_memory(doing, f"a train.batch_size below {settings.batch_size}, or a smaller model"):
@@ -276,8 +280,8 @@ def quieten() -> None:
             logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _load_best(folder: RunFolder, model: SequenceModel) -> SequenceModel:
-    checkpoint = read_checkpoint(folder.train.best)
+def _load_best(folder: RunFolder, model: SequenceModel, training: str) -> SequenceModel:
+    checkpoint = read_checkpoint(folder.train.best, training)
     prefix = "model."
     weights = checkpoint["state_dict"].items()
     model.load_state_dict({k.removeprefix(prefix): v for k, v in weights if k.startswith(prefix)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from noncoder.files import locked
 from noncoder.runs.folder import RunFolder
 from noncoder.train.claim import claim
 from noncoder.train.ranks import World, from_first
-from noncoder.train.storage import choose_checkpoint
+from noncoder.train.storage import check_checkpoint, choose_checkpoint
 
 # Tells the processes that Lightning starts, copies of this one, what the first has found in the folder.
 _TOLD = "NONCODER_TRAIN_FROM"
@@ -84,11 +84,25 @@ def claimed(folder: RunFolder, config: RunConfig, store: Store, world: World, fo
         yield
 
 
-def checkpoint_to_go_on_from(folder: RunFolder, world: World) -> str | None:
-    """The same checkpoint for all processes; the first looks which one is whole."""
+def checkpoint_to_go_on_from(
+    folder: RunFolder, world: World, training: str, shapes: Mapping[str, tuple[int, ...]]
+) -> str | None:
+    """The same checkpoint for all processes; the first finds one that is complete.
+
+    Args:
+        folder: The run's.
+        world: The processes.
+        training: The digest of what the training is made from.
+        shapes: The shapes of its weights.
+
+    Raises:
+        InputError: None of those that are there can be used.
+    """
     if world.rank > 0 and not world.external and not dist.is_initialized():
         return os.environ.get(_TOLD) or None  # just started by the first, which it meets within Lightning
     found = choose_checkpoint(folder.train.last, folder.train.previous) if world.rank == 0 else None
+    if found is not None:
+        check_checkpoint(found, training, shapes)
     told = str(from_first(found) or "")
     os.environ[_TOLD] = told
     return told or None

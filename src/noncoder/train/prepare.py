@@ -64,7 +64,8 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
     settings = config.train
     passes = read_passes(config, store, share)
     if not store.known_counts("valid").any():
-        raise InputError(f"{store.path} has no known label in its validation split", hint="build it with another split")
+        what = "known label in its validation split" if store.indices("valid").size else "validation split"
+        raise InputError(f"{store.path} has no {what}", hint="build it with another split")
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size, share=share)
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)

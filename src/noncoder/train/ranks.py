@@ -63,6 +63,12 @@ def find_world(settings: TrainConfig) -> World:
                 f"train.nodes is {settings.nodes}, and nothing has started the processes on them",
                 hint="start it on each machine with torchrun, or with srun on SLURM; see docs/training.md",
             )
+        cores = os.cpu_count() or 1
+        if settings.devices > cores and not torch.cuda.is_available():
+            raise ConfigError(
+                f"train.devices is {settings.devices}, and this machine has {cores} CPU cores and no GPU",
+                expected=f"at most {cores}, a process each",
+            )
         rank = int(os.environ.get("LOCAL_RANK", "0")) if settings.devices > 1 else 0
         return World(rank, settings.devices)
     if asked not in (1, found.ranks):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,11 +17,13 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from noncoder.errors import InputError
 from noncoder.files import unwritable
 from noncoder.machine import memory_problem
+from noncoder.predictor import first_difference
 from noncoder.temporary import temporary
 
 # After torch's zip, whose own checksums torch does not check. Readers of zips pass over what follows the end.
 _MARK = b"noncoder-sha256:"
 _TAIL = len(_MARK) + 64
+_TRAINING = "noncoder_training"
 
 
 class _Sink:
@@ -99,23 +102,60 @@ def damage(path: Path) -> str:
     return "" if tail == _MARK + digest.hexdigest().encode() else "its content is not what was written"
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, training: str = "") -> dict[str, Any]:
     """Reads a checkpoint, tensors in memory.
 
+    Args:
+        path: The file.
+        training: The digest of what the training is made from; a checkpoint of another training is refused.
+
     Raises:
-        InputError: It is missing or damaged.
+        InputError: It is missing, damaged, or of another training.
     """
     wrong = damage(path)
+    if not wrong:
+        try:
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a pickle that somebody has made may fail in any way
+            if memory_problem(error) is not None:
+                raise
+            raise _unusable(path, "it is none of ours") from error
+        weights = content.get("state_dict") if isinstance(content, dict) else None
+        if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
+            wrong = "it holds no weights"
+        elif training and content.get(_TRAINING, training) != training:
+            wrong = "it is of another training"
     if wrong:
-        raise InputError(f"the checkpoint {path} cannot be read: {wrong}", hint="train anew with --force")
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a pickle that somebody has made may fail in any way
-        if memory_problem(error) is not None:
-            raise
-        told = f"the checkpoint {path} cannot be read: it is none of ours"
-        raise InputError(told, hint="train anew with --force") from error
-    return content
+        raise _unusable(path, wrong)
+    return dict(content)
+
+
+def check_checkpoint(path: Path, training: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Makes sure that a training can resume from a checkpoint.
+
+    Args:
+        path: The file.
+        training: The digest of what the training is made from.
+        shapes: The shapes of its weights.
+
+    Raises:
+        InputError: The checkpoint is damaged, of another training or model, or lacks what resuming needs.
+    """
+    content = read_checkpoint(path, training)
+    found = {name: tuple(tensor.shape) for name, tensor in content["state_dict"].items()}
+    name = first_difference(found, shapes)
+    if name is not None:
+        raise _unusable(path, f"{name} is {found.get(name, 'missing')}, and {shapes.get(name, 'no such tensor')} here")
+    lacking = [key for key in ("optimizer_states", "lr_schedulers", "loops", "callbacks") if key not in content]
+    if lacking:
+        raise _unusable(path, f"it lacks {', '.join(lacking)}, as the checkpoints of best validations do")
+
+
+def _unusable(path: Path, why: str) -> InputError:
+    return InputError(
+        f"the checkpoint {path} cannot be used: {why}",
+        hint="put back a copy of this training's last.ckpt, or train again with --force",
+    )
 
 
 def choose_checkpoint(last: Path, previous: Path) -> Path | None:
@@ -149,11 +189,14 @@ def choose_checkpoint(last: Path, previous: Path) -> Path | None:
 class Storage(TorchCheckpointIO):
     """Writes Lightning's checkpoints; where the disk is full, training goes on without them.
 
+    Each checkpoint names the training that it is of.
+
     What is named in `needed` is kept in memory then, and written as soon as there is room: the best weights cannot be
     had again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, training: str = "") -> None:
+        self.training = training
         self.needed: set[Path] = set()
         self._waiting: dict[Path, bytes] = {}
         self._full = False
@@ -161,6 +204,7 @@ class Storage(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Writes a checkpoint, unless the system will not let us; that is said once, and its end too."""
         path = Path(path)
+        checkpoint = checkpoint | {_TRAINING: self.training}
         try:
             # First what waits: a later checkpoint that speaks of a file must not be there before the file.
             self._write_waiting()

@@ -113,6 +113,7 @@ def _chosen(table: Table, config: PackConfig) -> dict[str, Task] | None:
 def _renamed(tasks: Sequence[Task], columns: Sequence[str], config: PackConfig) -> tuple[Task, ...]:
     """The tasks under the names that --name gives their columns."""
     names = dict(zip(columns, (task.name for task in tasks), strict=True))
+    renamed_before: set[str] = set()
     for text in config.name:
         # Both a column and a name may hold an equals sign.
         cuts = [at for at, letter in enumerate(text) if letter == "=" and text[:at] in names]
@@ -120,7 +121,11 @@ def _renamed(tasks: Sequence[Task], columns: Sequence[str], config: PackConfig) 
             raise ConfigError(f"name: {text!r} names no column", expected="COLUMN=NAME")
         if not cuts:
             raise UnknownNameError("label column", text.partition("=")[0], columns)
-        names[text[: cuts[-1]]] = text[cuts[-1] + 1 :]
+        column = text[: cuts[-1]]
+        if column in renamed_before:
+            raise ConfigError(f"name: the column {column!r} is named twice", expected="one name a column")
+        renamed_before.add(column)
+        names[column] = text[cuts[-1] + 1 :]
     renamed = [Task(names[column], *list(task.to_dict().values())[1:])
                for column, task in zip(columns, tasks, strict=True)]  # fmt: skip
     check_names([task.name for task in renamed])

@@ -20,7 +20,8 @@ from noncoder.data.table.formats import TABLES, decode_text, read_unpacked
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.sequence.genome import Genome, head
 
-_BINARY = {b"PAR1": "Parquet", b"ARROW1": "Arrow"}
+_BINARY = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"\xff\xff\xff\xff": "Arrow stream"}
+_READERS = {"Parquet": pl.read_parquet, "Arrow": pl.read_ipc, "Arrow stream": pl.read_ipc_stream}
 _MISSING_SEQUENCES = ("na", "nan", "")
 
 
@@ -91,7 +92,11 @@ def read_tables(config: PackConfig) -> Table:
     frame = table.frame.with_columns(column)
     for path, rows in zip(table.files, table.rows, strict=True):
         if not rows:
-            raise InputError(f"{path} has no row", expected="a row a sequence, under a header")
+            comments = any(drop["what"] == "lines" for drop in table.dropped)
+            raise InputError(
+                f"{path} has no row" + (" but lines that begin with #, which are comments" if comments else ""),
+                expected="a row a sequence, under a header",
+            )
     missing = frame[config.sequence_column].str.to_lowercase().is_in(_MISSING_SEQUENCES).arg_true()
     if missing.len():
         file, _, row = table.where(int(missing[0])).rpartition(", ")
@@ -140,7 +145,7 @@ def _without_panics() -> Iterator[None]:
 def _read_binary(path: Path, raw: bytes, kind: str) -> pl.DataFrame:
     try:
         with _without_panics():
-            frame = pl.read_parquet(io.BytesIO(raw)) if kind == "Parquet" else pl.read_ipc(io.BytesIO(raw))
+            frame = _READERS[kind](io.BytesIO(raw))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise InputError(f"{path} is no table: {lines[0]}", expected=f"{kind}, whole", hint=TABLES) from error
@@ -193,7 +198,7 @@ def _join(fasta: Path, path: Path, id_column: str, sequence_column: str) -> Tabl
     """The labels of a FASTA's records with their sequences; records without labels are left out."""
     labels = read_table(path, (id_column,))
     labels.need(id_column)
-    names = labels.frame[id_column]
+    names = labels.frame[id_column].str.strip_chars()
     if names.is_duplicated().any():
         twice = names.filter(names.is_duplicated())[0]
         raise InputError(f"{path} has the record {twice!r} twice", expected="a row a record")

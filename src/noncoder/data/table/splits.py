@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import polars as pl
@@ -184,8 +184,9 @@ def _fractions_beside(of: Splits, config: PackConfig) -> list[float | None]:
 
 def _drawn(of: Splits, keys: Sequence[bytes], seed: int, shares: Sequence[float]) -> Splits:
     # A row's split follows from its sequence and the seed: twins never part, and the order does not matter.
+    # A checksum will not do as the hash: with another seed all of its values change by the same bits.
     salt = f"{seed}:".encode()
-    draw = np.array([zlib.crc32(salt + key) for key in keys], dtype=np.float64) / 2**32
+    draw = np.array([int.from_bytes(blake2b(salt + key, digest_size=6).digest()) for key in keys]) / 2**48
     valid, test = shares
     split = of.copy()
     split[(of == _TRAIN) & (draw < valid + test)] = _TEST

@@ -1,0 +1,494 @@
+"""The results that stages of a run leave as JSON. Stages write them; reports, comparisons and verbs read them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from noncoder.errors import InputError
+from noncoder.files import plain_json, read_json, unreadable, write_json
+
+Ends = tuple[float | None, float | None]
+"""Both ends of an interval."""
+
+
+class Result(BaseModel):
+    """A result. Fields that earlier versions did not write are None in their files."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_undefined(cls, values: Any) -> Any:
+        """NaN and null count as missing: fields then have their default, which is None for numbers."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            key: one
+            for key, one in values.items()
+            if one is not None and not (isinstance(one, float) and math.isnan(one))
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Reads a result; None where there is no file.
+
+        Raises:
+            InputError: The file is damaged, or another version's.
+        """
+        values = read_json(path)
+        if values is None:
+            return None
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise unreadable(path, f"{place}: {first['msg']}; it is not as this version writes it") from error
+
+    @classmethod
+    def read_or_none(cls, path: Path, instead: str = "it is made again") -> Self | None:
+        """As `read`, but a file that cannot be used counts as missing, and a message says so.
+
+        Args:
+            path: The file.
+            instead: What happens then, for the message.
+        """
+        try:
+            return cls.read(path)
+        except InputError as error:
+            print(f"{error.found}; {instead}", file=sys.stderr)
+            return None
+
+    def write(self, path: Path) -> None:
+        """Writes the result with a digest of itself, complete or not at all."""
+        write_json(path, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, with None for NaN."""
+        values: dict[str, Any] = plain_json(self.model_dump(mode="json"))
+        return values
+
+
+class TrainingStart(Result):
+    """What is known when a training starts.
+
+    Args:
+        model: The model's name.
+        n_parameters: Weights.
+        steps: Optimiser steps.
+        windows: Windows of the training split.
+        tasks: T.
+        positives_per_window: Mean number of positive labels.
+        device: The device's name.
+        threads: CPU threads.
+        precision: Of the forward pass, as Lightning names it.
+        accumulate: Batches an optimiser step.
+        store: The store's path.
+        store_digest: Its digest.
+    """
+
+    model: str | None = None
+    n_parameters: int | None = None
+    steps: int | None = None
+    windows: int | None = None
+    tasks: int | None = None
+    positives_per_window: float | None = None
+    device: str | None = None
+    threads: int | None = None
+    precision: str | None = None
+    accumulate: int | None = None
+    store: str | None = None
+    store_digest: str | None = None
+
+
+class Validation(Result):
+    """One validation.
+
+    Args:
+        step: After which optimiser step.
+        loss: Mean binary cross-entropy.
+        auroc: Mean over tasks; None where no task has both classes.
+        average_precision: Likewise.
+    """
+
+    step: int | None = None
+    loss: float | None = None
+    auroc: float | None = None
+    average_precision: float | None = None
+
+
+class TrainingSpeed(Result):
+    """The speed of a training; see `noncoder.train.speed.Speed`."""
+
+    windows_per_second: float | None = None
+    loading_seconds: float | None = None
+    loading_share: float | None = None
+    operations: float | None = None
+    peak: float | None = None
+
+
+class TrainingSummary(TrainingStart):
+    """The result of a training.
+
+    Args:
+        parameters: The model's settings.
+        epochs: Times that the training split was read.
+        seconds: Duration, validations included.
+        windows_per_second: Speed, validations left out.
+        best: The validation whose weights were kept.
+        speed: Details of the speed.
+        stopped: Why it ended.
+        devices: Number of devices.
+        seed: The seed.
+        left_out: Tasks of the store that were not trained.
+        versions: Of Python and packages.
+        git: The commit of the source, if known.
+        started: Time in UTC.
+        digests: SHA-256 of the logs.
+    """
+
+    parameters: dict[str, Any] | None = None
+    epochs: float | None = None
+    seconds: float | None = None
+    windows_per_second: float | None = None
+    best: Validation | None = None
+    speed: TrainingSpeed | None = None
+    stopped: str | None = None
+    devices: int | None = None
+    seed: int | None = None
+    left_out: tuple[str, ...] = ()
+    versions: dict[str, str] | None = None
+    git: str | None = None
+    started: str | None = None
+    digests: dict[str, str] | None = None
+
+
+class Ranked(Result):
+    """A value of each measure of ranking."""
+
+    auroc: float | None = None
+    average_precision: float | None = None
+
+
+class RankedEnds(Result):
+    """An interval of each measure of ranking."""
+
+    auroc: Ends | None = None
+    average_precision: Ends | None = None
+
+
+class Scores(Ranked):
+    """A mean or median over tasks of every measure.
+
+    Args:
+        tasks: How many tasks it is over.
+        interval: 95% intervals; None without resamples.
+    """
+
+    tasks: int | None = None
+    pr_auc_trapezoid: float | None = None
+    best_f1: float | None = None
+    accuracy: float | None = None
+    log_loss: float | None = None
+    brier: float | None = None
+    ece: float | None = None
+    interval: RankedEnds | None = None
+
+
+class GroupScores(Scores):
+    """The mean over the tasks of a group.
+
+    Args:
+        tasks: All tasks of the group.
+        scored: Those with a score.
+        median: The median over these.
+    """
+
+    scored: int | None = None
+    median: Scores | None = None
+
+
+class Influence(Result):
+    """The genome block whose removal changes a mean most.
+
+    Args:
+        stretch: The block, 1-based.
+        windows: Windows in it.
+        without: The mean without it.
+        change: `without` minus the mean.
+    """
+
+    stretch: str
+    windows: int
+    without: float
+    change: float
+
+
+class Influences(Result):
+    """The most influential block by measure."""
+
+    auroc: Influence
+    average_precision: Influence
+
+
+class BootstrapSummary(Result):
+    """How intervals were made.
+
+    Args:
+        resamples: Number of resamples.
+        level: Coverage, such as 0.95.
+        blocks: Number of blocks of the genome.
+        block: Their length, bp.
+        few: Whether there are fewer blocks than the coverage was measured for.
+        seed: The seed.
+        most_influential: The blocks that matter most.
+    """
+
+    resamples: int
+    level: float
+    blocks: int
+    block: int
+    few: bool = False
+    seed: int = 0
+    most_influential: Influences | None = None
+
+
+class Difference(Ranked):
+    """A difference of means with its interval."""
+
+    interval: RankedEnds | None = None
+
+
+class AveragingRow(Result):
+    """One way of averaging predictions.
+
+    Args:
+        name: Such as "both strands".
+        mean: The mean over tasks.
+        weighted: The mean weighted by training positives.
+        difference: `mean` minus that of the first row.
+    """
+
+    name: str
+    mean: Ranked
+    weighted: Ranked
+    difference: Difference | None = None
+
+
+class CalibrationErrors(Result):
+    """Means over tasks."""
+
+    log_loss: float | None = None
+    brier: float | None = None
+    ece: float | None = None
+
+
+class CalibrationSummary(Result):
+    """Temperatures and their effect.
+
+    Args:
+        split: The split that they were fitted on.
+        same_windows: Whether they were fitted on the windows that are evaluated.
+        shared: The temperature of tasks with few positives.
+        fitted: How many tasks have their own.
+        before: Errors of the raw probabilities.
+        after: Errors of the calibrated ones.
+    """
+
+    split: str
+    same_windows: bool | None = None
+    shared: float
+    fitted: int
+    before: CalibrationErrors | None = None
+    after: CalibrationErrors | None = None
+
+
+class TaskMeans(Result):
+    """Means over the tasks of a split.
+
+    Args:
+        tasks: T.
+        scored: Tasks with both classes.
+        undefined: The names of the others.
+        left_out: Reason to names.
+        prevalence: Share of positives among known labels.
+        mean: Over the scored tasks.
+        mean_min_positives: Over those with at least `min_positives` positives.
+        weighted: By training positives, over the scored tasks.
+        weighted_as_report: The same, with undefined scores as 0.
+        median: Over the scored tasks.
+        min_positives: See `mean_min_positives`.
+        tasks_with_min_positives: How many these are.
+        groups: Group to its means.
+        bootstrap: How intervals were made; None without.
+        averaging: Every way of averaging, the last of which all other numbers are of.
+    """
+
+    tasks: int | None = None
+    scored: int | None = None
+    undefined: tuple[str, ...] = ()
+    left_out: dict[str, tuple[str, ...]] = {}
+    prevalence: float | None = None
+    mean: Scores | None = None
+    mean_min_positives: Scores | None = None
+    weighted: Scores | None = None
+    weighted_as_report: Scores | None = None
+    median: Scores | None = None
+    min_positives: int | None = None
+    tasks_with_min_positives: int | None = None
+    groups: dict[str, GroupScores] = {}
+    bootstrap: BootstrapSummary | None = None
+    averaging: tuple[AveragingRow, ...] = ()
+
+
+class SplitSummary(TaskMeans):
+    """The evaluation of a split.
+
+    Args:
+        split: Its name.
+        strands: "both", "forward" or "reverse".
+        shifts: Shifts of the windows that were averaged, bp.
+        shifts_cut_short: Windows at an end of a contig that could not be shifted in full.
+        models: How many models were averaged.
+        windows: Windows of the split.
+        loss: Mean log loss over tasks.
+        calibration: Temperatures; None without.
+        published: What `noncoder.benchmarks.compare_with_published` returned; None where no task is DeepSEA's.
+        unknown_to_the_model: Tasks of the store that the model lacks.
+        no_intervals: Why there are no intervals; empty where there are.
+        store: The store's path.
+        store_digest: Its digest.
+        seconds: Duration.
+        digests: SHA-256 of the other files.
+    """
+
+    split: str | None = None
+    strands: str | None = None
+    shifts: tuple[int, ...] = ()
+    shifts_cut_short: int = 0
+    models: int = 1
+    windows: int | None = None
+    loss: float | None = None
+    calibration: CalibrationSummary | None = None
+    published: dict[str, Any] | None = None
+    unknown_to_the_model: tuple[str, ...] = ()
+    no_intervals: str = ""
+    store: str | None = None
+    store_digest: str | None = None
+    seconds: float | None = None
+    digests: dict[str, str] | None = None
+
+
+class PairedMean(Result):
+    """The difference of a mean between two models, a minus b, with a 95% interval and p value."""
+
+    name: str
+    measure: str
+    tasks: int
+    a: float | None = None
+    b: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+
+class TestedDifference(Result):
+    """The difference of one measure of a task between two models, a minus b, with a 95% interval.
+
+    Args:
+        adjusted: p after the correction for the number of tasks.
+    """
+
+    a: float | None = None
+    b: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    adjusted: float | None = None
+
+
+class PairedTask(Result):
+    """The difference of a task between two models, a minus b: by AUROC, and with ap_ by average precision.
+
+    Args:
+        adjusted: p after the correction for the number of tasks.
+        p_if_windows_were_independent: p of DeLong's test without blocks.
+    """
+
+    task: str
+    group: str = ""
+    a: float | None = None
+    b: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    adjusted: float | None = None
+    p_if_windows_were_independent: float | None = None
+    ap_a: float | None = None
+    ap_b: float | None = None
+    ap_difference: float | None = None
+    ap_low: float | None = None
+    ap_high: float | None = None
+    ap_p: float | None = None
+    ap_adjusted: float | None = None
+
+    def by(self, measure: str) -> TestedDifference:
+        """The difference by one measure.
+
+        Args:
+            measure: "auroc" or "average_precision".
+        """
+        prefix = "" if measure == "auroc" else "ap_"
+        return TestedDifference(**{key: getattr(self, prefix + key) for key in TestedDifference.model_fields})
+
+
+class Pair(Result):
+    """Two models on the same windows.
+
+    Args:
+        a: The name of the first.
+        b: The name of the second.
+        means: A row a mean and measure.
+        tasks: A row a task that both have.
+        only: Model to the tasks that it alone has.
+        method: How differences were tested.
+        correction: For the number of tasks.
+    """
+
+    a: str
+    b: str
+    means: tuple[PairedMean, ...]
+    tasks: tuple[PairedTask, ...]
+    only: dict[str, tuple[str, ...]]
+    method: str
+    correction: str
+
+
+class PairedComparison(Result):
+    """The first of several models against each other one.
+
+    Args:
+        split: The split.
+        windows: Its windows.
+        blocks: Number of genome blocks that count as independent.
+        block: Their length, bp.
+        resamples: Of the block bootstrap.
+        warnings: What limits the comparison.
+        pairs: One a model but the first.
+    """
+
+    split: str
+    windows: int
+    blocks: int
+    block: int
+    resamples: int
+    warnings: tuple[str, ...] = ()
+    pairs: tuple[Pair, ...]
