@@ -63,6 +63,10 @@ def score_threshold(motif: Motif, p: float = HIT_P, background: Sequence[float] 
             longer[gain : gain + chances.size] += share * chances
         chances = longer
     reached = np.cumsum(chances[::-1])[::-1]  # the chance of each score or a higher one
-    rare = np.flatnonzero(reached <= p * (1 + 1e-9))
-    at = rare[0] if rare.size else reached.size - 1
-    return float((at + lowest.sum()) * _STEP - motif.width * _STEP / 2)
+    scores = np.flatnonzero(chances)  # those that some sequence has
+    rare = scores[reached[scores] <= p * (1 + 1e-9)]
+    at = int(rare[0]) if rare.size else int(scores[-1])
+    # Rounding may have raised the score of a sequence; the next lower score must stay below the threshold.
+    lower = scores[scores < at]
+    slack = min(motif.width, at - lower[-1] if lower.size else motif.width) / 2
+    return float((at - slack + lowest.sum()) * _STEP)
