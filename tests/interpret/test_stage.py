@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,18 @@ class TestAgain:
         times: int,
     ) -> None:  # fmt: skip
         called: list[str] = []
+
+        def counted(name: str) -> Callable[..., Any]:
+            do = getattr(job, name)
+
+            def call(*arguments: Any) -> Any:
+                called.append(name)
+                return do(*arguments)
+
+            return call
+
         for name in ("attribute", "mutate"):
-            whole = getattr(job, name)
-            monkeypatch.setattr(job, name, lambda *a, name=name, whole=whole: called.append(name) or whole(*a))
+            monkeypatch.setattr(job, name, counted(name))
         monkeypatch.setattr(records, "read_arrays", lambda path: pytest.fail(f"{path} is read"))
         stage(tmp_path, predictor, store, method=method).interpret()
         assert sorted(called) == ["attribute"] * times + ["mutate"]

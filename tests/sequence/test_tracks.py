@@ -19,7 +19,7 @@ class TestImportance:
 
     def test_is_the_mean_loss_over_the_substitutions_tried(self) -> None:
         np.testing.assert_allclose(mutation_importance([0, 1, 4], self.EFFECTS), [3, -2, 0])
-        many = mutation_importance([[0, 1, 4]] * 2, [self.EFFECTS] * 2)
+        many = mutation_importance([[0, 1, 4]] * 2, np.stack([self.EFFECTS] * 2))
         np.testing.assert_allclose(many, [[3, -2, 0]] * 2)
 
     def test_is_zero_at_an_n_whatever_its_substitutions_do(self) -> None:

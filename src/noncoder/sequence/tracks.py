@@ -30,7 +30,7 @@ def mutation_importance(codes: ArrayLike, substitutions: ArrayLike) -> Floats:
     total = np.where(others, effects, 0).sum(axis=-2)
     mean = total / np.maximum(1, others.sum(axis=-2)).astype(effects.dtype)
     importance = np.where(present[..., 0, :] < N_CODE, -mean, effects.dtype.type(0))
-    return np.where(tried.any(axis=-2), importance, effects.dtype.type(np.nan))
+    return np.asarray(np.where(tried.any(axis=-2), importance, effects.dtype.type(np.nan)))
 
 
 class Agreement(NamedTuple):
