@@ -1,7 +1,7 @@
 """Motif hits: places whose score random bases rarely reach. This is what a hit is wherever motifs are sought.
 
-A share of the best score, such as 80%, is lenient with short motifs and strict with long ones: of sites of 16 bp and more
-it finds 40%, where p < 1e-4 finds all (benchmarks/motif_hits.py).
+A share of the best score, such as 80%, is lenient with short motifs and strict with long ones: of sites of 16 bp and
+more it finds 40%, where p < 1e-4 finds all (benchmarks/motif_hits.py).
 """
 
 from __future__ import annotations
