@@ -23,10 +23,10 @@ class TestImportance:
         np.testing.assert_allclose(many, [[3, -2, 0]] * 2)
 
     def test_is_zero_at_an_n_whatever_its_substitutions_do(self) -> None:
-        assert mutation_importance([4], [[5.0], [-1], [2], [7]]).tolist() == [0]
+        assert mutation_importance([4], [[5], [-1], [2], [7]]).tolist() == [0]
 
     def test_is_unknown_where_no_substitution_was_tried(self) -> None:
-        found = mutation_importance([0, 4, 2], [[0, NAN, NAN], [1, NAN, NAN], [1, NAN, NAN], [1, NAN, NAN]])
+        found = mutation_importance([0, 4, 2], np.array([[0, NAN, NAN], *[[1, NAN, NAN]] * 3]))
         np.testing.assert_array_equal(found, [-1, NAN, NAN])
 
     def test_keeps_the_type_of_the_effects(self) -> None:

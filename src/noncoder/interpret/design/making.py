@@ -1,4 +1,4 @@
-"""Sequences that a task likes, in one go."""
+"""Designs sequences with a high predicted logit for a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a designed sequence is to please, what may change in it, and what was tried so far."""
+"""The objective of a design, the positions that may change, and the best sequences so far."""
 
 from __future__ import annotations
 
