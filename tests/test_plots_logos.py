@@ -288,22 +288,6 @@ class TestStrongest:
 
 
 class TestMutagenesis:
-    def test_importance_is_the_mean_loss_over_the_substitutions_tried(self) -> None:
-        effects = np.array([[0, 1.0, 5], [-3, 0, 5], [-6, np.nan, 5], [0, 3, 5]])
-        np.testing.assert_allclose(plots.mutation_importance([0, 1, 4], effects), [3, -2, 0])
-        many = plots.mutation_importance([[0, 1, 4]] * 2, [effects] * 2)
-        np.testing.assert_allclose(many, [[3, -2, 0]] * 2)
-
-    def test_rank_correlation_is_spearmans(self) -> None:
-        from scipy.stats import spearmanr
-
-        first, second = RNG.integers(0, 6, (5, 40)), RNG.normal(size=(5, 40))
-        expected = [spearmanr(one, other).statistic for one, other in zip(first, second, strict=True)]
-        np.testing.assert_allclose(plots.rank_correlation(first, second), expected)
-
-    def test_rank_correlation_of_one_value_is_undefined(self) -> None:
-        assert np.isnan(plots.rank_correlation([[1, 1, 1]], [[1, 2, 3]])).all()
-
     def test_matrix_is_centred_at_zero_and_marks_the_bases(self) -> None:
         map_ = plots.plot_mutations([0, 1, 4], [[0, 2, 0], [-4, 0, 0], [0, 0, 0], [0, 0, 0]]).axes[1]
         pixels = np.asarray(map_.images[0].get_array())

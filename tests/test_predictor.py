@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import noncoder
 import noncoder.temporary
+from noncoder.data.loading import one_hot
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, SequenceError, UnknownNameError
@@ -30,7 +31,7 @@ from noncoder.predictor import (
     predict_store_schemes,
     strand_logits,
 )
-from noncoder.predictor.mean import MeanProbability
+from noncoder.predictor.inference import MeanProbability
 from noncoder.sequence.encoding import decode, reverse_complement
 from tests.conftest import listing, make_store, random_dna, random_genome
 
@@ -88,7 +89,7 @@ def test_large_logits_keep_their_order() -> None:
             return 40 + x[:, 0].sum(dim=1, keepdim=True)
 
     codes = torch.tensor([[0] * k + [1] * (8 - k) for k in range(5)], dtype=torch.uint8)
-    logits = strand_logits(Steep(), codes, "both")  # type: ignore[arg-type]
+    logits = strand_logits(Steep(), one_hot(codes), "both")  # type: ignore[arg-type]
     assert torch.sigmoid(logits).unique().numel() == 1
     assert (logits.diff(dim=0) > 0).all()
 
@@ -195,8 +196,8 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 def test_the_mean_of_two_strands_is_computed_as_ever() -> None:
     model, codes = make_predictor().model, torch.from_numpy(random_codes(9))
     with torch.inference_mode():
-        forward, reverse = (strand_logits(model, codes, strands) for strands in ("forward", "reverse"))
-        both = strand_logits(model, codes, "both")
+        forward, reverse = (strand_logits(model, one_hot(codes), strands) for strands in ("forward", "reverse"))
+        both = strand_logits(model, one_hot(codes), "both")
     yes = torch.logaddexp(F.logsigmoid(forward), F.logsigmoid(reverse))
     no = torch.logaddexp(F.logsigmoid(-forward), F.logsigmoid(-reverse))
     assert torch.equal(both, yes - no)

@@ -64,7 +64,7 @@ import noncoder, torch, numpy as np
 from noncoder.compiled import in_threads
 from noncoder.data.cooccurrence import count_together
 from noncoder.interpret.attribution.references import shuffles
-from noncoder.interpret.grammar.backgrounds import dinucleotide_shuffled
+from noncoder.interpret.shuffling import dinucleotide_shuffled
 from noncoder.interpret.motifs.matching import _tomtom
 from noncoder.sequence.motifs import Motif
 rng = np.random.default_rng(0)

@@ -19,7 +19,7 @@ from noncoder.interpret.layers import list_layers
 from noncoder.interpret.motifs import first_layer_motifs
 from noncoder.interpret.mutagenesis import mutate
 from noncoder.predictor import Averaging, Predictor
-from noncoder.predictor.modes import restoring_modes
+from noncoder.predictor.inference import restoring_modes
 from noncoder.predictor.schemes import predict_store_schemes
 from tests.evaluate.made import labelled_store, predictor_of
 

@@ -17,7 +17,7 @@ from noncoder.interpret.choosing import positive_windows, score_split
 from noncoder.interpret.job import Job
 from noncoder.interpret.motifs.patterns import Site
 from noncoder.interpret.outputs import Tracks, draw, hits_in, write_tracks
-from noncoder.interpret.steps import Skipped, find_attributions, measure_task
+from noncoder.interpret.steps import Skipped, measure_task
 from noncoder.metrics import auroc, average_precision
 from noncoder.runs.folder import TaskFolder
 from tests.evaluate.made import WINDOW, labelled_store, predictor_of
@@ -45,7 +45,7 @@ def named(*sites: Site) -> Any:
 def test_sites_lie_at_their_places_on_the_genome(tmp_path: Path, store: Store) -> None:
     job = job_of(tmp_path, store)
     sites = Site(2, 7, 15, "-", -4.0), Site(4, 3, 11, "+", 1.0)
-    write_tracks(job, find_attributions(job), named(*sites))
+    write_tracks(job, job.found, named(*sites))
     rows = [line.split("\t") for line in (tmp_path / "hits.bed").read_text().splitlines()]
     at = [int(job.windows.start[site.row]) for site in sites]
     # Sites that lower the logit score by how much.
@@ -68,7 +68,7 @@ def test_the_windows_of_the_highest_logits_are_drawn(
 
     monkeypatch.setattr(outputs, "plot_window", note)
     job = job_of(tmp_path, store)
-    found, skipped = find_attributions(job), Skipped()
+    found, skipped = job.found, Skipped()
     best = int(np.argmax(found.logit))
     sites = named(Site(best, 7, 15, "-", 1.0), Site((best + 1) % 6, 1, 9, "+", 1.0))
     draw(job, found, sites, Tracks(None, None), skipped)

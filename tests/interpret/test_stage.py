@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from noncoder.config import InterpretConfig
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError, UnknownNameError
 from noncoder.files import read_json
-from noncoder.interpret import steps
+from noncoder.interpret import job, records
+from noncoder.interpret.attribution import attribute
 from noncoder.interpret.records import load_arrays
 from noncoder.interpret.stage import InterpretationStage
 from noncoder.predictor import Predictor
@@ -91,7 +93,7 @@ class TestAgain:
     def test_what_was_done_is_read(
         self, done: tuple[Path, dict[str, Any]], predictor: Predictor, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(steps, "attribute", None)
+        monkeypatch.setattr(job, "attribute", None)
         again = stage(done[0], predictor, store, designs=1, filters=True).interpret()
         assert again == done[1]
 
@@ -102,12 +104,44 @@ class TestAgain:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(steps, "mutate", stop)
+            patch.setattr(job, "mutate", stop)
             with pytest.raises(KeyboardInterrupt):
                 stage(tmp_path, predictor, store).interpret()
         # All that `attribute` was needed for is there.
-        monkeypatch.setattr(steps, "attribute", stop)
+        monkeypatch.setattr(job, "attribute", stop)
         assert stage(tmp_path, predictor, store).interpret()["done"][0]["agreement"]["windows"] == 2
+
+    @pytest.mark.parametrize(("method", "times"), [("gradcam", 1), ("saliency", 2)])
+    def test_each_part_is_computed_once_and_not_read_back(
+        self, tmp_path: Path, predictor: Predictor, store: Store, monkeypatch: pytest.MonkeyPatch, method: str,
+        times: int,
+    ) -> None:  # fmt: skip
+        called: list[str] = []
+
+        def counted(name: str) -> Callable[..., Any]:
+            do = getattr(job, name)
+
+            def call(*arguments: Any) -> Any:
+                called.append(name)
+                return do(*arguments)
+
+            return call
+
+        for name in ("attribute", "mutate"):
+            monkeypatch.setattr(job, name, counted(name))
+        monkeypatch.setattr(records, "read_arrays", lambda path: pytest.fail(f"{path} is read"))
+        stage(tmp_path, predictor, store, method=method).interpret()
+        assert sorted(called) == ["attribute"] * times + ["mutate"]
+        monkeypatch.undo()
+        folder = tmp_path / "tasks" / f"t1.{method}"
+        written = {name: load_arrays(folder / f"{name}.npz") for name in ("attributions", "gradcam", "ism")}
+        assert all(written.values())
+        if method == "gradcam":
+            cam, values = written["gradcam"], written["attributions"]
+            assert cam is not None
+            assert values is not None
+            np.testing.assert_array_equal(cam["cam"], attribute(
+                predictor.model, values["codes"], 1, "gradcam").projected)  # fmt: skip
 
     @pytest.mark.parametrize("name", ["attributions.npz", "gradcam.npz", "ism.npz", "patterns.json", "design.json",
                                       "summary.json", "made-from.json"])  # fmt: skip

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.plots import mutation_importance, rank_correlation
 from noncoder.sequence.motifs import Motif
+from noncoder.sequence.tracks import mutation_importance, rank_agreement
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +103,7 @@ def write_task(
     cam = np.maximum(0, np.apply_along_axis(np.convolve, 1, np.abs(projected), np.ones(15) / 15, "same"))
     index = np.arange(mutated)
     substitutions = np.where(present, 0, values - projected[:, None])[index]
-    agreement = rank_correlation(cam[index], np.abs(mutation_importance(codes[index], substitutions)))
+    agreement = rank_agreement(cam[index], np.abs(mutation_importance(codes[index], substitutions))).each
     folder.mkdir(parents=True)
     np.savez(
         folder / "attributions.npz", codes=codes, values=values.astype(np.float32), chrom=np.full(n, "chrIV"),

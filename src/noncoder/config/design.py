@@ -35,7 +35,7 @@ class DesignSettings(Section):
     gc_weight: float = Field(0.0, ge=0)
     """Logits that each percent of GC away from the start's costs."""
     strands: Literal["forward", "both"] = "forward"
-    """Whose logit is made high: the forward strand's, or the mean of both at twice the cost."""
+    """Whose logit is made high: the forward strand's, or that of both strands' mean probability at twice the cost."""
     learning_rate: float = Field(0.1, gt=0)
     """Of gradient ascent."""
     candidates: int = Field(8, ge=1)

@@ -15,6 +15,7 @@ from noncoder.data.store import Store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
 from noncoder.interpret.motifs import HeldOut
+from noncoder.interpret.motifs.evidence import central, draw_held_out
 from noncoder.interpret.window import fit_window
 from noncoder.metrics import Columns, rank_columns
 from noncoder.predictor import Predictor
@@ -25,7 +26,6 @@ MIN_POSITIVES = 30
 """Tasks with fewer positives in the split are not looked into unless they are asked for."""
 _BEST = 3
 _LOOKED_AT = 4  # times the windows that are asked for
-_HELD_OUT = 4000  # windows of each label
 
 
 class NoTaskError(InputError):
@@ -166,11 +166,8 @@ def held_out_windows(predictor: Predictor, store: Store, column: int) -> HeldOut
     positive, negative = labels_of(predictor.tasks, store, indices).column(column)
     if not positive.any() or not negative.any():
         return None
-    rng, rows = np.random.default_rng(0), []
-    for those in (np.flatnonzero(positive), np.flatnonzero(negative)):
-        rows.append(np.sort(rng.choice(those, min(_HELD_OUT, those.size), replace=False)))
-    chosen = np.concatenate(rows)
-    return HeldOut.cut(store.read_codes(indices[chosen]), positive[chosen], store.bin)
+    chosen = draw_held_out(positive, negative)
+    return HeldOut(central(store.read_codes(indices[chosen]), store.bin), positive[chosen])
 
 
 def _of_store(store: Store, rows: NDArray[np.int64], chosen: str, split: str) -> Windows:

@@ -1,21 +1,34 @@
-"""One task to look into, as every step sees it."""
+"""One task to interpret, with what several steps need: its attributions, Grad-CAM and mutations, computed once."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 from noncoder.config import InterpretConfig
 from noncoder.data.store import Store
-from noncoder.interpret.attribution import AttributionSettings
+from noncoder.interpret.attribution import AttributionSettings, attribute
 from noncoder.interpret.choosing import Scored, Windows
+from noncoder.interpret.layers import find_layer
+from noncoder.interpret.mutagenesis import mutate
+from noncoder.interpret.records import Found, load_arrays, load_found, save_arrays, save_found
 from noncoder.predictor import Predictor
 from noncoder.runs.folder import TaskFolder
 
 
 @dataclass(frozen=True)
 class Job:
-    """One task to look into.
+    """One task to interpret.
+
+    What is computed is written for the report and for a later attempt, and kept here: an interrupted attempt's files
+    are read, and no step reads a file that another one has just written.
 
     Args:
         folder: Where its files go.
@@ -41,7 +54,7 @@ class Job:
         return self.predictor.tasks[self.column].name
 
     def say(self, step: str) -> None:
-        """Tells on standard error which step begins."""
+        """Reports on standard error which step begins."""
         print(f"interpret {self.task}: {step}", file=sys.stderr, flush=True)
 
     @property
@@ -57,3 +70,61 @@ class Job:
         """First base of the labelled bin in a window, and one past its last."""
         flank = (self.predictor.window - self.predictor.bin) // 2
         return flank, flank + self.predictor.bin
+
+    @cached_property
+    def found(self) -> Found:
+        """The attributions of the windows.
+
+        Raises:
+            NoncoderError: The method cannot explain this model.
+        """
+        found = load_found(self.folder, self.windows, self.config.method)
+        if found is not None:
+            return found
+        codes, model, method = self.windows.codes, self.predictor.model, self.config.method
+        with tqdm(total=len(codes), desc=f"{self.task}: {method}", unit="windows", delay=2, disable=None) as bar:
+            attribution = attribute(model, codes, self.column, method, self.settings, bar.update)
+        logit = self.predictor.predict_logits(codes, "forward", self.config.batch_size)[:, self.column]
+        found = Found(self.windows, attribution, logit)
+        save_found(self.folder, found)
+        return found
+
+    @cached_property
+    def activation(self) -> NDArray[np.floating[Any]]:
+        """The class activation (Grad-CAM) of the windows, (n, L).
+
+        Raises:
+            InputError: The model has no such layer.
+        """
+        stored = load_arrays(self.folder.gradcam, "cam", "layer", "step")
+        if stored is None:
+            model, method = self.predictor.model, "gradcam"
+            layer = find_layer(model, self.config.layer)
+            if self.config.method == method:
+                found = self.found.attribution
+            else:
+                found = attribute(model, self.windows.codes, self.column, method, self.settings)
+            stored = {"cam": found.projected, "layer": np.array(layer.name), "step": np.array(layer.step)}
+            save_arrays(self.folder.gradcam, stored)
+        return stored["cam"]
+
+    @cached_property
+    def mutations(self) -> Mapping[str, NDArray[Any]]:
+        """Effects of all substitutions in the first few windows, m.
+
+        "index" (m,), their rows among the windows; "codes" (m, L); "substitutions" (m, 4, L) and "importance" (m, L) as
+        in `noncoder.interpret.mutagenesis.Mutations`; "strategy".
+        """
+        stored = load_arrays(self.folder.mutations, "index", "codes", "substitutions", "importance", "strategy")
+        if stored is None:
+            index = np.arange(min(self.config.mutated, len(self.windows)))
+            found = mutate(self.predictor.model, self.windows.codes[index], [self.column])
+            stored = {
+                "index": index,
+                "codes": found.codes,
+                "substitutions": found.substitutions[..., 0],
+                "importance": found.importance[..., 0],
+                "strategy": np.array(found.strategy),
+            }
+            save_arrays(self.folder.mutations, stored)
+        return stored

@@ -10,13 +10,11 @@ from noncoder.config import InterpretConfig
 from noncoder.errors import InputError
 from noncoder.files import write_json
 from noncoder.interpret.choosing import Scored
-from noncoder.interpret.motifs import first_layer_motifs, load_database, match_motifs
+from noncoder.interpret.motifs import LEAST_BITS, first_layer_motifs, load_database, match_motifs
 from noncoder.predictor import Predictor
 from noncoder.runs.folder import FiltersFolder
 from noncoder.sequence.motifs import write_meme
 
-INFORMATIVE = 5.0
-"""Bits from which a kernel's motif is counted as informative."""
 _MOST = 2000  # windows whose activations are looked at
 
 
@@ -49,7 +47,7 @@ def interpret_filters(
         write_meme(motifs, folder.motifs)
     return {
         "n": len(filters),
-        "informative": sum(motif.total_information >= INFORMATIVE for motif in motifs),
+        "informative": sum(motif.total_information >= LEAST_BITS for motif in motifs),
         "matched": sum(bool(found) for found in matches),
         "text": f"sites of {len(codes):,} windows of the {scored.split} split",
     }

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from noncoder.data.loading import one_hot
 from noncoder.errors import InputError, did_you_mean
 from noncoder.models import SequenceModel
-from noncoder.predictor.mean import evaluating
+from noncoder.predictor.inference import device_of, evaluating
 
 FEATURES = "features"
 """The name of what `model.features` gives, which need not be a module's output."""
@@ -79,7 +80,7 @@ def find_layer(model: SequenceModel, name: str) -> Layer:
         InputError: There is no such layer; the message lists them and offers the nearest.
     """
     trace = _trace(model)
-    aliases = {"last": FEATURES} | ({} if trace.first is None else {"first": trace.first})
+    aliases = {"last": FEATURES} | ({} if trace.first is None else {"first": trace.first.name})
     chosen = aliases.get(name, name)
     if chosen not in trace.layers:
         known = [*aliases, *trace.layers]
@@ -89,6 +90,25 @@ def find_layer(model: SequenceModel, name: str) -> Layer:
             hint=did_you_mean(name, known),
         )
     return trace.layers[chosen]
+
+
+class FirstConvolution(NamedTuple):
+    """The first convolution that a model computes.
+
+    Attributes:
+        name: Its place in the model.
+        module: The convolution, or the module that computes with its weights.
+        reads_bases: Whether its input is the one-hot sequence itself.
+    """
+
+    name: str
+    module: nn.Module
+    reads_bases: bool
+
+
+def first_convolution(model: SequenceModel) -> FirstConvolution | None:
+    """The first layer, in the order of calls, that is a convolution or computes with the weights of one."""
+    return _trace(model).first
 
 
 @contextmanager
@@ -118,7 +138,7 @@ def watching(model: SequenceModel, layer: Layer) -> Iterator[list[Tensor]]:
 
 class _Trace(NamedTuple):
     layers: dict[str, Layer]
-    first: str | None
+    first: FirstConvolution | None
 
 
 class _Place(NamedTuple):
@@ -184,28 +204,44 @@ def _trace(model: SequenceModel) -> _Trace:
     geometry = _Geometry(model.window)
     layers: dict[str, Layer] = {}
 
-    def note(name: str, module: nn.Module | None, output: Any) -> None:
+    readers: set[str] = set()
+    device = device_of(model)
+    bases = one_hot(torch.arange(model.window, device=device).remainder(4).to(torch.uint8)[None])
+
+    def note(name: str, module: nn.Module | None, inputs: tuple[Any, ...], output: Any) -> None:
         output = _tensor(output)
         if isinstance(output, Tensor) and name not in layers:
             layer = _layer(name, module, output, geometry)
             if layer is not None:
                 layers[name] = layer
+                if _is_of(bases, inputs):
+                    readers.add(name)
 
     handles = [
-        module.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
+        module.register_forward_hook(lambda module, inputs, output, name=name: note(name, module, inputs, output))
         for name, module in model.named_modules()
         if name and not isinstance(module, _UNSEEN)
     ]
-    x = torch.zeros(1, 4, model.window, device=next(model.parameters()).device)
     try:
         with evaluating(model), geometry:
-            features = model.features(x)
-            note(FEATURES, None, features)
+            features = model.features(bases)
+            note(FEATURES, None, (), features)
             model.head(features)
     finally:
         for handle in handles:
             handle.remove()
-    return _Trace(layers, _first_convolution(model, layers))
+    name = _first_convolution(model, layers)
+    first = None if name is None else FirstConvolution(name, model.get_submodule(name), name in readers)
+    return _Trace(layers, first)
+
+
+def _is_of(bases: Tensor, inputs: tuple[Any, ...]) -> bool:
+    """Whether the first of a module's inputs is the one-hot sequence (1, 4, L), or that as an image (1, 4, 1, L)."""
+    x = inputs[0] if inputs else None
+    if not isinstance(x, Tensor):
+        return False
+    flat = x.squeeze(2) if x.ndim == 4 else x
+    return flat.shape == bases.shape and torch.equal(flat, bases)
 
 
 def _layer(name: str, module: nn.Module | None, output: Tensor, geometry: _Geometry) -> Layer | None:

@@ -60,7 +60,7 @@ class Tracks(NamedTuple):
 
     Attributes:
         activation: The class activation, (n, L).
-        mutations: What `noncoder.interpret.steps.find_mutations` returned.
+        mutations: As `Job.mutations`.
     """
 
     activation: NDArray[np.floating[Any]] | None

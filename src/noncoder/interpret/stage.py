@@ -28,8 +28,8 @@ from noncoder.runs.folder import FiltersFolder, InterpretFolder, TaskFolder
 from noncoder.runs.record import Record
 from noncoder.temporary import remove_whole
 
-# Rises when the files of an interpretation change; those of an earlier version are made anew.
-_FORMAT = 2
+# Rises when the files of an interpretation or the definitions behind them change; earlier results are made again.
+_FORMAT = 3
 # Which tasks, how fast, and in which pictures; nothing of what is found.
 _ASIDE = {"tasks", "batch_size", "figures", "filters", "regions", "sequences"}
 

@@ -1,4 +1,4 @@
-"""What is done for one task, a step after the other; a step whose file is there is read, not done again."""
+"""Steps that measure, and the note of steps that were left out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from noncoder.errors import NoncoderError
-from noncoder.interpret.attribution import attribute, rank_agreement
 from noncoder.interpret.job import Job
-from noncoder.interpret.layers import find_layer
-from noncoder.interpret.mutagenesis import mutate
-from noncoder.interpret.records import Found, load_arrays, load_found, save_arrays, save_found
+from noncoder.interpret.records import Found
 from noncoder.metrics import auroc, average_precision
+from noncoder.sequence.tracks import rank_agreement
 
 Floats = NDArray[np.floating[Any]]
 T = TypeVar("T")
@@ -42,49 +39,6 @@ class Skipped:
             return None
 
 
-def find_attributions(job: Job) -> Found:
-    """The attributions of the job's windows, from their file or computed now."""
-    found = load_found(job.folder, job.windows, job.config.method)
-    if found is not None:
-        return found
-    codes, model = job.windows.codes, job.predictor.model
-    label = f"{job.task}: {job.config.method}"
-    with tqdm(total=len(codes), desc=label, unit="windows", delay=2, disable=None) as bar:
-        attribution = attribute(model, codes, job.column, job.config.method, job.settings, bar.update)
-    logit = job.predictor.predict_logits(codes, "forward", job.config.batch_size)[:, job.column]
-    found = Found(job.windows, attribution, logit)
-    save_found(job.folder, found)
-    return found
-
-
-def find_activation(job: Job) -> Floats:
-    """The class activation of the job's windows, (n, L), from its file or computed now."""
-    stored = load_arrays(job.folder.gradcam, "cam", "layer", "step")
-    if stored is None:
-        layer = find_layer(job.predictor.model, job.config.layer)
-        found = attribute(job.predictor.model, job.windows.codes, job.column, "gradcam", job.settings)
-        stored = {"cam": found.projected, "layer": np.array(layer.name), "step": np.array(layer.step)}
-        save_arrays(job.folder.gradcam, stored)
-    return stored["cam"]
-
-
-def find_mutations(job: Job) -> dict[str, NDArray[Any]]:
-    """What every substitution does in the first few windows, from its file or computed now."""
-    stored = load_arrays(job.folder.mutations, "index", "codes", "substitutions", "importance", "strategy")
-    if stored is None:
-        index = np.arange(min(job.config.mutated, len(job.windows)))
-        found = mutate(job.predictor.model, job.windows.codes[index], [job.column])
-        stored = {
-            "index": index,
-            "codes": found.codes,
-            "substitutions": found.substitutions[..., 0],
-            "importance": found.importance[..., 0],
-            "strategy": np.array(found.strategy),
-        }
-        save_arrays(job.folder.mutations, stored)
-    return stored
-
-
 def measure_agreement(found: Found, activation: Floats, mutations: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """How the magnitudes of Grad-CAM and of the method rank a window's bases beside those of mutagenesis.
 
@@ -93,8 +47,8 @@ def measure_agreement(found: Found, activation: Floats, mutations: Mapping[str, 
 
     Args:
         found: The attributions of n windows.
-        activation: What `find_activation` returned, (n, L).
-        mutations: What `find_mutations` returned.
+        activation: Their class activation, (n, L).
+        mutations: As `Job.mutations`.
     """
     index, importance = mutations["index"], np.abs(mutations["importance"])
     cam = rank_agreement(activation[index], importance)

@@ -12,9 +12,6 @@ from noncoder.interpret.outputs import Tracks, draw, write_tracks
 from noncoder.interpret.steps import (
     Skipped,
     describe_completeness,
-    find_activation,
-    find_attributions,
-    find_mutations,
     measure_agreement,
     measure_task,
 )
@@ -32,12 +29,12 @@ def interpret_task(job: Job) -> dict[str, Any]:
     skipped = Skipped()
     performance = measure_task(job)
     job.say(f"{job.config.method} of {len(job.windows):,} windows")
-    found = find_attributions(job)
-    activation = skipped.attempt("Grad-CAM", lambda: find_activation(job))
+    found = job.found
+    activation = skipped.attempt("Grad-CAM", lambda: job.activation)
     mutations = None
     if job.config.mutated:
         job.say(f"mutagenesis of {min(job.config.mutated, len(job.windows))} windows")
-        mutations = skipped.attempt("mutagenesis", lambda: find_mutations(job))
+        mutations = skipped.attempt("mutagenesis", lambda: job.mutations)
     agreement = None
     if activation is not None and mutations is not None:
         agreement = measure_agreement(found, activation, mutations)

@@ -27,7 +27,7 @@ from noncoder.plots.logos import (
     plot_information_logo,
 )
 from noncoder.plots.matrices import plot_cooccurrence, plot_task_chromosomes
-from noncoder.plots.mutagenesis import mutation_importance, plot_agreement, plot_mutations, rank_correlation
+from noncoder.plots.mutagenesis import plot_agreement, plot_mutations
 from noncoder.plots.paired import plot_differences
 from noncoder.plots.published import plot_against_published, plot_published_means
 from noncoder.plots.results import (
@@ -48,6 +48,7 @@ from noncoder.plots.training import (
     plot_rate_test,
 )
 from noncoder.plots.tuning import plot_history, plot_importance, plot_slices, plot_trial_curves
+from noncoder.sequence.tracks import mutation_importance
 
 __all__ = [
     "PALETTE",
@@ -101,7 +102,6 @@ __all__ = [
     "plot_training",
     "plot_trial_curves",
     "plot_window",
-    "rank_correlation",
     "save_figure",
     "strongest",
 ]

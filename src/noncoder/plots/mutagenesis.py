@@ -17,6 +17,7 @@ from noncoder.plots.attribution import label_places, scale_both_ways, strongest
 from noncoder.plots.logos import BASE_COLOURS, BASES, draw_logo, observed_heights
 from noncoder.plots.matrices import diverging, picture, tinted
 from noncoder.plots.style import GREY, PALETTE, STYLE, plain_text
+from noncoder.sequence.tracks import mutation_importance, rank_agreement
 
 # Cells along a side of the map of ranks.
 _CELLS = 40
@@ -40,7 +41,7 @@ def plot_mutations(
         place: Chromosome and 0-based start of the sequence.
     """
     sequence, effects = np.asarray(codes), np.asarray(substitutions, dtype=float)
-    importance = mutation_importance(sequence, effects)
+    importance = np.nan_to_num(mutation_importance(sequence, effects))
     low, high = region or strongest(importance)
     begin = (place[1] if place else 0) + low
     shown, here = effects[:, low:high], sequence[low:high]
@@ -74,7 +75,7 @@ def plot_agreement(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) 
         names: What the methods are called.
     """
     sides = [np.asarray(side, dtype=float) for side in (first, second)]
-    correlation = rank_correlation(*sides)
+    correlation = rank_agreement(*sides).each
     figure = Figure(figsize=(6.2, 2.9), layout="constrained")
     map_, dots = figure.subplots(1, 2, width_ratios=[1, 1.1])
     edges = np.linspace(0, 1, _CELLS + 1)
@@ -96,40 +97,11 @@ def plot_agreement(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) 
     return figure
 
 
-def mutation_importance(codes: ArrayLike, substitutions: ArrayLike) -> Floats:
-    """What the base that is there adds, by mutagenesis: the mean loss of logit over its three substitutions, (..., L).
-
-    Args:
-        codes: Sequences, (..., L); an N has no importance.
-        substitutions: Logit of the mutated less that of the sequence, (..., 4, L); NaN where none was tried, which
-            gives 0.
-    """
-    present, effects = np.asarray(codes)[..., None, :], np.asarray(substitutions, dtype=float)
-    tried = (np.arange(4)[:, None] != present) & (present < 4) & np.isfinite(effects)
-    losses = -np.where(tried, effects, 0).sum(axis=-2)
-    return np.asarray(losses / np.maximum(1, tried.sum(axis=-2)))
-
-
-def rank_correlation(first: ArrayLike, second: ArrayLike) -> Floats:
-    """Spearman's correlation of each row, (n,), ties sharing their mean rank; NaN where a row is all one value.
-
-    Args:
-        first: (n, L).
-        second: (n, L).
-    """
-    ranks = [_ranks(np.asarray(side, dtype=float)) for side in (first, second)]
-    one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
-    norm = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
-    return np.asarray(np.divide((one * other).sum(axis=1), norm, out=np.full(len(norm), np.nan), where=norm > 0))
-
-
 def _ranks(rows: Floats) -> Floats:
-    """Ranks of each row from 0.5, ties sharing their mean."""
-    ranks = np.empty(rows.shape)
-    for row, rank in zip(rows, ranks, strict=True):
-        _, places, counts = np.unique(row, return_inverse=True, return_counts=True)
-        rank[:] = (counts.cumsum() - counts / 2)[places]
-    return ranks
+    """Ranks of each row from 0.5, ties sharing their mean; NaN has none."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(rows, axis=1, nan_policy="omit") - 0.5)
 
 
 def _mark_present(axes: Axes, codes: NDArray[Any], begin: int) -> None:

@@ -1,7 +1,7 @@
 """A trained model with its tasks and window, and what it predicts: the waist between training and all that follows.
 
-`folder` is the predictor and its folder on disk, `mean` how probabilities are averaged, `schemes` several ways to
-average, each beside the plain one, `matching` the labels of a store by the predictor's tasks.
+`inference` is the one way to ask a model: modes, batches, strands. `folder` is the predictor and its folder on disk,
+`schemes` several ways to average, each beside the plain one, `matching` the labels of a store by the predictor's tasks.
 """
 
 from noncoder.predictor.folder import (
@@ -13,7 +13,7 @@ from noncoder.predictor.folder import (
     is_predictor,
     load,
 )
-from noncoder.predictor.mean import Strands, strand_logits
+from noncoder.predictor.inference import Strands, strand_logits
 from noncoder.predictor.schemes import Averaging, Scheme, cut_short, predict_store_schemes
 
 __all__ = [

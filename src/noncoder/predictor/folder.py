@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
-from tqdm import tqdm
 
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task, tasks_of_json
@@ -30,7 +29,7 @@ from noncoder.files import read_json, unwritable, write_bytes, write_json
 from noncoder.kinds import mistaken
 from noncoder.metrics.temperature import calibrate, check_temperatures
 from noncoder.models import SequenceModel, create_model
-from noncoder.predictor.mean import Strands, evaluating, strand_logits
+from noncoder.predictor.inference import Strands, ask, batches
 from noncoder.runs.folder import PredictorFolder, RunFolder
 from noncoder.sequence.encoding import N_CODE, encode_batch
 from noncoder.temporary import settled, temporary
@@ -160,8 +159,7 @@ class Predictor:
             )
         if codes.size and codes.max() > N_CODE:
             raise InputError(f"the code {codes.max()}", expected="A, C, G, T, N = 0, 1, 2, 3, 4")
-        blocks = (codes[at : at + batch_size] for at in range(0, len(codes), batch_size))
-        return self._run(blocks, len(codes), strands)
+        return ask(self.model, (codes[rows] for rows in batches(len(codes), batch_size)), len(codes), None, strands)
 
     def predict_store(
         self, store: Store, indices: NDArray[np.int64], strands: Strands = "both", batch_size: int = 256
@@ -173,8 +171,8 @@ class Predictor:
         """
         if store.window != self.window:
             raise InputError(f"{store.path} has windows of {store.window} bp", expected=f"{self.window} bp")
-        blocks = (store.read_codes(indices[at : at + batch_size]) for at in range(0, len(indices), batch_size))
-        return self._run(blocks, len(indices), strands)
+        blocks = (store.read_codes(indices[rows]) for rows in batches(len(indices), batch_size))
+        return ask(self.model, blocks, len(indices), None, strands)
 
     def save(self, folder: str | Path) -> None:
         """Writes the folder, or exchanges it for one that is there: whenever it is killed, the old or the new is there.
@@ -203,17 +201,6 @@ class Predictor:
             weights,
             description | {_WEIGHTS_DIGEST: hashlib.sha256(weights).hexdigest()},
         )
-
-    def _run(self, blocks: Iterator[NDArray[np.uint8]], n: int, strands: Strands) -> NDArray[np.float32]:
-        logits = np.empty((n, len(self.tasks)), dtype=np.float32)
-        with evaluating(self.model), tqdm(total=n, desc="predicting", unit="windows", delay=2, disable=None) as bar:
-            at = 0
-            for block in blocks:
-                part = strand_logits(self.model, torch.from_numpy(block).to(self.device), strands)
-                logits[at : at + len(block)] = part.float().cpu().numpy()
-                at += len(block)
-                bar.update(len(block))
-        return logits
 
 
 def load(path: str | Path) -> Predictor:

@@ -19,7 +19,15 @@ from tqdm import tqdm
 from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.predictor.folder import Predictor
-from noncoder.predictor.mean import MeanProbability, Strands, evaluating, read_strand, strands_of
+from noncoder.predictor.inference import (
+    MeanProbability,
+    Strands,
+    as_input,
+    batches,
+    evaluating,
+    read_strand,
+    strands_of,
+)
 
 # Takes the position of a block's first window among all, and the block's logits (b, T) by each scheme.
 Write = Callable[[int, list[NDArray[np.float32]]], None]
@@ -117,13 +125,14 @@ def predict_store_schemes(
     ends = [scheme.passes for scheme in averaging.schemes(len(predictors))]
     bar = tqdm(total=len(indices), desc="predicting", unit="windows", delay=2, disable=None)
     with bar, evaluating(*(predictor.model for predictor in predictors)):
-        for at in range(0, len(indices), batch_size):
-            block = indices[at : at + batch_size]
+        for rows in batches(len(indices), batch_size):
+            block = indices[rows]
             codes = [
-                torch.from_numpy(store.read_codes(block, shift=np.full(len(block), shift) if shift else None))
+                store.read_codes(block, shift=np.full(len(block), shift) if shift else None)
                 for shift in (0, *averaging.shifts)
             ]
-            write(at, [part.cpu().numpy() for part in _by_scheme(predictors, columns, codes, averaging.strands, ends)])
+            logits = _by_scheme(predictors, columns, codes, averaging.strands, ends)
+            write(rows.start, [part.cpu().numpy() for part in logits])
             bar.update(len(block))
 
 
@@ -140,13 +149,13 @@ def cut_short(store: Store, indices: NDArray[np.int64], shifts: Sequence[int]) -
 def _by_scheme(
     predictors: Sequence[Predictor],
     columns: Sequence[Tensor | None],
-    codes: Sequence[Tensor],
+    codes: Sequence[NDArray[np.uint8]],
     strands: Strands,
     ends: Sequence[int],
 ) -> list[Tensor]:
     """Logits (b, T) by each scheme, of which the passes end at `ends`, of codes (b, L) a shift."""
     mean, found, passes = MeanProbability(), [], 0
-    placed = [part.to(predictors[0].device) for part in codes]
+    placed = [as_input(predictors[0].model, part) for part in codes]
     for predictor, order in zip(predictors, columns, strict=True):
         for part in placed:
             for strand in strands_of(strands):

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from noncoder.config import TrainConfig
 from noncoder.data.loading import Batches, one_hot
-from noncoder.predictor.modes import restoring_modes
+from noncoder.predictor.inference import restoring_modes
 from noncoder.train.module import TrainingModule
 
 _WINDOWS = 4096  # each has hundreds of positions: their mean and variance are known to a hundredth

@@ -18,7 +18,7 @@ from noncoder.data.selection import trained_tasks
 from noncoder.data.store import open_store
 from noncoder.errors import InputError, TrainingError
 from noncoder.files import read_json, write_json
-from noncoder.predictor.modes import restoring_modes
+from noncoder.predictor.inference import restoring_modes
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.recipe import read_run
 from noncoder.train.module import TrainingModule

@@ -16,7 +16,7 @@ from noncoder.data.resampling import window_weights
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
 from noncoder.models import SequenceModel, create_model, set_prior_bias
-from noncoder.predictor.modes import restoring_modes
+from noncoder.predictor.inference import restoring_modes
 from noncoder.train.device import choose_accelerator
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes

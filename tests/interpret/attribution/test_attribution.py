@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.interpret.attribution import (
@@ -18,7 +15,6 @@ from noncoder.interpret.attribution import (
     attribute,
     attribution_method,
     list_attributions,
-    rank_agreement,
     register,
 )
 from noncoder.models import SequenceModel, create_model, list_models
@@ -207,31 +203,3 @@ def test_every_method_says_what_it_is_and_where_it_is_from() -> None:
         assert method.source
     for key, field in AttributionSettings.model_fields.items():
         assert field.description, key
-
-
-def test_ranks_agree_as_spearman_says() -> None:
-    from scipy.stats import spearmanr
-
-    rng = np.random.default_rng(0)
-    a = rng.integers(0, 9, (4, 50)).astype(float)  # with ties
-    b = a + rng.normal(size=a.shape) * 4
-    a[1, 5], b[1, 7] = np.nan, np.nan
-    known = ~np.isnan(a[1]) & ~np.isnan(b[1])
-    b[3] = 2.0  # without order
-    found = rank_agreement(a, b)
-    expected = [spearmanr(a[0], b[0])[0], spearmanr(a[1][known], b[1][known])[0], spearmanr(a[2], b[2])[0]]
-    np.testing.assert_allclose(found.each[:3], expected)
-    assert np.isnan(found.each[3])
-    assert found.windows == 3
-    assert found.mean == pytest.approx(np.mean(expected))
-    assert np.isnan(rank_agreement(a[3:], b[3:]).mean)
-    with pytest.raises(InputError, match="shapes"):
-        rank_agreement(a, b[:2])
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.integers(3, 40))
-def test_rank_agreement_knows_a_track_from_its_opposite(seed: int, length: int) -> None:
-    track: NDArray[np.float64] = np.random.default_rng(seed).permutation(length)[None].astype(float)
-    assert rank_agreement(track, np.exp(track / length)).mean == pytest.approx(1)
-    assert rank_agreement(track, -track).mean == pytest.approx(-1)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from noncoder.interpret.attribution import AttributionSettings, Target, attribute
 from noncoder.interpret.attribution.references import references, seed_of, shuffles
 from noncoder.interpret.attribution.rules import Rescale
-from noncoder.interpret.attribution.target import differentiating
 from noncoder.models import SequenceModel, create_model, list_models
+from noncoder.predictor.inference import differentiating
 from tests.interpret.attribution.small import TASKS, WINDOW, Tiny, hot, lively, make_codes, make_lively
 from tests.models.test_models import CORNERS, REFUSED, SMALL, corners
 

@@ -4,10 +4,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from noncoder.errors import InputError
 from noncoder.interpret.motifs import find_hits, score_threshold
-from noncoder.sequence.encoding import encode
+from noncoder.sequence.encoding import decode, encode, reverse_complement
 from noncoder.sequence.motifs import Motif
 
 MOTIF = Motif("m", np.random.default_rng(0).dirichlet(np.ones(4) * 0.4, 6).T)
@@ -36,7 +37,34 @@ def test_hits_are_where_the_motif_lies_and_nowhere_in_the_rest() -> None:
     ]  # fmt: skip
 
 
-def test_a_motif_that_says_too_little_has_no_hits() -> None:
+def words(width: int) -> NDArray[np.uint8]:
+    return np.array(list(product(range(4), repeat=width)), dtype=np.uint8)
+
+
+def certain(text: str) -> Motif:
+    return Motif(text, np.eye(4)[encode(text)].T)
+
+
+def test_a_mismatch_that_is_too_likely_is_no_hit() -> None:
+    """Any 1 of 8 bases wrong: 25 of 65,536 words, more than 1 in 10,000."""
+    hits = find_hits(words(8), certain("GATTACAG"))
+    assert sorted(decode(words(8)[row]) for row in hits.sequence) == ["CTGTAATC", "GATTACAG"]
+
+
+def test_a_mismatch_that_is_rare_is_a_hit() -> None:
+    codes = np.tile(encode("GATTACAGCGT"), (2, 1))
+    codes[1, 4] = 3
+    assert find_hits(codes, certain("GATTACAGCGT")).sequence.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("text", ["GATAA", "CACGTG", "A"])
+def test_of_a_motif_too_short_for_p_its_best_words_are_hits(text: str) -> None:
+    hits = find_hits(words(len(text)), certain(text))
+    best = {text, decode(reverse_complement(encode(text)[None])[0])}
+    assert {decode(words(len(text))[row]) for row in hits.sequence} == best
+
+
+def test_a_motif_without_a_preference_has_no_hits() -> None:
     flat = Motif("flat", np.full((4, 3), 0.25))
     assert find_hits(np.zeros((2, 50), dtype=np.uint8), flat).start.size == 0
     with pytest.raises(InputError, match="a p-value of 0"):

@@ -98,9 +98,15 @@ def test_hypothetical_is_centred_and_importance_is_the_mean_of_the_others() -> N
     assert found.hypothetical.shape == (2, 4, WINDOW, 2)
     np.testing.assert_allclose(found.hypothetical.mean(axis=1), 0, atol=1e-7)
     assert found.importance.shape == (2, WINDOW, 2)
-    for at in (0, 5, WINDOW // 3):
+    known = np.flatnonzero(codes[0] < 4)
+    for at in known[:9]:
         others = [base for base in range(4) if base != codes[0, at]]
         np.testing.assert_allclose(found.importance[0, at], -found.substitutions[0, others, at].mean(axis=0), atol=1e-7)
+    assert known.size < WINDOW
+    assert (found.importance[codes == 4] == 0).all()
+    part = mutate(small_model("deepsea", WINDOW), codes, [0], region=(5, 9)).importance
+    np.testing.assert_array_equal(part[:, 5:9, 0], found.importance[:, 5:9, 0])
+    assert np.isnan(part[:, 9:]).all()
 
 
 def test_float32_is_within_a_hundred_thousandth_of_brute_force() -> None:

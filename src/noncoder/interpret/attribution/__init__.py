@@ -8,7 +8,6 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from noncoder.interpret.attribution.agreement import Agreement, rank_agreement
 from noncoder.interpret.attribution.base import (
     Attribution,
     AttributionSettings,
@@ -25,7 +24,6 @@ for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")  # a file here registers its methods when it is imported
 
 __all__ = [
-    "Agreement",
     "Attribution",
     "AttributionSettings",
     "Method",
@@ -34,6 +32,5 @@ __all__ = [
     "attribute",
     "attribution_method",
     "list_attributions",
-    "rank_agreement",
     "register",
 ]

@@ -1,4 +1,4 @@
-"""With what a sequence is compared."""
+"""References: what a sequence is compared with."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from noncoder.data.loading import one_hot
 from noncoder.interpret.attribution.base import AttributionSettings
+from noncoder.interpret.shuffling import shuffle_dinucleotides
 from noncoder.sequence.encoding import N_CODE
-from noncoder.threads import limit_numba
 
 
 def seed_of(codes: NDArray[np.uint8], seed: int) -> int:
@@ -21,10 +21,7 @@ def seed_of(codes: NDArray[np.uint8], seed: int) -> int:
 
 
 def shuffles(codes: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
-    """Sequences of the same dinucleotides in another order; N stay where they are.
-
-    Altschul and Erickson's shuffle (1985, doi:10.1093/oxfordjournals.molbev.a040370) as tangermeme has it, of the bases
-    without the N between them.
+    """Dinucleotide shuffles of a sequence; see `noncoder.interpret.shuffling`.
 
     Args:
         codes: A sequence, uint8 (L,).
@@ -34,17 +31,9 @@ def shuffles(codes: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint
     Returns:
         uint8 (count, L).
     """
-    from tangermeme.ersatz import dinucleotide_shuffle
-
-    limit_numba()
-    shuffled = np.repeat(codes[None], count, axis=0)
-    bases = codes != N_CODE
-    if bases.sum() > 3:  # two ends stay where they are, and one base between them has nowhere to go
-        begin = seed_of(codes, seed)
-        seeds = [(begin + i) & 0x7FFFFFFF for i in range(count)]
-        x = one_hot(torch.from_numpy(shuffled[:, bases]), torch.int8)
-        shuffled[:, bases] = dinucleotide_shuffle(x, n=1, random_state=seeds)[:, 0].argmax(dim=1).numpy()
-    return shuffled
+    begin = seed_of(codes, seed)
+    seeds = [(begin + i) & 0x7FFFFFFF for i in range(count)]
+    return shuffle_dinucleotides(np.repeat(codes[None], count, axis=0), seeds)
 
 
 def reference_count(settings: AttributionSettings) -> int:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from noncoder.errors import InputError
 from noncoder.interpret.attribution.base import Attribution, AttributionSettings, Method, Part, attribution_method
-from noncoder.interpret.attribution.target import Target, differentiating
+from noncoder.interpret.attribution.target import Target
 from noncoder.models import SequenceModel
+from noncoder.predictor.inference import batches, device_of, differentiating
 from noncoder.sequence.encoding import N_CODE, one_hot
 
 _TOLERANCE = 0.01  # of the explained difference
@@ -49,12 +50,12 @@ def attribute(
     _check_codes(codes, model.window)
     target = Target(model, _columns(tasks, model.tasks))
     _check_weights(model)
-    device = next(model.parameters()).device
+    device = device_of(model)
     parts: list[Part] = []
     with differentiating(model):
         together = max(1, settings.batch_size // chosen.copies(settings))
-        for at in range(0, len(codes), together):
-            some = torch.from_numpy(np.ascontiguousarray(codes[at : at + together])).to(device)
+        for rows in batches(len(codes), together):
+            some = torch.from_numpy(np.ascontiguousarray(codes[rows])).to(device)
             part = chosen.explain(target, some, settings)
             explained = None if part.explained is None else part.explained.detach().cpu()
             parts.append(Part(part.values.detach().float().cpu(), explained, part.notes))

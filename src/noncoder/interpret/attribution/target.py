@@ -1,16 +1,13 @@
-"""What is explained: the mean logit of some tasks of a model, which is left as it was found."""
+"""What is explained: the mean logit of some tasks of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from noncoder.models import SequenceModel
-from noncoder.predictor.modes import restoring_modes
 
 
 @dataclass(frozen=True)
@@ -34,24 +31,6 @@ class Target:
         """The gradient by x, (N, 4, L)."""
         x = x.detach().requires_grad_()
         return torch.autograd.grad(self(x).sum(), x)[0]
-
-
-@contextmanager
-def differentiating(model: SequenceModel) -> Iterator[None]:
-    """Within it gradients reach the input alone, in evaluation mode; afterwards the model is as it was before."""
-    asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        with restoring_modes(model), torch.enable_grad():
-            model.eval()
-            model.requires_grad_(False)
-            if next(model.parameters()).is_cuda:
-                for module in model.modules():
-                    if isinstance(module, nn.RNNBase) and not module.dropout:
-                        module.training = True  # cuDNN has no backward pass otherwise; it is the same arithmetic
-            yield
-    finally:
-        for parameter, wanted in asked:
-            parameter.requires_grad_(wanted)
 
 
 def subtract_mean(gradient: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from noncoder.data.loading import one_hot
-from noncoder.interpret.design.problem import Problem, differentiable
+from noncoder.interpret.design.problem import Problem
 
 _HEAD_START = 2.0  # weight of the start's base over the others
 _COOLEST = 0.2  # the temperature at the end, of 1 at the beginning
@@ -36,15 +36,14 @@ def _ascend(problem: Problem, learning_rate: float, noisy: bool) -> None:
     while problem.affords(2):
         done = (problem.spent - begun) / max(1.0, problem.limit - begun)
         temperature = 1 - (1 - _COOLEST) * done
-        with differentiable():
-            noise = _gumbel(first, problem) * temperature if noisy else torch.zeros_like(first)
-            soft = torch.softmax((weights + noise) / (temperature if noisy else 1.0), dim=1)
-            codes = _most_likely(problem, soft.detach())
-            x = one_hot(codes) + soft - soft.detach()
-            # A position that may not change has no slope either.
-            x = torch.where(problem.allowed[:, None], x, first)
-            scores = problem.score_through(x)
-            (slopes,) = torch.autograd.grad(-scores.sum(), weights)
+        noise = _gumbel(first, problem) * temperature if noisy else torch.zeros_like(first)
+        soft = torch.softmax((weights + noise) / (temperature if noisy else 1.0), dim=1)
+        codes = _most_likely(problem, soft.detach())
+        x = one_hot(codes) + soft - soft.detach()
+        # A position that may not change has no slope either.
+        x = torch.where(problem.allowed[:, None], x, first)
+        scores = problem.score_through(x)
+        (slopes,) = torch.autograd.grad(-scores.sum(), weights)
         problem.offer(codes, scores.detach())
         weights.grad = slopes
         optimizer.step()

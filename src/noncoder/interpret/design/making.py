@@ -1,4 +1,4 @@
-"""Sequences that a task likes, in one go."""
+"""Designs sequences with a high predicted logit for a task."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from noncoder.interpret.design.ascent import gumbel, straight_through
 from noncoder.interpret.design.problem import Objective, Problem
 from noncoder.interpret.design.record import Design
 from noncoder.interpret.design.search import greedy, guided, sampled
-from noncoder.interpret.grammar.backgrounds import hit_threshold
+from noncoder.interpret.motifs.hits import find_hits
 from noncoder.predictor import Predictor
-from noncoder.predictor.modes import restoring_modes
+from noncoder.predictor.inference import differentiating
 from noncoder.sequence.encoding import N_CODE, decode
-from noncoder.sequence.motifs import Motif, scan
+from noncoder.sequence.motifs import Motif
 
 Codes = NDArray[np.uint8]
 
@@ -71,8 +71,7 @@ def design_sequences(
             raise InputError(f"sequences of shape {given.shape}", expected=f"codes (R, {predictor.window})")
     begun = time.perf_counter()
     bar = tqdm(total=settings.evaluations, desc="designing", unit="evaluations", delay=2, disable=None)
-    with restoring_modes(predictor.model), bar:
-        predictor.model.eval()
+    with differentiating(predictor.model), bar:
         problem = _problem(predictor, columns, settings, starts, generator)
         problem.bar = bar
         _METHODS[settings.method](problem, settings)
@@ -159,7 +158,7 @@ def _reference(predictor: Predictor, windows: Codes, column: int, found: NDArray
 def _hits(codes: Codes, motifs: Sequence[Motif]) -> list[dict[str, Any]]:
     listed = []
     for motif in motifs:
-        hits = scan(codes, motif, hit_threshold(motif))
+        hits = find_hits(codes, motif)
         listed += [
             {"motif": motif.name, "row": int(row), "start": int(start), "end": int(start) + motif.width,
              "strand": str(strand), "score": float(score)}
@@ -174,6 +173,6 @@ def _warnings(logits: dict[str, NDArray[np.float32]], reverse: NDArray[np.float3
     if not fooled:
         return []
     return [
-        f"{fooled} of {len(after)} sequences please the model on the forward strand much more than on the other, "
-        "which the sequence itself does not explain; strands: both asks for both"
+        f"{fooled} of {len(after)} sequences score much higher on the forward strand than on the reverse strand, which "
+        "the sequence itself does not explain; strands: both designs for both"
     ]

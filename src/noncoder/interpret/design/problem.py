@@ -1,9 +1,7 @@
-"""What a designed sequence is to please, what may change in it, and what was tried so far."""
+"""The objective of a design, the positions that may change, and the best sequences so far."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +11,7 @@ from tqdm import tqdm
 
 from noncoder.data.loading import one_hot
 from noncoder.models import SequenceModel
+from noncoder.predictor.inference import strand_logits, strands_of
 from noncoder.sequence.encoding import N_CODE
 
 NOWHERE = float("-inf")
@@ -30,7 +29,7 @@ class Objective:
         weight: Of the second task.
         edit_weight: Logits that each changed base costs.
         gc_weight: Logits that each percent of GC away from the start's costs.
-        strands: "forward", or "both" for the mean of the logits of the two strands.
+        strands: "forward", or "both" for the logit of the mean probability of the two strands, as predictions have it.
     """
 
     task: int
@@ -47,7 +46,7 @@ class Problem:
     """R sequences to be designed side by side.
 
     Args:
-        model: In evaluation mode.
+        model: Within `noncoder.predictor.inference.differentiating`.
         objective: The score.
         starts: Codes (R, L) on the model's device; an N stays an N.
         allowed: Which positions may change, (R, L).
@@ -115,8 +114,7 @@ class Problem:
     def slopes(self, codes: Tensor) -> Tensor:
         """The gradient of the scores of codes (R, L) by their one-hot form, (R, 4, L)."""
         x = one_hot(codes).requires_grad_()
-        with differentiable():
-            (slopes,) = torch.autograd.grad(self.score_through(x).sum(), x)
+        (slopes,) = torch.autograd.grad(self.score_through(x).sum(), x)
         return slopes
 
     def offer(self, codes: Tensor, scores: Tensor) -> None:
@@ -141,14 +139,11 @@ class Problem:
 
     @property
     def _strands(self) -> int:
-        return 2 if self.objective.strands == "both" else 1
+        return len(strands_of(self.objective.strands))
 
     def _logits(self, x: Tensor) -> Tensor:
         columns = [self.objective.task, *([] if self.objective.against is None else [self.objective.against])]
-        logits: Tensor = self.model(x)[:, columns].float()
-        if self.objective.strands == "both":
-            logits = (logits + self.model(x.flip(1, 2))[:, columns].float()) / 2
-        return logits
+        return strand_logits(self.model, x, self.objective.strands)[:, columns].float()
 
     def _score(self, x: Tensor, rows: Tensor) -> Tensor:
         goal = self.objective
@@ -169,10 +164,3 @@ class Problem:
         self.history.append((self.spent, self.scores.tolist()))
         if self.bar is not None:
             self.bar.update(self.spent - self.bar.n)
-
-
-@contextmanager
-def differentiable() -> Iterator[None]:
-    """Within it gradients reach the sequence through recurrent layers too: cuDNN's have none in evaluation mode."""
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        yield

@@ -6,7 +6,7 @@ each, for any number of tasks, and give the effect on every background.
 
 from noncoder.config import GrammarSettings
 from noncoder.interpret.grammar.ablation import Ablation, Sites, ablate, motif_sites
-from noncoder.interpret.grammar.backgrounds import Backgrounds, chance_hits, hit_threshold, shuffled_backgrounds
+from noncoder.interpret.grammar.backgrounds import Backgrounds, chance_hits, shuffled_backgrounds
 from noncoder.interpret.grammar.effects import Effects, Summary
 from noncoder.interpret.grammar.explore import explore_grammar
 from noncoder.interpret.grammar.importance import Importance, Screening, kmer_importance, list_kmers
@@ -32,7 +32,6 @@ __all__ = [
     "ablate",
     "chance_hits",
     "explore_grammar",
-    "hit_threshold",
     "kmer_importance",
     "list_kmers",
     "logits_of",

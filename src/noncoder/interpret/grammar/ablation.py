@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.errors import InputError, UnknownNameError
-from noncoder.interpret.grammar.backgrounds import dinucleotide_shuffled, hit_threshold
 from noncoder.interpret.grammar.effects import Effects, Summary
 from noncoder.interpret.grammar.placing import Codes, logits_of
+from noncoder.interpret.motifs.hits import score_threshold
+from noncoder.interpret.shuffling import dinucleotide_shuffled
 from noncoder.models import SequenceModel
 from noncoder.sequence.encoding import N_CODE
 from noncoder.sequence.motifs import Motif, scan
@@ -68,9 +69,9 @@ def motif_sites(codes: Codes, motif: Motif, threshold: float | None = None) -> S
     Args:
         codes: The windows.
         motif: What to look for.
-        threshold: Lowest score of a hit, bits; by default 80% of the best.
+        threshold: Lowest score of a hit, bits; by default as `noncoder.interpret.motifs.find_hits`.
     """
-    hits = scan(codes, motif, hit_threshold(motif) if threshold is None else threshold)
+    hits = scan(codes, motif, score_threshold(motif) if threshold is None else threshold)
     # A palindrome is found on both strands of one place.
     places = np.unique(np.stack([hits.sequence, hits.start], axis=1), axis=0)
     return Sites(places[:, 0], places[:, 1], places[:, 1] + motif.width)

@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from noncoder.data.loading import one_hot
 from noncoder.errors import InputError
-from noncoder.sequence.encoding import N_CODE, from_one_hot
+from noncoder.interpret.motifs.hits import score_threshold
+from noncoder.interpret.shuffling import dinucleotide_shuffled
+from noncoder.sequence.encoding import N_CODE
 from noncoder.sequence.motifs import Motif, scan
-from noncoder.threads import limit_numba
 
 Codes = NDArray[np.uint8]
-
-HIT_SHARE = 0.8
-"""A site is a hit of a motif where it has this share of the best score that there is."""
 
 _MOST_DRAWS = 20  # of one background, until it is free of the motifs that are to be avoided
 _NOTABLE = 0.05  # share of the backgrounds with a motif by chance that is worth a word
@@ -47,15 +43,14 @@ def shuffled_backgrounds(
 ) -> Backgrounds:
     """Draws windows, as different ones as there are, and shuffles each such that its dinucleotide counts stay.
 
-    The shuffle is Altschul and Erickson's (1985) as tangermeme has it; first and last base stay where they are.
-    Windows with an N are not used.
+    See `noncoder.interpret.shuffling`. Windows with an N are not used.
 
     Args:
         codes: Real windows, uint8 (N, L).
         n: How many backgrounds.
         seed: The same gives the same backgrounds.
         avoid: Motifs that should be in none; a background with a hit is drawn again, up to 20 times.
-        threshold: Lowest score of a hit, bits; by default 80% of the motif's best.
+        threshold: Lowest score of a hit, bits; by default as `noncoder.interpret.motifs.find_hits`.
 
     Raises:
         InputError: There is no window without an N, or n is not positive.
@@ -80,23 +75,6 @@ def shuffled_backgrounds(
     return Backgrounds(drawn, source, tuple(notes if left else ()))
 
 
-def dinucleotide_shuffled(codes: Codes, rng: np.random.Generator) -> Codes:
-    """Each sequence (n, L) shuffled once, its dinucleotide counts kept; an N moves like a base of its own."""
-    from tangermeme.ersatz import dinucleotide_shuffle  # compiles its loops when it comes in
-
-    limit_numba()
-    if not codes.size:
-        return codes.copy()
-    seeds = rng.integers(0, 2**31 - 1, len(codes)).tolist()
-    shuffled = dinucleotide_shuffle(one_hot(torch.from_numpy(codes), torch.int8), n=1, random_state=seeds, allow_N=True)
-    return from_one_hot(shuffled[:, 0].numpy())
-
-
-def hit_threshold(motif: Motif) -> float:
-    """The lowest score of a hit, bits: a share of the best score that the motif can have."""
-    return float(HIT_SHARE * motif.pwm().max(axis=0).sum())
-
-
 def chance_hits(codes: Codes, motifs: Sequence[Motif]) -> dict[str, float]:
     """The share of sequences (n, L) that hold each motif on some strand, by name."""
     return {motif.name: float(_has_hit(codes, [motif], None).mean()) for motif in motifs}
@@ -114,6 +92,6 @@ def chance_warnings(codes: Codes, motifs: Sequence[Motif]) -> list[str]:
 def _has_hit(codes: Codes, motifs: Sequence[Motif], threshold: float | None) -> NDArray[np.bool_]:
     found = np.zeros(len(codes), dtype=bool)
     for motif in motifs:
-        lowest = hit_threshold(motif) if threshold is None else threshold
+        lowest = score_threshold(motif) if threshold is None else threshold
         found[scan(codes, motif, lowest).sequence] = True
     return found

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from noncoder.errors import InputError
 from noncoder.models import SequenceModel
-from noncoder.predictor.mean import evaluating, read_strand
+from noncoder.predictor.inference import ask, batches
 from noncoder.sequence.encoding import N_CODE, encode, reverse_complement
 from noncoder.sequence.motifs import Motif
 
@@ -108,7 +106,7 @@ def placed_logits(
     """Logits of n sequences under each of C conditions, (n, C, K): all sequences, each with all placements.
 
     Args:
-        model: Runs in evaluation mode, on the device where it lies.
+        model: The model, on the device where it is.
         codes: uint8 (n, L).
         conditions: What is placed together; an empty one leaves the sequences as they are.
         tasks: K columns of the model's logits.
@@ -120,18 +118,12 @@ def placed_logits(
     n, length = codes.shape
     if length != model.window:
         raise InputError(f"sequences of {length} bp", expected=f"the model's window, {model.window} bp")
-    columns = list(tasks)
-    device = next(model.parameters()).device
-    logits = np.empty((len(conditions), n, len(columns)), dtype=np.float32)
-    flat = logits.reshape(-1, len(columns))
     together = max(1, batch_size // max(1, n))
-    bar = tqdm(total=len(flat), desc="scoring sequences", unit="sequences", delay=2, disable=None)
-    with evaluating(model), bar:
-        for first in range(0, len(conditions), together):
-            made = np.concatenate([place(codes, condition) for condition in conditions[first : first + together]])
-            for at in range(0, len(made), batch_size):
-                part = read_strand(model, torch.from_numpy(made[at : at + batch_size]).to(device), "forward")
-                begin = first * n + at
-                flat[begin : begin + len(part)] = part[:, columns].float().cpu().numpy()
-                bar.update(len(part))
-    return logits.transpose(1, 0, 2)
+
+    def blocks() -> Iterator[Codes]:
+        for some in batches(len(conditions), together):
+            made = np.concatenate([place(codes, condition) for condition in conditions[some]])
+            yield from (made[rows] for rows in batches(len(made), batch_size))
+
+    flat = ask(model, blocks(), len(conditions) * n, tasks, "forward", "scoring sequences")
+    return flat.reshape(len(conditions), n, len(tasks)).transpose(1, 0, 2)

@@ -5,11 +5,12 @@ from noncoder.interpret.motifs.evidence import Enrichment, HeldOut, measure_enri
 from noncoder.interpret.motifs.filters import Effect, FilterMotif, FilterSettings, first_layer_motifs
 from noncoder.interpret.motifs.hits import find_hits, score_threshold
 from noncoder.interpret.motifs.matching import Match, compare_motifs, load_database, match_motifs
-from noncoder.interpret.motifs.naming import Named, name_patterns
+from noncoder.interpret.motifs.naming import LEAST_BITS, Named, name_patterns
 from noncoder.interpret.motifs.patterns import Pattern, Patterns, Site, find_patterns, middle_region
 from noncoder.interpret.motifs.seqlets import PatternSettings, Seqlets
 
 __all__ = [
+    "LEAST_BITS",
     "Account",
     "Diagnosis",
     "Effect",

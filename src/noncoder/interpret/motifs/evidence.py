@@ -60,20 +60,34 @@ class HeldOut:
             width: Of the middle, bp: the labelled bin.
             seed: Of the draw.
         """
-        rng = np.random.default_rng(seed)
         positive = np.asarray(labels).astype(np.bool_)
-        rows = []
-        for wanted in (True, False):
-            those = np.flatnonzero(positive == wanted)
-            rows.append(np.sort(rng.choice(those, min(_MOST, those.size), replace=False)))
-        chosen = np.concatenate(rows)
-        first = max(0, (codes.shape[1] - width) // 2)
-        return cls(codes[chosen, first : first + width], positive[chosen])
+        chosen = draw_held_out(positive, ~positive, seed)
+        return cls(central(codes[chosen], width), positive[chosen])
 
     @property
     def enough(self) -> bool:
         """Whether there is a window of either label."""
         return bool(self.labels.any() and not self.labels.all())
+
+
+def draw_held_out(positive: NDArray[np.bool_], negative: NDArray[np.bool_], seed: int = 0) -> NDArray[np.int64]:
+    """The windows that decide on names, at most 4,000 of each label, drawn at random: positives first, each in order.
+
+    Args:
+        positive: Whether each window is positive, (n,).
+        negative: Whether each is negative, (n,); a window with an unknown label is neither.
+        seed: Of the draw.
+    """
+    rng, rows = np.random.default_rng(seed), []
+    for those in (np.flatnonzero(positive), np.flatnonzero(negative)):
+        rows.append(np.sort(rng.choice(those, min(_MOST, those.size), replace=False)))
+    return np.concatenate(rows)
+
+
+def central(codes: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    """The middle of windows (n, L), at most `width` bp."""
+    first = max(0, (codes.shape[1] - width) // 2)
+    return codes[:, first : first + width]
 
 
 @dataclass(frozen=True)

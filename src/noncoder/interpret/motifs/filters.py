@@ -26,10 +26,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from noncoder.data.loading import one_hot
 from noncoder.errors import InputError
+from noncoder.interpret.layers import first_convolution
 from noncoder.models import SequenceModel
-from noncoder.predictor.mean import evaluating
+from noncoder.predictor.inference import as_input, ask, batches, evaluating
 from noncoder.sequence.encoding import N_CODE
 from noncoder.sequence.motifs import Motif
 
@@ -147,36 +147,16 @@ def find_first_layer(model: SequenceModel) -> FirstLayer:
     """The convolution that reads the bases, or the module that multiplies one with an embedding of the bases.
 
     Raises:
-        InputError: What reads the bases is none.
+        InputError: Something else reads the bases.
     """
-    readers: list[tuple[str, nn.Module]] = []
-
-    def note(name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        x = inputs[0] if inputs else None
-        if isinstance(x, Tensor) and x.numel() == bases.numel() and 4 in x.shape[1:]:
-            flat = x.squeeze(2) if x.ndim == 4 else x
-            if flat.shape == bases.shape and torch.equal(flat, bases):
-                readers.append((name, module))
-
-    device = next(model.parameters()).device
-    bases = one_hot(torch.arange(model.window, device=device).remainder(4).to(torch.uint8)[None])
-    handles = [
-        module.register_forward_pre_hook(lambda module, inputs, name=name: note(name, module, inputs))
-        for name, module in model.named_modules()
-        if name
-    ]
-    try:
-        with evaluating(model):
-            model.features(bases)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for _, module in readers:
-        convolutions = [part for part in module.modules() if isinstance(part, nn.modules.conv._ConvNd)]
-        # A convolution, or one multiplied with an embedding; what holds more is a network of its own.
-        if len(convolutions) == 1 and (module is convolutions[0] or not isinstance(module, nn.Sequential)):
-            padding = convolutions[0].padding[-1]
-            return FirstLayer(module, int(convolutions[0].kernel_size[-1]), int(padding))
+    first = first_convolution(model)
+    if first is not None and first.reads_bases:
+        convolutions = [part for part in first.module.modules() if isinstance(part, nn.modules.conv._ConvNd)]
+        if len(convolutions) == 1:  # a module with more of them is a network of its own
+            width, padding = int(convolutions[0].kernel_size[-1]), convolutions[0].padding
+            if isinstance(padding, str):
+                padding = ((width - 1) // 2 if padding == "same" else 0,)
+            return FirstLayer(first.module, width, int(padding[-1]))
     raise InputError(
         f"the model {model.name!r} has no convolution that reads the bases",
         expected="a first layer whose filters are motifs, as compact, danq, deepsea or wideresnet-txl have",
@@ -188,29 +168,27 @@ def _scan(
     model: SequenceModel, layer: FirstLayer, codes: NDArray[np.uint8], progress: Progress | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Of each sequence the highest activation and where its subsequence begins, (n, C) both."""
-    device = next(model.parameters()).device
     best, places = [], []
-    for at in range(0, len(codes), _BATCH):
-        block = torch.from_numpy(np.ascontiguousarray(codes[at : at + _BATCH])).to(device)
-        output = _output(model, layer, block)
+    for rows in batches(len(codes), _BATCH):
+        output = _output(model, layer, codes[rows])
         # Position i of the output reads from base i - padding on.
         whole = output[:, :, layer.padding : layer.padding + codes.shape[1] - layer.width + 1]
-        unknown = (block == N_CODE).unfold(1, layer.width, 1).any(dim=2)
+        unknown = torch.from_numpy(codes[rows] == N_CODE).to(output.device).unfold(1, layer.width, 1).any(dim=2)
         highest = whole.masked_fill(unknown[:, None], -torch.inf).max(dim=2)
         best.append(highest.values.float().cpu().numpy())
         places.append(highest.indices.cpu().numpy())
         if progress is not None:
-            progress(len(block))
+            progress(len(output))
     return np.concatenate(best), np.concatenate(places)
 
 
-def _output(model: SequenceModel, layer: FirstLayer, codes: Tensor) -> Tensor:
-    """What the layer gives, (n, C, positions)."""
+def _output(model: SequenceModel, layer: FirstLayer, codes: NDArray[np.uint8]) -> Tensor:
+    """The output of the layer for codes (n, L), (n, C, positions)."""
     kept: list[Tensor] = []
     # A copy: what comes after may write into it.
     handle = layer.module.register_forward_hook(lambda module, inputs, output: kept.append(output.clone()))
     try:
-        model.features(one_hot(codes))
+        model.features(as_input(model, codes))
     finally:
         handle.remove()
     return kept[0].squeeze(2) if kept[0].ndim == 4 else kept[0]
@@ -232,10 +210,8 @@ def _effects(
     read, place = np.unique(rows, return_inverse=True)
     whole = _logits(model, codes, read)[place]
     other = np.empty_like(whole)
-    device = next(model.parameters()).device
-    for at in range(0, rows.size, _BATCH):
-        part = slice(at, at + _BATCH)
-        given = _output(model, layer, torch.from_numpy(codes[donors[part]]).to(device))
+    for part in batches(rows.size, _BATCH):
+        given = _output(model, layer, codes[donors[part]])
         with _exchanged(layer.module, channels[part], given[np.arange(len(given)), channels[part]]):
             other[part] = _logits(model, codes, rows[part])
     change = whole - other
@@ -243,12 +219,8 @@ def _effects(
 
 
 def _logits(model: SequenceModel, codes: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    device = next(model.parameters()).device
-    logits = np.empty((rows.size, model.tasks))
-    for at in range(0, rows.size, _BATCH):
-        x = one_hot(torch.from_numpy(codes[rows[at : at + _BATCH]]).to(device))
-        logits[at : at + _BATCH] = model(x).double().cpu().numpy()
-    return logits
+    blocks = (codes[rows[part]] for part in batches(rows.size, _BATCH))
+    return ask(model, blocks, rows.size, None, "forward", "filters").astype(np.float64)
 
 
 def _greatest(change: NDArray[np.float64], most: int) -> tuple[Effect, ...]:

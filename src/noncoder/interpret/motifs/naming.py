@@ -20,7 +20,7 @@ from noncoder.interpret.motifs.patterns import Pattern
 from noncoder.sequence.motifs import Motif
 
 LEAST_BITS = 5.0
-"""Information that a core needs for a name, bits."""
+"""Information from which a motif is informative, bits: a core needs it for a name, and kernels with it are counted."""
 ENRICHMENT_P = 0.001
 """Largest corrected p-value of the enrichment in held-out windows."""
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from noncoder.predictor.inference import batches
 from noncoder.sequence.encoding import N_CODE
 
 Kind = Literal["substitution", "deletion", "insertion"]
@@ -49,9 +50,8 @@ class Edits:
         return mutated
 
     def batches(self, size: int) -> Iterator[Edits]:
-        """Parts of at most so many, in order."""
-        for begin in range(0, len(self), size):
-            yield self.take(slice(begin, begin + size))
+        """Parts of at most `size` mutations, in order."""
+        return (self.take(rows) for rows in batches(len(self), size))
 
 
 def list_edits(kind: Kind, codes: NDArray[np.uint8], region: tuple[int, int]) -> Edits:

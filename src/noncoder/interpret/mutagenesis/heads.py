@@ -17,6 +17,7 @@ from noncoder.models.deepsea import DeepSea
 from noncoder.models.layers.dense import NormalisedLinear
 from noncoder.models.registry import SequenceModel
 from noncoder.models.wideresnet import WideResNet
+from noncoder.predictor.inference import batches
 
 
 def splice(features: Tensor, change: Change) -> Tensor:
@@ -47,8 +48,8 @@ class FullHead:
     def logits(self, state: Tensor, change: Change, tasks: Sequence[int]) -> Tensor:
         """Logits (b, tasks)."""
         columns, parts = list(tasks), []
-        for begin in range(0, change.start.shape[0], self.batch_size):
-            part = Change(*(tensor[begin : begin + self.batch_size] for tensor in change))
+        for rows in batches(change.start.shape[0], self.batch_size):
+            part = Change(*(tensor[rows] for tensor in change))
             parts.append(self.model.head(splice(state, part))[:, columns])
         return torch.cat(parts)
 

@@ -20,7 +20,7 @@ from noncoder.interpret.mutagenesis.heads import choose_head
 from noncoder.interpret.mutagenesis.incremental import Incremental, Prepared
 from noncoder.interpret.mutagenesis.result import Mutations
 from noncoder.models.registry import SequenceModel
-from noncoder.predictor.mean import evaluating
+from noncoder.predictor.inference import evaluating
 from noncoder.sequence.encoding import N_CODE
 
 Strategy = Literal["auto", "incremental", "brute"]
@@ -92,7 +92,7 @@ class _Ways:
 
     def __init__(self, model: SequenceModel, strategy: Strategy, batch_size: int) -> None:
         weight = next(model.parameters())
-        self.brute = Brute(model, batch_size, weight.device, weight.dtype)
+        self.brute = Brute(model, batch_size)
         self.incremental: Incremental | None = None
         self.unchecked = strategy == "auto"
         if strategy == "brute":

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from noncoder.sequence.tracks import mutation_importance
+
 
 @dataclass(frozen=True)
 class Mutations:
@@ -46,10 +48,9 @@ class Mutations:
 
     @property
     def importance(self) -> NDArray[np.float32]:
-        """How much the base that is there adds: minus the mean effect of those that are not, float32 (n, L, K).
+        """How much the base that is there adds, float32 (n, L, K); see `noncoder.sequence.tracks.mutation_importance`.
 
-        Of an N, minus the mean effect of all four bases.
+        0 at an N, and NaN outside of the region.
         """
-        others = np.where(self.codes < 4, 3, 4).astype(np.float32)
-        total: NDArray[np.float32] = -self.substitutions.sum(axis=1) / others[:, :, None]
-        return total
+        by_task = mutation_importance(self.codes[:, None], self.substitutions.transpose(0, 3, 1, 2))
+        return by_task.transpose(0, 2, 1).astype(np.float32, copy=False)
