@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from noncoder.cli.options import as_json, emit, force, given_options, section_options
+from noncoder.cli.options import as_json, emit, force, given_options, model_source, section_options
 from noncoder.cli.verbs import Verb
 from noncoder.config import EvaluateConfig
 from noncoder.runs.results import AveragingRow, CalibrationSummary, Ends, Scores, SplitSummary
@@ -25,6 +25,7 @@ _SHORT = {"splits": "--split", "shifts": "--shift"}
     is_flag=True,
     help="Keep the fitted temperatures with the predictor, whose probabilities are calibrated from then on.",
 )
+@model_source
 @force
 @as_json
 def evaluate(run: Path, store: Path | None, save_temperatures: bool, force: bool, as_json: bool, **given: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from noncoder.cli.options import as_json, emit, force, given_options, section_from, section_options
+from noncoder.cli.options import as_json, emit, force, given_options, model_source, section_from, section_options
 from noncoder.cli.verbs import Verb
 from noncoder.config import DesignSettings, GrammarSettings, InterpretConfig
 
@@ -19,6 +19,7 @@ _SHORT = {"windows": "--n", "figures": "--figure"}
 @click.argument("run", type=click.Path(path_type=Path))
 @section_options(InterpretConfig, _SHORT, needed=False)
 @click.option("--store", type=click.Path(path_type=Path), help="Another store than the run's own.")
+@model_source
 @force
 @as_json
 def interpret(run: Path, store: Path | None, force: bool, as_json: bool, **given: Any) -> None:
@@ -102,6 +103,7 @@ def _digits(value: float | None) -> str:
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .json file; figures lie beside it.")
 @section_options(GrammarSettings)
+@model_source
 @force
 @as_json
 def grammar(run: Path, task: str, motifs: tuple[str, ...], out: Path, force: bool, as_json: bool, **given: Any) -> None:
@@ -146,6 +148,7 @@ def _effect(effect: dict[str, Any]) -> str:
     "--out", required=True, type=click.Path(path_type=Path), help="A .fa file; numbers and figures beside it."
 )
 @section_options(DesignSettings, {"change": "--change"})
+@model_source
 @force
 @as_json
 def design(run: Path, task: str, against: str | None, out: Path, force: bool, as_json: bool, **given: Any) -> None:

@@ -22,6 +22,23 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a
 force = click.option("--force", is_flag=True, help="Replace what is there.")
 
 
+def _offer(context: click.Context, _: click.Parameter, paths: tuple[Path, ...]) -> None:
+    if paths:
+        from noncoder.models.own import offering
+
+        context.with_resource(offering(paths))
+
+
+model_source = click.option(
+    "--model-source",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_offer,
+    help="The Python file with the model, where it is somebody's own; the file is run. May stand several times.",
+)
+
+
 def section_options(
     section: type[Section], short: Mapping[str, str] | None = None, needed: bool = True
 ) -> Callable[[F], F]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from noncoder.cli.options import as_json, emit, force
+from noncoder.cli.options import as_json, emit, force, model_source
 from noncoder.cli.verbs import Verb
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
@@ -80,6 +80,7 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
 @click.argument("fasta", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .tsv, .csv or .parquet file.")
 @click.option("--strands", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True)
+@model_source
 @force
 @as_json
 def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool, as_json: bool) -> None:

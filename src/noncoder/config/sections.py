@@ -174,7 +174,8 @@ class ModelConfig(Section):
     """The network."""
 
     name: str = "compact"
-    """Its name; `noncoder models` lists them."""
+    """Its name; `noncoder models` lists them. Or a class or function in a Python file of your own,
+    `path/to/file.py:Class`; the file is then run."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Its own settings; `noncoder models NAME` lists them."""
 

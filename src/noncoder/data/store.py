@@ -376,6 +376,17 @@ def _indices(indices: Indices) -> NDArray[np.integer[Any]]:
 def open_store(path: str | Path) -> Store:
     """Opens a dataset.
 
+        >>> import noncoder
+        >>> store = noncoder.open_store("yeast.zarr")
+        >>> store
+        Store('yeast.zarr', 60,000 windows of 1,000 bp, 146 tasks)
+        >>> indices = store.indices("train")  # positions of the windows of a split, int64 (n,)
+        >>> codes, labels = store.read(indices[:32])  # uint8 (32, L) of A, C, G, T, N = 0, 1, 2, 3, 4; uint8 (32, T)
+        >>> [task.name for task in store.tasks]  # the columns of the labels, T
+
+    Args:
+        path: A folder NAME.zarr, as `noncoder data build`, `pack` and `simulate` make it.
+
     Raises:
         StoreError: It is missing, no store, of a later format, cut off or damaged.
     """

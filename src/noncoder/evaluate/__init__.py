@@ -8,9 +8,11 @@ knows what was measured before, and `paired` compares two models on the same win
 from __future__ import annotations
 
 import io
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,5 +143,13 @@ def _write_table(
     write_bytes(folder.tasks, parquet.getbuffer())
     write_bytes(folder.tasks_text, text.getbuffer())
 
+
+class _CallablePackage(ModuleType):
+    """Calling the package calls its function: `noncoder.evaluate(…)` stands for `noncoder.evaluate.evaluate(…)`."""
+
+    __call__ = staticmethod(evaluate)
+
+
+sys.modules[__name__].__class__ = _CallablePackage
 
 __all__ = ["evaluate"]

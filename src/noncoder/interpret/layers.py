@@ -74,14 +74,23 @@ def find_layer(model: SequenceModel, name: str) -> Layer:
     Args:
         model: The model.
         name: One of `list_layers`, or "first" for the first convolution, or "last" for the last convolutional features,
-            which are what the head reads.
+            which are what the head reads. In a model without `features` and `head`, "last" is the last layer that has
+            channels and positions.
 
     Raises:
         InputError: There is no such layer; the message lists them and offers the nearest.
     """
     trace = _trace(model)
-    aliases = {"last": FEATURES} | ({} if trace.first is None else {"first": trace.first.name})
+    last = FEATURES if model.has_features else next(reversed(trace.layers), None)
+    aliases = {"last": last, "first": None if trace.first is None else trace.first.name}
+    aliases = {alias: layer for alias, layer in aliases.items() if layer is not None}
     chosen = aliases.get(name, name)
+    if not trace.layers:
+        raise InputError(
+            f"no layer of the model {model.name!r} has channels and positions",
+            expected="a layer that is an nn.Module of its own and gives (N, C, P)",
+            hint="take a method that needs no layer, such as ism or integrated-gradients",
+        )
     if chosen not in trace.layers:
         known = [*aliases, *trace.layers]
         raise InputError(
@@ -224,9 +233,12 @@ def _trace(model: SequenceModel) -> _Trace:
     ]
     try:
         with evaluating(model), geometry:
-            features = model.features(bases)
-            note(FEATURES, None, (), features)
-            model.head(features)
+            if model.has_features:
+                features = model.features(bases)
+                note(FEATURES, None, (), features)
+                model.head(features)
+            else:
+                model(bases)
     finally:
         for handle in handles:
             handle.remove()

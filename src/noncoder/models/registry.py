@@ -1,12 +1,11 @@
-"""The models by name.
+"""The models by name: built-in ones, those of installed packages, and those of a user's own files.
 
-A new one is a file in this folder and one decorator; the test suite of all models is then its own.
+A new built-in one is a file in this folder and one decorator; the test suite of all models is then its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -14,48 +13,8 @@ from torch import Tensor, nn
 
 from noncoder.config import Section, validate
 from noncoder.errors import InputError, UnknownNameError
-
-
-class SequenceModel(nn.Module):
-    """What every model is: one-hot DNA in, a logit a task out.
-
-    Args:
-        tasks: How many tasks, T.
-        window: How many bp it reads, L.
-        config: Its own settings.
-    """
-
-    output: nn.Linear
-    """The last layer; its bias, (T,) or one for all tasks, can be set from the share of positives."""
-
-    def __init__(self, tasks: int, window: int, config: Section) -> None:
-        super().__init__()
-        self.tasks, self.window, self.config = tasks, window, config
-        self.name = ""
-
-    def features(self, x: Tensor) -> Tensor:
-        """What the layers before the head make of one-hot DNA (N, 4, L)."""
-        raise NotImplementedError
-
-    def head(self, features: Tensor) -> Tensor:
-        """Logits (N, T) from features."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, T) of one-hot DNA (N, 4, L)."""
-        return self.head(self.features(x))
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A registered model: its name, class, settings, a line about it, and the source it follows."""
-
-    name: str
-    build: Callable[[int, int, Any], SequenceModel]
-    config: type[Section]
-    about: str
-    source: str
-
+from noncoder.models.base import Entry, SequenceModel, last_layer
+from noncoder.models.own import file_entry, is_file_name, name_source, package_entry, package_models
 
 _ENTRIES: dict[str, Entry] = {}
 
@@ -75,19 +34,39 @@ def register(name: str, config: type[Section], about: str, source: str) -> Calla
 
 
 def list_models() -> list[str]:
-    """The names of all models, sorted."""
-    return sorted(_ENTRIES)
+    """The names of all models, built in and of installed packages, sorted."""
+    return sorted({*_ENTRIES, *package_models()})
 
 
 def model_entry(name: str) -> Entry:
-    """What is registered under a name.
+    """What is known of a model by its name.
+
+    Args:
+        name: One of `list_models()`, or "path/to/file.py:Class": the file is then run. A built-in model comes before
+            one of the same name in a package.
 
     Raises:
-        UnknownNameError: Nothing is; the message offers the nearest name.
+        UnknownNameError: There is no such model; the message offers the nearest name.
+        InputError: The file or the package is missing, fails, or holds no such model.
     """
-    if name not in _ENTRIES:
-        raise UnknownNameError("model", name, _ENTRIES)
-    return _ENTRIES[name]
+    if name in _ENTRIES:
+        return _ENTRIES[name]
+    if is_file_name(name):
+        return file_entry(name_source(name))
+    return installed_entry(name)
+
+
+def installed_entry(name: str) -> Entry:
+    """What is known of a model that is built in or in an installed package; no file is run.
+
+    Raises:
+        UnknownNameError: There is no such model; the message offers the nearest name.
+        InputError: The package fails.
+    """
+    entry = _ENTRIES.get(name) or package_entry(name)
+    if entry is None:
+        raise UnknownNameError("model", name, list_models())
+    return entry
 
 
 def check_model(name: str, parameters: Mapping[str, Any]) -> Section:
@@ -96,6 +75,7 @@ def check_model(name: str, parameters: Mapping[str, Any]) -> Section:
     Raises:
         UnknownNameError: There is no such model.
         ConfigError: A setting is unknown or wrong.
+        InputError: The file or the package of the model fails.
     """
     return validate(model_entry(name).config, parameters, origin=f"model {name}")
 
@@ -105,23 +85,60 @@ def create_model(
 ) -> SequenceModel:
     """Builds a model with fresh weights.
 
+    It is a `torch.nn.Module` that takes one-hot DNA `(N, 4, L)`, float, channels A, C, G, T, where N is four zeros,
+    and gives logits `(N, T)`. Weights are drawn from PyTorch's global random state.
+
+        >>> import noncoder, torch
+        >>> model = noncoder.create_model("compact", tasks=3, window=200, parameters={"channels": 16})
+        >>> x = torch.eye(4)[torch.randint(4, (8, 200))].transpose(1, 2)
+        >>> x.shape, model(x).shape
+        (torch.Size([8, 4, 200]), torch.Size([8, 3]))
+
     Args:
-        name: One of `list_models()`.
-        tasks: How many tasks, T.
-        window: How many bp it reads, L.
-        parameters: Its own settings, by name; defaults for the rest.
+        name: One of `list_models()`, or "path/to/file.py:Class" for a model of your own: the file is then run.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp.
+        parameters: The model's settings by name; defaults for the rest. `noncoder models NAME` lists them.
 
     Raises:
         UnknownNameError: There is no such model.
         ConfigError: A setting is unknown or wrong.
-        InputError: The window is too short for the model.
+        InputError: The window is too short for the model, or a model of your own fails.
     """
-    config = check_model(name, parameters or {})
+    return build(model_entry(name), tasks, window, parameters or {})
+
+
+def build(entry: Entry, tasks: int, window: int, parameters: Mapping[str, Any]) -> SequenceModel:
+    """Builds a model with fresh weights from its entry; arguments and errors are those of `create_model`."""
+    config = validate(entry.config, parameters, origin=f"model {entry.name}")
     if tasks < 1:
         raise InputError(f"{tasks} tasks", expected="at least one task")
-    model = model_entry(name).build(tasks, window, config)
-    model.name = name
+    model = entry.build(tasks, window, config)
+    model.name = entry.name
     return model
+
+
+def build_empty(entry: Entry, tasks: int, window: int, parameters: Mapping[str, Any]) -> SequenceModel:
+    """A model whose weights are about to be loaded; where possible no weights are drawn.
+
+    Args:
+        entry: What is known of it.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp.
+        parameters: The model's settings.
+
+    Raises:
+        ConfigError: A setting is unknown or wrong.
+        InputError: The window is too short for the model, or a model of a user's own fails.
+    """
+    if entry.origin is None:
+        with torch.device("meta"):
+            model = build(entry, tasks, window, parameters)
+        stored = model.state_dict()
+        if all(name in stored for name, _ in model.named_buffers()):
+            return model.to_empty(device="cpu")
+    # Buffers that are not stored have to be computed.
+    return build(entry, tasks, window, parameters)
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -129,15 +146,38 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def set_prior_bias(model: SequenceModel, prevalence: Tensor) -> None:
+def set_prior_bias(model: SequenceModel, prevalence: Tensor) -> bool:
     """Sets the last bias to the logit of each task's share of positives, (T,).
 
-    Training then starts from the loss of the base rates, not of a coin toss (the idea of arXiv:1901.05555). Shares of
-    0 and 1 count as one in a million. A model whose tasks share one bias (DeepATT) gets that of the mean share.
+    Training then starts from the loss of the base rates (the idea of arXiv:1901.05555). Shares of 0 and 1 count as one
+    in a million. A model whose tasks share one bias (DeepATT) gets that of the mean share.
+
+    Returns:
+        Whether there is a last linear layer with a bias; a model without one stays as it is.
     """
-    p = prevalence.double().clamp(1e-6, 1 - 1e-6)
-    bias = model.output.bias
+    output = last_layer(model)
+    if output is None or output.bias is None:
+        return False
+    p, bias = prevalence.double().clamp(1e-6, 1 - 1e-6), output.bias
     if bias.numel() < p.numel():
         p = p.mean().expand_as(bias)
     with torch.no_grad():
         bias.copy_(torch.log(p / (1 - p)))
+    return True
+
+
+__all__ = [
+    "Entry",
+    "SequenceModel",
+    "build",
+    "build_empty",
+    "check_model",
+    "count_parameters",
+    "create_model",
+    "installed_entry",
+    "last_layer",
+    "list_models",
+    "model_entry",
+    "register",
+    "set_prior_bias",
+]

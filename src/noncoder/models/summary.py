@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from noncoder.models.registry import count_parameters, create_model
+from noncoder.models.registry import SequenceModel, build, count_parameters, model_entry
 
 Shape = tuple[int, ...]
 
@@ -35,10 +36,10 @@ class LayerRow(NamedTuple):
 def layer_table(
     name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None, depth: int = 2
 ) -> list[LayerRow]:
-    """The layers of a model, in the order in which they are called; no weights are made.
+    """The layers of a model, in the order in which they are called; no weights are made for a built-in model.
 
     Args:
-        name: One of `list_models()`.
+        name: As in `create_model`.
         tasks: How many tasks, T.
         window: How many bp it reads, L.
         parameters: Its own settings; defaults for the rest.
@@ -47,15 +48,11 @@ def layer_table(
     Raises:
         NoncoderError: There is no such model or setting, or the window is too short.
     """
-    with torch.device("meta"):
-        model = create_model(name, tasks, window, parameters).eval()
-        shapes: dict[str, Shape] = {}  # in the order of the calls
+    shapes: dict[str, Shape] = {}  # in the order of the calls
+    with _probed(name, tasks, window, parameters or {}) as model:
         for place, part in model.named_modules():
-            if isinstance(part, nn.RNNBase):  # which runs step by step where there are no numbers: seconds for a shape
-                part.forward = _recurrent_shape(part)
             part.register_forward_hook(_note(shapes, place))
-        with torch.no_grad():
-            model(torch.zeros(1, 4, window))
+        model(torch.zeros(1, 4, window))
     order = {place: i for i, place in enumerate(shapes)}
     parts = list(_parts(model, depth, shapes))
     rows = [LayerRow(place, type(part).__name__, shapes.get(place), count_parameters(part)) for place, part in parts]
@@ -67,14 +64,14 @@ def layer_table(
 
 
 def count_operations(name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None) -> int:
-    """Floating-point operations of a forward pass of one window; no weights are made.
+    """Floating-point operations of a forward pass of one window; no weights are made for a built-in model.
 
     A multiplication and an addition are two. Matrix products, convolutions, attention and recurrent layers count; what
     is done element by element does not: it costs bytes rather than operations. A training step, forward and backward,
     takes three times as many.
 
     Args:
-        name: One of `list_models()`.
+        name: As in `create_model`.
         tasks: How many tasks, T.
         window: How many bp it reads, L.
         parameters: Its own settings; defaults for the rest.
@@ -83,22 +80,42 @@ def count_operations(name: str, tasks: int, window: int = 1000, parameters: Mapp
         NoncoderError: There is no such model or setting, or the window is too short.
     """
     recurrent: list[int] = []
+    counter = FlopCounterMode(display=False)
 
-    def note(layer: nn.RNNBase, inputs: Any, output: Any) -> None:
+    def begin(layer: nn.RNNBase, inputs: Any) -> None:
+        recurrent.append(-counter.get_total_flops())
+
+    def end(layer: nn.RNNBase, inputs: Any, output: Any) -> None:
         directions, units, width = 1 + layer.bidirectional, layer.hidden_size, layer.input_size
         weights = _GATES[layer.mode] * units * directions
         weights *= width + units + (layer.num_layers - 1) * (directions + 1) * units
-        recurrent.append(2 * inputs[0].shape[1] * weights)
+        recurrent.append(counter.get_total_flops())  # what the counter has seen within counts once
+        recurrent.append(-2 * inputs[0].shape[1 if layer.batch_first else 0] * weights)
 
-    with torch.device("meta"):
-        model = create_model(name, tasks, window, parameters).eval()
+    with _probed(name, tasks, window, parameters or {}) as model:
         for part in model.modules():
             if isinstance(part, nn.RNNBase):
-                part.forward = _recurrent_shape(part)
-                part.register_forward_hook(note)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+                part.register_forward_pre_hook(begin)
+                part.register_forward_hook(end)
+        with counter:
             model(torch.zeros(1, 4, window))
-    return int(counter.get_total_flops()) + sum(recurrent)
+    return int(counter.get_total_flops()) - sum(recurrent)
+
+
+@contextmanager
+def _probed(name: str, tasks: int, window: int, parameters: Mapping[str, Any]) -> Iterator[SequenceModel]:
+    """A model in evaluation mode on the meta device, which knows shapes alone; a user's own has its numbers."""
+    entry = model_entry(name)
+    with (
+        torch.device("cpu" if entry.origin is not None else "meta"),
+        torch.random.fork_rng(devices=[], enabled=entry.origin is not None),
+        torch.no_grad(),
+    ):
+        model = build(entry, tasks, window, parameters).eval()
+        for part in model.modules():
+            if isinstance(part, nn.RNNBase) and entry.origin is None:
+                part.forward = _recurrent_shape(part)  # without numbers it would run step by step, for seconds
+        yield model
 
 
 def _parts(
@@ -120,8 +137,9 @@ def _parts(
 
 def _note(shapes: dict[str, Shape], place: str) -> Any:
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        tensor = output if isinstance(output, Tensor) else output[0]
-        shapes[place] = tuple(tensor.shape[1:])
+        tensor = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(tensor, Tensor):
+            shapes[place] = tuple(tensor.shape[1:])
 
     return hook
 

@@ -8,7 +8,6 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from noncoder.data.tasks import column_beside
 from noncoder.errors import InputError
 from noncoder.files import write_bytes
 from noncoder.pipeline.device import best_device
@@ -36,8 +35,6 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
     Raises:
         NoncoderError: There is no predictor, the input is no FASTA, a record has another length, or the file is there.
     """
-    import polars as pl
-
     from noncoder.sequence.genome import Genome
 
     if out.exists() and not force:
@@ -54,13 +51,11 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
             )  # fmt: skip
         codes = np.stack([records.contig(name) for name in records.lengths])
         names = list(records.lengths)
-    probs = predictor.predict(codes, cast(Strands, strands))
-    column = column_beside(predictor.tasks, "record")
-    table = pl.DataFrame({column: names} | {task.name: probs[:, i] for i, task in enumerate(predictor.tasks)})
+    table = predictor.predict_table(codes, names, cast(Strands, strands))
     content = io.BytesIO()
     if out.suffix == ".parquet":
         table.write_parquet(content)
     else:
         table.write_csv(content, separator="\t" if out.suffix == ".tsv" else ",", float_precision=6)
     write_bytes(out, content.getbuffer())
-    return Predicted(len(names), column)
+    return Predicted(len(names), table.columns[0])

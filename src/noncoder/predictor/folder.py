@@ -1,7 +1,7 @@
 """A trained model with its tasks and window: one folder, from which evaluation, interpretation and variants read.
 
-`weights.safetensors` holds the weights, `model.json` all else, with a SHA-256 of the weights' file and of itself. No
-pickle is read.
+`weights.safetensors` holds the weights, `model.json` all else, with a SHA-256 of the weights' file and of itself. If
+the model is a class in a Python file of a user's own, `source.py` is a copy of the file. No pickle is read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
@@ -23,12 +24,14 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from noncoder.data.store import Store
-from noncoder.data.tasks import Task, tasks_of_json
+from noncoder.data.tasks import Task, column_beside, tasks_of_json
 from noncoder.errors import InputError, NoncoderError
 from noncoder.files import read_json, unwritable, write_bytes, write_json
 from noncoder.kinds import mistaken
 from noncoder.metrics.temperature import calibrate, check_temperatures
-from noncoder.models import SequenceModel, create_model
+from noncoder.models import SequenceModel
+from noncoder.models.own import Source
+from noncoder.predictor.building import PredictorError, build_described
 from noncoder.predictor.inference import Strands, ask, batches
 from noncoder.runs.folder import PredictorFolder, RunFolder
 from noncoder.sequence.encoding import N_CODE, encode_batch
@@ -38,10 +41,6 @@ Sequences = Sequence[str] | NDArray[np.uint8]
 Shape = tuple[int, ...]
 
 _WEIGHTS_DIGEST = "weights_sha256"
-
-
-class PredictorError(NoncoderError):
-    """A predictor's folder that is missing, damaged or of another model."""
 
 
 @dataclass
@@ -74,6 +73,10 @@ class Predictor:
         except InputError as error:
             raise PredictorError(error.found, error.expected, error.hint) from error
 
+    def __repr__(self) -> str:
+        calibrated = "" if self.temperatures is None else ", calibrated"
+        return f"Predictor({self.model.name!r}, {len(self.tasks)} tasks, window of {self.window:,} bp{calibrated})"
+
     @property
     def window(self) -> int:
         """How many bp the model reads, L."""
@@ -92,6 +95,8 @@ class Predictor:
     def digest(self) -> str:
         """A SHA-256 of the weights, and of what their columns stand for: the same for the same predictions."""
         found = hashlib.sha256("\n".join(task.name for task in self.tasks).encode())
+        if isinstance(self.model.origin, Source):
+            found.update(self.model.origin.content)
         for name, tensor in sorted(self.model.state_dict().items()):
             found.update(name.encode())
             found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -133,6 +138,32 @@ class Predictor:
             logits = calibrate(logits, self.temperatures).astype(np.float32, copy=False)
         return torch.sigmoid(torch.from_numpy(logits)).numpy()
 
+    def predict_table(
+        self,
+        sequences: Sequences,
+        names: Sequence[str] | None = None,
+        strands: Strands = "both",
+        batch_size: int = 256,
+    ) -> pl.DataFrame:
+        """Probabilities of sequences as a polars table: a row a sequence, a column a task.
+
+        Args:
+            sequences: n texts of L bp, or codes (n, L).
+            names: Names of the sequences for a first column, called "record", or "record_" where a task has that name;
+                None for tasks alone.
+            strands: "both" averages the probabilities of the two strands.
+            batch_size: Windows a forward pass.
+
+        Raises:
+            SequenceError: A character is no base.
+            InputError: The sequences are not L bp long, or there are more or fewer names than sequences.
+        """
+        if names is not None and len(names) != len(sequences):
+            raise InputError(f"{len(names):,} names for {len(sequences):,} sequences", expected="a name a sequence")
+        probs = self.predict(sequences, strands, batch_size)
+        first = {} if names is None else {column_beside(self.tasks, "record"): list(names)}
+        return pl.DataFrame(first | {task.name: probs[:, i] for i, task in enumerate(self.tasks)})
+
     def predict_logits(
         self, sequences: Sequences, strands: Strands = "both", batch_size: int = 256
     ) -> NDArray[np.float32]:
@@ -150,7 +181,10 @@ class Predictor:
             SequenceError: A character is no base.
             InputError: The sequences are not L bp long.
         """
-        codes = sequences if isinstance(sequences, np.ndarray) else encode_batch(sequences)
+        if isinstance(sequences, np.ndarray):
+            codes = sequences
+        else:
+            codes = encode_batch(sequences) if len(sequences) else np.empty((0, self.window), dtype=np.uint8)
         if codes.ndim != 2 or codes.shape[1] != self.window or codes.dtype != np.uint8:
             raise InputError(
                 f"sequences of shape {codes.shape} and type {codes.dtype}",
@@ -193,21 +227,40 @@ class Predictor:
             "info": self.info,
             "temperatures": None if self.temperatures is None else list(self.temperatures),
         }
-        weights = save_tensors(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        )
+        origin = self.model.origin
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        if origin is not None:
+            description |= origin.describe()
+            # A user's own model may use one tensor under two names, which the format does not allow.
+            tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+        weights = save_tensors(tensors)
         _write(
             PredictorFolder(Path(folder).resolve()),
             weights,
             description | {_WEIGHTS_DIGEST: hashlib.sha256(weights).hexdigest()},
+            origin.content if isinstance(origin, Source) else None,
         )
 
 
-def load(path: str | Path) -> Predictor:
+def load(path: str | Path, source: str | Path | None = None) -> Predictor:
     """Loads a predictor from its folder, or from the folder of a run that has one.
 
+        >>> import noncoder
+        >>> predictor = noncoder.load("runs/yeast")
+        >>> predictor
+        Predictor('compact', 146 tasks, window of 1,000 bp)
+        >>> probs = predictor.predict(["ACGT" * 250, "GGCA" * 250])  # float32 (n, T), both strands averaged
+        >>> table = predictor.predict_table(["ACGT" * 250], names=["a"])  # a polars frame, a column a task
+        >>> predictor.to("cuda").predict_logits(codes)  # codes: uint8 (n, L), A, C, G, T, N = 0, 1, 2, 3, 4
+
+    Args:
+        path: The folder.
+        source: The Python file with the model, where it is somebody's own and you have not named the file before. The
+            file is then run; its content has to be that of training. No other file is ever run.
+
     Raises:
-        PredictorError: There is none, it is damaged, or its weights or temperatures are not of its model.
+        PredictorError: There is none, it is damaged, or its weights or temperatures are not of its model; or the source
+            of its model is missing, has changed, or was not named.
     """
     run, folder = RunFolder(Path(path)), PredictorFolder(Path(path))
     if settled(folder.path) and not folder.description.is_file() and settled(run.predictor.path):
@@ -225,9 +278,7 @@ def load(path: str | Path) -> Predictor:
     try:
         description, content = _read(folder)
         tasks = tasks_of_json(description["tasks"])
-        model = create_model(
-            description["model"], len(tasks), description["window"], parameters=description["parameters"]
-        )
+        model = build_described(description, folder, source)
         given = description.get("temperatures")  # older folders have none
         temperatures = None if given is None else tuple(float(value) for value in given)
         bin, info = _read_bin(description), dict(description.get("info", {}))
@@ -256,19 +307,25 @@ def is_predictor(folder: Path) -> bool:
     return PredictorFolder(folder).description.is_file() or PredictorFolder(folder).weights.is_file()
 
 
-def _write(folder: PredictorFolder, weights: bytes, description: Mapping[str, Any]) -> None:
+def _write(folder: PredictorFolder, weights: bytes, description: Mapping[str, Any], source: bytes | None) -> None:
     try:
         folder.path.parent.mkdir(parents=True, exist_ok=True)
-        if folder.path.is_dir() and {inner.name for inner in folder.path.iterdir()} - folder.names():
-            write_bytes(folder.weights, weights)
-            write_json(folder.description, description)
+        ours = folder.names() | {folder.source.name}
+        if folder.path.is_dir() and {inner.name for inner in folder.path.iterdir()} - ours:
+            _write_files(folder, weights, description, source)
             return
         with temporary(folder.path) as made:
-            write_bytes(PredictorFolder(made.path).weights, weights)
-            write_json(PredictorFolder(made.path).description, description)
+            _write_files(PredictorFolder(made.path), weights, description, source)
             made.put()
     except OSError as error:
         raise unwritable(folder.path, error) from error
+
+
+def _write_files(folder: PredictorFolder, weights: bytes, description: Mapping[str, Any], source: bytes | None) -> None:
+    write_bytes(folder.weights, weights)
+    if source is not None:
+        write_bytes(folder.source, source)
+    write_json(folder.description, description)
 
 
 def _read(folder: PredictorFolder) -> tuple[dict[str, Any], bytes]:

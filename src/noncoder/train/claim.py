@@ -11,6 +11,7 @@ from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
 from noncoder.files import content_digest, write_bytes
 from noncoder.kinds import kind_of
+from noncoder.models.own import source_digest
 from noncoder.runs.folder import RunFolder, TrainFolder
 from noncoder.runs.record import Record
 from noncoder.train.weights import weights_digest
@@ -86,13 +87,14 @@ _WITHOUT_EFFECT = {"device", "devices", "nodes", "strategy", "keep_best", "explo
 
 def _made_from(config: RunConfig, store: Store) -> dict[str, Any]:
     """Everything that decides the result of a training."""
-    weights = weights_digest(config.train.loss)
+    weights, source = weights_digest(config.train.loss), source_digest(config.model.name)
     return {
         "seed": config.seed,
         "model": config.model.model_dump(mode="json"),
         "train": config.train.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
         "store": store.digest,
         **({"weights_file": weights} if weights else {}),
+        **({"model_source": source} if source else {}),
     }
 
 

@@ -15,7 +15,7 @@ from noncoder.data.loading import Batches, Draws, Share
 from noncoder.data.resampling import window_weights
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
-from noncoder.models import SequenceModel, create_model, set_prior_bias
+from noncoder.models import SequenceModel, create_model, last_layer, set_prior_bias
 from noncoder.predictor.inference import restoring_modes
 from noncoder.train.device import choose_accelerator
 from noncoder.train.module import TrainingModule
@@ -59,7 +59,8 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
 
     Raises:
         InputError: The store has no training or validation split.
-        ConfigError: A step would take more batches than a pass has, or batches are too small for a batch norm.
+        ConfigError: A step would take more batches than a pass has, batches are too small for a batch norm, or the
+            model has no last linear layer to penalize.
     """
     settings = config.train
     passes = read_passes(config, store, share)
@@ -69,7 +70,15 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
     validation = Batches(store, store.indices("valid"), 2 * settings.batch_size, share=share)
     pl.seed_everything(config.seed, verbose=False)
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
-    set_prior_bias(model, _first_shares(settings, store))
+    if settings.l1 and last_layer(model) is None:
+        raise ConfigError(
+            f"train.l1 penalizes the input of the last linear layer, and {model.name} has none that gives its logits",
+            expected="an nn.Linear as the last layer",
+            hint="leave train.l1 out",
+        )
+    biased = set_prior_bias(model, _first_shares(settings, store))
+    if not biased and (share is None or share.rank == 0):
+        print(f"{model.name} has no last linear layer with a bias, so train.output_bias is not used", file=sys.stderr)
     batches = passes.batches
     if batches.share.ranks > 1 and choose_accelerator(settings, say=False) == "cpu" and lone_norms(model):
         # On CPUs each process normalises its own part of a batch.

@@ -188,7 +188,8 @@ def _output(model: SequenceModel, layer: FirstLayer, codes: NDArray[np.uint8]) -
     # A copy: what comes after may write into it.
     handle = layer.module.register_forward_hook(lambda module, inputs, output: kept.append(output.clone()))
     try:
-        model.features(as_input(model, codes))
+        x = as_input(model, codes)
+        _ = model.features(x) if model.has_features else model(x)
     finally:
         handle.remove()
     return kept[0].squeeze(2) if kept[0].ndim == 4 else kept[0]

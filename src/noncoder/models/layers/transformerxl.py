@@ -108,12 +108,14 @@ class RelativeAttention(nn.Module):
         batch, length, _ = x.shape
         position = self.position(view.waves).unflatten(1, (self.heads, self.head_width)).permute(1, 2, 0)  # (H, D, R)
         scale = self.head_width**-0.5
-        rows = ((query + self.position_bias[:, None, None]) * scale).reshape(self.heads, batch * length, -1)
+        rows = ((query + self.position_bias[:, None, None]) * scale).reshape(
+            self.heads, batch * length, self.head_width
+        )
         query = (query + self.content_bias[:, None, None]) * scale
         if view.blocked.shape[1] > key.shape[2]:
             attended = attend_beside_slots(query, rows.view(query.shape), key, value, position, view.blocked)
         else:
-            near = (rows @ position[:, :, -view.near :]).view(self.heads, batch, length, -1)
+            near = (rows @ position[:, :, -view.near :]).view(self.heads, batch, length, view.near)
             bias = skew(near, key.shape[2]) + view.blocked
             if view.zeros is not None:
                 score = zero_memory_score(rows, position[:, :, : view.zeros.shape[-1]], view.zeros)
