@@ -21,10 +21,13 @@ from noncoder.cli.verbs import Verb
 def models(name: str | None, settings: tuple[str, ...], tasks: int, window: int, depth: int, as_json: bool) -> None:
     """List the models, or show the layers and settings of one NAME, with some of its settings changed.
 
+    NAME is one of the list, or path/to/file.py:Class for a model of your own; the file is then run.
+
     \b
     Example:
       noncoder models
       noncoder models wideresnet-txl core=encoder core_layers=2
+      noncoder models mynet.py:Net channels=64 --tasks 16
     """
     if name is None:
         _list(tasks, window, as_json)
@@ -56,21 +59,28 @@ def models(name: str | None, settings: tuple[str, ...], tasks: int, window: int,
 
 
 def _list(tasks: int, window: int, machine: bool) -> None:
-    import torch
+    from noncoder.models import list_models
 
-    from noncoder.models import count_parameters, create_model, list_models
-
-    rows = []
-    for name in list_models():
-        with torch.device("meta"):
-            rows.append(_entry(name) | {"n_parameters": count_parameters(create_model(name, tasks, window))})
+    rows = [_counted(name, tasks, window) for name in list_models()]
     width = max(len(row["name"]) for row in rows)
+    numbers = ["-" if row["n_parameters"] is None else f"{row['n_parameters']:,}" for row in rows]
     lines = [
-        f"{row['name']:{width}}  {row['n_parameters']:>11,}  {row['about']}\n{'':{width + 15}}{row['source']}"
-        for row in rows
+        f"{row['name']:{width}}  {number:>11}  {row['about']}\n{'':{width + 15}}{row['source']}"
+        for row, number in zip(rows, numbers, strict=True)
     ]
     text = "\n".join([f"parameters for {tasks:,} tasks and {window:,} bp", *lines])
     emit({"models": rows, "tasks": tasks, "window": window}, text, machine)
+
+
+def _counted(name: str, tasks: int, window: int) -> dict[str, Any]:
+    from noncoder.errors import NoncoderError
+    from noncoder.models import layer_table
+
+    try:
+        parameters = sum(row.parameters for row in layer_table(name, tasks, window))
+        return _entry(name) | {"n_parameters": parameters}
+    except NoncoderError as error:  # a package that fails takes nothing from the list
+        return {"name": name, "about": f"cannot be used: {error.found}", "source": "", "n_parameters": None}
 
 
 def _entry(name: str) -> dict[str, Any]:

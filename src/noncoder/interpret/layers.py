@@ -74,14 +74,14 @@ def find_layer(model: SequenceModel, name: str) -> Layer:
     Args:
         model: The model.
         name: One of `list_layers`, or "first" for the first convolution, or "last" for the last convolutional features,
-            which are what the head reads. In a model without `features` and `head`, "last" is the last layer that has
-            channels and positions.
+            which are what the head reads. In a model without `features` and `head`, or where the positions of the
+            features on the sequence are not known, "last" is the last layer of those.
 
     Raises:
         InputError: There is no such layer; the message lists them and offers the nearest.
     """
     trace = _trace(model)
-    last = FEATURES if model.has_features else next(reversed(trace.layers), None)
+    last = FEATURES if FEATURES in trace.layers else next(reversed(trace.layers), None)
     aliases = {"last": last, "first": None if trace.first is None else trace.first.name}
     aliases = {alias: layer for alias, layer in aliases.items() if layer is not None}
     chosen = aliases.get(name, name)

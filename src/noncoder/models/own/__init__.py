@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -35,7 +34,6 @@ from noncoder.models.own.source import (
 )
 
 
-@cache
 def file_entry(source: Source) -> Entry:
     """The model of a Python file, which is run. The caller makes sure that the user has named the file.
 
