@@ -15,8 +15,9 @@ import yaml
 
 import noncoder
 from noncoder.cli import main
+from noncoder.data.tasks import Task
 from noncoder.errors import ConfigError
-from noncoder.predictor import PredictorError
+from noncoder.predictor import Predictor, PredictorError
 from tests.conftest import random_dna, write_fasta
 from tests.models.ownfiles import PLAIN, SPLIT, SUM, switch_account, write_model
 
@@ -247,9 +248,7 @@ def test_a_mistake_in_the_file_is_one_message(program: Program) -> None:
 def test_the_python_way_needs_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     switch_account(monkeypatch, tmp_path / "state")
     model = noncoder.create_model(write_model(tmp_path), tasks=2, window=WINDOW)
-    from noncoder.data.tasks import Task
-
-    predictor = noncoder.predictor.Predictor(model, (Task("a"), Task("b")), 100)  # type: ignore[attr-defined]
+    predictor = Predictor(model, (Task("a"), Task("b")), 100)
     predictor.save(tmp_path / "p")
     again = noncoder.load(tmp_path / "p")
     assert again.digest() == predictor.digest()

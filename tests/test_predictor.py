@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import noncoder
 import noncoder.temporary
+from noncoder.config import EvaluateConfig
 from noncoder.data.loading import one_hot
 from noncoder.data.store import Store
 from noncoder.data.tasks import Task
@@ -26,6 +27,7 @@ from noncoder.predictor import (
     Averaging,
     Predictor,
     PredictorError,
+    Sequences,
     Strands,
     cut_short,
     predict_store_schemes,
@@ -110,6 +112,49 @@ def test_windows_of_a_store_are_predicted_as_their_sequences(tmp_path: Path) -> 
     predictor = make_predictor()
     codes, _ = store.read([0, 1, 2])
     np.testing.assert_array_equal(predictor.predict_store(store, store.indices()), predictor.predict_logits(codes))
+
+
+def test_no_sequence_gives_no_row(tmp_path: Path) -> None:
+    predictor = make_predictor()
+    nothing: list[Sequences] = [[], np.empty((0, WINDOW), dtype=np.uint8)]
+    for none in nothing:
+        assert predictor.predict(none).shape == (0, 3)
+        assert predictor.predict_table(none, []).shape == (0, 4)
+    store = make_windows(tmp_path / "s.zarr", [100])
+    assert predictor.predict_store(store, np.empty(0, dtype=np.int64)).shape == (0, 3)
+
+
+def test_a_table_has_a_column_a_task() -> None:
+    predictor, codes = make_predictor(), random_codes(4)
+    table = predictor.predict_table(codes)
+    assert table.columns == [task.name for task in predictor.tasks]
+    np.testing.assert_array_equal(table.to_numpy(), predictor.predict(codes))
+    named = predictor.predict_table([decode(row) for row in codes], names=list("wxyz"), strands="reverse")
+    assert named.columns == ["record", *table.columns]
+    assert named["record"].to_list() == list("wxyz")
+    np.testing.assert_array_equal(named.drop("record").to_numpy(), predictor.predict(codes, "reverse"))
+    with pytest.raises(InputError, match="3 names for 4 sequences"):
+        predictor.predict_table(codes, names=list("abc"))
+
+
+def test_a_predictor_shows_itself_in_one_line() -> None:
+    predictor = make_predictor()
+    assert repr(predictor) == "Predictor('compact', 3 tasks, window of 200 bp)"
+    assert repr(predictor.calibrated([1, 2, 3])) == "Predictor('compact', 3 tasks, window of 200 bp, calibrated)"
+
+
+def test_names_from_the_top(tmp_path: Path) -> None:
+    predictor, codes = make_predictor(), random_codes(2)
+    found = noncoder.attribute(predictor.model, codes, 1, "saliency")
+    assert found.values.shape == (2, 4, WINDOW)
+    assert noncoder.mutate(predictor.model, codes[:1], region=(0, 2)).tasks == (0, 1, 2)
+    labels = np.random.default_rng(0).integers(0, 2, (20, 3), dtype=np.uint8)
+    genome = random_genome({"chr1": 900})
+    store = make_store(tmp_path / "s.zarr", genome, [("chr1", 30 * i) for i in range(20)], labels, window=WINDOW,
+                       bin=100, split=np.full(20, 2, dtype=np.uint8), names=[task.name for task in TASKS])  # fmt: skip
+    summary = noncoder.evaluate([predictor], store, "test", EvaluateConfig(resamples=0), tmp_path / "out")
+    assert summary.windows == 20
+    assert {"attribute", "mutate", "evaluate"} <= set(dir(noncoder))
 
 
 def test_sequences_of_another_length_are_told() -> None:

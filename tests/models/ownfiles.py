@@ -32,7 +32,8 @@ SPLIT = (
     PLAIN.replace("AdaptiveMaxPool1d(5)", "MaxPool1d(10)")
     .replace("5 * ch", "(window - 8) // 10 * ch")
     .replace(
-        "    def forward(self, x):\n        return self.last(self.drop(self.pool(self.act(self.reads(x))).flatten(1)))\n",
+        "    def forward(self, x):\n"
+        "        return self.last(self.drop(self.pool(self.act(self.reads(x))).flatten(1)))\n",
         "    def features(self, x):\n        return self.pool(self.act(self.reads(x)))\n\n"
         "    def head(self, y):\n        return self.last(y.flatten(1))\n\n"
         "    def forward(self, x):\n        return self.last(self.drop(self.features(x).flatten(1)))\n",

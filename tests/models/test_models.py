@@ -22,6 +22,7 @@ from noncoder.models import (
     set_prior_bias,
 )
 from noncoder.models.layers.pooling import CentreBias
+from noncoder.models.registry import build_empty
 
 TASKS, WINDOW = 7, 240
 
@@ -191,6 +192,67 @@ def test_a_tiny_batch_can_be_learned_by_heart(name: str) -> None:
         if np.mean(losses[-3:]) < 0.7 * losses[0]:
             return
     pytest.fail(f"{name} has not learned six windows in 100 steps: {losses[0]:.3f} to {losses[-1]:.3f}")
+
+
+def test_another_window_or_shape_is_told(model: SequenceModel) -> None:
+    for shape in ((2, 4, WINDOW - 1), (2, WINDOW, 4), (4, WINDOW), (1, 2, 4, WINDOW)):
+        with pytest.raises(InputError, match=rf"one-hot DNA \(N, 4, {WINDOW}\), the window of {model.name}") as told:
+            model(torch.zeros(shape))
+        assert str(shape) in told.value.found
+
+
+def test_no_window_gives_no_logits(model: SequenceModel) -> None:
+    for mode in (True, False):
+        assert model.train(mode)(one_hot_dna(1)[:0]).shape == (0, TASKS)
+
+
+def compiles_whole(name: str) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, TASKS, WINDOW, SMALL.get(name)).eval()
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(one_hot_dna(2)), model(one_hot_dna(2)))
+
+
+@pytest.mark.parametrize("name", ["compact", "deepsea", "wideresnet-txl"])
+def test_a_model_compiles_as_one_graph(name: str) -> None:
+    compiles_whole(name)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_compiles_as_one_graph_where_recurrent_layers_may(name: str) -> None:
+    with torch._dynamo.config.patch(allow_rnn=True):
+        compiles_whole(name)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # within the compiler
+def test_compiled_code_gives_the_same() -> None:
+    model = create_model("compact", TASKS, WINDOW, SMALL["compact"]).eval()
+    torch.compiler.reset()
+    with torch.no_grad():
+        torch.testing.assert_close(torch.compile(model, fullgraph=True)(one_hot_dna(2)), model(one_hot_dna(2)))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_an_empty_model_takes_weights_and_becomes_the_same(name: str) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, TASKS, WINDOW, SMALL.get(name)).eval()
+    state = torch.get_rng_state()
+    empty = build_empty(model_entry(name), TASKS, WINDOW, SMALL.get(name, {})).eval()
+    if all(key in model.state_dict() for key, _ in model.named_buffers()):
+        assert torch.equal(torch.get_rng_state(), state), "weights were drawn"
+    empty.load_state_dict(model.state_dict())
+    ours, theirs = ({**dict(one.named_parameters()), **dict(one.named_buffers())} for one in (empty, model))
+    assert ours.keys() == theirs.keys()
+    for key, tensor in ours.items():
+        assert torch.equal(tensor, theirs[key]), key
+        assert tensor.stride() == theirs[key].stride(), key
+        assert tensor.requires_grad == theirs[key].requires_grad, key
+    with torch.no_grad():
+        assert torch.equal(empty(one_hot_dna(3)), model(one_hot_dna(3)))
+    empty.train()(one_hot_dna(4)).sum().backward()
 
 
 def test_prior_bias_is_the_logit_of_the_share_of_positives(model: SequenceModel) -> None:

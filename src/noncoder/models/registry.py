@@ -86,7 +86,9 @@ def create_model(
     """Builds a model with fresh weights.
 
     It is a `torch.nn.Module` that takes one-hot DNA `(N, 4, L)`, float, channels A, C, G, T, where N is four zeros,
-    and gives logits `(N, T)`. Weights are drawn from PyTorch's global random state.
+    and gives logits `(N, T)`. Weights are drawn from PyTorch's global random state. Every built-in model compiles as
+    one graph, `torch.compile(model, fullgraph=True)`; those with an LSTM or GRU (all but compact, deepsea and
+    wideresnet-txl) after `torch._dynamo.config.allow_rnn = True`, without which PyTorch refuses these layers.
 
         >>> import noncoder, torch
         >>> model = noncoder.create_model("compact", tasks=3, window=200, parameters={"channels": 16})

@@ -85,7 +85,7 @@ def takes_config(target: Callable[..., Any]) -> bool:
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(target.__init__ if isinstance(target, type) else target)
+        return typing.get_type_hints(getattr(target, "__init__", None) if isinstance(target, type) else target)
     except (NameError, TypeError, AttributeError):  # annotations that say nothing at run time
         return {}
 
