@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -243,6 +245,21 @@ def test_a_mistake_in_the_file_is_one_message(program: Program) -> None:
     assert "net.py, line 1): ModuleNotFoundError" in err
     assert "Traceback" not in err
     assert not Path("runs/own/data.zarr").exists()
+
+
+def test_the_page_of_the_docs_works(program: Program) -> None:
+    page = (Path(__file__).parents[1] / "docs/own-models.md").read_text()
+    Path("mynet.py").write_text(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0])
+    shown, trains, *_ = (line for line in page.splitlines() if line.startswith("noncoder "))
+    code, out, err = program(*shlex.split(shown, comments=True)[1:])
+    assert code == 0, err
+    assert "Two convolutions and a mean" in out
+    write_recipe()
+    small = ["train.epochs=1", "train.device=cpu", "interpret.windows=0", "evaluate.resamples=0"]
+    words = [{"recipes/demo.yaml": "recipe.yaml"}.get(word, word) for word in shlex.split(trains, comments=True)[1:]]
+    code, _, err = program(*words, *small)
+    assert code == 0, err
+    assert noncoder.load("runs/mynet").model.config.model_dump()["channels"] == 32
 
 
 def test_the_python_way_needs_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
