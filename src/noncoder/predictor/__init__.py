@@ -1,8 +1,8 @@
 """A trained model with its tasks and window, and what it predicts: the waist between training and all that follows.
 
 `inference` is the one way to ask a model: modes, batches, strands. `folder` is the predictor and its folder on disk,
-`building` makes its model, `schemes` are several ways to average, each beside the plain one, `matching` gives the labels
-of a store by the predictor's tasks.
+`building` makes its model, `schemes` are several ways to average, each beside the plain one, `matching` gives the
+labels of a store by the predictor's tasks.
 """
 
 from noncoder.predictor.building import PredictorError

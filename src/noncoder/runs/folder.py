@@ -299,9 +299,14 @@ class PredictorFolder:
         """Everything but the weights."""
         return self.path / "model.json"
 
+    @property
+    def source(self) -> Path:
+        """A copy of the Python file with the model, where it is a user's own."""
+        return self.path / "source.py"
+
     @classmethod
     def names(cls) -> set[str]:
-        """The names of both files."""
+        """The names of the two files that each predictor has."""
         folder = cls(Path())
         return {folder.weights.name, folder.description.name}
 
