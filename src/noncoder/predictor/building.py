@@ -40,33 +40,33 @@ def build_described(
     Raises:
         NoncoderError: There is no such model here, or its source is missing, has changed, or was never named.
     """
-    name, window = str(description["model"]), int(description["window"])
-    if "source" in description or is_file_name(name):
-        named = [Path(source)] if source is not None else offered_sources()
-        entry = file_entry(_find_source(description["source"], folder, named))
-    else:
-        entry = _installed(name, description, folder)
-    return build_empty(entry, len(description["tasks"]), window, description["parameters"])
+    name, tasks, window = str(description["model"]), len(description["tasks"]), int(description["window"])
+    if "source" not in description and "package" not in description and not is_file_name(name):
+        return build_empty(installed_entry(name), tasks, window, description["parameters"])
+    try:
+        if "package" in description:
+            entry = _installed(name, description, folder)
+        else:
+            named = [Path(source)] if source is not None else offered_sources()
+            entry = file_entry(_find_source(description["source"], folder, named))
+        return build_empty(entry, tasks, window, description["parameters"])
+    except InputError as error:
+        raise PredictorError(f"{folder.path}: {error.found}", error.expected, error.hint) from error
 
 
 def _installed(name: str, description: Mapping[str, Any], folder: PredictorFolder) -> Entry:
-    package = description.get("package")
+    package = description["package"]
     try:
         entry = installed_entry(name)
-        if package is not None and (entry.origin is None or entry.origin.describe().keys() != {"package"}):
-            raise InputError("the model is built in here", expected=f"the package {package['name']}, as in training")
-        if package is not None and entry.origin is not None:
-            entry.origin.check(description)
     except UnknownNameError:
-        if package is None:
-            raise
         raise PredictorError(
             f"the model {name!r} of the predictor in {folder.path} comes from a package that is not installed",
             expected=f"the package {package['name']}, version {package['version']} in training",
             hint="install it, if you trust it",
         ) from None
-    except InputError as error:
-        raise PredictorError(f"{folder.path}: {error.found}", error.expected, error.hint) from error
+    if entry.origin is None:
+        raise InputError(f"the model {name!r} is built in here", f"the package {package['name']}, as in training")
+    entry.origin.check(description)
     return entry
 
 
