@@ -16,7 +16,7 @@ from noncoder.config import RunConfig, validate
 from noncoder.data.info import StoreInfo
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
-from noncoder.interpret import steps, task
+from noncoder.interpret import job, task
 from noncoder.interpret.attribution import attribute
 from noncoder.interpret.stage import folder_names
 from noncoder.pipeline import interpret_run, run_recipe
@@ -160,7 +160,7 @@ class TestLeftOut:
                 raise InputError("no layer has positions")
             return attribute(model, codes, column, method, *more)
 
-        monkeypatch.setattr(steps, "attribute", refuse)
+        monkeypatch.setattr(job, "attribute", refuse)
         config = recipe(tmp_path, table(tmp_path))
         run_recipe(config)
         summary = json.loads(next(config.run.glob("interpret/tasks/*/summary.json")).read_text())
