@@ -130,6 +130,8 @@ def api_page() -> str:
     functions = []
     for name in noncoder.__all__:
         one = getattr(noncoder, name)
+        if inspect.ismodule(one):  # a package that can be called as its main function
+            one = getattr(one, name)
         if not callable(one):
             continue
         functions.append(_function_section(f"noncoder.{name}", one))
