@@ -1,12 +1,13 @@
-# make demo    the whole road on a simulated genome, from nothing to a report
+# make demo    all stages on a simulated genome, from nothing to a report
 # make test    lint, types, floors and tests, as CI runs them
+# make docs    the pages of docs/ that are made from the code
 # make install the environment in .venv
 
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/demo
 
-.PHONY: install demo test lint long clean
+.PHONY: install demo test lint long docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,7 +36,7 @@ install: .venv/compiled
 	@touch $@
 
 demo: .venv/compiled
-	@echo "==> the whole road on a simulated genome: data, exploration, training, evaluation, report"
+	@echo "==> all stages on a simulated genome: data, exploration, training, evaluation, report"
 	$(BIN)/noncoder run recipes/demo.yaml run=$(RUN)
 
 lint: .venv/installed-dev
@@ -49,6 +50,10 @@ test: lint
 
 long: .venv/installed-dev
 	$(BIN)/python -m pytest -m long
+
+docs: .venv/installed
+	@echo "==> pages that are made from the code"
+	$(BIN)/python docs/make.py
 
 clean:
 	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

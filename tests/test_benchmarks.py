@@ -367,7 +367,7 @@ class TestText:
 
 
 class TestTheDocument:
-    TEXT = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text()
+    TEXT = (Path(__file__).parents[1] / "docs" / "reference" / "published-results.md").read_text()
 
     def rows(self, heading: str) -> dict[str, list[str]]:
         """The first table below a heading: the cells of each row by its first one."""

@@ -248,7 +248,7 @@ def test_a_mistake_in_the_file_is_one_message(program: Program) -> None:
 
 
 def test_the_page_of_the_docs_works(program: Program) -> None:
-    page = (Path(__file__).parents[1] / "docs/own-models.md").read_text()
+    page = (Path(__file__).parents[1] / "docs/how-to/own-models.md").read_text()
     Path("mynet.py").write_text(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0])
     shown, trains, *_ = (line for line in page.splitlines() if line.startswith("noncoder "))
     code, out, err = program(*shlex.split(shown, comments=True)[1:])

@@ -141,10 +141,12 @@ def fetch(
 ) -> None:
     """Download the public dataset NAME, check it and make OUT of it; without NAME, list what there is.
 
-    What was interrupted goes on where it was. A file put into the cache by hand is taken if it passes the checks.
+    The same command resumes an interrupted download. A file put into the cache by hand is used if it passes the checks.
+    Without OUT, a genome and its peak files are also copied to data/NAME, where recipes read them.
 
     \b
     Example:
+      noncoder data fetch yeast-rossi2021
       noncoder data fetch yeast-rossi2021 yeast.zarr
     """
     from noncoder.data.remote import catalog
@@ -158,6 +160,8 @@ def fetch(
     dataset = catalog.find_dataset(name)
     shelf = fetching.Shelf(folder / name, offline, mirror)
     fetched = fetching.fetch(dataset, out or dataset.out, shelf, force)
+    if out is None and isinstance(dataset, catalog.PeakDataset):
+        fetched = fetching.place_sources(dataset, fetched)
     if discard:
         fetching.discard(dataset, shelf)
     if as_json:

@@ -41,9 +41,11 @@ def check_sources(config: RunConfig, makes: bool = True) -> None:
 
 def fetch_hint(path: Path, config: RunConfig) -> str:
     """How to get a file that is missing: the public dataset whose name stands in its path, or the nearest file."""
-    from noncoder.data.remote.catalog import CATALOG
+    from noncoder.data.remote.catalog import CATALOG, PeakDataset
 
     for name, dataset in CATALOG.items():
+        if isinstance(dataset, PeakDataset) and path.is_relative_to(dataset.folder):
+            return f"`noncoder data fetch {name}` puts the dataset there; or give its store, data.store={dataset.out}"
         if name in path.parts:
             store = "" if config.data.build is None else f", then give data.store={dataset.out}"
             return f"`noncoder data fetch {name}` downloads the dataset{store}"

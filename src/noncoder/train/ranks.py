@@ -61,7 +61,7 @@ def find_world(settings: TrainConfig) -> World:
         if settings.nodes > 1:
             raise ConfigError(
                 f"train.nodes is {settings.nodes}, and nothing has started the processes on them",
-                hint="start it on each machine with torchrun, or with srun on SLURM; see docs/training.md",
+                hint="start it on each machine with torchrun, or with srun on SLURM; see docs/how-to/use-a-cluster.md",
             )
         cores = os.cpu_count() or 1
         if settings.devices > cores and not torch.cuda.is_available():

@@ -507,13 +507,31 @@ class TestVerb:
         assert code == 0, err
         assert "yeast-rossi2021.zarr is there" in out
         assert "cite: Rossi et al. 2021" in out
-        assert "next: noncoder run recipes/yeast.yaml data.store=yeast-rossi2021.zarr run=runs/yeast-rossi2021" in out
+        assert "next: noncoder run recipes/yeast.yaml\n" in out
+        for name in ("yeast", "yeast-motifs"):  # they read what lies there now
+            build = read_recipe(Path(__file__).parents[3] / f"recipes/{name}.yaml").data.build
+            assert build is not None
+            assert build.genome.is_file()
+            assert {Path(pattern).parent for pattern in build.peaks} == {Path("data/yeast-rossi2021/peaks")}
+        assert listing(Path("data/yeast-rossi2021/peaks")) == sorted(PEAKS)
         code, out, _ = noncoder("yeast-rossi2021", "other.zarr", "--offline", "--discard", "--json")
         assert code == 0
         assert json.loads(out)["store"]["tasks"] == 3
         code, _, err = noncoder("yeast-rossi2021", "third.zarr", "--offline")
         assert code == 2
         assert "lacks" in err
+
+    def test_sources_that_are_there_stay_or_are_named(self, noncoder: Run, web: Web) -> None:
+        assert noncoder("yeast-rossi2021", "--mirror", web.address)[0] == 0
+        peak = Path("data/yeast-rossi2021/peaks/Reb1_CX.bed")
+        before = peak.stat().st_mtime_ns
+        assert noncoder("yeast-rossi2021", "--offline", "--force")[0] == 0
+        assert peak.stat().st_mtime_ns == before
+        peak.write_text(peak.read_text().replace("\t1\t.", "\t2\t."))
+        code, _, err = noncoder("yeast-rossi2021", "--offline", "--force")
+        assert code == 2
+        assert "data/yeast-rossi2021 is not what it should be" in err
+        assert noncoder("yeast-rossi2021", "elsewhere.zarr", "--offline")[0] == 0  # with a name, the store alone
 
     def test_makes_a_folder(self, noncoder: Run, web: Web) -> None:
         code, out, err = noncoder("deepsea", "--mirror", web.address)

@@ -106,6 +106,11 @@ class PeakDataset(Dataset):
     recipe: str
 
     @property
+    def folder(self) -> Path:
+        """Where its recipes read the genome and, in `peaks`, the peak files."""
+        return Path("data") / self.name
+
+    @property
     def makes(self) -> str:
         """What is there in the end."""
         return "a store"

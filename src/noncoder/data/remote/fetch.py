@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -167,6 +168,40 @@ def fetch(dataset: Dataset, out: Path, shelf: Shelf, force: bool = False) -> Fet
     raise TypeError(f"{type(dataset).__name__} has no way to be made")
 
 
+def place_sources(dataset: PeakDataset, fetched: Fetched) -> Fetched:
+    """Copies a genome and peak files to where the dataset's recipes read them.
+
+    What is there already is checked and stays.
+
+    Args:
+        dataset: The dataset.
+        fetched: What `fetch` made of it.
+
+    Returns:
+        The same with the command that runs the recipe.
+
+    Raises:
+        InputError: What is there already is something else, or the disk has no room.
+    """
+    peaks, genome = fetched.sources
+    folder = dataset.folder
+    if not os.path.lexists(folder):
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with temporary(folder) as made:
+                shutil.copytree(peaks, made.path / "peaks", ignore=shutil.ignore_patterns(".*"))
+                shutil.copyfile(genome, made.path / genome.name)
+                made.put()
+        except OSError as error:
+            if not is_unwritable(error):
+                raise
+            raise unwritable(folder, error) from error
+    with _blamed(folder):
+        check_genome(folder / genome.name, dataset.contigs)
+        _check_peak_folder(dataset, folder / "peaks")
+    return replace(fetched, next=f"noncoder run {dataset.recipe}")
+
+
 def discard(dataset: Dataset, shelf: Shelf) -> None:
     """Removes a dataset's files from the cache, and nothing else that lies there."""
     for file in dataset.files.values():
@@ -199,8 +234,7 @@ def _peak_folder(dataset: PeakDataset, shelf: Shelf) -> Path:
     folder = _peaks_in(shelf)
     if folder.is_dir():
         with _blamed(folder):
-            paths = [path for path in folder.glob("*.bed") if not path.name.startswith(".")]
-            check_peaks({path.name: path.read_bytes() for path in paths}, dataset.peaks, folder)
+            _check_peak_folder(dataset, folder)
         return folder
 
     def check(path: Path) -> None:
@@ -222,6 +256,11 @@ def _peak_folder(dataset: PeakDataset, shelf: Shelf) -> Path:
                 raise
             raise unwritable(folder, error) from error
     return folder
+
+
+def _check_peak_folder(dataset: PeakDataset, folder: Path) -> None:
+    paths = [path for path in folder.glob("*.bed") if not path.name.startswith(".")]
+    check_peaks({path.name: path.read_bytes() for path in paths}, dataset.peaks, folder)
 
 
 def _fetch_mats(dataset: MatDataset, out: Path, shelf: Shelf, force: bool) -> Fetched:
