@@ -6,6 +6,7 @@ pages with what this script makes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,12 +25,17 @@ PAGES: dict[str, Callable[[], str]] = {
 """The pages that are made from the code, by their path below docs/."""
 
 
-def main() -> None:
-    """Writes the pages."""
+def main(folder: Path) -> None:
+    """Writes the pages.
+
+    Args:
+        folder: Where to; docs/ for the repository's own.
+    """
     for name, make in PAGES.items():
-        (DOCS / name).write_text(make())
-        print(f"docs/{name}")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(make())
+        print(folder / name)
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS)
