@@ -92,7 +92,7 @@ class TestData:
         assert {name: part["windows"] > 0 for name, part in summary["splits"].items()} == dict.fromkeys(
             ("train", "valid", "test"), True
         )
-        assert "is whole" in noncoder("data", "check", "small.zarr").out
+        assert "is intact" in noncoder("data", "check", "small.zarr").out
 
     def test_what_was_dropped_is_said(self, noncoder: Run, sources: Path) -> None:
         write_peaks(sources / "peaks" / "Few.bed", [("chr1", 5, 6), ("chrMars", 5, 6)])
@@ -155,7 +155,7 @@ class TestData:
         both = noncoder("data", "pack", "--table", "t.tsv", "--deepsea", "bundle", "x.zarr")
         assert_one_message(both, "either --table FILE or --deepsea FOLDER")
         astray = noncoder("data", "pack", *options, "--id-column", "id", "x.zarr")
-        assert_one_message(astray, "--id-column says nothing here")
+        assert_one_message(astray, "--id-column has no effect here")
 
     def test_the_tasks_of_deepsea(self, noncoder: Run) -> None:
         lines = noncoder("data", "tasks").out.splitlines()
@@ -169,10 +169,10 @@ class TestData:
         shown = noncoder("explore", "small.zarr", "--html", "page.html")
         assert shown.code == 0, shown.err
         assert "<html" in (sources / "page.html").read_text()
-        assert_one_message(noncoder("explore", "small.zarr", "--html", "page.html"), "page.html is there already")
+        assert_one_message(noncoder("explore", "small.zarr", "--html", "page.html"), "page.html already exists")
         few = json.loads(noncoder("explore", "small.zarr", "--json", "--min-positives", "7", "--matrix", "m.npz").out)
         assert few["few_positives"]["min_positives"] == 7
-        assert_one_message(noncoder("explore", "small.zarr", "--matrix", "m.npz"), "m.npz is there already")
+        assert_one_message(noncoder("explore", "small.zarr", "--matrix", "m.npz"), "m.npz already exists")
         wrong = noncoder("explore", "small.zarr", "--near", "0")
         assert wrong.code == 2
         assert "--near" in wrong.err

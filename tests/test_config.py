@@ -69,14 +69,14 @@ class TestValidate:
             (TrainConfig, {"optimizer": "adamW2"}, "not 'adamW2'; did you mean 'adamw'?"),
             (TrainConfig, {"optimizer": "lion"}, "'keras-rmsprop' or 'muon', not 'lion'"),
             (TrainConfig, {"loss": "focl"}, "'focal' or 'asymmetric', not 'focl'; did you mean 'focal'?"),
-            (TrainConfig, {"loss": {"gamma": 3}}, "gamma says nothing with bce, only with focal"),
+            (TrainConfig, {"loss": {"gamma": 3}}, "gamma has no effect with bce, only with focal"),
             (
                 TrainConfig,
                 {"loss": {"kind": "focal", "margin": 0.1}},
-                "margin says nothing with focal, only with asymm",
+                "margin has no effect with focal, only with asymm",
             ),
-            (TrainConfig, {"loss": {"beta": 0.9}}, "beta says nothing with equal, only with effective-number"),
-            (TrainConfig, {"loss": {"weights_file": "w.tsv"}}, "weights_file says nothing with equal, only with file"),
+            (TrainConfig, {"loss": {"beta": 0.9}}, "beta has no effect with equal, only with effective-number"),
+            (TrainConfig, {"loss": {"weights_file": "w.tsv"}}, "weights_file has no effect with equal, only with file"),
             (TrainConfig, {"loss": {"task_weights": "file"}}, "task_weights file needs a weights_file"),
             (TrainConfig, {"loss": {"gama": 1}}, "there is no key 'loss.gama'; did you mean 'gamma'?"),
             (
@@ -84,7 +84,7 @@ class TestValidate:
                 {"augment": "evoag"},
                 "augment: should be a section, 'evoaug' or 'none', not 'evoag'; did you mean 'evoaug'?",
             ),
-            (TrainConfig, {"augment": {"most": 3}}, "most says nothing without a change: give one of inversion"),
+            (TrainConfig, {"augment": {"most": 3}}, "most has no effect without a change: give one of inversion"),
             (TrainConfig, {"augment": {"deletion": 5, "least": 3}}, "augment: least 3 is more than most, 2"),
             (TrainConfig, {"augment": {"mutation": 1.5}}, "augment.mutation: input should be less than or equal to 1"),
             (
@@ -92,12 +92,16 @@ class TestValidate:
                 {"augment": {"deletions": 5}},
                 "there is no key 'augment.deletions'; did you mean 'deletion'?",
             ),
-            (TrainConfig, {"resample_cap": 5}, "resample_cap says nothing without resample"),
+            (TrainConfig, {"resample_cap": 5}, "resample_cap has no effect without resample"),
             (TrainConfig, {"average": 0.9, "average_last": 0.2}, "give either average (EMA) or average_last (SWA)"),
-            (TrainConfig, {"muon_momentum": 0.9}, "muon_momentum says nothing with adamw, only with muon"),
-            (TrainConfig, {"decay_patience": 3}, "decay_patience says nothing with cosine, only with plateau"),
-            (TrainConfig, {"decay_floor": 0.1}, "decay_floor says nothing with cosine, only with plateau and cyclical"),
-            (TrainConfig, {"cycle_rise": 0.2}, "cycle_rise says nothing with cosine, only with one-cycle"),
+            (TrainConfig, {"muon_momentum": 0.9}, "muon_momentum has no effect with adamw, only with muon"),
+            (TrainConfig, {"decay_patience": 3}, "decay_patience has no effect with cosine, only with plateau"),
+            (
+                TrainConfig,
+                {"decay_floor": 0.1},
+                "decay_floor has no effect with cosine, only with plateau and cyclical",
+            ),
+            (TrainConfig, {"cycle_rise": 0.2}, "cycle_rise has no effect with cosine, only with one-cycle"),
             (
                 TrainConfig,
                 {"decay": "one-cycle", "warmup_steps": 10},
@@ -109,13 +113,13 @@ class TestValidate:
                 {"decay": "one-cycle", "optimizer": "rmsprop", "cycle_momentum": [0.95, 0.85]},
                 "rmsprop has no momentum for cycle_momentum to move",
             ),
-            (TrainConfig, {"momentum": 0.5}, "momentum says nothing with adamw, only with sgd"),
+            (TrainConfig, {"momentum": 0.5}, "momentum has no effect with adamw, only with sgd"),
             (
                 TrainConfig,
                 {"optimizer": "sgd", "epsilon": 1e-7},
-                "epsilon says nothing with sgd, only with adamw and adam",
+                "epsilon has no effect with sgd, only with adamw and adam",
             ),
-            (TrainConfig, {"decay_rate": 1e-6}, "decay_rate says nothing with cosine, only with inverse"),
+            (TrainConfig, {"decay_rate": 1e-6}, "decay_rate has no effect with cosine, only with inverse"),
             (TrainConfig, {"warmup": 0.1, "warmup_steps": 5}, "give either warmup or warmup_steps"),
             (TrainConfig, {"betas": [0.9, 1]}, "betas.1: input should be less than 1, not 1"),
             (
@@ -219,7 +223,7 @@ class TestReadRecipe:
             ("run.x=1", "'run.x': run is a value, not a section"),
             ("train.epoch=1", "there is no key 'train.epoch'; did you mean 'epochs'?"),
             ("trian.epochs=1", "there is no key 'trian'; did you mean 'train'?"),
-            ("report.title=[", "'report.title=[': the value is no readable YAML"),
+            ("report.title=[", "'report.title=[': the value is not valid YAML"),
             ("report.title=a: b", "report.title: input should be a valid string"),
             ("=1", "there is no key ''"),
             ("train.epochs=", "train.epochs: input should be a valid number"),
@@ -249,10 +253,10 @@ class TestReadRecipe:
             (b"", "holds no sections"),
             (b"- a\n- b\n", "holds no sections"),
             (b"just text\n", "holds no sections"),
-            (b"run: [\n", "is no readable YAML"),
-            (b"run: a: b\n", "is no readable YAML"),
-            (b"\xff\xfe\0\1", "is no text in UTF-8"),
-            (b"run: !!python/object/apply:os.getcwd []\n", "is no readable YAML"),
+            (b"run: [\n", "is not valid YAML"),
+            (b"run: a: b\n", "is not valid YAML"),
+            (b"\xff\xfe\0\1", "is not text in UTF-8"),
+            (b"run: !!python/object/apply:os.getcwd []\n", "is not valid YAML"),
         ],
     )
     def test_wrong_files(self, tmp_path: Path, content: bytes, told: str) -> None:
@@ -302,7 +306,7 @@ class TestWriteRecipe:
             if not line.lstrip().startswith("#"):
                 assert lines[i - 1].lstrip().startswith("# ")
                 assert len(lines[i - 1].strip()) > 4
-        assert "  # Passes over the training split.\n  epochs: 6\n" in text
+        assert "  # Number of epochs over the training split; a fraction is allowed.\n  epochs: 6\n" in text
 
     def test_every_shipped_recipe_is_read(self) -> None:
         recipes = sorted((Path(__file__).parents[1] / "recipes").rglob("*.yaml"))

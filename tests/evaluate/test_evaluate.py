@@ -340,7 +340,7 @@ class TestOtherStores:
         predictor = predictor_of(store, order=[4, 1])
         summary = evaluate([predictor], store, "test", few(), tmp_path).to_json()
         assert (summary["tasks"], summary["unknown_to_the_model"]) == (2, ["t0", "t2", "t3"])
-        assert "does not know: 3 (t0, t2, t3)" in "\n".join(evaluation_lines(SplitSummary(**summary)))
+        assert "does not have: 3 (t0, t2, t3)" in "\n".join(evaluation_lines(SplitSummary(**summary)))
 
     def test_records_of_a_table_are_drawn_one_by_one(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)

@@ -99,7 +99,7 @@ def test_parameters_of_another_model_are_left_out(read: Read) -> None:
         ("model.parameters.chanels: [8]", r"'chanels'; did you mean 'channels'"),
         ("model.name: [compcat]", r"did you mean 'compact'"),
         ("train.learning_rate: [-0.1]", r"train.learning_rate: input should be greater than 0, not -0.1"),
-        ("train.momentum: {low: 0.8, high: 0.95}", r"momentum says nothing with adamw[\s\S]*when"),
+        ("train.momentum: {low: 0.8, high: 0.95}", r"momentum has no effect with adamw[\s\S]*when"),
         ("train.learning_rate: {low: 0.1, hihg: 1}", r"unknown key 'hihg'[\s\S]*did you mean 'high'"),
         ("train.learning_rate: {low: 0.1}", r"'high' is missing"),
         ("train.learning_rate: {low: 0.1, high: 0.01}", r"low 0.1 should be below high 0.01"),
@@ -117,7 +117,7 @@ def test_parameters_of_another_model_are_left_out(read: Read) -> None:
         ("train.optimizer: [adam]\ntrain.momentum: {low: 0.1, high: 0.2, when: {train.optimizer: sgd}}", r"not among"),
         ("train.optimizer: [adam]\ntrain.amsgrad: {choices: [true], when: {train.optimizr: adam}}", r"did you mean"),
         ("- a", r"holds no keys"),
-        ("a: [", r"no readable YAML"),
+        ("a: [", r"not valid YAML"),
     ],
 )
 def test_a_wrong_entry_is_told_before_any_trial(read: Read, text: str, message: str) -> None:

@@ -1,7 +1,7 @@
 """The command line: thin verbs over the package, with imports where they are needed.
 
-A user's mistake, a full disk and too little memory end with exit code 2 and one message, a signal with 128 and its
-number: Ctrl-C with 130. Anything else is a fault of ours and shows its traceback.
+A user's mistake, a full disk and too little memory end with exit code 2 and one message. A signal ends with 128 plus
+its number: Ctrl-C with 130. Any other error is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from noncoder.machine import Stopped, disk_problem, memory_problem, out_of_memor
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="noncoder")
 def app() -> None:
-    """Reads non-coding DNA: from peaks and a genome to a trained, measured and explained classifier.
+    """Train classifiers of non-coding DNA from peaks and a genome; measure and interpret them.
 
     \b
-    The whole road:   noncoder run recipes/demo.yaml
+    All stages:       noncoder run recipes/demo.yaml
     Step by step:     noncoder data build … yeast.zarr
                       noncoder train recipes/yeast.yaml data.store=yeast.zarr run=runs/yeast
                       noncoder evaluate runs/yeast --split test
@@ -64,14 +64,14 @@ for _verb in (
     app.add_command(_verb)
 
 
-# What takes less memory, by verb; stages that know more say it themselves.
+# What takes less memory, by verb; stages that know more give their own hint.
 _LESS = {
     "run": "a lower train.batch_size",
     "train": "a lower train.batch_size",
     "tune": "a lower train.batch_size",
     "lr-find": "a lower train.batch_size",
     "predict": "fewer records a file",
-    "import": "no larger a model",
+    "import": "a smaller model",
 }
 
 
@@ -92,7 +92,7 @@ def main() -> NoReturn:
     except NoncoderError as error:
         _fail(str(error))
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone: no message, no traceback
+        sys.stderr.close()  # the reader of our output has closed the pipe: no message, no traceback
         sys.exit(0)
     except Exception as error:
         if interrupted:  # a library may turn an interrupt into an error of its own
@@ -102,12 +102,12 @@ def main() -> NoReturn:
 
 
 def _heed_signals(interrupted: list[int]) -> None:
-    """Makes Ctrl-C and SIGTERM end the work in one way, and notes which came; in the main thread only."""
+    """Handles Ctrl-C and SIGTERM in the same way and records which signal arrived; in the main thread only."""
     ours = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         if os.getpid() != ours:
-            os._exit(128 + number)  # a process that a library has started
+            os._exit(128 + number)  # a child process started by a library
         interrupted.append(number)
         raise Stopped(number=number)
 
@@ -118,16 +118,16 @@ def _heed_signals(interrupted: list[int]) -> None:
 
 
 def _stop(error: BaseException, interrupted: list[int]) -> NoReturn:
-    # What was interrupted may say what it left; click puts an error of its own in place of the interrupt.
+    # The interrupted code may report what it left; click replaces the interrupt with an error of its own.
     cause = error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else error
     told = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
     number = cause.number if isinstance(cause, Stopped) else interrupted[0] if interrupted else signal.SIGINT
-    usual = "nothing half-written was left; the same command starts again, a training where it stopped"
+    usual = "no incomplete file is left; run the same command again to continue (a training resumes)"
     _fail(f"interrupted\n{told or usual}", 128 + number)
 
 
 def _fail_for_the_machine(error: Exception) -> None:
-    """Ends with a message where it is the machine that lacks something."""
+    """Ends with a message if the machine lacks disk space or memory."""
     told = memory_problem(error)
     verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     if told is not None:

@@ -1,4 +1,4 @@
-"""The verb that puts trainings side by side."""
+"""The verb that compares trainings."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from noncoder.cli.verbs import Verb
 @click.command(cls=Verb)
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("compare.html"), show_default=True, help="The page."
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("compare.html"),
+    show_default=True,
+    help="HTML page to write.",
 )
-@click.option("--figure", type=click.Path(path_type=Path), help="Also the losses against passes and against time, as a "
+@click.option("--figure", type=click.Path(path_type=Path), help="Also plot the losses by epoch and by time, as a "
               ".png, .svg or .pdf file.")  # fmt: skip
-@click.option("--names", default="", metavar="A,B", help="What to call the runs, in place of their folders.")
-@click.option("--reach", type=float, metavar="AP", help="The average precision that counts as reached; by default the "
+@click.option("--names", default="", metavar="A,B", help="Names of the runs; by default their folders.")
+@click.option("--reach", type=float, metavar="AP", help="Average precision that counts as reached; by default the "
               "lowest of the runs' highest.")  # fmt: skip
-@click.option("--split", help="Also compare the first run with each other one on the windows of this split, which "
-              "all were evaluated on: differences, their intervals and p-values.")  # fmt: skip
-@click.option("--resamples", type=click.IntRange(2), default=1000, show_default=True, help="Of the block bootstrap, "
-              "with --split.")  # fmt: skip
+@click.option("--split", help="Also compare the first run with each other run on the windows of this split, on which "
+              "all were evaluated: differences, their intervals and p-values.")  # fmt: skip
+@click.option("--resamples", type=click.IntRange(2), default=1000, show_default=True, help="Number of resamples, "
+              "of the block bootstrap, with --split.")  # fmt: skip
 @click.option(
-    "--block", type=click.IntRange(1), help="Length, bp, of its blocks; by default one that suits the windows."
+    "--block", type=click.IntRange(1), help="Length, bp, of the bootstrap's blocks; by default chosen from the windows."
 )
 @force
 @as_json
@@ -41,9 +45,9 @@ def compare(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Compare trainings, finished or still running: curves, a table and what differs, as one HTML page.
+    """Compare trainings, finished or still running: curves, a table and their differences, as one HTML page.
 
-    With --split also what they predict, window by window.
+    With --split, predictions are also compared, window by window.
 
     \b
     Example:
@@ -56,7 +60,7 @@ def compare(
 
     for path in (out, figure):
         if path is not None and path.exists() and not force:
-            raise InputError(f"{path} is there already", hint="give another name, or --force to replace it")
+            raise InputError(f"{path} already exists", hint="give another name, or --force to replace it")
     found = read_runs(runs, [name.strip() for name in names.split(",")] if names else ())
     values, paired = measure(found, reach), None
     if split is not None:
@@ -64,7 +68,7 @@ def compare(
 
         evaluated = [read_evaluation(run.name, path, split) for run, path in zip(found, runs, strict=True)]
         if len(evaluated) < 2:
-            raise InputError("there is one run", expected="two or more, of which the first is compared with the others")
+            raise InputError("there is only one run", expected="two or more; the first is compared with the others")
         paired = compare_evaluations(evaluated, resamples, block)
     if figure is not None:
         write_losses(found, figure)

@@ -19,7 +19,7 @@ _OUT = click.argument("out", type=click.Path(path_type=Path))
 
 @click.group(cls=Verbs)
 def data() -> None:
-    """Make and look at datasets."""
+    """Make and inspect datasets."""
 
 
 @data.command()
@@ -48,10 +48,10 @@ def build(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 @force
 @as_json
 def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    """Make a store OUT from windows that are cut and labelled: tables, or DeepSEA's bundle.
+    """Make a store OUT from labelled windows: from tables, or from the DeepSEA bundle.
 
-    Tables are given as --table, where their splits are a column or drawn, or as --train, --valid and --test; DeepSEA's
-    bundle as --deepsea. What is said of columns, splits and the window is for tables.
+    Give tables as --table, with their splits in a column or drawn, or as --train, --valid and --test. Give the DeepSEA
+    bundle as --deepsea. The options for columns, splits and the window apply to tables.
 
     \b
     Example:
@@ -62,9 +62,9 @@ def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
     tables = any(given[name] for name in ("table", "train", "valid", "test"))
     if tables == (given["folder"] is not None):
         raise ConfigError(
-            "there is no source, or two",
+            "there is no source, or more than one",
             expected="either --table FILE or --deepsea FOLDER",
-            hint="tables that are split already: --train FILE --valid FILE --test FILE",
+            hint="for tables that are already split: --train FILE --valid FILE --test FILE",
         )
     if given["folder"] is None:
         from noncoder.data.table import pack_table
@@ -82,7 +82,7 @@ def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 @force
 @as_json
 def unpack(store: Path, folder: Path, force: bool, as_json: bool) -> None:
-    """Write a STORE as train.mat, valid.mat and test.mat into FOLDER, in the layout of DeepSEA's bundle.
+    """Write a STORE as train.mat, valid.mat and test.mat into FOLDER, in the layout of the DeepSEA bundle.
 
     \b
     Example:
@@ -102,7 +102,7 @@ def unpack(store: Path, folder: Path, force: bool, as_json: bool) -> None:
 @force
 @as_json
 def simulate(out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    """Make a store OUT from a genome with planted motifs; what was planted where is kept beside it.
+    """Make a store OUT from a simulated genome with planted motifs; the planted sites are kept beside it.
 
     \b
     Example:
@@ -117,15 +117,15 @@ def simulate(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 @data.command()
 @click.argument("name", required=False)
 @click.argument("out", required=False, type=click.Path(path_type=Path))
-@click.option("--list", "listed", is_flag=True, help="List what there is, with sizes, licences and citations.")
-@click.option("--offline", is_flag=True, help="Take only what lies in the cache, and say what is missing.")
-@click.option("--mirror", metavar="URL", help="A folder on the web that has the files under their own names.")
+@click.option("--list", "listed", is_flag=True, help="List the datasets, with sizes, licences and citations.")
+@click.option("--offline", is_flag=True, help="Use only the cache, and report missing files.")
+@click.option("--mirror", metavar="URL", help="Web folder that holds the files under their own names.")
 @click.option(
     "--cache",
     type=click.Path(path_type=Path),
-    help="Where downloads are kept.  [default: $NONCODER_CACHE, else ~/.cache/noncoder]",
+    help="Folder for downloads.  [default: $NONCODER_CACHE, else ~/.cache/noncoder]",
 )
-@click.option("--discard", is_flag=True, help="Remove the downloads from the cache when all is made.")
+@click.option("--discard", is_flag=True, help="Remove the downloads from the cache at the end.")
 @force
 @as_json
 def fetch(
@@ -139,7 +139,7 @@ def fetch(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Download the public dataset NAME, check it and make OUT of it; without NAME, list what there is.
+    """Download the public dataset NAME, check it and make OUT from it; without NAME, list the datasets.
 
     The same command resumes an interrupted download. A file put into the cache by hand is used if it passes the checks.
     Without OUT, a genome and its peak files are also copied to data/NAME, where recipes read them.
@@ -169,14 +169,14 @@ def fetch(
         return
     if fetched.store is not None:
         _show(dict(fetched.store), False)
-    click.echo(f"{fetched.out} is there: {dataset.title}\ncite: {dataset.citation}\nnext: {fetched.next}")
+    click.echo(f"{fetched.out} is ready: {dataset.title}\ncite: {dataset.citation}\nnext: {fetched.next}")
 
 
 @data.command()
 @_STORE
 @as_json
 def info(store: Path, as_json: bool) -> None:
-    """Say what a STORE holds.
+    """Show what a STORE holds.
 
     \b
     Example:
@@ -191,7 +191,7 @@ def info(store: Path, as_json: bool) -> None:
 @_STORE
 @as_json
 def check(store: Path, as_json: bool) -> None:
-    """Read all of a STORE and compare it with the digests taken when it was written.
+    """Read a STORE completely and compare it with the digests from when it was written.
 
     \b
     Example:
@@ -201,7 +201,7 @@ def check(store: Path, as_json: bool) -> None:
 
     opened = open_store(store)
     opened.check()
-    text = f"{store} is whole: {len(opened):,} windows, digest {opened.digest[:12]}"
+    text = f"{store} is intact: {len(opened):,} windows, digest {opened.digest[:12]}"
     emit({"store": str(store), "whole": True, "windows": len(opened), "digest": opened.digest}, text, as_json)
 
 
@@ -228,23 +228,21 @@ def tasks(published: bool, as_json: bool) -> None:
 @click.command(cls=Verb)
 @_STORE
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the figures.")
-@click.option(
-    "--matrix", type=click.Path(path_type=Path), help="Write how often each pair of tasks goes together (NPZ)."
-)
+@click.option("--matrix", type=click.Path(path_type=Path), help="Write the co-occurrence of each pair of tasks (NPZ).")
 @click.option(
     "--min-positives", type=click.IntRange(1), default=30, show_default=True,
     help="List the tasks with fewer positives in a split.",
 )  # fmt: skip
 @click.option(
     "--near", type=click.FloatRange(0, 1, min_open=True), default=0.5, show_default=True,
-    help="The least share of a window's sampled 21-mers that another window has in which it nearly equals that one.",
+    help="Two windows are near-duplicates if one has at least this fraction of the other's sampled 21-mers.",
 )  # fmt: skip
 @force
 @as_json
 def explore(
     store: Path, html: Path | None, matrix: Path | None, min_positives: int, near: float, force: bool, as_json: bool
 ) -> None:
-    """Show the statistics of a STORE: positives, imbalance, sequence, what its splits share, which tasks go together.
+    """Show the statistics of a STORE: positives, imbalance, sequence, overlap between splits, co-occurrence of tasks.
 
     \b
     Example:
@@ -257,7 +255,7 @@ def explore(
 
     for out in (html, matrix):
         if out is not None and out.exists() and not force:
-            raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
+            raise InputError(f"{out} already exists", hint="give another name, or --force to replace it")
     opened = open_store(store)
     found = statistics(opened, min_positives, near)
     if matrix is not None:
@@ -285,7 +283,7 @@ def _show(summary: dict[str, Any], machine: bool) -> None:
         *([f"  split by   {summary['split_rule']}"] if summary["split_rule"] else []),
         f"  tasks      {summary['tasks']:,}; {summary['positives']:,} positive labels ({share:.2%})",
         f"  genome     {summary['genome'] or '-'}, {summary['contigs']:,} contigs, {summary['bases']:,} bases"
-        + ("" if summary["coordinates"] else "; sequences without places on a genome"),
+        + ("" if summary["coordinates"] else "; sequences without coordinates on a genome"),
         f"  labels     {summary['label_rule']}" + (", some unknown" if summary["unknown_labels"] else ""),
         *(f"  left out   {drop['count']:,} {drop['what']}: {drop['why']}" for drop in summary["dropped"]),
         *(f"  note       {note}" for note in summary["notes"]),

@@ -1,4 +1,4 @@
-"""The verb that measures a trained model."""
+"""The verb that evaluates a trained model."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _SHORT = {"splits": "--split", "shifts": "--shift"}
 @click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
 @section_options(EvaluateConfig, _SHORT, needed=False)
-@click.option("--store", type=click.Path(path_type=Path), help="Another store than the run's own.")
+@click.option("--store", type=click.Path(path_type=Path), help="Store to use instead of the run's own.")
 @click.option(
     "--save-temperatures",
     is_flag=True,
-    help="Keep the fitted temperatures with the predictor, whose probabilities are calibrated from then on.",
+    help="Save the fitted temperatures with the predictor; its probabilities are then calibrated.",
 )
 @model_source
 @force
 @as_json
 def evaluate(run: Path, store: Path | None, save_temperatures: bool, force: bool, as_json: bool, **given: Any) -> None:
-    """Measure the trained model of a RUN on a split.
+    """Evaluate the trained model of a RUN on a split.
 
-    Options stand for the section `evaluate` of the run's recipe; what is not given is as it says. With --json and one
-    split, the summary; with several, the summary of each by name.
+    Options override the section `evaluate` of the run's recipe. --json prints the summary for one split, and the
+    summaries by name for several.
 
     \b
     Example:
@@ -48,7 +48,7 @@ def evaluate(run: Path, store: Path | None, save_temperatures: bool, force: bool
 
 
 def evaluation_lines(summary: SplitSummary) -> Iterator[str]:
-    """What a terminal shows of a split's summary."""
+    """Lines of a split's summary for the terminal."""
     few = summary.min_positives
     yield f"{summary.split}: {summary.windows:,} windows, {summary.averaging[-1].name}"
     yield f"  {'':34} {'AUROC':26}{'AP':26}tasks"
@@ -56,19 +56,19 @@ def evaluation_lines(summary: SplitSummary) -> Iterator[str]:
     yield _mean_line(f"mean, at least {few} positives", summary.mean_min_positives)
     yield _mean_line("median", summary.median)
     yield _mean_line("weighted by training positives", summary.weighted)
-    yield _mean_line("  the same, undefined as 0", summary.weighted_as_report)
+    yield _mean_line("  the same, with undefined as 0", summary.weighted_as_report)
     for name, group in summary.groups.items():
         yield _mean_line(f"group {name}", group, group.scored)
     for reason, names in summary.left_out.items():
         yield f"  left out, {reason}: {_some(names)}"
     if summary.unknown_to_the_model:
-        yield f"  tasks of the store that the model does not know: {_some(summary.unknown_to_the_model)}"
-    yield f"  average precision of chance (share of positives): {summary.prevalence:.4f}"
+        yield f"  tasks of the store that the model does not have: {_some(summary.unknown_to_the_model)}"
+    yield f"  average precision of chance (fraction of positives): {summary.prevalence:.4f}"
     yield from _interval_lines(summary)
     yield from _averaging_lines(summary.averaging)
     if summary.shifts_cut_short:
         short = summary.shifts_cut_short
-        yield f"  {short:,} window{'' if short == 1 else 's'} at an end of a contig could not be shifted in full"
+        yield f"  {short:,} window{'' if short == 1 else 's'} at an end of a contig could not be fully shifted"
     if summary.calibration:
         yield from _calibration_lines(summary.calibration)
     if summary.published:
@@ -84,7 +84,7 @@ def _interval_lines(summary: SplitSummary) -> Iterator[str]:
         return
     yield f"  [95% intervals]: {drawn.resamples:,} resamples of {drawn.blocks:,} genome blocks of {drawn.block:,} bp"
     if drawn.few:
-        yield "  careful: the coverage of intervals was never measured for so few blocks"
+        yield "  careful: the coverage of the intervals was not tested for so few blocks"
     if drawn.most_influential:
         for key, label in (("auroc", "AUROC"), ("average_precision", "AP")):
             most = getattr(drawn.most_influential, key)
@@ -94,7 +94,7 @@ def _interval_lines(summary: SplitSummary) -> Iterator[str]:
 def _calibration_lines(found: CalibrationSummary) -> Iterator[str]:
     yield (
         f"  temperatures fitted on {found.split}{' (these windows)' if found.same_windows else ''}: "
-        f"{found.fitted:,} of the tasks have their own, the rest {found.shared:.3f}"
+        f"{found.fitted:,} of the tasks have their own, the others share {found.shared:.3f}"
     )
     for name, label in (("log_loss", "log loss"), ("brier", "Brier score"), ("ece", "calibration error")):
         before, after = (_digits(getattr(errors, name), 5) for errors in (found.before, found.after))

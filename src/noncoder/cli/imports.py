@@ -1,4 +1,4 @@
-"""The verb that makes a predictor of somebody else's weights."""
+"""The verb that makes a predictor from other programs' weights."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _PATH = click.Path(path_type=Path)
 @force
 @as_json
 def import_(format: str, file: Path, out: Path, tasks: Path | None, force: bool, as_json: bool) -> None:
-    """Make a predictor OUT of the weights in FILE.
+    """Make a predictor OUT from the weights in FILE.
 
     \b
     FORMAT is one of
-      danq-keras     DanQ or DanQ-JASPAR, as its training script saves it (.hdf5, Keras 0.2)
-      deepsea-kipoi  DeepSEA, as Kipoi distributes it (deepsea_predict.pth)
+      danq-keras     DanQ or DanQ-JASPAR, as saved by its training script (.hdf5, Keras 0.2)
+      deepsea-kipoi  DeepSEA, as distributed by Kipoi (deepsea_predict.pth)
       report         a Lightning checkpoint of the 2020 report's models (.ckpt)
 
-    Without --tasks the tasks are numbered; 919 of them are in DeepSEA's groups.
+    Without --tasks the tasks are numbered; 919 tasks get DeepSEA's groups.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Verbs that look into a trained model."""
+"""Verbs that interpret a trained model."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SHORT = {"windows": "--n", "figures": "--figure"}
 @click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
 @section_options(InterpretConfig, _SHORT, needed=False)
-@click.option("--store", type=click.Path(path_type=Path), help="Another store than the run's own.")
+@click.option("--store", type=click.Path(path_type=Path), help="Store to use instead of the run's own.")
 @model_source
 @force
 @as_json
 def interpret(run: Path, store: Path | None, force: bool, as_json: bool, **given: Any) -> None:
-    """Show what the trained model of a RUN has learned of tasks: attributions, motifs and their grammar.
+    """Show what the trained model of a RUN has learned about tasks: attributions, motifs and their grammar.
 
-    Options stand for the section `interpret` of the run's recipe; what is not given is as it says. All is written to
-    RUN/interpret/, from which `noncoder report` takes it; what was done before is not done again, and an interrupted
-    interpretation goes on with the same command.
+    Options override the section `interpret` of the run's recipe. The results are written to RUN/interpret/, where
+    `noncoder report` reads them. Finished results are not computed again, and the same command resumes an interrupted
+    interpretation.
 
     \b
     Example:
@@ -52,7 +52,7 @@ def _layer_line(layer: dict[str, Any]) -> str:
 
 
 def interpretation_lines(summary: dict[str, Any]) -> Iterator[str]:
-    """What a terminal shows of an interpretation."""
+    """Lines of an interpretation's summary for the terminal."""
     for task in summary["done"]:
         yield f"{task['task']}: {task['method']}, {task['chosen']}"
         for note in (*task["notes"], *task["warnings"]):
@@ -79,7 +79,7 @@ def interpretation_lines(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def skipped_lines(summary: dict[str, Any]) -> Iterator[str]:
-    """What of an interpretation could not be done, a line each."""
+    """Lines for the parts of an interpretation that were left out."""
     for task in summary["done"]:
         for one in task.get("skipped", ()):
             yield f"left out: {task['task']}, {one['step']}: {one['why']}"
@@ -93,21 +93,21 @@ def _digits(value: float | None) -> str:
 
 @click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--task", required=True, help="The task whose logit is looked at.")
+@click.option("--task", required=True, help="Task whose logit is measured.")
 @click.option(
     "--motif",
     "motifs",
     multiple=True,
     required=True,
-    help="A motif of JASPAR by name or id, a file in MEME's format (.meme, .txt), or a k-mer; may stand several times.",
+    help="JASPAR motif by name or id, file in MEME format (.meme, .txt), or k-mer; may be given several times.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .json file; figures lie beside it.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Output .json file; figures go beside it.")
 @section_options(GrammarSettings)
 @model_source
 @force
 @as_json
 def grammar(run: Path, task: str, motifs: tuple[str, ...], out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    """Put motifs into shuffled windows, to see what place, distance, strand and absence do to a task of a RUN.
+    """Insert motifs into shuffled windows: effects of position, distance, strand and removal on a task of a RUN.
 
     \b
     Example:
@@ -121,11 +121,11 @@ def grammar(run: Path, task: str, motifs: tuple[str, ...], out: Path, force: boo
 
 
 def grammar_lines(found: dict[str, Any]) -> Iterator[str]:
-    """What a terminal shows of a grammar."""
+    """Lines of a grammar's summary for the terminal."""
     for row in found["marginal"]:
-        yield f"{row['motif']:16} put in: {_effect(row['effect'])}"
+        yield f"{row['motif']:16} inserted: {_effect(row['effect'])}"
     for row in found["ablation"]:
-        yield f"{row['motif']:16} taken away: {_effect(row['effect'])}"
+        yield f"{row['motif']:16} removed: {_effect(row['effect'])}"
     for row in found["importance"]["kmers"][:10] if found["importance"] else []:
         yield f"{row:16} among the strongest k-mers"
     for warning in found["warnings"]:
@@ -142,17 +142,17 @@ def _effect(effect: dict[str, Any]) -> str:
 
 @click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--task", required=True, help="The task whose logit is made high.")
-@click.option("--against", help="A second task, which is made low, or held with --mode hold.")
+@click.option("--task", required=True, help="Task whose logit is raised.")
+@click.option("--against", help="Second task, whose logit is lowered, or held constant with --mode hold.")
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="A .fa file; numbers and figures beside it."
+    "--out", required=True, type=click.Path(path_type=Path), help="Output .fa file; values and figures go beside it."
 )
 @section_options(DesignSettings, {"change": "--change"})
 @model_source
 @force
 @as_json
 def design(run: Path, task: str, against: str | None, out: Path, force: bool, as_json: bool, **given: Any) -> None:
-    """Design sequences that please a task of a RUN, or one task and not another.
+    """Design sequences with a high predicted logit for a task of a RUN, or for one task and not another.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The verb that tries learning rates."""
+"""The verb that finds a learning rate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from noncoder.cli.verbs import Verb
 @click.command("lr-find", cls=Verb)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--steps", type=int, default=300, show_default=True, help="Optimiser steps of the rise.")
-@click.option("--lowest", type=float, default=1e-6, show_default=True, help="The learning rate of the first step.")
-@click.option("--highest", type=float, default=10.0, show_default=True, help="That of the last, if the loss does not "
-              "diverge before.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Another folder than RUN/lr-find.")
+@click.option("--steps", type=int, default=300, show_default=True, help="Optimiser steps of the search.")
+@click.option("--lowest", type=float, default=1e-6, show_default=True, help="Learning rate of the first step.")
+@click.option("--highest", type=float, default=10.0, show_default=True, help="Rate of the last step, if the loss does "
+              "not diverge earlier.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder; by default RUN/lr-find.")
 @force
 @as_json
 def lr_find(
@@ -30,9 +30,9 @@ def lr_find(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Find a learning rate for a RECIPE: train a little at rising rates and see where the loss falls and diverges.
+    """Find a learning rate for a RECIPE: train briefly at rising rates and see where the loss falls and diverges.
 
-    Nothing is written but result.json, result.png and result.txt in RUN/lr-find.
+    Writes only result.json, result.png and result.txt in RUN/lr-find.
 
     \b
     Example:

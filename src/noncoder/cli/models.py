@@ -14,14 +14,14 @@ from noncoder.cli.verbs import Verb
 @click.command(cls=Verb)
 @click.argument("name", required=False)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--tasks", default=919, show_default=True, help="How many tasks.")
-@click.option("--window", default=1000, show_default=True, help="How many bp.")
-@click.option("--depth", default=2, show_default=True, type=click.IntRange(1), help="How far parts are taken apart.")
+@click.option("--tasks", default=919, show_default=True, help="Number of tasks.")
+@click.option("--window", default=1000, show_default=True, help="Width of the input, bp.")
+@click.option("--depth", default=2, show_default=True, type=click.IntRange(1), help="Depth of nested layers to show.")
 @as_json
 def models(name: str | None, settings: tuple[str, ...], tasks: int, window: int, depth: int, as_json: bool) -> None:
-    """List the models, or show the layers and settings of one NAME, with some of its settings changed.
+    """List the models, or show the layers and settings of the model NAME, with some of its settings changed.
 
-    NAME is one of the list, or path/to/file.py:Class for a model of your own; the file is then run.
+    NAME is one of the list, or path/to/file.py:Class for your own model; the file is then executed.
 
     \b
     Example:
@@ -37,7 +37,7 @@ def models(name: str | None, settings: tuple[str, ...], tasks: int, window: int,
     from noncoder.models import check_model, layer_table, model_entry
 
     if "=" in name:
-        raise ConfigError(f"{name!r} is no name of a model", expected="a name, then settings: NAME KEY=VALUE …")
+        raise ConfigError(f"{name!r} is not a model name", expected="a name, then settings: NAME KEY=VALUE …")
     changed = read_settings(settings)
     values = check_model(name, changed).model_dump(mode="json")
     rows = layer_table(name, tasks, window, changed, depth)
@@ -79,7 +79,7 @@ def _counted(name: str, tasks: int, window: int) -> dict[str, Any]:
     try:
         parameters = sum(row.parameters for row in layer_table(name, tasks, window))
         return _entry(name) | {"n_parameters": parameters}
-    except NoncoderError as error:  # a package that fails takes nothing from the list
+    except NoncoderError as error:  # a package that fails does not break the list
         return {"name": name, "about": f"cannot be used: {error.found}", "source": "", "n_parameters": None}
 
 

@@ -1,4 +1,4 @@
-"""Command-line options made from the sections of a recipe, so that help, YAML and validation are one text."""
+"""Command-line options made from the sections of a recipe: one text for help, YAML and validation."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from noncoder.files import plain_json
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Section)
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
-force = click.option("--force", is_flag=True, help="Replace what is there.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+force = click.option("--force", is_flag=True, help="Replace existing output.")
 
 
 def _offer(context: click.Context, _: click.Parameter, paths: tuple[Path, ...]) -> None:
@@ -35,20 +35,20 @@ model_source = click.option(
     type=click.Path(path_type=Path),
     expose_value=False,
     callback=_offer,
-    help="The Python file with the model, where it is somebody's own; the file is run. May stand several times.",
+    help="Python file with a custom model; the file is executed. May be given several times.",
 )
 
 
 def section_options(
     section: type[Section], short: Mapping[str, str] | None = None, needed: bool = True
 ) -> Callable[[F], F]:
-    """One option for each field of a section, with the field's docstring as help.
+    """Adds one option for each field of a section, with the field's docstring as help.
 
     Args:
         section: The section.
-        short: Another option name for a field.
-        needed: Ask for the fields that have no default; false where the command takes one of several sections. A field
-            that two of them share becomes one option, with the help of the lower decorator's.
+        short: Other option names, by field.
+        needed: Require the fields that have no default; false where the command takes one of several sections. A field
+            shared by two sections becomes one option, with the help of the lower decorator's section.
     """
 
     def add(function: F) -> F:
@@ -77,24 +77,24 @@ def section_options(
 
 
 def section_from(section: type[S], given: Mapping[str, Any], others: type[Section] | None = None) -> S:
-    """The section with the options that were given; defaults for the rest.
+    """Builds the section from the given options, with defaults for the rest.
 
     Args:
         section: The section.
         given: The options of the command.
-        others: A section whose options make no sense beside this one's.
+        others: A section whose options cannot be combined with this one's.
 
     Raises:
-        ConfigError: A value is wrong, missing, or of the other section.
+        ConfigError: A value is wrong or missing, or an option belongs to the other section.
     """
     for name in others.model_fields if others else ():
         if name not in section.model_fields and given.get(name) not in (None, ()):
-            raise ConfigError(f"--{name.replace('_', '-')} says nothing here", hint="leave it out; see --help")
+            raise ConfigError(f"--{name.replace('_', '-')} has no effect here", hint="leave it out; see --help")
     return validate(section, given_options(section, given), origin="the options")
 
 
 def given_options(section: type[Section], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, by field; a list may have been written with commas.
+    """The given options, by field; lists may be separated by commas.
 
     Args:
         section: The section.
@@ -112,7 +112,7 @@ def given_options(section: type[Section], given: Mapping[str, Any]) -> dict[str,
 
 
 def emit(values: Mapping[str, Any], text: str, machine: bool) -> None:
-    """Prints a result: JSON for a machine, else text."""
+    """Prints a result as JSON or as text."""
     click.echo(json.dumps(plain_json(values), indent=1, allow_nan=False) if machine else text)
 
 

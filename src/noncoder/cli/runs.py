@@ -20,9 +20,9 @@ _RUN = click.argument("run", type=click.Path(path_type=Path))
 @force
 @as_json
 def run(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Walk the whole road of a RECIPE: data, exploration, training, evaluation, report.
+    """Run all stages of a RECIPE: data, exploration, training, evaluation, interpretation, report.
 
-    Stages that are finished are skipped, an interrupted one is taken up again.
+    Finished stages are skipped; interrupted stages resume.
 
     \b
     Example:
@@ -37,7 +37,7 @@ def run(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) ->
 
     result = run_recipe(config, force)
     if not result:
-        return  # another process of the training, which the first tells of
+        return  # another process of this training; the first process reports
     emit(result, f"report: {result['report']}", as_json)
 
 
@@ -47,7 +47,7 @@ def run(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) ->
 @force
 @as_json
 def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Train the model of a RECIPE; an interrupted training goes on with the same command.
+    """Train the model of a RECIPE; the same command resumes an interrupted training.
 
     \b
     Example:
@@ -68,7 +68,7 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
         return
     best = summary.best
     text = (
-        f"trained {summary.model} ({summary.n_parameters:,} parameters) for {summary.epochs:.1f} passes in "
+        f"trained {summary.model} ({summary.n_parameters:,} parameters) for {summary.epochs:.1f} epochs in "
         f"{summary.seconds:,.0f} s; best validation at step {best.step}: loss {best.loss:.4f}, "
         f"{describe_scores(best.auroc, best.average_precision)}"
     )
@@ -78,7 +78,7 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
 @click.command(cls=Verb)
 @_RUN
 @click.argument("fasta", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .tsv, .csv or .parquet file.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Output .tsv, .csv or .parquet file.")
 @click.option("--strands", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True)
 @model_source
 @force
@@ -86,7 +86,7 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
 def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool, as_json: bool) -> None:
     """Predict the probability of every task for each record of a FASTA file.
 
-    The first column holds the records' names; it is called record, or record_ where a task has that name.
+    The first column holds the names of the records. It is called record, or record_ if a task is called record.
 
     \b
     Example:
@@ -101,12 +101,12 @@ def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool, as_jso
 
 @click.command(cls=Verb)
 @_RUN
-@click.option("--out", type=click.Path(path_type=Path), help="Another place than RUN/report.html.")
-@click.option("--task", "tasks", multiple=True, help="A task whose curves are shown first; may stand several times.")
+@click.option("--out", type=click.Path(path_type=Path), help="Output file; by default RUN/report.html.")
+@click.option("--task", "tasks", multiple=True, help="Task whose curves are shown first; may be given several times.")
 @force
 @as_json
 def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Write the report of a RUN, one HTML file, from what the run's folder holds.
+    """Write the report of a RUN as one HTML file, from the results in the run's folder.
 
     \b
     Example:
@@ -116,6 +116,6 @@ def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_
     from noncoder.report import write_report
 
     if out is not None and out.exists() and not force:
-        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
+        raise InputError(f"{out} already exists", hint="give another name, or --force to replace it")
     written = str(write_report(run, out, tasks))
     emit({"report": written}, f"report: {written}", as_json)

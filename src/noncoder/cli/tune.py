@@ -16,14 +16,16 @@ from noncoder.tune.settings import TuneConfig
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @section_options(TuneConfig)
-@click.option("--out", type=click.Path(path_type=Path), help="The study's folder; by default tune in the run's.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the study; by default tune in the run's folder."
+)
 @force
 @as_json
 def tune(recipe: Path, overrides: tuple[str, ...], out: Path | None, force: bool, as_json: bool, **given: Any) -> None:
-    """Search for the keys of a RECIPE with which it validates best; each trial is a training.
+    """Search for the values of a RECIPE's keys with the best validation; each trial is a training.
 
-    The same command goes on where it was interrupted, adds trials where --trials is higher, and runs beside itself: in
-    several shells, or on several machines with --storage. Leaves trials.tsv, best.yaml, figures and the trained models.
+    The same command resumes a search, adds trials if --trials is higher, and can run several times at once: in several
+    shells, or on several machines with --storage. Writes trials.tsv, best.yaml, figures and the trained models.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What all verbs have in common: checks of a command line that click leaves out."""
+"""Checks of the command line that click does not make."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from noncoder.machine import check_name
 
 
 class Verb(click.Command):
-    """A verb: an option that takes one value is given once, and a path can be one.
+    """A verb: an option that takes one value may be given only once, and its paths must be possible.
 
-    An option that it does not know, but a recipe does, is offered as KEY=VALUE where the verb takes those.
+    If an option is unknown but is a key of a recipe, and the verb takes a recipe, the error offers KEY=VALUE.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads the command line.
+        """Parses the command line.
 
         Raises:
             ConfigError: An option is given twice.
-            click.UsageError: It is wrong in another way.
+            click.UsageError: The command line has another error.
         """
         given = list(args)
         try:
@@ -63,7 +63,7 @@ class Verb(click.Command):
 
         name = error.option_name.lstrip("-")
         keys = nearest_keys(name.rpartition(".")[2], RunConfig)
-        # A misspelt option of the verb itself is for click to explain.
+        # click explains a misspelt option of the verb itself.
         if not keys or did_you_mean(name, [opt.lstrip("-") for one in self.params for opt in one.opts]):
             return error
         offered = " or ".join(f"{key}=VALUE" for key in keys)
@@ -82,10 +82,10 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the verb that is asked for.
+        """Finds the requested verb.
 
         Raises:
-            click.UsageError: There is none of the name; offers the nearest, and what takes a file that is named.
+            click.UsageError: No verb has this name; offers the nearest, and the verb that takes a named file.
         """
         if args and not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None and args[0][:1] != "-":
             from noncoder.kinds import what_is_there

@@ -1,4 +1,4 @@
-"""What every section of a recipe is."""
+"""Base class of the sections of a recipe."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from noncoder.errors import InputError
 from noncoder.machine import check_name
 
-# A comma parts the items of a list, but not the digits of a region such as chr7:1,001-2,000.
+# Commas separate the items of a list, but not the digits of a region such as chr7:1,001-2,000.
 _LISTED = re.compile(r"[^,:]+:\s*[\d,]*\d\s*-\s*[\d,]*\d\s*(?=,|$)|[^,]+")
 
 
 def split_list(text: str) -> list[str]:
-    """The items of a list that is written with commas, without the blanks around them."""
+    """Splits a comma-separated list and strips blanks from its items."""
     return [item for part in _LISTED.findall(text) if (item := part.strip())]
 
 
-# pydantic takes true for 1.
+# pydantic accepts true as 1.
 _NUMBERS = (int, float, int | None, float | None)
 
 
 class Section(BaseModel):
-    """A frozen part of a recipe; a key that it does not know is an error.
+    """A frozen section of a recipe; unknown keys are errors.
 
     A field's docstring is also its help on the command line and its comment in a written recipe.
     """
@@ -56,16 +56,16 @@ class Section(BaseModel):
 
 
 def refuse_idle(section: Section, chosen: str, settings: Mapping[str, tuple[str, ...]]) -> None:
-    """Makes sure that no setting was given that says nothing with what was chosen.
+    """Refuses settings that have no effect with the chosen kind.
 
     Args:
-        section: Its settings.
-        chosen: The kind that was chosen.
-        settings: The kinds with which each setting says something.
+        section: The settings.
+        chosen: The chosen kind.
+        settings: For each setting, the kinds that use it.
 
     Raises:
-        ValueError: One says nothing and is not its default.
+        ValueError: A setting has no effect and is not at its default.
     """
     for name, kinds in settings.items():
         if chosen not in kinds and getattr(section, name) != type(section).model_fields[name].default:
-            raise ValueError(f"{name} says nothing with {chosen}, only with {' and '.join(kinds)}")
+            raise ValueError(f"{name} has no effect with {chosen}, only with {' and '.join(kinds)}")

@@ -1,4 +1,4 @@
-"""How sequences are designed."""
+"""Recipe section on sequence design."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ Method = Literal["guided", "straight-through", "gumbel", "greedy", "sampled"]
 
 
 class DesignSettings(Section):
-    """How sequences are designed."""
+    """Settings of sequence design."""
 
     method: Method = "guided"
-    """`guided`, substitutions that the gradient proposes and the model confirms; `straight-through` and `gumbel`,
-    gradient ascent on sequences that stay one-hot, without and with noise; `greedy`, the best of all substitutions at
-    each step; `sampled`, the best of some random ones."""
+    """`guided`: substitutions proposed by the gradient and confirmed by the model; `straight-through` and `gumbel`:
+    gradient ascent on sequences that stay one-hot, without and with noise; `greedy`: the best of all substitutions at
+    each step; `sampled`: the best of a random sample of substitutions."""
     sequences: int = Field(8, ge=1)
-    """How many are designed, each from its own start."""
+    """Number of sequences to design, each from its own start."""
     evaluations: int = Field(2000, ge=10)
-    """What each may cost: a strand that the model reads is one, the way back of a gradient another."""
+    """Budget of each design in model evaluations: a forward pass of one strand counts one, a backward pass another."""
     mode: Literal["contrast", "hold"] = "contrast"
-    """What becomes of a second task: `contrast`, its logit is made low; `hold`, it stays where it was."""
+    """Objective for a second task: `contrast` lowers its logit; `hold` keeps its logit at the value of the start."""
     weight: float = Field(1.0, ge=0)
-    """What a logit of the second task counts."""
+    """Weight of the second task's logit."""
     change: tuple[tuple[int, int], ...] = ()
-    """Which positions may change, as intervals of the window such as 400-600, 0-based and half-open; by default all."""
+    """Positions that may change, as intervals of the window such as 400-600, 0-based and half-open; by default all."""
     most_edits: int | None = Field(None, ge=1)
-    """How many bases may differ from the start; by default all."""
+    """Most bases that may differ from the start; by default all."""
     edit_weight: float = Field(0.0, ge=0)
-    """Logits that each changed base costs."""
+    """Penalty, in logits, for each changed base."""
     gc_weight: float = Field(0.0, ge=0)
-    """Logits that each percent of GC away from the start's costs."""
+    """Penalty, in logits, for each percentage point of GC content away from that of the start."""
     strands: Literal["forward", "both"] = "forward"
-    """Whose logit is made high: the forward strand's, or that of both strands' mean probability at twice the cost."""
+    """Strand to optimise: the logit of the forward strand, or that of both strands' mean probability at twice the
+    cost."""
     learning_rate: float = Field(0.1, gt=0)
-    """Of gradient ascent."""
+    """Learning rate of gradient ascent."""
     candidates: int = Field(8, ge=1)
-    """Single substitutions that `guided` and `sampled` measure at each step."""
+    """Single substitutions that `guided` and `sampled` evaluate at each step."""
     seed: int = Field(0, ge=0)
-    """Draws starts and noise."""
+    """Random seed of the starts and the noise."""
     batch_size: int = Field(256, ge=1)
-    """Sequences a forward pass."""
+    """Sequences per forward pass."""
 
     @field_validator("change", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""How a trained network is measured."""
+"""Recipe section on evaluation."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from noncoder.config.base import Section
 
 
 class EvaluateConfig(Section):
-    """How the trained network is measured."""
+    """Settings of evaluation."""
 
     splits: tuple[Literal["train", "valid", "test"], ...] = ("valid", "test")
-    """Which splits."""
+    """Splits to evaluate."""
     strands: Literal["both", "forward", "reverse"] = "both"
-    """`both` averages the probabilities of the two strands; the forward strand alone is told beside it."""
+    """`both` averages the probabilities of the two strands; the forward strand alone is reported as well."""
     shifts: tuple[int, ...] = ()
-    """Predictions are also averaged over windows moved by these many bp, e.g. [-10, 10], besides where they are."""
+    """Shifts, bp, e.g. [-10, 10]: predictions are averaged over the window and its shifted copies."""
     ensemble: tuple[Path, ...] = ()
-    """Further runs, or folders of predictors, with the same tasks, whose probabilities are averaged with this one's."""
+    """Further runs, or folders of predictors, with the same tasks; their probabilities are averaged with this run's."""
     calibrate: bool = True
-    """Whether a temperature a task is fitted on the validation split, and its effect told."""
+    """Fit a temperature for each task on the validation split and report its effect."""
     resamples: int = Field(1000, ge=0)
-    """Resamples of the block bootstrap that gives the intervals; 0 for none."""
+    """Resamples of the block bootstrap for confidence intervals; 0 for none."""
     block: int | None = Field(None, ge=1)
-    """Length, bp, of the stretches of the genome that it draws; by default up to 1,000,000, such that there are 200 of
-    them or more where the genome allows."""
+    """Length, bp, of the genome blocks that the bootstrap draws; by default up to 1,000,000, and short enough for at
+    least 200 blocks where the genome allows."""
     min_positives: int = Field(30, ge=1)
-    """Means are also given over the tasks with at least this many positives in the split, and a task with fewer in the
-    validation split takes the temperature that all share."""
+    """Means are also reported over the tasks with at least this many positives in the split. A task with fewer in the
+    validation split uses the temperature shared by all tasks."""
     batch_size: int = Field(256, ge=1)
-    """Windows a forward pass."""
+    """Windows per forward pass."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,4 +1,4 @@
-"""How a trained network is looked into."""
+"""Recipe section on interpretation."""
 
 from __future__ import annotations
 
@@ -23,50 +23,49 @@ Method = Literal[
 
 
 class InterpretConfig(Section):
-    """What the trained network has learned of which tasks, and how it is found out."""
+    """Settings of interpretation: which tasks, which windows and which methods."""
 
     tasks: tuple[str, ...] = ()
-    """Which tasks; by default those of `report.tasks`, else the three with the highest average precision among those
-    with 30 positives or more in the test split."""
+    """Tasks to interpret; by default those of `report.tasks`, else the three with the highest average precision among
+    those with at least 30 positives in the test split."""
     method: Method = "deeplift"
-    """How the bases of a window are credited with its logit."""
+    """Attribution method: how a window's logit is attributed to its bases."""
     split: Literal["all", "train", "valid", "test"] = "all"
-    """From which split the windows are. Whatever it is, a motif is named only if windows that the model was not trained
-    on agree."""
+    """Split of the windows. For every choice, a motif is named only if windows outside the training split support
+    it."""
     windows: int = Field(400, ge=0)
-    """How many windows a task: those positive for it that have the highest logit; 0 leaves the stage out of
-    `noncoder run`."""
+    """Windows per task: the positive windows with the highest logits; 0 leaves this stage out of `noncoder run`."""
     regions: Path | None = None
-    """BED or narrowPeak file: windows around the summits, else the middles, of its regions, in place of the split's."""
+    """BED or narrowPeak file: use windows around the summits (else the midpoints) of its regions, not the split's."""
     sequences: Path | None = None
-    """FASTA file whose records are looked at in place of the split's windows; longer ones are cropped to the model's
-    window around their middle, shorter ones filled up with N."""
+    """FASTA file whose records are used in place of the split's windows. Longer records are cropped around their
+    middle to the model's window; shorter ones are padded with N."""
     layer: str = "last"
-    """The layer at which Grad-CAM looks: `first` and `last` convolution, or a name as `--layer list` tells."""
+    """Layer for Grad-CAM: `first` or `last` convolution, or a name listed by `--layer list`."""
     cam: Literal["paper", "report"] = "paper"
-    """Whether Grad-CAM leaves out what is negative after the sum over channels, as its paper does, or before it, as the
-    2020 report did."""
+    """Where Grad-CAM removes negative values: after the sum over channels (`paper`, the original paper) or before it
+    (`report`, the 2020 report)."""
     references: int = Field(10, ge=1)
-    """Dinucleotide shuffles of each window that `deeplift` compares it with."""
+    """Dinucleotide shuffles of each window that `deeplift` uses as references."""
     mutated: int = Field(5, ge=0)
-    """Of how many windows every base is mutated, for the comparison of Grad-CAM and the method with mutagenesis."""
+    """Windows in which every base is mutated, to compare Grad-CAM and the method with mutagenesis."""
     filters: bool = True
-    """Whether the kernels of the first convolution are shown as motifs."""
+    """Show the kernels of the first convolution as motifs."""
     release: str = "JASPAR2026"
-    """The JASPAR release that motifs are compared with."""
+    """JASPAR release that motifs are compared with."""
     taxon: str = "vertebrates"
-    """Its taxonomic group, e.g. vertebrates, plants, fungi, insects, nematodes."""
+    """Taxonomic group of the JASPAR motifs, e.g. vertebrates, plants, fungi, insects, nematodes."""
     grammar: int = Field(30, ge=0)
-    """How many backgrounds the named motifs of a task are put into, to see what position, distance and strand do; 0 for
-    none."""
+    """Backgrounds into which a task's named motifs are inserted, to measure the effect of position, distance and
+    strand; 0 for none."""
     designs: int = Field(4, ge=0)
-    """How many sequences are made that please a task; 0 for none."""
+    """Sequences to design with a high predicted logit for a task; 0 for none."""
     figures: tuple[Literal["svg", "png", "pdf"], ...] = ("png",)
-    """The formats of the pictures in the task's folder."""
+    """Formats of the figures in the task's folder."""
     seed: int = Field(0, ge=0)
-    """Draws shuffles and backgrounds."""
+    """Random seed of shuffles and backgrounds."""
     batch_size: int = Field(64, ge=1)
-    """Windows a pass."""
+    """Windows per forward pass."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

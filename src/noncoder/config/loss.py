@@ -1,4 +1,4 @@
-"""The section of a recipe on the training loss."""
+"""Recipe section on the training loss."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ _OF_WEIGHTS = {"beta": ("effective-number",), "cap": ("inverse-frequency",), "we
 
 
 class LossConfig(Section):
-    """What training makes small; a kind alone may stand for the section, `loss: focal`."""
+    """Training loss; the kind alone may replace the section, as in `loss: focal`."""
 
     kind: Literal["bce", "focal", "asymmetric"] = "bce"
-    """The loss of a label: binary cross-entropy, or one in which labels that are predicted well already count less,
-    `focal` (arXiv:1708.02002) or, for negatives more than for positives, `asymmetric` (arXiv:2009.14119)."""
+    """Loss of a label: binary cross-entropy, or a loss that down-weights labels already predicted well: `focal`
+    (arXiv:1708.02002) or, for negatives more than for positives, `asymmetric` (arXiv:2009.14119)."""
     gamma: float = Field(2, ge=0)
-    """How fast a label's loss fades as it is predicted better; focal."""
+    """How fast a label's loss decreases as its prediction improves; focal."""
     alpha: float | None = Field(0.25, gt=0, lt=1)
-    """What positives count; negatives count 1 minus this; null for both as they are; focal."""
+    """Weight of positives; negatives have 1 minus this; null for no weights; focal."""
     gamma_positive: float = Field(0, ge=0)
-    """How fast a positive's loss fades as it is predicted better; asymmetric."""
+    """How fast a positive's loss decreases as its prediction improves; asymmetric."""
     gamma_negative: float = Field(4, ge=0)
-    """How fast a negative's loss fades as it is predicted better; asymmetric."""
+    """How fast a negative's loss decreases as its prediction improves; asymmetric."""
     margin: float = Field(0.05, ge=0, lt=1)
-    """Taken off the probability of a negative, whose loss is zero below it; asymmetric."""
+    """Subtracted from the probability of a negative, whose loss is zero below this value; asymmetric."""
     positive_weight: float = Field(1, gt=0)
-    """What the loss of every positive is multiplied by."""
+    """Factor for the loss of every positive."""
     task_weights: Literal["equal", "effective-number", "inverse-frequency", "file"] = "equal"
-    """What the labels of each task count, on average 1: as many as others; by the effective number of the task's
-    positives in training (arXiv:1901.05555); in inverse proportion to their share; or, not brought to an average, as
-    `weights_file` says."""
+    """Weights of the tasks, 1 on average: `equal`; by the effective number of the task's positives in training
+    (`effective-number`, arXiv:1901.05555); inversely proportional to their fraction (`inverse-frequency`); or read
+    from `weights_file` (`file`), not rescaled to an average of 1."""
     beta: float = Field(0.999, ge=0, lt=1)
-    """With n positives their effective number is (1 - beta**n) / (1 - beta); effective-number."""
+    """The effective number of n positives is (1 - beta**n) / (1 - beta); effective-number."""
     cap: float = Field(10, ge=1)
-    """How many times the smallest weight of a task the largest may be; inverse-frequency."""
+    """Largest ratio of a task's weight to the smallest one; inverse-frequency."""
     weights_file: Path | None = None
-    """TSV with the columns task and weight; tasks that it leaves out have the weight 1; file."""
+    """TSV file with the columns task and weight; tasks missing from it have the weight 1; file."""
     smoothing: float = Field(0, ge=0, lt=1)
-    """Label smoothing: labels are drawn in by half of this, to 0.05 and 0.95 for 0.1."""
+    """Label smoothing: labels move towards 0.5 by half of this, to 0.05 and 0.95 for 0.1."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

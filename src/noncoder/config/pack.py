@@ -1,4 +1,4 @@
-"""The section of a recipe on tables of sequences with labels."""
+"""Recipe section on tables of sequences with labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from noncoder.config.base import Section
 
 NO_COLUMN = "none"
-"""In place of a split column: the split is drawn."""
+"""Value in place of a split column: draw the splits."""
 
 
 def _listed(value: Any) -> Any:
@@ -24,50 +24,50 @@ class PackConfig(Section):
     """How a store is made from tables of sequences with labels."""
 
     table: Files = ()
-    """Table with a sequence column: CSV, TSV or other delimited text, Parquet, or Arrow; or a FASTA, with `labels`.
-    Several tables of the same columns are read one after the other."""
+    """Table with a sequence column: CSV, TSV or other delimited text, Parquet, or Arrow; or a FASTA file, with
+    `labels`. Several tables with the same columns are read one after the other."""
     train: Files = ()
-    """In place of `table`: tables whose rows are for training."""
+    """Tables of training rows, in place of `table`."""
     valid: Files = ()
-    """Tables whose rows are for validation, beside `train`."""
+    """Tables of validation rows, used with `train`."""
     test: Files = ()
-    """Tables whose rows are for the test, beside `train`."""
+    """Tables of test rows, used with `train`."""
     labels: Path | None = None
-    """Table of labels for the records of a FASTA, joined by `id_column`."""
+    """Table of labels for the records of a FASTA file, joined by `id_column`."""
     sequence_column: str = "sequence"
-    """The column of sequences."""
+    """Column of sequences."""
     id_column: str = "id"
-    """The column of record names, where there is one."""
+    """Column of record names, if there is one."""
     label_columns: tuple[str, ...] = ()
-    """The label columns: 0 and 1, true and false, or yes and no, and empty for unknown. By default every column that
-    holds nothing else."""
+    """Label columns. Values: 0 and 1, true and false, or yes and no; empty for unknown. By default all columns that
+    hold only such values."""
     ignore_columns: tuple[str, ...] = ()
-    """Columns that are no labels, whatever they hold."""
+    """Columns that are not labels, whatever they hold."""
     tasks: Path | None = None
     """Task sheet: TSV with the column name, and any of group, cell, assay, treatment. For a table, its rows are the
-    tasks, and a further column, `column`, names the table's column where that has another name."""
+    tasks, and an optional column `column` gives the table's column where its name differs."""
     name: tuple[str, ...] = ()
-    """What the task of a column is called, as COLUMN=NAME; by default as the column."""
+    """Task names of columns, as COLUMN=NAME; by default the column's name."""
     split_column: str | None = None
-    """The column of splits: train, valid or test (also training, val, validation, dev, testing, holdout). By default a
+    """Column of splits: train, valid or test (also training, val, validation, dev, testing, holdout). By default a
     column with a name such as split, fold, set or partition that holds these words; `none` draws the splits."""
     valid_values: tuple[str, ...] = ()
-    """Values of the split column that stand for validation, such as 8 for a fold or chr2; all others train."""
+    """Values of the split column for validation, such as 8 for a fold or chr2; all others are training."""
     test_values: tuple[str, ...] = ()
-    """Values of the split column that stand for the test; all others train."""
+    """Values of the split column for the test split; all others are training."""
     valid_fraction: float | None = Field(None, ge=0, lt=1)
-    """Share of the rows drawn for validation where the splits are not given: by default 0.1. Where they are given
-    without validation: share of the training rows, by default none."""
+    """Fraction of the rows drawn for validation if no splits are given; by default 0.1. If splits are given without
+    validation: fraction of the training rows; by default none."""
     test_fraction: float | None = Field(None, ge=0, lt=1)
-    """Share of the rows drawn for the test, in the same way."""
+    """Fraction of the rows drawn for the test split, in the same way."""
     window: int | None = Field(None, ge=1)
     """Width of the model's input, bp, around each sequence's middle; by default the longest sequence."""
     seed: int = 0
-    """Draws the splits; equal and reverse-complementary sequences stay together."""
+    """Random seed of the splits; equal and reverse-complementary sequences stay together."""
 
     @property
     def files(self) -> tuple[tuple[Path, str | None], ...]:
-        """The tables in their order, each with the split of its rows; None where the file does not say it."""
+        """The tables in order, each with the split of its rows; None if the file does not determine the split."""
         named = [(path, name) for name in ("train", "valid", "test") for path in getattr(self, name)]
         return (*((path, None) for path in self.table), *named)
 
@@ -77,15 +77,15 @@ class PackConfig(Section):
         if split_files == bool(self.table):
             raise ValueError("give either table, or train with valid and test: one or more files each")
         if split_files and not self.train:
-            raise ValueError("train: should be given, a table of rows to train on, beside valid and test")
+            raise ValueError("train: should be given with valid and test: a table of training rows")
         paths = [path.resolve() for path, _ in self.files]
         twice = [path for i, (path, _) in enumerate(self.files) if paths[i] in paths[:i]]
         if twice:
             raise ValueError(f"{twice[0]} is given twice: should be one or more files, each once")
         if self.labels is not None and (split_files or len(self.table) > 1):
-            raise ValueError("labels: should stand beside one FASTA alone, given as table")
+            raise ValueError("labels: should be used with one FASTA file, given as table")
         if split_files and self.split_column is not None:
-            raise ValueError("split_column says nothing where the files train, valid and test are the splits")
+            raise ValueError("split_column has no effect where the files train, valid and test are the splits")
         if (self.valid_values or self.test_values) and self.split_column in (None, NO_COLUMN):
             raise ValueError("valid_values and test_values need split_column, the column that holds them")
         both = set(self.valid_values) & set(self.test_values)

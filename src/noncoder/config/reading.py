@@ -1,4 +1,4 @@
-"""YAML that a user wrote: read within limits, so that no file of a few lines can take all memory or time."""
+"""Reads YAML from users within limits: a file of a few lines cannot use up memory or time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from noncoder.kinds import did_you_mean_path, kind_of, what_is_there
 from noncoder.machine import check_name
 
 MOST_BYTES = 1_000_000
-"""The largest file that is read."""
+"""Largest file that is read, bytes."""
 MOST_DEPTH = 50
-"""How deep values may be nested."""
+"""Deepest nesting of values."""
 MOST_VALUES = 20_000
-"""How many values a text may hold, those behind an alias counted each time."""
+"""Most values in a text; values behind an alias count each time."""
 
 _LONGEST_NUMBER = 1_000
 _FORBIDDEN = re.compile("[\0\ud800-\udfff]")
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses what is nested too deep, expands to too much, or sets a key twice."""
+    """A safe loader that refuses deep nesting, large expansions, and keys set twice."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -49,18 +49,18 @@ class _Loader(yaml.SafeLoader):
 
 
 def _too_many() -> yaml.YAMLError:
-    return yaml.YAMLError(f"there are more than {MOST_VALUES:,} values in it, those behind an alias counted each time")
+    return yaml.YAMLError(f"there are more than {MOST_VALUES:,} values; those behind an alias count each time")
 
 
 def parse_yaml(text: str, origin: str) -> Any:
-    """The values of a YAML text.
+    """Parses a YAML text.
 
     Args:
         text: The text.
-        origin: Where it is from, for the message.
+        origin: Where it comes from, for the message.
 
     Raises:
-        ConfigError: It is no YAML, is nested too deep, or expands to too many values.
+        ConfigError: It is not YAML, is nested too deep, or expands to too many values.
     """
     if len(text) > MOST_BYTES:
         raise ConfigError(f"{origin} has {len(text):,} characters", expected=f"at most {MOST_BYTES:,}")
@@ -69,23 +69,23 @@ def parse_yaml(text: str, origin: str) -> Any:
         loader = _Loader(text)
         return loader.get_single_data()
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{origin} is no readable YAML: {error}") from error
+        raise ConfigError(f"{origin} is not valid YAML: {error}") from error
     finally:
         if loader is not None:
             loader.dispose()
 
 
 def read_yaml(path: Path, what: str) -> Any:
-    """The values of a YAML file.
+    """Reads a YAML file.
 
     Args:
         path: The file.
-        what: What it should be, such as "recipe", for the message.
+        what: The expected kind of file, such as "recipe", for the message.
 
     Raises:
-        ConfigError: The file is missing (with the nearest name that is there), cannot be read, or is no YAML within
-            the limits.
-        InputError: No file can have such a path.
+        ConfigError: The file is missing (the message gives the nearest existing name), cannot be read, or is not YAML
+            within the limits.
+        InputError: The path is not a possible file name.
     """
     check_name(path)
     try:
@@ -103,7 +103,7 @@ def read_yaml(path: Path, what: str) -> Any:
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path} is no text in UTF-8: {error.reason} at byte {error.start}", expected=f"a {what}, a YAML file"
+            f"{path} is not text in UTF-8: {error.reason} at byte {error.start}", expected=f"a {what}, a YAML file"
         ) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", expected=f"a {what}, a YAML file") from error
@@ -111,11 +111,11 @@ def read_yaml(path: Path, what: str) -> Any:
 
 
 def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many values a node stands for, with what is behind its aliases."""
+    """Number of values in a node, with those behind its aliases."""
     known = sizes.get(id(node))
     if known is not None:
         if not known:
-            raise yaml.YAMLError("an alias stands inside of what it names")
+            raise yaml.YAMLError("an alias refers to a value that contains it")
         return known
     sizes[id(node)] = 0  # being counted
     total = 1
@@ -125,7 +125,7 @@ def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
         total += sum(_expanded(key, sizes) + _expanded(value, sizes) for key, value in node.value)
         _check_keys(node)
     elif _FORBIDDEN.search(node.value):
-        raise yaml.YAMLError(f"{node.value[:80]!a} holds a character that no text should have")
+        raise yaml.YAMLError(f"{node.value[:80]!a} holds a character that text should not contain")
     elif len(node.value) > _LONGEST_NUMBER and node.tag.endswith((":int", ":float")):
         raise yaml.YAMLError(f"the number {node.value[:20]}… has {len(node.value):,} digits")
     sizes[id(node)] = total

@@ -1,4 +1,4 @@
-"""Recipes as YAML: read, override, write."""
+"""Reads, overrides and writes recipes as YAML."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from noncoder.errors import ConfigError
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Reads a recipe and applies `key.key=value` overrides, whose values are read as YAML.
+    """Reads a recipe and applies `key.key=value` overrides, whose values are parsed as YAML.
 
     Raises:
-        ConfigError: The file is missing or no YAML, or a key or value is wrong.
+        ConfigError: The file is missing or not YAML, or a key or value is wrong.
     """
     path = Path(path)
     values = read_yaml(path, "recipe")
@@ -31,10 +31,10 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
 
 
 def read_settings(overrides: Sequence[str]) -> dict[str, Any]:
-    """Values from `key=value` texts, read as in a recipe.
+    """Parses `key=value` texts as in a recipe.
 
     Raises:
-        ConfigError: A text has no equals sign, or its value is no YAML.
+        ConfigError: A text has no equals sign, or its value is not YAML.
     """
     values: dict[str, Any] = {}
     _override_all(values, overrides)
@@ -46,7 +46,7 @@ def _override_all(values: dict[str, Any], overrides: Sequence[str]) -> None:
     for override in overrides:
         key, _, value = override.partition("=")
         for other in given:
-            # The second would silently take the place of the first, or of a part of it.
+            # The second would silently replace the first, or a part of it.
             if key == other or other.startswith(f"{key}."):
                 raise ConfigError(
                     f"{shortened(other)} is given twice: {shortened(given[other], 60)!r}, then {shortened(value, 60)!r}"
@@ -75,12 +75,12 @@ def _override(values: dict[str, Any], override: str) -> None:
 
 
 def write_recipe(config: RunConfig) -> str:
-    """The recipe as YAML with every key, each with its docstring as a comment; reading it back gives the same."""
+    """Writes the recipe as YAML with every key, each with its docstring as a comment; reading it gives the same."""
     return "\n".join(_lines(config, 0)) + "\n"
 
 
 class _Quoting(yaml.SafeDumper):
-    """Writes every text in double quotes, in which YAML can say any character on one line."""
+    """Writes every text in double quotes, in which YAML can express any character on one line."""
 
 
 _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))

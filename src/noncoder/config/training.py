@@ -1,4 +1,4 @@
-"""The section of a recipe on training."""
+"""Recipe section on training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from noncoder.config.base import Section, refuse_idle
 from noncoder.config.loss import LossConfig
 from noncoder.config.watch import WatchConfig
 
-# Which settings say something only with some of the optimisers, or of the kinds of decay.
+# Settings that only some optimisers, or some kinds of decay, use.
 _OF_OPTIMIZERS = {
     "betas": ("adamw", "adam", "muon"),
     "amsgrad": ("adamw", "adam"),
@@ -34,7 +34,7 @@ _OF_DECAYS = {
     "cycle_passes": ("cyclical",),
     "cycle_shape": ("cyclical",),
 }
-# The decays that rise by themselves.
+# Decays that include their own rise.
 _CYCLES = ("one-cycle", "cyclical")
 
 
@@ -60,136 +60,137 @@ OutputBias = Annotated[float | Literal["prevalence", "zero"], BeforeValidator(_o
 
 
 class TrainConfig(Section):
-    """How the network is trained."""
+    """Settings of training."""
 
     epochs: float = Field(6, gt=0)
-    """Passes over the training split."""
+    """Number of epochs over the training split; a fraction is allowed."""
     batch_size: int = Field(128, ge=1)
-    """Windows a forward pass, over all devices together."""
+    """Windows per forward pass, over all devices together."""
     accumulate: int = Field(1, ge=1)
-    """Batches an optimiser step; a step may take the last of a pass and the first of the next."""
+    """Batches per optimiser step; a step may combine the last batches of an epoch and the first of the next."""
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "keras-rmsprop", "muon"] = "adamw"
-    """The optimiser; `keras-rmsprop` is that of the first versions of Keras, with epsilon inside the square root;
-    `muon` is Muon for the matrices and kernels of hidden layers and adamw for all else."""
+    """Optimiser. `keras-rmsprop` is that of the first versions of Keras, with epsilon inside the square root; `muon`
+    is Muon for the matrices and kernels of hidden layers and adamw for all other parameters."""
     loss: Annotated[LossConfig, BeforeValidator(_kind_alone)] = LossConfig()
-    """What training makes small. Validation tells the plain binary cross-entropy, so that runs can be compared."""
+    """Training loss. Validation always reports plain binary cross-entropy, so that runs can be compared."""
     learning_rate: float = Field(2e-3, gt=0)
-    """The highest learning rate."""
+    """Highest learning rate."""
     betas: tuple[Share, Share] = (0.9, 0.999)
-    """What the running means of the gradient and of its square keep a step; adamw, adam and muon."""
+    """Decay rates per step of the running means of the gradient and of its square; adamw, adam and muon."""
     amsgrad: bool = False
-    """Divide by the largest mean square so far, not by the present one; adamw and adam."""
+    """Divide by the largest mean square so far, not by the current one; adamw and adam."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """What the running sum of the gradients keeps a step; sgd."""
+    """Decay rate per step of the running sum of gradients; sgd."""
     dampening: float = Field(0, ge=0, le=1)
-    """The share of each gradient that the running sum leaves out; sgd. Torch7 leaves out `momentum` of it."""
+    """Fraction of each gradient that is not added to the running sum; sgd. Torch7 uses the value of `momentum`."""
     muon_momentum: float = Field(0.95, ge=0, lt=1)
-    """What the running mean of a hidden matrix's gradients keeps a step; muon."""
+    """Decay rate per step of the running mean of a hidden matrix's gradients; muon."""
     rho: float = Field(0.9, ge=0, lt=1)
-    """What the running mean of the squared gradient keeps a step; both kinds of rmsprop."""
+    """Decay rate per step of the running mean of the squared gradient; both kinds of rmsprop."""
     epsilon: float | None = Field(None, gt=0)
-    """What keeps the division by the root of the mean square finite; by default 1e-8, with keras-rmsprop
-    1e-6."""
+    """Added for stability when dividing by the root mean square; by default 1e-8, and 1e-6 with keras-rmsprop."""
     warmup: float = Field(0.05, ge=0, lt=1)
-    """Share of the steps over which the learning rate rises linearly from zero."""
+    """Fraction of the steps over which the learning rate rises linearly from zero."""
     warmup_steps: int = Field(0, ge=0)
-    """In place of `warmup`: optimiser steps of the rise, the last of them at the full rate; 0 for `warmup`."""
+    """Optimiser steps of the warm-up, in place of `warmup`; the last one has the full rate; 0 to use `warmup`."""
     decay: Literal["cosine", "linear", "constant", "step", "inverse", "plateau", "one-cycle", "cyclical"] = "cosine"
-    """How the learning rate falls after the warm-up: to zero at the end (`cosine`, `linear`), not at all, by a factor
-    every so many passes (`step`), as 1 / (1 + `decay_rate` * optimiser steps) (`inverse`), or by a factor when
-    validations get no better (`plateau`). Without a warm-up: one rise and fall (`one-cycle`), or many (`cyclical`)."""
+    """How the learning rate falls after the warm-up: to zero at the end (`cosine`, `linear`), not at all (`constant`),
+    by a factor at a fixed interval of epochs (`step`), as 1 / (1 + `decay_rate` * optimiser steps) (`inverse`), or by
+    a factor when validations stop improving (`plateau`). Without a warm-up: one rise and fall (`one-cycle`), or many
+    (`cyclical`)."""
     decay_factor: float = Field(0.9, gt=0, le=1)
-    """What the learning rate is multiplied by every `decay_every` passes (step), or after `decay_patience` validations
-    without a better one (plateau)."""
+    """Factor for the learning rate every `decay_every` epochs (step), or after `decay_patience` validations without
+    improvement (plateau)."""
     decay_every: float = Field(1, gt=0)
-    """Passes after which the learning rate is multiplied by `decay_factor`; step."""
+    """Epochs after which the learning rate is multiplied by `decay_factor`; step."""
     decay_rate: float = Field(0, ge=0)
-    """How fast the learning rate falls, a step; inverse."""
+    """How fast the learning rate falls per step; inverse."""
     decay_patience: int = Field(2, ge=1)
-    """Validations without a better one, by `monitor`, after which the learning rate falls; plateau."""
+    """Validations without improvement, by `monitor`, after which the learning rate falls; plateau."""
     decay_floor: float | None = Field(None, ge=0, le=1)
-    """Lowest share of the highest learning rate; plateau (by default 0) and cyclical (by default 0.25)."""
+    """Lowest learning rate as a fraction of the highest; plateau (by default 0) and cyclical (by default 0.25)."""
     cycle_rise: float = Field(0.3, gt=0, lt=1)
-    """Share of the steps over which the learning rate rises; one-cycle."""
+    """Fraction of the steps over which the learning rate rises; one-cycle."""
     cycle_start: float = Field(25, ge=1)
-    """The learning rate starts at its highest divided by this; one-cycle."""
+    """The learning rate starts at its highest value divided by this; one-cycle."""
     cycle_end: float = Field(1e4, ge=1)
-    """The learning rate ends at where it started divided by this; one-cycle."""
+    """The learning rate ends at its starting value divided by this; one-cycle."""
     cycle_momentum: tuple[Share, Share] | None = None
-    """Highest and lowest of the momentum (sgd, muon) and the first of `betas` (adam, adamw, muon), which falls while
-    the learning rate rises and rises while it falls, e.g. [0.95, 0.85]; by default neither moves; one-cycle."""
+    """Highest and lowest value of the momentum (sgd, muon) and of the first of `betas` (adam, adamw, muon), e.g.
+    [0.95, 0.85]. It falls while the learning rate rises and rises while it falls; by default neither changes;
+    one-cycle."""
     cycle_passes: float = Field(4, gt=0)
-    """Passes that one rise and fall of the learning rate take; cyclical."""
+    """Epochs of one rise and fall of the learning rate; cyclical."""
     cycle_shape: Literal["triangular", "triangular2"] = "triangular"
-    """Whether every rise goes to the highest learning rate, or each half as high above the lowest as the one before;
-    cyclical."""
+    """Whether every rise reaches the highest learning rate (`triangular`), or each rise half the height of the
+    previous one above the lowest rate (`triangular2`); cyclical."""
     weight_decay: float = Field(0.01, ge=0)
-    """With adamw and muon, the decay of weight matrices and kernels, apart from the gradient; biases and norms have
-    none. With the other optimisers an L2 penalty of half of this on all parameters, in the gradient."""
+    """With adamw and muon: decay of weight matrices and kernels, decoupled from the gradient; biases and norms have
+    none. With the other optimisers: an L2 penalty of half of this on all parameters, in the gradient."""
     l1: float = Field(0, ge=0)
-    """L1 penalty on what enters the last layer, summed over units and windows of a batch; it is part of the logged
-    training loss."""
+    """L1 penalty on the input of the last layer, summed over units and windows of a batch; the logged training loss
+    includes it."""
     max_norm: float = Field(0, ge=0)
-    """Largest norm of the weights into one output unit of a convolution or linear layer, kept after every optimiser
-    step; 0 for no limit."""
+    """Largest norm of the weights into one output unit of a convolution or linear layer, enforced after every
+    optimiser step; 0 for no limit."""
     clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0 for no clipping."""
     average: float = Field(0.0, ge=0, lt=1)
-    """Decay a step of the exponential moving average of the weights that is validated and kept, with batch norms that
-    see training windows anew; 0 for none."""
+    """Decay per step of the exponential moving average of the weights (EMA). The average is validated and kept; its
+    batch norms are recomputed from training windows; 0 for none."""
     average_last: float = Field(0.0, ge=0, lt=1)
-    """In place of `average`: share of the optimiser steps, the last ones, over which the weights are averaged equally
+    """In place of `average`: fraction of the optimiser steps, at the end, over which the weights are averaged equally
     (SWA); 0 for none."""
     one_class: Literal["refuse", "leave-out", "keep"] = "refuse"
     """What to do with tasks whose known labels in the training split are all positive or all negative: `refuse` to
-    train, `leave-out` these tasks, which the predictor then does not have, or `keep` them."""
+    train, `leave-out` these tasks, so that the predictor does not have them, or `keep` them."""
     shift: int = Field(0, ge=0)
-    """Training windows are moved by up to this many bp either way."""
+    """Largest random shift, bp, of training windows in either direction."""
     random_strand: bool = True
-    """Read each training window from a strand drawn at random, or all from the forward strand."""
+    """Read each training window from a random strand; otherwise always from the forward strand."""
     augment: Annotated[AugmentConfig, BeforeValidator(read_preset)] = AugmentConfig()
-    """Changes to training windows; by default none."""
+    """Augmentation of training windows; by default none."""
     mixup: float = Field(0, ge=0)
-    """Training windows and their labels are mixed in pairs (arXiv:1710.09412), by shares from the distribution
-    Beta(mixup, mixup); 0 for none."""
+    """Mixup: training windows and their labels are mixed in pairs (arXiv:1710.09412), with weights from the
+    distribution Beta(mixup, mixup); 0 for none."""
     resample: float = Field(0, ge=0, le=1)
-    """How much more often windows with rare positives are drawn: a window weighs the largest of its positive tasks'
-    (share of positives)**-resample; 0 draws each window once a pass."""
+    """How much more often windows with rare positives are drawn: a window's weight is the largest value of (fraction
+    of positives)**-resample among its positive tasks; 0 draws each window once per epoch."""
     resample_cap: float = Field(10, ge=1)
-    """How many times the smallest of these weights the largest may be."""
+    """Largest ratio of a window's weight to the smallest one."""
     validations: float = Field(1, gt=0)
-    """Validations a pass."""
+    """Validations per epoch."""
     monitor: Literal["average_precision", "loss"] = "average_precision"
-    """What makes a validation better than another: a higher mean average precision or a lower loss. The weights of the
-    best are kept."""
+    """Metric for early stopping and for choosing the best checkpoint: a higher mean average precision or a lower loss
+    is better. The best weights are kept."""
     patience: int = Field(5, ge=1)
-    """Validations without a better one, by `monitor`, after which training stops."""
+    """Validations without improvement, by `monitor`, after which training stops."""
     precision: Literal["auto", "32-true", "tf32", "bf16-mixed", "16-mixed"] = "auto"
-    """Arithmetic of the forward and backward passes; `auto` is bfloat16 where the device computes in it. `tf32` is
-    float32 whose products a GPU rounds to 10 bits of mantissa, which is many times faster than `32-true`."""
+    """Arithmetic of the forward and backward passes; `auto` is bfloat16 if the device supports it. `tf32` is float32
+    with products rounded by the GPU to 10 bits of mantissa, which is many times faster than `32-true`."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where to train."""
+    """Device for training."""
     compile: Compile = "auto"
     """Compile the network with torch.compile: `default`; `max-autotune`, which tries kernels for minutes; or `none`.
-    `auto` compiles on a GPU. It costs up to a minute at the start."""
+    `auto` compiles on a GPU. Compilation takes up to a minute at the start."""
     output_bias: OutputBias = "prevalence"
-    """Where the last layer's bias starts: `prevalence`, at the logit of each task's share of positives in training; a
-    number such as 0.02, at the logit of this share for every task; `zero`."""
+    """Initial bias of the last layer: `prevalence`, the logit of each task's fraction of positives in training; a
+    number such as 0.02, the logit of this fraction for every task; `zero`."""
     devices: int = Field(1, ge=1)
-    """Devices of each machine, a process each; each takes its part of every batch. Under torchrun or SLURM leave it
-    out: what they started counts."""
+    """Devices per machine, one process each; every batch is divided among them. Leave this out under torchrun or
+    SLURM, which determine the number."""
     nodes: int = Field(1, ge=1)
-    """Machines; torchrun or SLURM starts the processes on them."""
+    """Number of machines; torchrun or SLURM starts the processes on them."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
-    """With several devices: `ddp`, the network is on each; `fsdp`, its weights and the optimiser's state are spread
-    over GPUs, for networks that one cannot hold."""
+    """With several devices: `ddp` keeps the network on each device; `fsdp` shards its weights and the optimiser's
+    state over GPUs, for networks too large for one GPU."""
     keep_best: int = Field(1, ge=1)
-    """How many of the best validations' weights are kept as files; the best of them is the one that is used."""
+    """Number of best validations whose weights are kept as files; the best of them is used."""
     explosion: float = Field(10, ge=0)
-    """Training stops where the loss is this many times what it was: the median of 16 batches against the lowest median
-    of 64 so far; 0 for never."""
+    """Training stops if the loss grows by this factor: the median of 16 batches against the lowest median of 64
+    batches so far; 0 for never."""
     watch: WatchConfig = WatchConfig()
-    """What is recorded of the training; nothing here changes what it comes to."""
+    """What is logged during training; no setting here changes the result of training."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -203,7 +204,7 @@ class TrainConfig(Section):
         if self.average and self.average_last:
             raise ValueError("give either average (EMA) or average_last (SWA)")
         if not self.resample and self.resample_cap != type(self).model_fields["resample_cap"].default:
-            raise ValueError("resample_cap says nothing without resample")
+            raise ValueError("resample_cap has no effect without resample")
         if self.cycle_momentum and self.optimizer in ("rmsprop", "keras-rmsprop"):
             raise ValueError(f"{self.optimizer} has no momentum for cycle_momentum to move")
         return self

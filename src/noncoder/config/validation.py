@@ -1,4 +1,4 @@
-"""Plain values to sections, and messages that say what is wrong with them."""
+"""Builds sections from plain values, with messages that say what is wrong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def validate(section: type[S], values: Mapping[str, Any], origin: str) -> S:
         origin: Where they come from, for the message.
 
     Raises:
-        ConfigError: A key is unknown (with the nearest one), missing, or its value is wrong; all that is wrong is told.
+        ConfigError: A key is unknown (with the nearest one) or missing, or its value is wrong; all problems are
+            reported.
     """
     try:
         return section.model_validate(_tuples(section, values))
@@ -57,7 +58,7 @@ def _problem(section: type[Section], detail: dict[str, Any]) -> str:
 
 
 def nearest_keys(name: str, section: type[Section]) -> list[str]:
-    """The dotted keys of a section and those in it that end with a name, at most three; else with the nearest name.
+    """Up to three dotted keys of a section, nested ones included, that end with a name; else with the nearest name.
 
     Args:
         name: The last part of a key, or of an option.
@@ -72,7 +73,7 @@ def nearest_keys(name: str, section: type[Section]) -> list[str]:
 
 
 def dotted_keys(section: type[BaseModel], before: str = "") -> list[str]:
-    """Every key that can be set in a section and in those in it, as in `train.epochs`."""
+    """Every key of a section and of its nested sections, such as `train.epochs`."""
     keys = []
     for name in section.model_fields:
         inner = _section_of(section, name)
@@ -82,7 +83,7 @@ def dotted_keys(section: type[BaseModel], before: str = "") -> list[str]:
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """A text for a message, cut where it is long."""
+    """Shortens a long text for a message."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
@@ -95,7 +96,7 @@ def _section_of(parent: type[BaseModel], name: str) -> type[Section] | None:
 
 
 def _tuples(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A single value where several may stand counts as one of them; an empty section as its defaults."""
+    """Makes a single value a list where several are allowed, and an empty section its defaults."""
     result: dict[str, Any] = {}
     for key, value in dict(values).items():
         inner = _section_of(section, str(key))

@@ -141,8 +141,8 @@ def spread(draws: Draws) -> Spread:
     small. The standard error is the resamples' standard deviation or the jackknife's, which is larger: the first falls
     short where taking off the bias adds to the error, the second where a few positives are ranked almost perfectly.
     The degrees of freedom are Satterthwaite's (1946) for a variance from J terms of the kurtosis that the blocks'
-    influences show: J - 1 where these are normal, few where some blocks decide all. `docs/decisions/intervals.md` has the
-    coverage of this and of what else was tried.
+    influences show: J - 1 where these are normal, few where some blocks decide all. `docs/decisions/intervals.md` has
+    the coverage of this and of what else was tried.
 
     NaN where one block alone has all positives or all negatives of a task, or all windows are ranked right or wrong.
     """
