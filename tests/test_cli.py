@@ -414,7 +414,7 @@ evaluate: {splits: [test], min_positives: 3}
         (sources / "r.yaml").write_text(self.RECIPE)
         noncoder("run", "r.yaml")
         measure = ("evaluate", "runs/small", "--split", "test", "--strands", "forward", "--json")
-        assert_one_message(noncoder(*measure), "of the same weights made in another way: ", "--force")
+        assert_one_message(noncoder(*measure), "of the same weights with other settings: ", "--force")
         assert json.loads(noncoder(*measure[:4], "--json").out)["strands"] == "both"
         assert json.loads(noncoder(*measure, "--force").out)["strands"] == "forward"
 

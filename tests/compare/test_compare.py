@@ -116,7 +116,7 @@ class TestMeasures:
         assert test == {"strands": "forward", "auroc": 0.777, "average_precision": 0.333}
         text = comparison_text(compare(read_runs(runs)))
         assert re.search(r"slow +compact +1,234 +50 +4\.00 +92 +0\.3000 +0\.7000 +0\.4000\n", text)
-        assert "fast          2.00 passes, 10 s of training, step 20" in text
+        assert "fast          2.00 epochs, 10 s of training, step 20" in text
 
 
 class TestWarnings:
@@ -132,7 +132,7 @@ class TestWarnings:
         (paths[1] / "train/summary.json").write_text(json.dumps(summary))
         loss, device = compare(read_runs(paths))["warnings"]
         (drawn,) = compare(read_runs([write_run(tmp_path / "c", resample=1.0)]))["warnings"]
-        assert "seen by c are more" in drawn
+        assert "c saw more positive labels than shown" in drawn
         assert "training loss" in loss
         assert "different devices" in device
 
@@ -141,8 +141,8 @@ class TestWarnings:
         for name in ("started", "summary"):
             (paths[1] / f"train/{name}.json").unlink()
         told = " ".join(compare(read_runs(paths))["warnings"])
-        assert "which data b trained is not recorded" in told
-        assert "Of b the positive labels seen are not known" in told
+        assert "The training data of b are not recorded" in told
+        assert "The positive labels seen by b are unknown" in told
 
 
 class TestRunsOfAllKinds:

@@ -193,8 +193,8 @@ class TestAveraging:
     @pytest.mark.parametrize(
         ("config", "why"),
         [
-            (EvaluateConfig(resamples=0), "no resamples were asked for"),
-            (EvaluateConfig(block=10**6), "all windows lie in one stretch of 1,000,000 bp"),
+            (EvaluateConfig(resamples=0), "evaluate.resamples is 0"),
+            (EvaluateConfig(block=10**6), "all windows lie in one genome block of 1,000,000 bp"),
         ],
     )
     def test_where_there_are_no_intervals_it_is_said_why(
@@ -244,11 +244,11 @@ class TestStage:
         ensemble = EvaluationStage(
             EvaluateFolder(tmp_path), [predictor_of(store), predictor_of(store, 1)], store, few()
         )
-        with pytest.raises(InputError, match="temperatures of an ensemble are not those of the predictor"):
+        with pytest.raises(InputError, match="temperatures of an ensemble do not fit the predictor alone"):
             ensemble.check_saving()
         with pytest.raises(InputError, match="temperatures of shifted windows"):
             self.stage(store, tmp_path, shifts=(5,)).check_saving()
-        with pytest.raises(InputError, match="no temperatures to keep: calibrate is false"):
+        with pytest.raises(InputError, match="no temperatures to save: calibrate is false"):
             self.stage(store, tmp_path, calibrate=False).check_saving()
         unsplit = make_store(tmp_path / "u.zarr", {"a": "ACGT" * 20}, [("a", 0)], np.ones((1, 2), np.uint8),
                              window=WINDOW)  # fmt: skip
@@ -275,7 +275,7 @@ class TestStage:
         (tmp_path / "test/logits.npy").unlink()
         assert self.stage(store, tmp_path).evaluate("test").to_json() == json.loads(json.dumps(first))
         assert not (tmp_path / "test/logits.npy").exists()
-        with pytest.raises(InputError, match=r'another way: evaluate.strands was "both", now "forward"\n'):
+        with pytest.raises(InputError, match=r'other settings: evaluate.strands was "both", now "forward"\n'):
             self.stage(store, tmp_path, strands="forward").evaluate("test").to_json()
         self.stage(store, tmp_path, strands="forward", force=True).evaluate("test").to_json()
         assert (tmp_path / "test/logits.npy").exists()

@@ -101,7 +101,7 @@ class TestCompareEvaluations:
         (tmp_path / "run").rename(tmp_path / "moved")
         assert compared({"run": tmp_path / "moved"}, "run", "run")["windows"] == 300
         (tmp_path / "moved/data.zarr").rename(tmp_path / "gone")
-        with pytest.raises(InputError, match="is not there any more, the data that the runs were evaluated on"):
+        with pytest.raises(InputError, match="any more: the store that the runs were evaluated on"):
             compared({"run": tmp_path / "moved"}, "run", "run")
 
 
@@ -124,5 +124,5 @@ class TestBadInput:
         store = labelled_store(tmp_path / "s.zarr")
         evaluate([predictor_of(store)], store, "test", few(), tmp_path / "run/evaluate/test")
         labelled_store(tmp_path / "s.zarr", seed=9, force=True)
-        with pytest.raises(InputError, match="is not the data that the runs were evaluated on"):
+        with pytest.raises(InputError, match="is not the store that the runs were evaluated on"):
             compared({"run": tmp_path / "run"}, "run", "run")

@@ -1,4 +1,4 @@
-"""Trainings side by side: curves, a table, what differs, how soon each gets how far; one page and one figure."""
+"""Comparison of trainings: curves, a table, differing recipe keys and speed of learning, as a page and a figure."""
 
 from __future__ import annotations
 
@@ -19,30 +19,33 @@ from noncoder.report import paired_section, render
 from noncoder.runs.results import PairedComparison
 
 _FIGURES = (".png", ".svg", ".pdf")
-_LABELS = {"step": "optimiser steps", "epoch": "passes over the training split", "positives": "positive labels seen"}
+_LABELS = {"step": "optimiser steps", "epoch": "epochs", "positives": "positive labels seen"}
 
 
 def read_runs(paths: Sequence[Path], names: Sequence[str] = ()) -> list[Run]:
-    """Reads runs, under the names given, or those of their folders, made unique.
+    """Reads runs. Without names, they are named by their folders, with as many parents as make them unique.
 
     Raises:
-        InputError: There is none, one cannot be read or stands twice, or there are not as many names as runs.
+        InputError: There is no run, a run cannot be read or is listed twice, two names are equal, or there are not as
+            many names as runs.
     """
     if not paths:
         raise InputError("there is no run to compare", expected="the folders of one or more runs")
     places = [path.resolve() for path in paths]
     again = [path for path, place in zip(paths, places, strict=True) if places.count(place) > 1]
     if again:
-        raise InputError(f"the run {again[0]} is named more than once", hint="name each run once")
+        raise InputError(f"the run {again[0]} is listed more than once", hint="list each run once")
     if names and len(names) != len(paths):
-        raise InputError(f"{len(names)} names for {len(paths)} runs", expected="one name a run, parted by commas")
+        raise InputError(
+            f"{len(names)} names for {len(paths)} runs", expected="one name for each run, separated by commas"
+        )
     if len(set(names)) < len(names):
         raise InputError(f"the names {', '.join(names)} are not all different", hint="give each run a name of its own")
     return [read_run_folder(path, name) for path, name in zip(paths, names or _own_names(places), strict=True)]
 
 
 def _own_names(places: Sequence[Path]) -> list[str]:
-    """As many of the last parts of each path as tell the runs apart."""
+    """The shortest endings of the paths that make the names unique."""
     for parts in range(1, max(len(place.parts) for place in places)):
         names = ["/".join(place.parts[-parts:]) for place in places]
         if len(set(names)) == len(names):
@@ -51,15 +54,15 @@ def _own_names(places: Sequence[Path]) -> list[str]:
 
 
 def compare(runs: Sequence[Run], reach: float | None = None) -> dict[str, Any]:
-    """What there is to say of several trainings, as plain values.
+    """Compares several trainings. Returns plain values.
 
     Args:
         runs: The trainings.
-        reach: The average precision that counts as reached; by default the lowest of the runs' highest.
+        reach: The average precision to reach; by default the highest one that all runs reached.
 
     Returns:
-        "runs" (a row each), "reach" (average_precision; and steps, epochs, seconds of training and positives until
-        then, by run), "differing" (recipe keys), "warnings".
+        "runs" (a row each), "reach" (average_precision; and for each run the steps, epochs, seconds of training and
+        positives until then), "differing" (recipe keys), "warnings".
     """
     differing = differing_keys(runs)
     goal = default_reach(runs) if reach is None else reach
@@ -81,13 +84,13 @@ def compare(runs: Sequence[Run], reach: float | None = None) -> dict[str, Any]:
 def write_comparison(
     runs: Sequence[Run], values: Mapping[str, Any], out: Path, paired: PairedComparison | None = None
 ) -> Path:
-    """Writes the page: one HTML file that needs nothing else.
+    """Writes the comparison as one self-contained HTML file.
 
     Args:
         runs: The trainings.
-        values: What `compare` returned.
-        out: The file.
-        paired: The runs' evaluations on the same windows.
+        values: The result of `compare`.
+        out: The output file.
+        paired: The paired comparison of the runs on the same windows.
     """
     unit, size = time_unit(runs)
     figures = {}
@@ -100,16 +103,16 @@ def write_comparison(
                 plots.plot_comparison(curves, label), axis, f"loss, AUROC and average precision against {label}"
             )
             figures[axis] = Markup(svg)
-    figures["losses"] = Markup(plots.figure_svg(_efficiency(runs), "losses", "loss against passes and against time"))
+    figures["losses"] = Markup(plots.figure_svg(_efficiency(runs), "losses", "loss against epochs and against time"))
     return render("compare.html.j2", out, title=" · ".join(run.name for run in runs), unit=unit, figures=figures,
                   **values, paired=paired_section(paired))  # fmt: skip
 
 
 def write_losses(runs: Sequence[Run], path: Path) -> Path:
-    """Writes the figure of losses against passes (efficiency of data) and against time (speed).
+    """Writes the figure of losses against epochs (data efficiency) and against time (speed).
 
     Raises:
-        InputError: The file's ending names no format that there is.
+        InputError: The file's ending is not a supported format.
     """
     if path.suffix.lower() not in _FIGURES:
         raise InputError(f"{path} has an unknown ending", expected=", ".join(_FIGURES))
@@ -120,13 +123,13 @@ def write_losses(runs: Sequence[Run], path: Path) -> Path:
 def _efficiency(runs: Sequence[Run]) -> Any:
     unit, size = time_unit(runs)
     return plots.plot_efficiency({
-        "passes over the training split": {run.name: run.curve("epoch") for run in runs},
+        "epochs": {run.name: run.curve("epoch") for run in runs},
         f"{unit} of training": {run.name: run.curve("seconds", size) for run in runs},
     })  # fmt: skip
 
 
 def time_unit(runs: Sequence[Run]) -> tuple[str, int]:
-    """The unit that suits the longest training, and its seconds."""
+    """The time unit for the longest training, and its length in seconds."""
     last = max(float(np.max(run.log["trained"], initial=0)) for run in runs)
     return ("hours", 3600) if last >= 7200 else ("minutes", 60) if last >= 120 else ("seconds", 1)
 

@@ -1,4 +1,4 @@
-"""What differs between trainings, and how soon each gets how far."""
+"""Differences between trainings, and how soon each reaches a score."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from noncoder.compare.read import AXES, Run
 
-# What a recipe says of the run itself and of what is shown of it; nothing of this changes a training.
+# Recipe keys that do not change a training.
 _ASIDE = ("run", "report.", "evaluate.", "train.watch.", "train.device")
-# What the logged training loss is made of.
+# Recipe keys that change the logged training loss.
 _LOSS = ("train.loss", "train.l1", "train.mixup", "train.augment", "train.resample")
 
 
 def differing_keys(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """Recipe keys whose values are not the same in all runs that have a recipe, to each run's value; None without."""
+    """Recipe keys whose values differ between runs, mapped to the value of each run; None where a run lacks the key."""
     known = [run.recipe for run in runs if run.recipe]
     keys = dict.fromkeys(key for recipe in known for key in recipe if not key.startswith(_ASIDE))
     return {
@@ -27,54 +27,54 @@ def differing_keys(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 
 def warnings_of(runs: Sequence[Run], differing: dict[str, list[Any]]) -> list[str]:
-    """What speaks against comparing these runs."""
-    told = []
+    """Reasons why these runs may not be comparable."""
+    found = []
     digests = {run.name: run.facts.store_digest for run in runs}
     if len(set(digests.values()) - {None}) > 1:
         where = ", ".join(f"{name}: {str(digest)[:12]}" for name, digest in digests.items() if digest)
-        told.append(
+        found.append(
             f"These runs were trained and validated on different data ({where}): their losses and scores cannot be "
             "compared."
         )
     unknown = [name for name, digest in digests.items() if digest is None]
     if unknown and len(runs) > 1:
-        told.append(f"On which data {_names(unknown)} trained is not recorded; it may not be the same.")
+        found.append(f"The training data of {_names(unknown)} are not recorded; they may differ.")
     if any(key.startswith(_LOSS) for key in differing):
-        told.append(
-            "The runs differ in what their training loss is made of: compare the validation's loss, which is the same "
-            "cross-entropy for all."
+        found.append(
+            "The runs have different training losses. Compare the validation loss, which is the same cross-entropy for "
+            "all."
         )
     without = [run.name for run in runs if run.positives_per_window is None]
     if without:
-        told.append(
-            f"Of {_names(without)} the positive labels seen are not known: the store is not there and nothing else "
-            "tells how many a window has."
+        found.append(
+            f"The positive labels seen by {_names(without)} are unknown: the store is missing, and no file of the run "
+            "holds the number of positive labels in a window."
         )
     drawn = [run.name for run in runs if run.recipe.get("train.resample")]
     if drawn:
-        told.append(
-            f"The positive labels seen by {_names(drawn)} are more than is said: rare ones are drawn more often."
+        found.append(
+            f"{_names(drawn)} saw more positive labels than shown: windows with rare labels are drawn more often."
         )
     devices = {(run.facts.device, run.facts.threads) for run in runs if run.facts.device}
     if len(devices) > 1:
-        told.append("The runs used different devices or numbers of threads: their times say little about the models.")
-    return told
+        found.append("The runs used different devices or numbers of threads: their times are not comparable.")
+    return found
 
 
 def default_reach(runs: Sequence[Run]) -> float | None:
-    """The average precision that all runs get to: the lowest of the highest."""
+    """The highest average precision that all runs reached: the minimum over runs of each run's maximum."""
     tops = [np.nanmax(run.valid["average_precision"], initial=-np.inf) for run in runs]
     return float(min(tops)) if tops and np.isfinite(tops).all() else None
 
 
 def reached(run: Run, precision: float) -> dict[str, float] | None:
-    """Where the first validation with at least this average precision was, along every axis; None if there is none."""
+    """The first validation with at least this average precision, on every axis; None if there is none."""
     there = np.flatnonzero(run.valid["average_precision"] >= precision)
     return {axis: float(run.along(run.valid, axis)[there[0]]) for axis in AXES} if there.size else None
 
 
 def table_row(run: Run) -> dict[str, Any]:
-    """What the table says of a run."""
+    """The row of a run in the table."""
     facts, log = run.facts, run.log
     last = {name: float(log[name][-1]) if log[name].size else float("nan") for name in log}
     speed = facts.windows_per_second

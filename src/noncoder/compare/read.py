@@ -1,4 +1,4 @@
-"""A run's folder as something to compare; the run may still be training, or have been trained elsewhere."""
+"""Reads a run's folder for a comparison. The run may still be training, or may come from another machine."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of a training.
+    """Logs and facts of a training.
 
     Args:
-        name: What it is called here.
-        state: "finished", "running", or "unfinished" where nothing on this machine works on it.
-        log: log.csv, and `trained`, the seconds of training without those of validating.
+        name: Its name in the comparison.
+        state: "finished", "running", or "unfinished" if no process on this machine is training it.
+        log: log.csv, and `trained`, the seconds of training without validations.
         valid: valid.csv, and `trained`.
-        facts: summary.json, or what was known at the start.
-        recipe: The recipe as written, dotted keys to values.
-        positives_per_window: Mean positive labels of a training window; None where nothing tells.
-        tests: Split to the means that evaluating it gave.
+        facts: summary.json, or the facts recorded at the start.
+        recipe: The recipe as written, as dotted keys and values.
+        positives_per_window: Mean positive labels of a training window; None if unknown.
+        tests: Summaries of the evaluated splits, by split.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Run:
     tests: dict[str, SplitSummary]
 
     def along(self, rows: dict[str, Floats], axis: str) -> Floats:
-        """Where the rows of a log are: steps, passes, seconds of training, or positive labels seen."""
+        """The rows of a log on an axis: steps, epochs, seconds of training, or positive labels seen."""
         if axis == "positives":
             return rows["windows"] * (np.nan if self.positives_per_window is None else self.positives_per_window)
         return rows["trained" if axis == "seconds" else axis]
@@ -62,17 +62,17 @@ class Run:
 
         Args:
             axis: One of `AXES`.
-            unit: What the axis is divided by, e.g. 3600 for hours.
+            unit: The divisor of the axis, e.g. 3600 for hours.
         """
         valid = {name: self.valid[name] for name in MEASURES}
         return Curve(self.along(self.log, axis) / unit, self.log["loss"], self.along(self.valid, axis) / unit, valid)
 
     @property
     def best(self) -> dict[str, float | None] | None:
-        """The best validation so far, with None for what is undefined.
+        """The best validation so far, with None for undefined scores.
 
-        It is the one that was kept; else that of the highest average precision; else, in a split of one class, that of
-        the lowest loss.
+        It is the validation of the best checkpoint. Without one, it is the validation with the highest average
+        precision, or, if the split has one class only, with the lowest loss.
         """
         if self.facts.best:
             return dict(self.facts.best)
@@ -89,7 +89,7 @@ def read_run_folder(path: Path, name: str) -> Run:
     """Reads a run.
 
     Raises:
-        InputError: There is no such folder, it is no run or has no log yet, or a file cannot be read.
+        InputError: The folder is missing, is not a run or has no log yet, or a file cannot be read.
     """
     run = RunFolder(path)
     train = run.train
@@ -102,7 +102,7 @@ def read_run_folder(path: Path, name: str) -> Run:
     if not log["step"].size and not valid["step"].size:
         raise InputError(
             f"{path} has nothing to compare: no row in {train.log.name} and {train.validations.name}",
-            hint="name a run that has trained, or wait for its first rows",
+            hint="choose a run that has trained, or wait for its first rows",
         )
     log["trained"] = _trained(log)
     valid["trained"] = _interpolated(valid, log)
@@ -115,13 +115,13 @@ def read_run_folder(path: Path, name: str) -> Run:
 
 
 def _known(started: TrainingStart, summary: TrainingSummary | None) -> TrainingSummary:
-    """The summary, with what it lacks from the start."""
+    """The summary. Its missing fields are filled from the facts recorded at the start."""
     known = dict(started) | {key: value for key, value in dict(summary or {}).items() if value is not None}
     return TrainingSummary(**known)
 
 
 def _trained(log: dict[str, Floats]) -> Floats:
-    """Seconds of training alone, from each row's speed, in which validations do not count."""
+    """Seconds of training without validations, computed from the speed in each row."""
     windows = np.diff(log["windows"], prepend=0)
     speed = log["windows_per_second"]
     whole = np.diff(log["seconds"], prepend=0)
@@ -133,7 +133,7 @@ def _interpolated(valid: dict[str, Floats], log: dict[str, Floats]) -> Floats:
         return valid["seconds"]
     at = np.append(0.0, log["windows"])
     seconds: Floats = np.interp(valid["windows"], at, np.append(0.0, log["trained"]))
-    # Where the last rows of the log are not written yet, at the speed so far.
+    # The last rows of the log may not be written yet: extrapolate at the speed so far.
     beyond = valid["windows"] > at[-1]
     if beyond.any() and at[-1] > 0:
         seconds[beyond] = log["trained"][-1] * valid["windows"][beyond] / at[-1]
@@ -143,7 +143,7 @@ def _interpolated(valid: dict[str, Floats], log: dict[str, Floats]) -> Floats:
 def _positives(run: RunFolder, facts: TrainingSummary, recipe: dict[str, Any]) -> float | None:
     if facts.positives_per_window is not None:
         return facts.positives_per_window
-    # Trainings of earlier versions did not write it down.
+    # Earlier versions did not record it.
     digest = facts.store_digest
     place = facts.store or recipe.get("data.store") or run.store
     try:

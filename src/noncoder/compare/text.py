@@ -1,4 +1,4 @@
-"""Comparisons for a terminal."""
+"""Comparisons as text for a terminal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _SAID = {"finished": "", "running": "running", "unfinished": "unfinished"}
 
 
 def comparison_text(values: Mapping[str, Any]) -> str:
-    """The table for a terminal."""
+    """The comparison of trainings as text."""
     width = max(12, *(len(row["name"]) for row in values["runs"]))
-    lines = [f"{'run':{width}}  {'model':16} {'parameters':>12} {'windows/s':>10} {'passes':>7} {'seconds':>9}"
+    lines = [f"{'run':{width}}  {'model':16} {'parameters':>12} {'windows/s':>10} {'epochs':>7} {'seconds':>9}"
              f" {'loss':>7} {'AUROC':>7} {'AP':>7}"]  # fmt: skip
     for row in values["runs"]:
         best = row["best"] or {}
@@ -26,15 +26,15 @@ def comparison_text(values: Mapping[str, Any]) -> str:
         )  # fmt: skip
     reach = values["reach"]
     if reach:
-        lines.append(f"to an average precision of {reach['average_precision']:.4f} in validation:")
+        lines.append(f"first validation with an average precision of at least {reach['average_precision']:.4f}:")
         for name, at in reach["runs"].items():
             lines.append(f"  {name:{width}}  " + ("never" if at is None else (
-                f"{at['epoch']:.2f} passes, {at['seconds']:,.0f} s of training, step {at['step']:,.0f}")))  # fmt: skip
+                f"{at['epoch']:.2f} epochs, {at['seconds']:,.0f} s of training, step {at['step']:,.0f}")))  # fmt: skip
     return "\n".join([*lines, *(f"careful: {text}" for text in values["warnings"])])
 
 
 def paired_text(paired: PairedComparison) -> str:
-    """A paired comparison for a terminal."""
+    """A paired comparison as text."""
     lines = [
         f"on the {paired.windows:,} windows of {paired.split}; [95% intervals] from {paired.blocks:,} genome blocks of "
         f"{paired.block:,} bp"

@@ -1,8 +1,8 @@
-"""A predictor on a split of a store: a table a task, and means that say what they are and how sure they are.
+"""Evaluation of a predictor on one split of a store: a table with one row a task, and means with intervals.
 
-`predicting` writes logits to disk, by each way of averaging; `measuring` turns them into numbers; `summary` and `table`
-into what is kept, `published` beside the literature; `calibrating` fits temperatures on the validation split, `stage`
-knows what was measured before, and `paired` compares two models on the same windows.
+`predicting` writes logits to disk for each way of averaging. `measuring` computes scores from them. `summary` and
+`table` turn the scores into the files of the split. `published` compares them with the literature. `calibrating` fits
+temperatures on the validation split. `stage` reuses earlier results. `paired` compares models on the same windows.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ def evaluate(
 ) -> SplitSummary:
     """Measures a predictor, or the mean of several, on one split.
 
-    Writes tasks.parquet and tasks.tsv (a row a task), summary.json, curves.npz (ROC, precision-recall and reliability
-    curves a task) and logits.npy (float32 (n, T) in Fortran's order, windows in the order of the split) into the
-    folder, and where the tasks are DeepSEA's, figures against published results. Predictions are never in memory as a
-    whole.
+    Writes tasks.parquet and tasks.tsv (one row a task), summary.json, curves.npz (ROC, precision-recall and reliability
+    curves of each task) and logits.npy (float32 (n, T) in Fortran order, windows in the order of the split) into the
+    folder. For DeepSEA's tasks it also writes figures against published results. The full matrix of predictions is
+    never held in memory.
 
     Args:
-        predictors: The trained model; further ones are averaged with it.
+        predictors: The trained model. Any further models are averaged with it.
         store: A dataset with the same tasks, in any order, and the same window.
-        split: Which part of it.
-        config: What is averaged, resampled and told.
-        folder: Where the files go.
-        temperatures: Of each task, fitted on validation; None fits them here if this is the validation split, and else
-            leaves them out.
+        split: The split to evaluate.
+        config: Settings of averaging, resampling and reporting.
+        folder: The output folder.
+        temperatures: Temperatures of the tasks, fitted on the validation split. With None, they are fitted here if
+            this is the validation split, and omitted otherwise.
 
     Returns:
-        The summary, which summary.json holds too.
+        The summary, as written to summary.json.
 
     Raises:
         InputError: The split is empty, the store's tasks or window differ from the predictor's, or a logit is NaN.
@@ -73,7 +73,7 @@ def evaluate(
         raise InputError(f"{store.path} has no window in the split {split!r}", hint="build the store with this split")
     labels, files = labels_of(first.tasks, store, indices), SplitFolder(folder)
     with predict_to(folder, predictors, store, indices, config) as predictions:
-        # An earlier summary would be one of other logits, should this be cut short.
+        # If this is interrupted, an earlier summary would not belong to the new logits.
         files.summary.unlink(missing_ok=True)
         if config.calibrate and split == "valid" and temperatures is None:
             temperatures = fit_temperatures(labels.columns(predictions.final), config.min_positives)
@@ -109,12 +109,12 @@ def evaluate(
 
 
 def _blocks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) -> tuple[Blocks | None, str]:
-    """What a resample draws, or None and why."""
+    """The blocks that the bootstrap draws, or None and the reason."""
     if not config.resamples:
-        return None, "no resamples were asked for"
+        return None, "evaluate.resamples is 0"
     blocks = stretches(store, indices, config.block)
     if blocks.n < 2:
-        return None, f"all windows lie in one stretch of {blocks.length:,} bp"
+        return None, f"all windows lie in one genome block of {blocks.length:,} bp"
     return blocks, ""
 
 

@@ -1,4 +1,4 @@
-"""Temperatures from the validation split, and what they change."""
+"""Temperatures fitted on the validation split, and their effect on calibration."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ from noncoder.temporary import scratch_folder
 def fit_on_validation(
     predictors: Sequence[Predictor], store: Store, config: EvaluateConfig, folder: Path
 ) -> Temperatures | None:
-    """Predicts the validation split and fits temperatures on it; None where there is no such split.
+    """Predicts the validation split and fits temperatures on it.
 
     Args:
-        predictors: The trained model, and those averaged with it.
+        predictors: The trained model, and the models averaged with it.
         store: The dataset.
-        config: What is averaged, and the fewest positives for a temperature of a task's own.
-        folder: Where the logits lie meanwhile.
+        config: What is averaged, and the minimum number of positives for a task to get its own temperature.
+        folder: A folder for temporary logits.
+
+    Returns:
+        The temperatures; None if the store has no validation split.
 
     Raises:
         InputError: The store does not fit the predictors, or a logit is NaN.
@@ -46,7 +49,10 @@ def fit_on_validation(
 
 
 def calibration_summary(measured: Measured, temperatures: Temperatures | None, split: str) -> CalibrationSummary | None:
-    """Temperatures and their effect, as means over the tasks with a known label; None without temperatures."""
+    """Summary of the temperatures: calibration errors before and after, as means over tasks with a known label.
+
+    None without temperatures.
+    """
     if temperatures is None or measured.calibrated is None:
         return None
     return CalibrationSummary(

@@ -1,4 +1,4 @@
-"""Which stretch of the genome a mean hangs on most."""
+"""The most influential genome block of a mean over tasks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from noncoder.sequence.genome import Interval
 
 
 def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64]) -> Influences | None:
-    """The stretch without which the mean over tasks would be another by most; of each measure that is resampled.
+    """The genome block whose removal changes the mean over tasks most, for each resampled measure.
 
-    Where a single stretch moves a mean by as much as the mean's error, it deserves a look: sequence that occurs several
-    times, an assembly's gap, or a locus at which many experiments misread alike.
+    A single block that moves a mean by as much as its standard error should be inspected. It may hold repeated
+    sequence, an assembly gap, or a locus with the same artefact in many experiments.
 
     Args:
-        measured: With its resamples.
+        measured: The measures with their resamples.
         store: The dataset.
-        indices: The windows that were measured, (n,).
+        indices: The measured windows, (n,).
 
     Returns:
-        None without resamples, or where all windows are in one stretch.
+        The blocks by measure; None without resamples, or if all windows are in one block.
     """
     blocks, resampled = measured.blocks, measured.ways[-1].resampled
     if blocks is None or resampled is None:

@@ -1,4 +1,4 @@
-"""From logits on disk to numbers: a split's measures, their resamples, and what each way of averaging brings."""
+"""Scores of a split from its logits on disk, with bootstrap resamples, for each way of averaging."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from noncoder.metrics.uncertainty import Resampled, bootstrap
 from noncoder.predictor.matching import Labels
 
 RANKED = ("auroc", "average_precision")
-"""What is resampled."""
+"""The resampled measures."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Way:
     """One way of averaging.
 
     Args:
-        name: What is averaged over.
-        ranking: Its measures a task.
-        resampled: The same in each resample; None without a bootstrap.
+        name: What is averaged, e.g. both strands.
+        ranking: Its ranking measures of each task.
+        resampled: The same measures in each resample; None without a bootstrap.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Way:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that was measured of a split.
+    """All measures of a split.
 
     Args:
-        measures: Of each task's ranking, by the last way of averaging.
-        raw: Of its probabilities.
-        calibrated: The same with temperatures; None without.
-        ways: Each way of averaging, the plain one first.
-        blocks: What was resampled; None without a bootstrap.
-        resamples: How often.
-        temperatures: Of each task; None without.
+        measures: Ranking measures of each task, for the last way of averaging.
+        raw: Calibration measures of the predicted probabilities.
+        calibrated: The same after temperature scaling; None without temperatures.
+        ways: Each way of averaging; the first averages nothing.
+        blocks: The resampled genome blocks; None without a bootstrap.
+        resamples: The number of resamples.
+        temperatures: The temperatures of the tasks; None without calibration.
     """
 
     measures: Measures
@@ -64,13 +64,13 @@ def measure(
 
     Args:
         predictions: Files of logits.
-        labels: Their labels.
-        blocks: What a resample draws; None for no intervals.
-        resamples: How many.
-        temperatures: Of each task; None for none.
+        labels: Labels of the same windows and tasks.
+        blocks: The genome blocks to resample; None for no intervals.
+        resamples: The number of resamples.
+        temperatures: The temperatures of the tasks; None for no calibration.
 
     Raises:
-        InputError: A logit is NaN or infinite: of which tasks, and how many.
+        InputError: A logit is NaN or infinite. The message gives the tasks and the number.
     """
     ways, final = [], labels.columns(predictions.final)
     measures = measure_columns(final)

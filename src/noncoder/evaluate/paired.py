@@ -1,4 +1,4 @@
-"""Two models on the same windows: by how much they differ, how sure that is, and in which tasks."""
+"""Paired comparison of models on the same windows: differences of means and of tasks, with intervals and p values."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Evaluation:
     """An evaluated split of a run.
 
     Args:
-        name: What the run is called.
+        name: The name of the run.
         folder: RUN/evaluate/SPLIT.
         summary: Its summary.json.
-        tasks: Its tasks, in the order of the columns of its logits.
+        tasks: Its tasks, in the order of the columns of the logits.
     """
 
     name: str
@@ -43,20 +43,20 @@ class Evaluation:
 
     @property
     def logits(self) -> Path:
-        """Its predictions."""
+        """The file of its logits."""
         return self.folder.logits
 
     @property
     def averaged_over(self) -> str:
-        """The strands, shifts and models whose probabilities its predictions are the mean of."""
+        """The strands, shifts and models whose probabilities were averaged."""
         return self.summary.averaging[-1].name
 
 
 def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
-    """What `noncoder evaluate` left of a split.
+    """Reads the results of `noncoder evaluate` for a split.
 
     Raises:
-        InputError: It was not evaluated, or its files cannot be read.
+        InputError: The split was not evaluated, or its files cannot be read.
     """
     evaluations = RunFolder(run).evaluate
     folder = evaluations.split(split)
@@ -81,18 +81,18 @@ def read_evaluation(name: str, run: Path, split: str) -> Evaluation:
 def compare_evaluations(
     evaluations: Sequence[Evaluation], resamples: int = 1000, block: int | None = None
 ) -> PairedComparison:
-    """Compares the first of several models with each other one, on the same windows.
+    """Compares the first of several models with each of the others, on the same windows.
 
     Args:
-        evaluations: Of the same split of the same store.
-        resamples: Of the block bootstrap, for means and for average precision.
-        block: The length of its blocks, bp; None for one that suits the windows.
+        evaluations: Evaluations of the same split of the same store.
+        resamples: Resamples of the block bootstrap, which tests means and average precision.
+        block: The length of its genome blocks, bp; None chooses one from the windows.
 
     Returns:
         The comparison. Differences are a minus b.
 
     Raises:
-        InputError: The evaluations are of other data, have no task in common, or the store is gone or another.
+        InputError: The evaluations are of different data or have no task in common, or the store is missing or changed.
     """
     first, *others = evaluations
     store, split = _store_of(evaluations), str(first.summary.split)
@@ -100,8 +100,8 @@ def compare_evaluations(
     blocks = stretches(store, indices, block)
     if blocks.n < 2:
         raise InputError(
-            f"the {indices.size:,} windows lie in one stretch of {blocks.length:,} bp",
-            expected="windows in two stretches of the genome at least", hint="shorter ones: --block",
+            f"the {indices.size:,} windows lie in one genome block of {blocks.length:,} bp",
+            expected="windows in at least two genome blocks", hint="set a shorter length: --block",
         )  # fmt: skip
     return PairedComparison(
         split=split,
@@ -118,24 +118,24 @@ def _warnings(evaluations: Sequence[Evaluation]) -> list[str]:
     ways = {one.name: one.averaged_over for one in evaluations}
     if len(set(ways.values())) == 1:
         return []
-    told = ", ".join(f"{name}: {way}" for name, way in ways.items())
-    return [f"The predictions are averaged over different things ({told}): part of a difference may come from that."]
+    text = ", ".join(f"{name}: {way}" for name, way in ways.items())
+    return [f"The predictions are averaged in different ways ({text}); this may cause part of a difference."]
 
 
 def _store_of(evaluations: Sequence[Evaluation]) -> Store:
     digests = {evaluation.name: str(evaluation.summary.store_digest) for evaluation in evaluations}
     if len(set(digests.values())) > 1:
-        told = ", ".join(f"{name}: {digest[:12]}" for name, digest in digests.items())
-        raise InputError(f"the runs were evaluated on different data ({told})", expected="the same store for all")
-    # Where it was, or, if the runs were moved with what they made, in the folder of one of them.
+        text = ", ".join(f"{name}: {digest[:12]}" for name, digest in digests.items())
+        raise InputError(f"the runs were evaluated on different data ({text})", expected="the same store for all")
+        # Look at the recorded path, then in the folders of the runs, which may have been moved with their store.
     places = [Path(str(one.summary.store)) for one in evaluations]
     places += [RunFolder(one.folder.path.parents[1]).store for one in evaluations]
     there = [open_store(place) for place in dict.fromkeys(places) if place.exists()]
     for store in there:
         if store.digest == evaluations[0].summary.store_digest:
             return store
-    told = f"{there[0].path} is not the data" if there else f"{places[0]} is not there any more, the data"
-    raise InputError(f"{told} that the runs were evaluated on", hint="`noncoder evaluate --force` for each")
+    text = f"{there[0].path} is not the store" if there else f"there is no {places[0]} any more: the store"
+    raise InputError(f"{text} that the runs were evaluated on", hint="run `noncoder evaluate --force` for each")
 
 
 def _pair(
@@ -157,8 +157,8 @@ def _pair(
         means=_mean_rows(tasks, labels, drawn, apart, a.summary.min_positives or 0),
         tasks=_task_rows(tasks, compare_tasks(columns[0], columns[1], blocks), drawn, apart),
         only={a.name: sorted(names_a - names_b), b.name: sorted(names_b - names_a)},
-        method="AUROC of a task by DeLong's test with genome blocks as independent units (Obuchowski 1997); average "
-        "precision and means by resampling these blocks",
+        method="AUROC of a task: DeLong's test with genome blocks as independent units (Obuchowski 1997); average "
+        "precision and means: bootstrap over the same blocks",
         correction="Holm",
     )
 

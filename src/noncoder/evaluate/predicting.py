@@ -1,4 +1,4 @@
-"""A split's logits on disk, by each way of averaging, the plain one first."""
+"""Logits of a split on disk, for each way of averaging; the first averages nothing."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from noncoder.temporary import scratch_folder
 
 @dataclass(frozen=True)
 class Predictions:
-    """Files of logits (n, T) in Fortran's order.
+    """Files of logits (n, T) in Fortran order.
 
     Args:
-        names: What each is averaged over.
-        files: The plain way first; the last is what is measured in full.
+        names: What each file averages.
+        files: One file for each way of averaging. The first averages nothing; all measures are computed for the last.
     """
 
     names: tuple[str, ...]
@@ -33,7 +33,7 @@ class Predictions:
 
     @property
     def final(self) -> Path:
-        """The logits that are measured in full, and stay."""
+        """The logits for which all measures are computed; this file is kept."""
         return self.files[-1]
 
 
@@ -41,17 +41,17 @@ class Predictions:
 def predict_to(
     folder: Path, predictors: Sequence[Predictor], store: Store, indices: NDArray[np.int64], config: EvaluateConfig
 ) -> Iterator[Predictions]:
-    """Predicts windows of a store; within the context the logits of every way of averaging are there, then the last's.
+    """Predicts windows of a store. Inside the context, logits of every way of averaging exist; then only the last ones.
 
     Args:
-        folder: Where logits.npy stays.
-        predictors: The trained model, and those averaged with it.
+        folder: The folder of logits.npy.
+        predictors: The trained model, and the models averaged with it.
         store: The dataset.
-        indices: Which windows, (n,).
-        config: What is averaged.
+        indices: The windows to predict, (n,).
+        config: What is averaged, and the batch size.
 
     Raises:
-        InputError: The predictors do not fit each other or the store, or the disk is full.
+        InputError: The predictors do not match each other or the store, or the disk is full.
     """
     averaging = Averaging(config.strands, config.shifts)
     names = tuple(scheme.name for scheme in averaging.schemes(len(predictors)))

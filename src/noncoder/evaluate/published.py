@@ -1,4 +1,4 @@
-"""A test split's measures beside those of the literature."""
+"""Comparison of a test split's measures with the literature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from noncoder.predictor.matching import Labels
 from noncoder.runs.folder import SplitFolder
 from noncoder.runs.results import Scores
 
-# Whose scores of each task ours are drawn against: the one that everybody compares with.
+# The published model for the scatter plot of tasks: the usual baseline.
 AGAINST = "DanQ"
 
 
@@ -21,14 +21,14 @@ def write_published(
     """Compares a test split with published results, and draws published-tasks.png and published-means.png.
 
     Args:
-        folder: Where the figures go.
-        labels: Of the T tasks.
-        measured: What was measured of each.
-        weighted: The means weighted by training positives as the report took them.
-        strands: Which strands were read.
+        folder: The folder of the figures.
+        labels: Labels of the T tasks.
+        measured: Measures of the T tasks.
+        weighted: Means weighted by training positives, computed as in the 2020 report.
+        strands: The strands that were predicted.
 
     Returns:
-        What `noncoder.benchmarks.compare_with_published` returned; None where no task is DeepSEA's.
+        The result of `noncoder.benchmarks.compare_with_published`; None if no task is DeepSEA's.
     """
     found, way = measured.measures, measured.ways[-1].name
     ours = Measured(
@@ -41,7 +41,7 @@ def write_published(
         weighted=None if weighted is None else weighted.to_json(),
         positives=found.positives,
         train_positives=labels.train_positives,
-        # Published models stand alone and unshifted; the row has its own column for strands.
+        # Published scores are of single models without shifts. Strands have their own column.
         model="ours" if way.endswith(("strand", "strands")) else f"ours, {way}",
     )
     comparison = compare_with_published(ours)

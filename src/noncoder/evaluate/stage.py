@@ -1,4 +1,4 @@
-"""The evaluation of a run: splits that were measured in the same way before are read, not measured again."""
+"""The evaluation of a run. Results of splits that were measured with the same settings are reused."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from noncoder.runs.folder import EvaluateFolder, SplitFolder
 from noncoder.runs.record import Record
 from noncoder.runs.results import SplitSummary
 
-# Rises when the files of an evaluation change; those of an earlier version are made anew.
+# Incremented when the files of an evaluation change; files of an earlier version are written again.
 _FORMAT = 4
-# What changes how fast a split is measured, or which, but nothing of it; models are known by their weights.
+# Settings that do not change the results of a split. The record holds the weights of the models, not their paths.
 _ASIDE = {"splits", "batch_size", "ensemble"}
 
 
@@ -35,11 +35,11 @@ class EvaluationStage:
     """The folder evaluate/ of a run.
 
     Args:
-        folder: That folder.
-        predictors: The run's, and those averaged with it.
+        folder: The folder.
+        predictors: The run's predictor, and the predictors averaged with it.
         store: The dataset.
-        config: How it is measured.
-        force: Measure again what was measured before.
+        config: The settings of the evaluation.
+        force: Measure again and replace earlier results.
     """
 
     folder: EvaluateFolder
@@ -49,10 +49,10 @@ class EvaluationStage:
     force: bool = False
 
     def evaluate(self, split: str) -> SplitSummary:
-        """The summary of a split, from its folder or measured now.
+        """The summary of a split, read from its folder or measured now.
 
         Raises:
-            InputError: It was measured in another way before, or cannot be measured.
+            InputError: The folder holds results with other settings, or the split cannot be measured.
         """
         self._check_ensemble()
         folder = self.folder.split(split)
@@ -64,12 +64,12 @@ class EvaluationStage:
             changed = changed_file(folder.path, digests)
             if changed is None:
                 return summary
-            print(f"{changed} is missing or not what was written; {split} is measured again", file=sys.stderr)
+            print(f"{changed} is missing or has changed; {split} is measured again", file=sys.stderr)
             summary = None
         # Measurements of weights that no longer exist are useless; those with other settings may still be wanted.
         if summary and not self.force and record.is_same("format", "weights"):
             raise InputError(
-                f"{folder.path} holds measurements of the same weights made in another way: {record.differences()}",
+                f"{folder.path} holds measurements of the same weights with other settings: {record.differences()}",
                 hint="`noncoder evaluate --force` replaces them",
             )
         match_tasks(self.predictors[0].tasks, self.store)  # before earlier measurements are removed
@@ -81,7 +81,7 @@ class EvaluationStage:
 
     @cached_property
     def temperatures(self) -> Temperatures | None:
-        """Temperatures fitted on the validation split, whose logits are taken from its folder where they are there."""
+        """Temperatures fitted on the validation split. Its logits are read from its folder if they exist there."""
         if not self.config.calibrate:
             return None
         logits = self._kept_logits("valid")
@@ -91,39 +91,39 @@ class EvaluationStage:
         return fit_temperatures(labels.columns(logits), self.config.min_positives)
 
     def own_logits(self, split: str) -> Path | None:
-        """The logits of a split by the run's predictor alone, where they were measured in this way; else None."""
+        """Logits of a split by the run's predictor alone, if they were made with these settings; else None."""
         alone = len(self.predictors) == 1 and not self.config.shifts
         return self._kept_logits(split) if alone else None
 
     def _kept_logits(self, split: str) -> Path | None:
-        """The logits of a split that was measured in this way, as they were written."""
+        """Logits of a split that were made with these settings and have not changed since."""
         folder = self.folder.split(split)
         summary = SplitSummary.read_or_none(folder.summary, "predicted again")
         if summary is None or not folder.logits.is_file() or not self._record(folder).is_same():
             return None
         if changed_file(folder.path, summary.digests, [folder.logits.name]) is not None:
-            print(f"{folder.logits} is not what was written; predicted again", file=sys.stderr)
+            print(f"{folder.logits} has changed; predicted again", file=sys.stderr)
             return None
         return folder.logits
 
     def check_saving(self) -> None:
-        """Makes sure that there will be temperatures which the predictor can use by itself.
+        """Checks that temperatures can be fitted and can be used by the predictor alone.
 
         Raises:
-            InputError: They would be those of several models or of shifted windows, or there will be none.
+            InputError: They would be those of several models or of shifted windows, or none can be fitted.
         """
         if len(self.predictors) > 1 or self.config.shifts:
             of = "an ensemble" if len(self.predictors) > 1 else "shifted windows"
             raise InputError(
-                f"temperatures of {of} are not those of the predictor, which reads each window once",
+                f"temperatures of {of} do not fit the predictor alone, which reads each window without shifts",
                 hint="leave out --ensemble and --shift, or --save-temperatures",
             )
         if not self.config.calibrate or not self.store.indices("valid").size:
             why = f"{self.store.path} has no validation split" if self.config.calibrate else "calibrate is false"
-            raise InputError(f"there will be no temperatures to keep: {why}", hint="leave out --save-temperatures")
+            raise InputError(f"there are no temperatures to save: {why}", hint="leave out --save-temperatures")
 
     def save_temperatures(self, predictor_folder: Path) -> None:
-        """Keeps the temperatures with the run's predictor.
+        """Saves the temperatures with the run's predictor.
 
         Raises:
             InputError: As `check_saving`.
@@ -131,7 +131,7 @@ class EvaluationStage:
         self.check_saving()
         assert self.temperatures is not None
         calibrated = self.predictors[0].calibrated(np.asarray(self.temperatures.values))
-        # A temperature is that of one way of averaging; another wants another.
+        # Temperatures are valid for one way of averaging only.
         averaging = Averaging(self.config.strands).schemes()[-1].name
         fitted = {"averaged_over": averaging, "split": "valid", "store_digest": self.store.digest}
         replace(calibrated, info=calibrated.info | {"temperatures": fitted}).save(predictor_folder)
@@ -142,7 +142,7 @@ class EvaluationStage:
             if weights.index(digest) < number - 1:
                 raise InputError(
                     f"models {weights.index(digest) + 1} and {number} of the ensemble have the same weights",
-                    expected="each model once; the run itself is the first",
+                    expected="each model once; the run itself is model 1",
                 )
 
     @cached_property

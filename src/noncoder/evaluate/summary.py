@@ -1,4 +1,4 @@
-"""Means over tasks, each named, with how many tasks are in it, why others are not, and its interval."""
+"""Means over tasks with their intervals, their numbers of tasks, and the reasons why tasks are left out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from noncoder.runs.results import (
 )
 
 _LEVEL = 0.95
-# How often intervals hold was measured for genomes of at least so many stretches.
+# The coverage of the intervals was measured with at least this many genome blocks.
 _TESTED = 50
 
 Floats = NDArray[np.float64]
@@ -40,11 +40,11 @@ def summarize(
     """Means over the tasks of a split.
 
     Args:
-        tasks: T of them.
-        measured: What was measured of each.
+        tasks: The T tasks.
+        measured: Their measures.
         train_positives: Positives of each task in training, (T,): the weights of the weighted means.
-        min_positives: The fewest positives of the tasks in `mean_min_positives`.
-        influences: The genome blocks that matter most.
+        min_positives: The minimum number of positives of the tasks in `mean_min_positives`.
+        influences: The most influential genome blocks.
     """
     found = measured.measures
     names, why = [task.name for task in tasks], why_undefined(found.positives, found.known)
@@ -98,7 +98,7 @@ def _medians(measured: Measured, members: NDArray[np.bool_]) -> Scores:
 
 def _values(measured: Measured) -> Mapping[str, Floats]:
     found, raw = measured.measures, measured.raw
-    # A task that cannot be ranked is in no mean of its probabilities either: one set of tasks a row.
+    # All means of a row are over the same tasks: those with a defined AUROC.
     scored = np.where(np.isnan(found.auroc), np.nan, 1.0)
     return {
         "auroc": found.auroc,
@@ -123,7 +123,7 @@ def _bootstrap(measured: Measured, influences: Influences | None) -> BootstrapSu
 
 
 def _averaging(measured: Measured, means: Mapping[str, Mean]) -> list[AveragingRow]:
-    """A row for each way of averaging. Resamples are the same for all ways, so differences are paired."""
+    """One row for each way of averaging. All ways use the same resamples, so differences are paired."""
     plain = measured.ways[0]
     rows = []
     for way in measured.ways:

@@ -1,4 +1,4 @@
-"""A row a task: what it is, how it was measured, and how sure that is."""
+"""The table of tasks: one row a task, with its measures and their intervals."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def task_table(tasks: Sequence[Task], measured: Measured, train_positives: NDArr
     """The table of tasks.
 
     Args:
-        tasks: T of them.
-        measured: What was measured of each.
+        tasks: The T tasks.
+        measured: Their measures.
         train_positives: Positives in training, (T,).
 
     Returns:
-        T rows; what is undefined or was not measured is null. A threshold is a probability.
+        T rows. Undefined and unmeasured values are null. Thresholds are probabilities.
     """
     found, resampled = measured.measures, measured.ways[-1].resampled
     columns: dict[str, object] = {
