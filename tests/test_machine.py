@@ -39,7 +39,7 @@ class TestCheckName:
             ("runs/x\r", "a line break"),
             ("a\tb", "a tab"),
             ("a\x1bb", "a control character"),
-            (os.fsdecode(b"a\xffb"), "no UTF-8"),
+            (os.fsdecode(b"a\xffb"), "not UTF-8"),
             ("x" * 256, "too long"),
             ("ü" * 128, "too long"),
             ("x/" * 2100, "too long"),

@@ -1,4 +1,4 @@
-"""noncoder reads non-coding DNA.
+"""Deep learning on non-coding DNA.
 
     >>> import noncoder
     >>> model = noncoder.create_model("deepsea", tasks=919)
@@ -8,7 +8,7 @@
     >>> effects = noncoder.mutate(predictor.model, codes, tasks=[3])
     >>> summary = noncoder.evaluate([predictor], store, "test", EvaluateConfig(), folder)
 
-The names below are imported at first use, so that `import noncoder` is quick.
+The names below are imported at first use, so that `import noncoder` is fast.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "evaluate":  # a package, and as a function its main one
+    if name == "evaluate":  # a package; the name refers to its main function
         found: Any = import_module("noncoder.evaluate")
         limit_torch()
         return found

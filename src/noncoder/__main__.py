@@ -6,7 +6,7 @@ from noncoder.threads import govern
 
 
 def main() -> None:
-    """Runs the command line; an interrupt is told in one line even while it is still being imported."""
+    """Runs the command line; an interrupt is reported in one line even while the command line is being imported."""
     govern()
     try:
         from noncoder.cli import main as run

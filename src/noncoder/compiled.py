@@ -1,4 +1,4 @@
-"""Loops as machine code, and their parts in threads."""
+"""Loops compiled to machine code, and running their parts in threads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """A function of arrays and numbers as machine code, kept on disk, that threads can run side by side."""
+    """Compiles a function of arrays and numbers to machine code, cached on disk; threads can run it in parallel."""
     return cast(Callable[P, R], numba.njit(cache=True, nogil=True)(function))
 
 
 def in_threads(call: Callable[..., R], parts: Iterable[tuple[Any, ...]]) -> list[R]:
-    """The results of a call for each tuple of arguments, in their order, in the process's number of threads.
+    """The results of a call for each tuple of arguments, in order, computed in the process's number of threads.
 
-    Plain threads over compiled functions: numba's own parallel loops take several times as long to compile, and they
-    change how many threads torch has.
+    It uses plain threads over compiled functions: numba's own parallel loops take several times as long to compile,
+    and they change torch's number of threads.
     """
     with ThreadPoolExecutor(count_for_numba()) as pool:
         return list(pool.map(lambda part: call(*part), parts))

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 
 
 class NoncoderError(Exception):
-    """A user's mistake, told in one message; the command line ends with exit code 2 on it.
+    """A user's mistake, reported in one message; the command line exits with code 2.
 
     Args:
-        found: What was found, with the file, record or key it was found in.
-        expected: What would have been right.
-        hint: What the user can do about it.
+        found: What was found, with the file, record or key.
+        expected: What would have been correct.
+        hint: How the user can fix it.
     """
 
     def __init__(self, found: str, expected: str = "", hint: str = "") -> None:
@@ -30,19 +30,19 @@ class NoncoderError(Exception):
 
 
 class SequenceError(NoncoderError):
-    """Text that is no DNA, or a region that a genome does not have."""
+    """Text that is not DNA, or a region outside the genome."""
 
 
 class InputError(NoncoderError):
-    """A peak file, table or argument that cannot be used as it is."""
+    """A peak file, table or argument that cannot be used."""
 
 
 class DownloadError(NoncoderError):
-    """A file that could not be had from its address, or is not what was expected there."""
+    """A file that could not be downloaded, or whose content is not the expected one."""
 
 
 class StoreError(NoncoderError):
-    """A dataset that is missing, damaged or not of this format."""
+    """A dataset that is missing, damaged or in another format."""
 
 
 class ConfigError(NoncoderError):
@@ -50,16 +50,16 @@ class ConfigError(NoncoderError):
 
 
 class TrainingError(NoncoderError):
-    """A training that cannot go on: its loss or gradient is no number, or has exploded."""
+    """A training that cannot continue: its loss or gradient is not finite, or has exploded."""
 
 
 class UnknownNameError(NoncoderError):
-    """A name that is not among the known ones; the message offers the nearest.
+    """A name that is unknown; the message offers the nearest known name.
 
     Args:
-        kind: What the name should have named, e.g. "model".
-        name: The name as given.
-        known: The names there are.
+        kind: What the name refers to, e.g. "model".
+        name: The given name.
+        known: The known names.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -73,7 +73,7 @@ class UnknownNameError(NoncoderError):
 
 
 def is_unwritable(error: OSError) -> bool:
-    """Whether the system will not let us write: no room, no right, no such place; all else would be a fault of ours."""
+    """Whether the system refuses to write: no space, no permission, no such place. Any other error is a bug."""
     codes = (
         errno.ENOSPC,
         errno.EDQUOT,
@@ -91,7 +91,7 @@ def is_unwritable(error: OSError) -> bool:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns "did you mean 'x'?" for the nearest known name, or an empty string where none is near."""
+    """Returns "did you mean 'x'?" for the nearest known name, or an empty string if none is near."""
     folded = {option.casefold(): option for option in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     return f"did you mean {folded[near[0]]!r}?" if near else ""

@@ -1,4 +1,4 @@
-"""Files that are complete or absent, and messages for those that cannot be written or read."""
+"""Files that are complete or absent, and messages for files that cannot be written or read."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _DIGEST = "file_sha256"
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name to write a file under, which gets its own when the block ends, and is removed where it fails.
+    """Temporary name for writing a file. It is renamed when the block ends, and removed if the block fails.
 
     Raises:
-        InputError: The system will not let us; nothing is left behind.
+        InputError: The system refuses to write; nothing is left behind.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def written_whole(path: Path) -> Iterator[Path]:
             made.put()
     except InputError:
         raise
-    except Exception as error:  # libraries that write put the system's answer into errors of their own
+    except Exception as error:  # libraries wrap the system's error in errors of their own
         if not isinstance(error, OSError) and disk_problem(error) is None:
             raise
         raise unwritable(path, error) from error
@@ -51,27 +51,27 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Writes a file under a temporary name and renames it.
 
     Raises:
-        InputError: The system will not let us; nothing is left behind.
+        InputError: The system refuses to write; nothing is left behind.
     """
     with written_whole(path) as partial:
         partial.write_bytes(content)
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Writes a JSON file, as `write_bytes`; NaN and infinity, which JSON lacks, become null.
+    """Writes a JSON file like `write_bytes`; NaN and infinity, which JSON lacks, become null.
 
-    An object gets one key more, `file_sha256`, with which `read_json` notices damage.
+    An object gets an additional key, `file_sha256`, with which `read_json` detects damage.
     """
     plain = plain_json(values)
     if isinstance(plain, dict):
         plain = {key: value for key, value in plain.items() if key != _DIGEST}
-        # Of what a reader will see: keys that are no text become text.
+        # Digest of what a reader will see: keys that are not text become text.
         plain[_DIGEST] = content_digest(json.loads(json.dumps(plain, allow_nan=False)))
     write_bytes(path, json.dumps(plain, indent=1, allow_nan=False).encode())
 
 
 def content_digest(values: Mapping[str, Any]) -> str:
-    """SHA-256 of JSON values, whatever the order of their keys."""
+    """SHA-256 of JSON values, independent of the order of their keys."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -86,17 +86,17 @@ def file_digest(path: Path) -> str:
 
 
 def file_digests(paths: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of those files that exist, by name."""
+    """SHA-256 of the files that exist, by name."""
     return {path.name: file_digest(path) for path in paths if path.is_file()}
 
 
 def changed_file(folder: Path, digests: Mapping[str, str] | None, names: Iterable[str] | None = None) -> Path | None:
-    """The first file that is missing or is not what was written; None where all are.
+    """The first file that is missing or has changed since it was written; None if there is none.
 
     Args:
-        folder: Where they lie.
-        digests: What `file_digests` returned of them; None, of an earlier version, finds nothing.
-        names: Look at these alone.
+        folder: Folder of the files.
+        digests: Result of `file_digests`; None, from an earlier version, finds nothing.
+        names: Check only these.
     """
     for name, digest in (digests or {}).items():
         if names is None or name in names:
@@ -109,17 +109,17 @@ def changed_file(folder: Path, digests: Mapping[str, str] | None, names: Iterabl
 
 
 def check_file(path: Path, digests: Mapping[str, str] | None) -> None:
-    """Makes sure that a file, if it is there, is as it was written, where its digest is among those kept.
+    """Checks that a file, if it exists and its digest is known, has not changed since it was written.
 
     Raises:
-        InputError: It is changed.
+        InputError: It has changed.
     """
     if path.is_file() and changed_file(path.parent, digests, [path.name]) is not None:
         raise unreadable(path, "its content is not what was written")
 
 
 def plain_json(values: Any) -> Any:
-    """The values with None in place of NaN and infinity."""
+    """Replaces NaN and infinity with None."""
     if isinstance(values, Mapping):
         return {key: plain_json(value) for key, value in values.items()}
     if isinstance(values, list | tuple):
@@ -128,16 +128,16 @@ def plain_json(values: Any) -> Any:
 
 
 def whole_lines(path: Path) -> bytes:
-    """A text file but for a last line that has no end: one who was writing it may have been killed, or be at it."""
+    """A text file without an incomplete last line: its writer may have been killed, or may still be writing."""
     content = path.read_bytes()
     return content[: content.rfind(b"\n") + 1] or content
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, without the digest that `write_json` adds; None where there is no file.
+    """Reads a JSON object, without the digest that `write_json` adds; None if there is no file.
 
     Raises:
-        InputError: The file is no JSON object, or its content is not what was written.
+        InputError: The file is not a JSON object, or has changed since it was written.
     """
     if not path.is_file():
         return None
@@ -154,11 +154,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_json_or_none(path: Path, instead: str = "it is made again") -> dict[str, Any] | None:
-    """As `read_json`, of a file that can be done without: a damaged one is reported, and counts as missing.
+    """Like `read_json`, for a file that is not essential: a damaged one is reported and treated as missing.
 
     Args:
         path: The file.
-        instead: What happens then, for the report.
+        instead: What happens instead, for the report.
     """
     try:
         return read_json(path)
@@ -168,7 +168,7 @@ def read_json_or_none(path: Path, instead: str = "it is made again") -> dict[str
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file, whose checksums are compared.
+    """Reads the arrays of an .npz file and verifies its checksums.
 
     Raises:
         InputError: It is missing or damaged.
@@ -180,33 +180,33 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             _check_zip_directory(content, len(stored.files))
             return {name: stored[name] for name in stored.files}
-    # What zipfile and NumPy raise depends on the byte that is wrong: RuntimeError where it says "encrypted".
+    # What zipfile and NumPy raise depends on the damaged byte: RuntimeError if it says "encrypted".
     except (ArithmeticError, AttributeError, BadZipFile, EOFError, KeyError, MemoryError, OSError, RuntimeError,
             SyntaxError, TypeError, ValueError, struct.error, zlib.error) as error:  # fmt: skip
         raise unreadable(path, error) from error
 
 
 def _check_zip_directory(content: bytes, members: int) -> None:
-    """Notices a zip whose directory ends too early, which zipfile reads as one with fewer members."""
+    """Detects a zip file whose directory ends too early, which zipfile reads as one with fewer members."""
     end = struct.Struct("<4s4H2LH")
     _, _, _, _, entries, size, offset, _ = end.unpack(content[-end.size :])
-    large = offset == 0xFFFFFFFF  # whose directory is described elsewhere
+    large = offset == 0xFFFFFFFF  # the directory of a large zip file is described elsewhere
     if not large and (entries != members or offset + size != len(content) - end.size):
-        raise ValueError("its directory is not whole")
+        raise ValueError("its directory is incomplete")
 
 
 @contextmanager
 def locked(folder: Path, hint: str = "wait for it, or give another run=") -> Iterator[None]:
-    """Keeps a folder to this process; the system lets go of it when the process ends, however it ends.
+    """Reserves a folder for this process; the system releases it when the process ends, for any reason.
 
-    What killed processes left in the folder, and in the folders within, is removed.
+    Removes what killed processes left in the folder and its subfolders.
 
     Args:
-        folder: Made where it is not there.
-        hint: What the user can do where another process has it.
+        folder: Made if it does not exist.
+        hint: What the user can do if another process holds it.
 
     Raises:
-        InputError: Another process has it, or it cannot be written.
+        InputError: Another process holds it, or it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -224,10 +224,10 @@ def locked(folder: Path, hint: str = "wait for it, or give another run=") -> Ite
 
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """Makes sure that no other process makes the same file or folder meanwhile.
+    """Checks that no other process is making the same file or folder, for the duration of the block.
 
     Raises:
-        InputError: One does, or the system will not let us.
+        InputError: Another process is, or the system refuses to write.
     """
     with ExitStack() as held:
         try:
@@ -241,7 +241,7 @@ def only_writer(path: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process works in a folder, as far as this machine's system knows."""
+    """Whether a process is working in a folder, as far as this machine's system knows."""
     try:
         with (folder / ".lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -253,27 +253,27 @@ def is_locked(folder: Path) -> bool:
 
 
 def refuse_pipe(path: Path) -> None:
-    """Makes sure that a path is no pipe or device: files are read more than once, and their digests are kept.
+    """Refuses a pipe or a device: files are read more than once, and their digests are kept.
 
     Raises:
-        InputError: It is one.
+        InputError: The path is a pipe or a device.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise InputError(f"{path} is a pipe or a device", expected="a file", hint="write its content to a file first")
 
 
 def unwritable(path: Path, error: Exception) -> InputError:
-    """The message for a file or folder that the system would not let us write."""
+    """The message for a file or folder that the system refuses to write."""
     why = disk_problem(error) or getattr(error, "strerror", None) or error
     misplaced = getattr(error, "errno", None) in (errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
     return InputError(
         f"cannot write {path}: {why}",
-        expected="a folder that can be written, with room left",
+        expected="a writable folder with enough free space",
         hint="choose another place" if misplaced
-        else "free some space or choose another place; nothing half-written was left",
+        else "free some space or choose another place; no incomplete file is left",
     )  # fmt: skip
 
 
 def unreadable(path: Path, why: object) -> InputError:
-    """The message for a file of ours that is not what it should be."""
+    """The message for one of our files that is damaged."""
     return InputError(f"{path} cannot be read: {why}", hint="remove it and run the stage that makes it again")

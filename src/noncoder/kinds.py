@@ -1,4 +1,4 @@
-"""What a path holds, for messages: a run's folder, a store, a recipe, …, and which verb takes it."""
+"""Recognises what a path holds, for messages: a run's folder, a store, a recipe, …, and which verb takes it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import NamedTuple
 from noncoder.errors import did_you_mean
 from noncoder.runs.folder import PredictorFolder, RunFolder, StudyFolder
 
-_HEAD = 4096  # bytes that are looked at
+_HEAD = 4096  # bytes to inspect
 _MOST_JSON = 4_000_000
 
 
 class Kind(NamedTuple):
-    """What something is, such as "a run's folder", and what takes it."""
+    """What something is, such as "a run's folder", and which verb takes it."""
 
     name: str
     use: str
@@ -37,7 +37,7 @@ _MAGIC = (
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What a path holds; None where there is nothing, or nothing that is known."""
+    """What a path holds; None if it does not exist or is not recognised."""
     try:
         return _folder_kind(path) if path.is_dir() else _file_kind(path) if path.is_file() else None
     except (OSError, ValueError):
@@ -45,7 +45,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def what_is_there(path: Path) -> tuple[str, str]:
-    """Words for what a path holds, and a hint at what takes it; "" where there is nothing to say.
+    """Describes what a path holds and which verb takes it; empty texts if it is not recognised.
 
     Returns:
         Such as ("is a store", "`noncoder explore` takes it").
@@ -57,18 +57,18 @@ def what_is_there(path: Path) -> tuple[str, str]:
 
 
 def is_no_run(path: Path) -> bool:
-    """Whether a path is no folder, or holds something known that is no run."""
+    """Whether a path is not a folder, or is recognised as something other than a run."""
     found = kind_of(path)
     return not path.is_dir() or (found is not None and found.use != "" and found.name != "a run's folder")
 
 
 def mistaken(path: Path, wanted: str, make: str) -> tuple[str, str]:
-    """What to say of a path that is not what is wanted.
+    """The message for a path that is not what is wanted.
 
     Args:
         path: The path.
         wanted: What it should be, such as "run".
-        make: A hint at how one is made, where nothing better is known.
+        make: A hint on how to make one, used if there is no better hint.
 
     Returns:
         What was found, such as "runs/x is a store", and a hint.
@@ -82,7 +82,7 @@ def mistaken(path: Path, wanted: str, make: str) -> tuple[str, str]:
 
 
 def nearest_path(path: Path) -> Path | None:
-    """The file or folder whose path is most like one that does not exist, each part of it taken by itself."""
+    """The existing path most similar to one that does not exist, matched part by part."""
     here = Path()
     for i, part in enumerate(path.parts):
         if os.path.exists(here / part):  # noqa: PTH110 - as above
@@ -101,12 +101,12 @@ def nearest_path(path: Path) -> Path | None:
 
 
 def _nearest(name: str, known: list[str]) -> str | None:
-    told = did_you_mean(name, known)
-    return next((one for one in known if told == f"did you mean {one!r}?"), None)
+    hint = did_you_mean(name, known)
+    return next((one for one in known if hint == f"did you mean {one!r}?"), None)
 
 
 def did_you_mean_path(path: Path) -> str:
-    """Returns "did you mean 'x'?" for the nearest path that exists, or an empty string where none is near."""
+    """Returns "did you mean 'x'?" for the nearest path that exists, or an empty string if none is near."""
     near = nearest_path(path)
     return "" if near is None or near == path else f"did you mean '{near}'?"
 

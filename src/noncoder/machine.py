@@ -1,4 +1,4 @@
-"""What a machine refuses or lacks, as messages for its user: room on a disk, memory, a name for a file."""
+"""Messages for what a machine lacks or refuses: disk space, memory, a file name."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 from noncoder.errors import InputError, NoncoderError, is_unwritable
 
-# Libraries that write files by code of their own (polars, HDF5, PyTorch, safetensors, SQLite, libBigWig) put the
-# system's answer into the text of an error of their own class.
+# Libraries that write files with their own code (polars, HDF5, PyTorch, safetensors, SQLite, libBigWig) put the
+# system's error into the text of their own error class.
 _NO_ROOM = re.compile(
     r"no space left on device|disk quota exceeded|file too large|\bos error (?:28|122|27)\b|"
     r"\berrno = (?:28|122|27)\b|database or disk is full|disk i/o error|unable to open database file|"
@@ -25,72 +25,72 @@ _NO_MEMORY = re.compile(
     r"could not allocate|failed to allocate|killed by signal: killed|unable to mmap",
     re.IGNORECASE,
 )
-_MEMORY_CLASSES = {"MemoryError", "OutOfMemoryError"}  # torch's is named, so that nothing has to import torch
+_MEMORY_CLASSES = {"MemoryError", "OutOfMemoryError"}  # torch's class is given by name, to avoid importing torch
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the work: Ctrl-C, or what a scheduler or the system sends.
+    """A signal ended the work: Ctrl-C, or a signal from a scheduler or the system.
 
     Args:
-        told: What is left, and how the work goes on.
+        message: What is left, and how to continue.
         number: The signal.
     """
 
-    def __init__(self, told: str = "", number: int = signal.SIGINT) -> None:
-        super().__init__(told)
+    def __init__(self, message: str = "", number: int = signal.SIGINT) -> None:
+        super().__init__(message)
         self.number = int(number)
 
     @classmethod
-    def by(cls, error: BaseException, told: str) -> Stopped:
-        """The same interruption with other words."""
-        return cls(told, getattr(error, "number", signal.SIGINT))
+    def by(cls, error: BaseException, message: str) -> Stopped:
+        """The same interruption with another message."""
+        return cls(message, getattr(error, "number", signal.SIGINT))
 
     @property
     def exit_code(self) -> int:
-        """The code that shells expect: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The exit code that shells expect: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.number
 
 
 class OutOfMemoryError(NoncoderError):
-    """There was too little memory for what was attempted."""
+    """There was not enough memory."""
 
 
 @contextmanager
 def needing_memory(doing: str, lower: str) -> Iterator[None]:
-    """Reports memory that runs out inside the block.
+    """Reports running out of memory inside the block.
 
     Args:
-        doing: What is attempted, such as "training in batches of 64 windows".
+        doing: The action, such as "training in batches of 64 windows".
         lower: What takes less memory, such as "a lower train.batch_size".
 
     Raises:
-        OutOfMemoryError: Memory ran out; what the library said of it is part of the message.
+        OutOfMemoryError: Memory ran out; the message includes the library's own error.
     """
     try:
         yield
     except NoncoderError:
         raise
     except Exception as error:
-        told = memory_problem(error)
-        if told is None:
+        reason = memory_problem(error)
+        if reason is None:
             raise
-        raise out_of_memory(doing, told, lower) from error
+        raise out_of_memory(doing, reason, lower) from error
 
 
-def out_of_memory(doing: str, told: str, lower: str) -> OutOfMemoryError:
-    """The message for memory that ran out.
+def out_of_memory(doing: str, reason: str, lower: str) -> OutOfMemoryError:
+    """The message for running out of memory.
 
     Args:
-        doing: What was attempted.
-        told: What the library or the system said.
+        doing: The action.
+        reason: The error of the library or the system.
         lower: What takes less memory.
     """
-    found = f"out of memory while {doing}" + (f": {told}" if told else "")
+    found = f"out of memory while {doing}" + (f": {reason}" if reason else "")
     return OutOfMemoryError(found, hint=f"use {lower}, or a machine with more memory free")
 
 
 def memory_problem(error: BaseException) -> str | None:
-    """What an error says about memory that ran out, in one line; None where it, and what caused it, say nothing."""
+    """The part of an error, or of its causes, that says memory ran out, in one line; None if there is none."""
     for one in _chain(error):
         names = {kind.__name__ for kind in type(one).__mro__}
         text = str(one)
@@ -101,9 +101,9 @@ def memory_problem(error: BaseException) -> str | None:
 
 
 def disk_problem(error: BaseException) -> str | None:
-    """What an error says about a file that the system would not let us write, in one line; None where it is another.
+    """The part of an error that says the system refuses to write a file, in one line; None for other errors.
 
-    Errors of libraries count, whatever their class is.
+    Errors of libraries count, whatever their class.
     """
     for one in _chain(error):
         if isinstance(one, OSError) and is_unwritable(one):
@@ -115,18 +115,18 @@ def disk_problem(error: BaseException) -> str | None:
 
 
 def check_name(path: str | os.PathLike[str]) -> None:
-    """Makes sure that a file or folder can have this path.
+    """Checks that a file or folder can have this path.
 
     Raises:
-        InputError: It has a character that names of files should not have, or is too long.
+        InputError: It contains a character that file names should not contain, or is too long.
     """
     text = os.fspath(path)
     odd = re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", text)
     if odd:
         kind = {"\0": "a NUL", "\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(odd[0])
-        kind = kind or ("a byte that is no UTF-8" if odd[0] >= "\ud800" else "a control character")
+        kind = kind or ("a byte that is not UTF-8" if odd[0] >= "\ud800" else "a control character")
         shown = ascii(text[:80])
-        raise InputError(f"the path {shown} has {kind} in it", expected="a name of printable characters")
+        raise InputError(f"the path {shown} contains {kind}", expected="a name of printable characters")
     if len(text.encode()) > 4000 or any(len(part.encode()) > 255 for part in text.split("/")):
         raise InputError(
             f"the path {text[:40]!r}… is too long ({len(text):,} characters)", expected="at most 255 bytes a name"
@@ -134,7 +134,7 @@ def check_name(path: str | os.PathLike[str]) -> None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it arose from."""
+    """An error and its causes."""
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen:

@@ -1,7 +1,7 @@
-"""Scores of windows and tasks on disk: written a block of windows at a time, read a few tasks at a time.
+"""Scores of windows and tasks on disk: written one block of windows at a time, read a few tasks at a time.
 
-A .npy file in Fortran's order, so that each task lies in one piece, as measures want it. Its writer never holds more
-than a block: predictions of a genome are larger than memory.
+The format is a .npy file in Fortran order, so that each task is contiguous, as metrics need it. The writer never holds
+more than one block in memory: predictions of a genome are larger than memory.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from numpy.typing import NDArray
 from noncoder.files import unwritable
 from noncoder.temporary import Temporary
 
-# A block goes to disk as a run of bytes a task: 32 MiB of 919 tasks make runs of 36 KB.
+# A block is written as one run of bytes per task: 32 MiB of 919 tasks make runs of 36 KB.
 _BLOCK_BYTES = 32 << 20
 
 
 class ScoresFile:
-    """Writes float32 scores (n, T) as a .npy file in Fortran's order that is complete or absent.
+    """Writes float32 scores (n, T) as a .npy file in Fortran order that is complete or absent.
 
-    Use it as a context manager: the file appears under its name when the block ends and all n windows were written;
-    an exception, an interrupt too, leaves what was there before. `numpy.load` and `noncoder.metrics.Columns` read it.
+    Use it as a context manager: the file gets its name when the block ends and all n windows were written. After an
+    exception or an interrupt, the earlier file is unchanged. `numpy.load` and `noncoder.metrics.Columns` read it.
 
     Args:
-        path: Where the file will be.
-        n: How many windows.
-        n_tasks: How many tasks, T.
-        block_bytes: About how much of it is held in memory.
+        path: Path of the file.
+        n: Number of windows.
+        n_tasks: Number of tasks, T.
+        block_bytes: Approximate size of the part held in memory.
 
     Raises:
-        InputError: It cannot be written, or the disk has no room for it, which is known from the start.
+        InputError: It cannot be written, or the disk has too little space, which is checked at the start.
     """
 
     def __init__(self, path: Path, n: int, n_tasks: int, block_bytes: int = _BLOCK_BYTES) -> None:
@@ -65,10 +65,10 @@ class ScoresFile:
         return self
 
     def append(self, scores: NDArray[np.float32]) -> None:
-        """Writes the next windows' scores, (b, T).
+        """Appends the next windows' scores, (b, T).
 
         Raises:
-            InputError: The system will not let us.
+            InputError: The system refuses to write.
         """
         if scores.shape[1:] != self.shape[1:] or self._written + self._held + len(scores) > self.shape[0]:
             raise ValueError(f"scores {scores.shape} after {self._written + self._held} rows of {self.shape}")
@@ -94,7 +94,7 @@ class ScoresFile:
         if self._written != self.shape[0]:
             raise ValueError(f"{self._written} rows of {self.shape[0]} were written to {self.path}")
         try:
-            os.close(self._file)  # on some file systems only this tells that the disk was full
+            os.close(self._file)  # on some file systems only closing reports that the disk is full
             self._file = -1
             assert self._made is not None
             self._made.put()

@@ -1,10 +1,10 @@
-"""Names that files and folders have until they are complete, and the removal of what killed processes left.
+"""Temporary names for files and folders until they are complete, and the removal of what killed processes left.
 
 While `NAME` is being made it is called `.NAME.TOKEN.partial`, and its process holds a lock on `.NAME.TOKEN.lock` beside
-it. The system releases the lock when the process ends, however it ends. So whoever can take the lock knows that what
-lies beside it was left by a killed process: on this machine, in other containers, and on network file systems with
-locks. A folder that is there already is exchanged for the new one in one step, where the system can do that; where it
-cannot, the old one is called `.NAME.TOKEN.replaced` for a moment, and gets its name back if the process is killed then.
+it. The system releases the lock when the process ends, for any reason. A process that can take the lock therefore knows
+that the files beside it were left by a killed process: on this machine, in other containers, and network file systems
+with locks. An existing folder is exchanged for the new one in one step where the system supports it. Where it does
+not, the old folder is called `.NAME.TOKEN.replaced` for a moment, and gets its name back if the process is killed then.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _OURS = re.compile(r"\.(?P<name>.+)\.(?P<token>\d+-[0-9a-f]{6}|only)\.(?:partial|replaced|lock)")
-# What earlier versions wrote: the process's number alone.
+# Names written by earlier versions: only the process's number.
 _EARLIER = re.compile(r"\.(?P<name>.+)\.(?P<token>\d+)\.(?:partial|replaced)")
 _SYNCING_THREADS = 16
 _AT_FDCWD, _EXCHANGE = -100, 2  # of renameat2(2); RENAME_SWAP of macOS's renamex_np(2) is 2 as well
 
 
 class Temporary:
-    """A name to make a file or folder under; use `put` when it is complete, and `release` in any case.
+    """A temporary name for making a file or folder; call `put` when it is complete, and `release` in any case.
 
     Args:
-        target: What it will be called. What killed processes left beside it is removed first.
+        target: The final name. What killed processes left beside it is removed first.
 
     Raises:
         OSError: The folder cannot be written.
@@ -54,10 +54,10 @@ class Temporary:
         self._finalizer = weakref.finalize(self, _release, self.path, _beside(target, token, "lock"), lock, os.getpid())
 
     def put(self) -> None:
-        """Gives what was made its name, on the disk before that; a file or folder of that name is replaced.
+        """Syncs the new file or folder to disk and gives it its final name, replacing what has that name.
 
         Raises:
-            OSError: The system will not let us; what was there before is there still.
+            OSError: The system refuses; what was there before is unchanged.
         """
         _sync(self.path)
         if not self.path.is_dir():
@@ -68,7 +68,7 @@ class Temporary:
             self._replace_in_two_steps()
 
     def release(self) -> None:
-        """Removes what lies under the temporary name: what was not completed, or was replaced."""
+        """Removes what has the temporary name: an incomplete file or folder, or one that was replaced."""
         self._finalizer()
 
     def _replace_in_two_steps(self) -> None:
@@ -83,7 +83,7 @@ class Temporary:
 
 @contextmanager
 def temporary(target: Path) -> Iterator[Temporary]:
-    """A temporary name, which is released when the block ends, however it ends."""
+    """A temporary name, released when the block ends, for any reason."""
     made = Temporary(target)
     try:
         yield made
@@ -93,17 +93,17 @@ def temporary(target: Path) -> Iterator[Temporary]:
 
 @contextmanager
 def scratch_folder(folder: Path, name: str) -> Iterator[Path]:
-    """A folder within a folder for files that nobody needs when the block ends."""
+    """A subfolder for files that are not needed after the block."""
     with temporary(folder / name) as made:
         made.path.mkdir(mode=0o700)
         yield made.path
 
 
 def remove_whole(path: Path) -> None:
-    """Removes a folder, if it is there; whenever the process is killed, all of it is there or nothing.
+    """Removes a folder if it exists; if the process is killed, either the complete folder or nothing remains.
 
     Raises:
-        OSError: The system will not let us.
+        OSError: The system refuses.
     """
     if os.path.lexists(path):
         with temporary(path) as made:
@@ -112,7 +112,7 @@ def remove_whole(path: Path) -> None:
 
 @contextmanager
 def sole(path: Path) -> Iterator[bool]:
-    """Whether this process alone may make a file or folder meanwhile: false where another one does.
+    """Whether this process alone may make a file or folder during the block: false if another process is making it.
 
     Raises:
         OSError: The folder cannot be written.
@@ -127,14 +127,14 @@ def sole(path: Path) -> Iterator[bool]:
 
 
 def sweep(folder: Path, name: str | None = None, deep: bool = False) -> None:
-    """Removes what killed processes left in a folder, and gives a folder its name back that was being replaced.
+    """Removes what killed processes left in a folder, and restores the name of a folder that was being replaced.
 
-    What cannot be removed stays: a reader may not be allowed to.
+    What cannot be removed stays: a reader may lack the permission.
 
     Args:
-        folder: Where to look.
-        name: Look only for what was to be called this.
-        deep: Look in the folders within as well.
+        folder: Folder to clean.
+        name: Only for this final name.
+        deep: Also clean subfolders.
     """
     try:
         with os.scandir(folder) as entries:
@@ -151,9 +151,9 @@ def sweep(folder: Path, name: str | None = None, deep: bool = False) -> None:
 
 
 def settled(path: Path, patience: float = 1.0) -> bool:
-    """Whether something has this name, after what killed processes left of it is cleared away.
+    """Whether something has this name, after removing what killed processes left of it.
 
-    Where the system cannot exchange folders, another process may be between the two steps: it is waited for.
+    Where the system cannot exchange folders, another process may be between the two steps: this waits for it.
     """
     sweep(path.parent, path.name)
     until = time.monotonic() + patience
@@ -168,7 +168,7 @@ def _clear(target: Path, token: str) -> None:
     try:
         lock = os.open(_beside(target, token, "lock"), os.O_RDWR)
     except FileNotFoundError:
-        # The lock is there before the rest and goes after it, so without one the process has ended.
+        # The lock is made first and removed last, so without a lock the process has ended.
         if token.isdigit() and _runs(int(token)):
             return
         lock = -1
@@ -189,7 +189,7 @@ def _clear(target: Path, token: str) -> None:
 
 
 def _take(path: Path, patience: float = 0.0) -> int | None:
-    """Makes and locks a file; None where another process holds it for longer than a sweep takes."""
+    """Makes and locks a file; None if another process holds it for longer than a sweep takes."""
     until = time.monotonic() + patience
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -214,7 +214,7 @@ def _take(path: Path, patience: float = 0.0) -> int | None:
 
 def _release(partial: Path, name: Path, lock: int, process: int) -> None:
     if os.getpid() != process:
-        return  # a fork: the name is its parent's
+        return  # a fork: the name belongs to the parent
     with suppress(OSError):
         _remove(partial)
     with suppress(OSError):
@@ -248,11 +248,11 @@ def _remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Has a file, or all of a folder, on the disk: after a crash of the machine no renamed file is empty."""
+    """Syncs a file, or a complete folder, to disk: after a crash of the machine no renamed file is empty."""
     if not path.is_dir():
         _sync_one(path)
         return
-    with ThreadPoolExecutor(_SYNCING_THREADS) as pool:  # file systems do many at once in the time of one
+    with ThreadPoolExecutor(_SYNCING_THREADS) as pool:  # file systems sync many files at once in the time of one
         list(pool.map(_sync_one, [path, *(inner for inner in path.rglob("*") if not inner.is_symlink())]))
 
 
@@ -261,14 +261,14 @@ def _sync_one(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot be asked
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that do not support it
             raise
     finally:
         os.close(descriptor)
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchanges two names in one step; false where the system or the file system cannot."""
+    """Exchanges two names in one step; false if the system or the file system does not support it."""
     call = _exchange_call()
     return call is not None and call(os.fsencode(one), os.fsencode(other)) == 0
 

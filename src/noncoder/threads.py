@@ -1,7 +1,7 @@
-"""How many threads this process computes with: one number for torch, numba, OpenMP, BLAS and polars.
+"""Number of threads of this process: one number for torch, numba, OpenMP, BLAS and polars.
 
-OMP_NUM_THREADS decides where it is set. Else there is a thread for each core that the process may use: physical cores,
-within its affinity and within the share of time that a container gets.
+OMP_NUM_THREADS sets it. By default there is one thread per physical core that the process may use, within its affinity
+and the CPU quota of its container.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ _ours: set[str] = set()
 
 
 def count() -> int:
-    """The threads to compute with.
+    """The number of threads.
 
-    Where torch is loaded, its own number: what `torch.set_num_threads` was told holds for the rest, too.
+    If torch is loaded, this is torch's number: `torch.set_num_threads` then applies to the other libraries, too.
     """
     torch = _torch()
     return int(torch.get_num_threads()) if torch is not None else _asked() or available()
 
 
 def count_for_numba() -> int:
-    """The threads for compiled loops; NUMBA_NUM_THREADS can make them fewer."""
+    """The threads for compiled loops; NUMBA_NUM_THREADS can lower the number."""
     from numba import config
 
     return min(count(), int(vars(config)["NUMBA_NUM_THREADS"]))
 
 
 def available() -> int:
-    """The cores that this process may use, at least 1."""
+    """The number of cores that this process may use, at least 1."""
     return max(1, min(_physical(_allowed()), _quota() or sys.maxsize))
 
 
 def wait_without_spinning() -> None:
-    """Lets OpenMP's idle threads sleep, where the user has not chosen; called before torch brings in OpenMP.
+    """Lets OpenMP's idle threads sleep, unless the user has chosen; called before torch loads OpenMP.
 
-    They spin for some milliseconds by default. Where two processes share cores, one then burns the time that the other
-    needs, and a training falls to a fraction of its speed.
+    By default they spin for some milliseconds. Where two processes share cores, one then uses up the time that the
+    other needs, and training slows down to a fraction of its speed.
     """
     if _torch() is None and not any(name in os.environ for name in _WAITING):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def govern() -> None:
-    """Tells all libraries the number of threads, by environment variables; called before any of them is loaded.
+    """Sets the number of threads of all libraries by environment variables; called before any of them is loaded.
 
-    For the command line, whose process is ours. What the user has set stays.
+    Used by the command line, which owns its process. Variables set by the user are kept.
     """
     number = str(_asked() or available())
     for name in (_NUMBER, *_OTHERS):
@@ -63,10 +63,10 @@ def govern() -> None:
 
 
 def limit_torch() -> None:
-    """No more threads in torch than a container's share of time allows: torch looks at the cores alone.
+    """Limits torch's threads to the container's CPU quota, which torch ignores: it counts cores only.
 
     More threads than cores wait for each other: two on one core can be ten times slower than one. OMP_NUM_THREADS and
-    `torch.set_num_threads` win.
+    `torch.set_num_threads` take precedence.
     """
     torch, quota = _torch(), _quota()
     if torch is not None and quota is not None and not _chosen(torch):
@@ -75,10 +75,10 @@ def limit_torch() -> None:
 
 @cache
 def limit_numba() -> None:
-    """Gives the parallel loops of numba this many threads, and torch its own number back.
+    """Sets the number of threads of numba's parallel loops and restores torch's own number.
 
-    To be called before a library's parallel loops run: the first of them starts numba's OpenMP layer, which sets the
-    number of threads of the OpenMP that torch computes with, once, to all cores. Our own loops run in plain threads.
+    Call it before a library's parallel loops run: the first of them starts numba's OpenMP layer, which sets the
+    number of threads of the OpenMP that torch uses to all cores, once. Our own loops run in plain threads.
     """
     import numba
 
@@ -90,10 +90,10 @@ def limit_numba() -> None:
 
 
 def divide(processes: int) -> None:
-    """Shares the cores among the processes of one training on this machine, where OMP_NUM_THREADS does not say.
+    """Divides the cores among the processes of one training on this machine, unless OMP_NUM_THREADS is set.
 
     Args:
-        processes: How many; those that are started from now on inherit the number.
+        processes: Number of processes; those started from now on inherit the number of threads.
     """
     torch = _torch()
     if processes < 2 or _chosen(torch):
@@ -105,19 +105,19 @@ def divide(processes: int) -> None:
 
 
 def leave_to_others() -> None:
-    """Takes back the variables that `govern` has set, for processes that are given cores of their own."""
+    """Removes the variables set by `govern`, for processes that get cores of their own."""
     for name in _ours:
         os.environ.pop(name, None)
     _ours.clear()
 
 
 def _torch() -> Any:
-    """Torch where it is loaded: preparing data does without it."""
+    """Torch if it is loaded: data preparation does not need it."""
     return sys.modules.get("torch")
 
 
 def _chosen(torch: Any) -> bool:
-    """Whether the user has said how many threads there are."""
+    """Whether the user has set the number of threads."""
     if _NUMBER in os.environ and _NUMBER not in _ours:
         return True
     by_default = {len(_allowed()), _physical(_allowed()), available()}
@@ -125,7 +125,7 @@ def _chosen(torch: Any) -> bool:
 
 
 def _asked() -> int | None:
-    """What OMP_NUM_THREADS says; of a list, one number a level of nesting, the first."""
+    """The value of OMP_NUM_THREADS; of a list with one number per nesting level, the first."""
     text = os.environ.get(_NUMBER, "").split(",")[0].strip()
     return int(text) if text.isdecimal() and int(text) > 0 else None
 
@@ -136,7 +136,7 @@ def _allowed() -> frozenset[int]:
 
 @cache
 def _physical(processors: frozenset[int], system: Path = Path("/sys/devices/system/cpu")) -> int:
-    """The cores that these processors are on: two hyperthreads of one core are no faster than one here."""
+    """The number of cores of these processors: two hyperthreads of one core are no faster than one here."""
     cores = set()
     for processor in processors:
         try:
@@ -148,10 +148,10 @@ def _physical(processors: frozenset[int], system: Path = Path("/sys/devices/syst
 
 @cache
 def _quota(system: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int | None:
-    """The cores that the process's share of time comes to, rounded up; None where it is not limited.
+    """The number of cores in the process's CPU quota, rounded up; None if there is no quota.
 
-    A limit of any group above holds, too. In a container the path may be one of the host, of which the root alone is
-    seen.
+    Limits of all parent groups apply, too. In a container the path may be one of the host, of which only the root is
+    visible.
     """
     try:
         lines = [line.split(":", 2) for line in own.read_text().splitlines()]
@@ -161,7 +161,7 @@ def _quota(system: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/c
     for _, controllers, path in lines:
         if controllers and "cpu" not in controllers.split(","):
             continue
-        root = system / "cpu" if controllers else system  # version 1 has a folder a controller
+        root = system / "cpu" if controllers else system  # version 1 has one folder per controller
         here = root / path.lstrip("/")
         for folder in (here, *here.parents):
             if folder.is_relative_to(root):

@@ -120,19 +120,19 @@ def _heed_signals(interrupted: list[int]) -> None:
 def _stop(error: BaseException, interrupted: list[int]) -> NoReturn:
     # The interrupted code may report what it left; click replaces the interrupt with an error of its own.
     cause = error.__cause__ if isinstance(error.__cause__, KeyboardInterrupt) else error
-    told = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
+    message = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
     number = cause.number if isinstance(cause, Stopped) else interrupted[0] if interrupted else signal.SIGINT
     usual = "no incomplete file is left; run the same command again to continue (a training resumes)"
-    _fail(f"interrupted\n{told or usual}", 128 + number)
+    _fail(f"interrupted\n{message or usual}", 128 + number)
 
 
 def _fail_for_the_machine(error: Exception) -> None:
     """Ends with a message if the machine lacks disk space or memory."""
-    told = memory_problem(error)
+    reason = memory_problem(error)
     verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    if told is not None:
+    if reason is not None:
         lower = _LESS.get(verb, "a lower --batch-size or fewer windows")
-        _fail(str(out_of_memory(f"running `noncoder {verb}`", told, lower)))
+        _fail(str(out_of_memory(f"running `noncoder {verb}`", reason, lower)))
     why = disk_problem(error)
     if why is not None:
         where = getattr(error, "filename", None)

@@ -162,10 +162,10 @@ def design(run: Path, task: str, against: str | None, out: Path, force: bool, as
     from noncoder.pipeline import design_for_run
 
     found = design_for_run(run, task, section_from(DesignSettings, given), out, against, force)
-    told = found.summary()
+    summary = found.summary()
     text = (
-        f"{told['sequences']} sequences: logit {told['logit_before']:.2f} before, {told['logit_after']:.2f} after "
-        f"(best {told['logit_best']:.2f}), {told['edits']:.0f} bases changed; "
-        f"{told['above_all_windows']} above every real window\n{out}"
+        f"{summary['sequences']} sequences: logit {summary['logit_before']:.2f} before, {summary['logit_after']:.2f} after "
+        f"(best {summary['logit_best']:.2f}), {summary['edits']:.0f} bases changed; "
+        f"{summary['above_all_windows']} above every real window\n{out}"
     )
-    emit(told, text, as_json)
+    emit(summary, text, as_json)

@@ -92,6 +92,6 @@ class Verbs(click.Group):
 
             is_there, use = what_is_there(Path(args[0]))
             near = did_you_mean(args[0], self.list_commands(ctx))
-            told = near or (is_there and f"It {is_there}" + (f": {use}" if use else ""))
-            ctx.fail(f"No such command {args[0]!r}. {told}".rstrip())
+            hint = near or (is_there and f"It {is_there}" + (f": {use}" if use else ""))
+            ctx.fail(f"No such command {args[0]!r}. {hint}".rstrip())
         return super().resolve_command(ctx, args)
