@@ -164,8 +164,8 @@ def design(run: Path, task: str, against: str | None, out: Path, force: bool, as
     found = design_for_run(run, task, section_from(DesignSettings, given), out, against, force)
     summary = found.summary()
     text = (
-        f"{summary['sequences']} sequences: logit {summary['logit_before']:.2f} before, {summary['logit_after']:.2f} after "
-        f"(best {summary['logit_best']:.2f}), {summary['edits']:.0f} bases changed; "
+        f"{summary['sequences']} sequences: logit {summary['logit_before']:.2f} before, "
+        f"{summary['logit_after']:.2f} after (best {summary['logit_best']:.2f}), {summary['edits']:.0f} bases changed; "
         f"{summary['above_all_windows']} above every real window\n{out}"
     )
     emit(summary, text, as_json)
