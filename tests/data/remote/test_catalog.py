@@ -505,7 +505,7 @@ class TestVerb:
     def test_makes_a_store(self, noncoder: Run, web: Web) -> None:
         code, out, err = noncoder("yeast-rossi2021", "--mirror", web.address)
         assert code == 0, err
-        assert "yeast-rossi2021.zarr is there" in out
+        assert "yeast-rossi2021.zarr is ready" in out
         assert "cite: Rossi et al. 2021" in out
         assert "next: noncoder run recipes/yeast.yaml\n" in out
         for name in ("yeast", "yeast-motifs"):  # they read what lies there now
