@@ -535,7 +535,7 @@ def test_help_of_every_verb_has_an_example() -> None:
 def test_help_keeps_its_lines(noncoder: Run, verb: tuple[str, ...]) -> None:
     shown = noncoder(*verb, "--help").out
     assert "\\b" not in shown
-    assert re.search(r"^  (Example|The whole road):.*$", shown, flags=re.MULTILINE), shown
+    assert re.search(r"^  (Example|All stages):.*$", shown, flags=re.MULTILINE), shown
     assert re.search(r"^ +(noncoder|Step by step:)", shown, flags=re.MULTILINE)
 
 
