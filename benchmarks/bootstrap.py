@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from noncoder.metrics.blocks import Blocks, genome_blocks, resample_weights
-from noncoder.metrics.columns import Columns, PackedBits
-from noncoder.metrics.paired import compare_tasks
+from noncoder.metrics.column_reader import Columns, PackedBits
+from noncoder.metrics.delong import compare_tasks
 from noncoder.metrics.uncertainty import Resampled, bootstrap, interval
 from noncoder.threads import count_for_numba
 

@@ -40,20 +40,20 @@ import polars as pl
 import torch
 
 from noncoder.cli import app
-from noncoder.compare.read import read_run_folder
+from noncoder.compare.compared_run import read_run_folder
 from noncoder.config import read_recipe
-from noncoder.data.deepsea.parts import Part
+from noncoder.data.deepsea.slabs import SlabPart
 from noncoder.data.simulate import read_truth
 from noncoder.data.store import open_store
 from noncoder.errors import NoncoderError
-from noncoder.evaluate.paired import read_evaluation
-from noncoder.evaluate.stage import EvaluationStage
+from noncoder.evaluate.evaluation_stage import EvaluationStage
+from noncoder.evaluate.paired_comparison import read_evaluation
 from noncoder.files import read_json
 from noncoder.pipeline import interpret_run
 from noncoder.predictor import load
 from noncoder.report import read_splits
+from noncoder.report.data_section import data_section, training_section
 from noncoder.report.interpret_files import read_interpretation
-from noncoder.report.sections import data_section, training_section
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.results import TrainingSummary
 from noncoder.train.claim import is_trained
@@ -149,7 +149,7 @@ def truth() -> Any:
 
 
 def part() -> Any:
-    return Part.read(Path("a.part"))
+    return SlabPart.read(Path("a.part"))
 
 
 KINDS: Mapping[str, tuple[Callable[[], Any], Sequence[str]]] = {
@@ -189,7 +189,7 @@ def make(folder: Path) -> bool:
     ends = np.zeros((2, 20), np.uint8)
     labels = np.arange(60, dtype=np.uint8).reshape(30, 2)
     shifts, bases = np.arange(30, dtype=np.int32), np.arange(200, dtype=np.uint8)
-    Part(shifts, bases, ends, labels, 0, 1, "d" * 64).write(Path("a.part"))
+    SlabPart(shifts, bases, ends, labels, 0, 1, "d" * 64).write(Path("a.part"))
     return True
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import noncoder
 from noncoder.data.simulate import MAX_GAP, motifs_path
 from noncoder.data.store import Store
-from noncoder.interpret.design import DesignSettings, design_sequences
+from noncoder.interpret.design import DesignConfig, design_sequences
 from noncoder.interpret.grammar import (
     Backgrounds,
     Summary,
@@ -85,7 +85,7 @@ def designs(predictor: Predictor, store: Store, tasks: list[str], budgets: list[
     for task in tasks:
         for method in METHODS:
             for budget in budgets:
-                settings = DesignSettings.model_validate({"method": method, "evaluations": budget, "most_edits": edits})
+                settings = DesignConfig.model_validate({"method": method, "evaluations": budget, "most_edits": edits})
                 made = design_sequences(predictor, task, settings, windows=windows)
                 assert made.reference is not None
                 rows.append({

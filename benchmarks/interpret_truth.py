@@ -34,11 +34,11 @@ from noncoder.config import RunConfig, read_recipe, validate
 from noncoder.data.simulate import MOTIF_IDS, Rule, list_rules, motifs_path, read_truth
 from noncoder.data.store import Store, open_store
 from noncoder.data.writer import StoreWriter
-from noncoder.interpret.attribution import AttributionSettings, attribute, list_attributions
+from noncoder.interpret.attribution import AttributionConfig, attribute, list_attributions
 from noncoder.interpret.motifs import (
     HeldOut,
     Named,
-    PatternSettings,
+    PatternConfig,
     find_patterns,
     load_database,
     middle_region,
@@ -152,9 +152,9 @@ def measure_attribution(truth: Truth, method: str, windows: int) -> dict[str, An
 def name_task(truth: Truth, task: int, method: str, windows: int, database: Sequence[Motif]) -> list[Named]:
     """The patterns of a task, named where the gates allow."""
     codes = truth.store.read_codes(truth.positives(task, windows, held_out=False))
-    few = AttributionSettings(references=5)  # over hundreds of windows more of them change no pattern
+    few = AttributionConfig(references=5)  # over hundreds of windows more of them change no pattern
     values = attribute(truth.predictor.model, codes, task, method, few).values
-    settings = PatternSettings(region=middle_region(truth.store.window, truth.store.bin))
+    settings = PatternConfig(region=middle_region(truth.store.window, truth.store.bin))
     patterns = find_patterns(values, codes, settings)
     rows = np.flatnonzero(truth.store.split > 0)
     held_out = HeldOut.cut(truth.store.read_codes(rows), truth.labels[rows, task], truth.store.bin)

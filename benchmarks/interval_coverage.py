@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from noncoder.metrics.blocks import Blocks
-from noncoder.metrics.columns import Columns
-from noncoder.metrics.uncertainty import Draws, bootstrap, interval
+from noncoder.metrics.column_reader import Columns
+from noncoder.metrics.uncertainty import BootstrapDraws, bootstrap, interval
 
 Floats = NDArray[np.float64]
 _AT_ONCE = 200
@@ -74,11 +74,11 @@ def holds(low: Floats, high: Floats, truth: float) -> Floats:
     return np.where(told, (low <= truth) & (truth <= high), np.nan)
 
 
-def percentiles(draws: Draws) -> Floats:
+def percentiles(draws: BootstrapDraws) -> Floats:
     return np.asarray(np.nanquantile(draws.resampled, [0.025, 0.975], axis=0))
 
 
-def means(draws: Draws) -> Draws:
+def means(draws: BootstrapDraws) -> BootstrapDraws:
     return draws.map(lambda part: np.nanmean(part.reshape(*part.shape[:-1], -1, _TASKS), axis=-1))
 
 

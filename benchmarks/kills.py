@@ -47,11 +47,11 @@ import noncoder.data.peaks
 import noncoder.data.simulate
 import noncoder.data.table
 import noncoder.evaluate
-import noncoder.interpret.stage
+import noncoder.interpret.interpretation_stage
 import noncoder.pipeline
 import noncoder.report
 import noncoder.train.fit
-import noncoder.tune.run
+import noncoder.tune.tune_run
 from noncoder.cli import app
 from noncoder.data.store import open_store
 from noncoder.files import read_json

@@ -23,7 +23,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from noncoder.data.info import StoreInfo
-from noncoder.data.loading import Batches, Draws
+from noncoder.data.loading import Batches, EpochDraws
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
@@ -79,7 +79,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         store = make_store(Path(folder) / "bench.zarr", options.windows)
-        ours = Batches(store, store.indices(), options.batch_size, Draws(shuffle=True, random_strand=True))
+        ours = Batches(store, store.indices(), options.batch_size, EpochDraws(shuffle=True, random_strand=True))
         theirs = DataLoader(Rows(store, options.windows // 10), options.batch_size, shuffle=True)
         windows_per_second(ours)  # the first pass reads the store from disk
         pairs = [(windows_per_second(ours), windows_per_second(theirs)) for _ in range(options.repeats)]

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from noncoder.metrics import Ranking, rank
-from noncoder.metrics.device import rank_on_device
+from noncoder.metrics.gpu_ranking import rank_on_device
 
 Scores = NDArray[np.float32]
 Labels = NDArray[np.uint8]

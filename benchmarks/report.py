@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.browser import CHROMIUM, browser
 from tests.report.runs import write_full_evaluation
 
-from noncoder.benchmarks import Measured, compare_with_published, task_scores
-from noncoder.data.deepsea.tasks import deepsea_tasks
+from noncoder.benchmarks import ModelScores, compare_with_published, task_scores
+from noncoder.data.deepsea.deepsea_tasks import deepsea_tasks
 from noncoder.report import write_report
 
 FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
@@ -35,7 +35,7 @@ def write_run(folder: Path, n_tasks: int, windows: int = 4000) -> Path:
     scores = np.linspace(0.7, 0.99, n_tasks)
     names = [str(task["task"]) for task in tasks]
     assert set(names) <= set(task_scores()["task"])
-    published = compare_with_published(Measured(names, scores, scores, scores, windows, "both"))
+    published = compare_with_published(ModelScores(names, scores, scores, scores, windows, "both"))
     for seed, split in enumerate(("test", "valid")):
         write_full_evaluation(folder / "evaluate" / split, tasks, windows, published if split == "test" else None, seed)
     return write_report(folder)

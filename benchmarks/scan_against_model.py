@@ -16,7 +16,7 @@ import polars as pl
 import noncoder
 from noncoder.data.store import Store
 from noncoder.metrics import rank
-from noncoder.runs.recipe import read_run
+from noncoder.runs.run_recipe import read_run
 from noncoder.sequence.motifs import Motif, load_jaspar, scan
 
 

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from noncoder.config import RunConfig, read_recipe, validate
 from noncoder.data.info import StoreInfo
-from noncoder.data.loading import Batches, Draws, one_hot
+from noncoder.data.loading import Batches, EpochDraws, one_hot
 from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
@@ -146,7 +146,7 @@ class Bare:
 
 def ready(store: Store, batch: int, count: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """Batches on the device."""
-    batches = iter(Batches(store, store.indices("train"), batch, Draws(1, shuffle=True)))
+    batches = iter(Batches(store, store.indices("train"), batch, EpochDraws(1, shuffle=True)))
     return [(b.codes.to(device), b.labels.to(device)) for b, _ in zip(batches, range(count), strict=False)]
 
 

@@ -14,7 +14,7 @@ from pagetext import MADE, code, docstring, first_paragraph, table
 from pydantic.fields import FieldInfo
 
 from noncoder.cli import app
-from noncoder.config import DesignSettings, GrammarSettings, RunConfig, Section
+from noncoder.config import DesignConfig, GrammarConfig, RunConfig, Section
 from noncoder.models import create_model, list_models, model_entry
 
 # --- Verbs
@@ -88,8 +88,8 @@ def recipe_page() -> str:
         "A recipe is a YAML file. A key can be set on the command line, such as `train.epochs=3`. The run's folder "
         "keeps the recipe with every key written out. The settings of the models are in [models](models.md).\n",
         *_sections(RunConfig, ""),
-        *_settings("Settings of `noncoder grammar`", GrammarSettings),
-        *_settings("Settings of `noncoder design`", DesignSettings),
+        *_settings("Settings of `noncoder grammar`", GrammarConfig),
+        *_settings("Settings of `noncoder design`", DesignConfig),
     ]
     return "\n".join(text)
 

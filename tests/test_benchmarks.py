@@ -19,7 +19,7 @@ from noncoder.benchmarks import (
     MODELS,
     NOT_COMPARABLE,
     TEST_WINDOWS,
-    Measured,
+    ModelScores,
     compare_with_published,
     model_means,
     published,
@@ -27,7 +27,7 @@ from noncoder.benchmarks import (
     task_differences,
     task_scores,
 )
-from noncoder.benchmarks.tasks import FROM_ONE, STEPS, column, in_group
+from noncoder.benchmarks.task_scores import FROM_ONE, STEPS, column, in_group
 from noncoder.errors import InputError, UnknownNameError
 
 FACTS = Path(__file__).parents[1] / ".." / "shared" / "data" / "deepsea-facts"
@@ -64,15 +64,15 @@ def entry(model: str) -> Any:
     return next(one for one in published() if one.model == model)
 
 
-def measured(like: str = "DanQ-JASPAR", **changed: Any) -> Measured:
+def measured(like: str = "DanQ-JASPAR", **changed: Any) -> ModelScores:
     """A published model as if it were ours."""
     scores = {name: column(like, "pr_auc") for name in ("average_precision", "pr_auc_trapezoid")}
     given: dict[str, Any] = {"tasks": TASKS, "auroc": column(like, "auroc"), **scores, "windows": TEST_WINDOWS,
                              "strands": "both", "positives": POSITIVES}  # fmt: skip
-    return Measured(**(given | changed))
+    return ModelScores(**(given | changed))
 
 
-def compared(ours: Measured) -> dict[str, Any]:
+def compared(ours: ModelScores) -> dict[str, Any]:
     comparison = compare_with_published(ours)
     assert comparison is not None
     return comparison
@@ -202,13 +202,13 @@ class TestPublished:
 
 class TestComparison:
     def test_nothing_of_deepsea_is_no_comparison(self) -> None:
-        nothing = Measured(["Reb1"], [0.9], [0.1], [0.1], 10, "both")
+        nothing = ModelScores(["Reb1"], [0.9], [0.1], [0.1], 10, "both")
         assert compare_with_published(nothing) is None
 
     def test_the_whole_test_set_is_comparable_in_any_order(self) -> None:
         order = np.random.default_rng(0).permutation(919)
         scores = column("DanQ", "auroc")[order], column("DanQ", "pr_auc")[order], column("DanQ", "pr_auc")[order]
-        shuffled = Measured([TASKS[i] for i in order], *scores, 227_512, "both", None, POSITIVES[order])
+        shuffled = ModelScores([TASKS[i] for i in order], *scores, 227_512, "both", None, POSITIVES[order])
         comparison = compared(shuffled)
         assert comparison["comparable"]
         assert not comparison["why"]
@@ -274,7 +274,7 @@ class TestComparison:
 
     def test_few_tasks_have_means_of_what_is_there(self) -> None:
         scores = column("DanQ", "auroc")[:12]
-        rows = compared(Measured(TASKS[:12], scores, scores, scores, 100, "both"))["rows"]
+        rows = compared(ModelScores(TASKS[:12], scores, scores, scores, 100, "both"))["rows"]
         ours = [row for row in rows if row["ours"]]
         assert {row["table"] for row in ours} == {"report_test", "field"}
         assert ours[-1]["mean"]["DNase"]["auroc"] == pytest.approx(scores.mean())
@@ -335,7 +335,7 @@ class TestDifferences:
     @given(st.lists(st.integers(0, 918), min_size=1, max_size=20, unique=True), st.floats(-0.2, 0.2))
     def test_some_tasks_in_any_order(self, chosen: list[int], shift: float) -> None:
         scores = column("DanQ", "auroc")[chosen] + shift
-        told = task_differences(Measured([TASKS[i] for i in chosen], scores, scores, scores, 5, "both"), "DanQ")
+        told = task_differences(ModelScores([TASKS[i] for i in chosen], scores, scores, scores, 5, "both"), "DanQ")
         scored = [i for i in sorted(chosen) if i != UNDEFINED]
         assert [one["task"] for one in told["tasks"]] == [TASKS[i] for i in scored]
         assert all(one["auroc"]["difference"] == pytest.approx(shift, abs=1e-12) for one in told["tasks"])

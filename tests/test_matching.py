@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from noncoder.data.tasks import Task
-from noncoder.predictor.matching import labels_of, match_tasks, stretches
+from noncoder.predictor.task_labels import labels_of, match_tasks, stretches
 from tests.conftest import make_store, random_genome, small_store
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from noncoder import plots
 from noncoder.plots import style
-from noncoder.plots.training import smoothed
+from noncoder.plots.training_curves import smoothed
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.integers(0, 500, 30)

@@ -18,7 +18,7 @@ from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
 from noncoder.interpret import job, task
 from noncoder.interpret.attribution import attribute
-from noncoder.interpret.stage import folder_names
+from noncoder.interpret.interpretation_stage import folder_names
 from noncoder.pipeline import interpret_run, run_recipe
 from tests.conftest import random_dna, random_genome, write_fasta, write_peaks
 from tests.data.deepsea.made import both_strands, write_bundle

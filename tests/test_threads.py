@@ -65,7 +65,7 @@ from noncoder.compiled import in_threads
 from noncoder.data.cooccurrence import count_together
 from noncoder.interpret.attribution.references import shuffles
 from noncoder.interpret.shuffling import dinucleotide_shuffled
-from noncoder.interpret.motifs.matching import _tomtom
+from noncoder.interpret.motifs.tomtom import _tomtom
 from noncoder.sequence.motifs import Motif
 rng = np.random.default_rng(0)
 codes = rng.integers(0, 4, (4, 50), dtype=np.uint8)
@@ -91,15 +91,15 @@ def test_no_library_changes_how_many_threads_torch_has() -> None:
 def test_clustering_seqlets_does_not_change_how_many_threads_torch_has() -> None:
     code = """
 import noncoder, torch, numpy as np
-from noncoder.interpret.motifs.seqlets import PatternSettings, Tracks, cluster, extract
+from noncoder.interpret.motifs.seqlets import PatternConfig, Tracks, cluster, extract
 rng = np.random.default_rng(0)
 one_hot = np.eye(4, dtype=np.float32)[rng.integers(0, 4, (200, 200))]
 one_hot[:, 90:100] = np.eye(4)[[0, 1, 2, 3, 0, 0, 1, 2, 3, 3]]
 scores = rng.normal(0, 0.01, (200, 200)).astype(np.float32)
 scores[:, 90:100] += 1
 tracks = Tracks(one_hot, one_hot * scores[:, :, None], one_hot * scores[:, :, None])
-found, _ = extract(scores, 1.0, PatternSettings())
-made, trouble = cluster(found["positive"], "positive", tracks, PatternSettings())
+found, _ = extract(scores, 1.0, PatternConfig())
+made, trouble = cluster(found["positive"], "positive", tracks, PatternConfig())
 import numba
 print(torch.get_num_threads(), len(made) > 0, numba.threading_layer() != "")
 """

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noncoder.config import parse_yaml, read_recipe, read_settings
-from noncoder.config.reading import MOST_BYTES, MOST_DEPTH, MOST_VALUES
+from noncoder.config.yaml_reader import MOST_BYTES, MOST_DEPTH, MOST_VALUES
 from noncoder.errors import ConfigError, NoncoderError
 from noncoder.files import read_json
 from noncoder.tune.space import read_space

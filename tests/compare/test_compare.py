@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import noncoder.compare
 from noncoder.cli import app
-from noncoder.compare import Run, compare, comparison_text, read_runs, write_comparison, write_losses
+from noncoder.compare import ComparedRun, compare, comparison_text, read_runs, write_comparison, write_losses
 from noncoder.errors import InputError
 from noncoder.files import locked
 from tests.conftest import small_store
@@ -79,7 +79,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [slow, fast]
 
 
-def one(path: Path) -> Run:
+def one(path: Path) -> ComparedRun:
     return read_runs([path])[0]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from noncoder.data.layout import Layout, lay_out
+from noncoder.data.layout import WindowLayout, lay_out
 
 Codes = NDArray[np.uint8]
 Longs = NDArray[np.int64]
@@ -28,7 +28,7 @@ class Sample:
     seed: int
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> WindowLayout:
         return lay_out(self.start, self.window, self.offsets, self.lengths)
 
     def blocks(self) -> Iterable[Codes]:

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noncoder.data.loading import Batch, Batches, DeviceWindows, Draws, Share, one_hot, reverse_strand
+from noncoder.data.loading import Batch, Batches, DeviceWindows, EpochDraws, Share, one_hot, reverse_strand
 from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.sequence.encoding import N_CODE, decode, encode, reverse_complement
@@ -49,7 +49,7 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 def training(store: Store, seed: int = 0, batch_size: int = 7, shift: int = 2) -> Batches:
-    return Batches(store, store.indices(), batch_size, Draws(seed, shuffle=True, random_strand=True, shift=shift))
+    return Batches(store, store.indices(), batch_size, EpochDraws(seed, shuffle=True, random_strand=True, shift=shift))
 
 
 class TestBatches:
@@ -70,7 +70,7 @@ class TestBatches:
     @LAW
     @given(st.integers(1, 70), st.integers(0, 2**32 - 1))
     def test_every_window_once_a_pass(self, store: Store, batch_size: int, seed: int) -> None:
-        batches = Batches(store, np.arange(60), batch_size, Draws(seed, shuffle=True))
+        batches = Batches(store, np.arange(60), batch_size, EpochDraws(seed, shuffle=True))
         # A last window by itself goes with the batch before it.
         assert len(batches) == max(1, -(-60 // batch_size) - (60 % batch_size == 1))
         for _ in range(2):
@@ -133,7 +133,7 @@ class TestBatches:
         assert all(same(a, b) for a, b in zip(resumed, later, strict=True))
 
     def test_both_strands_are_drawn(self, one_contig: Store) -> None:
-        batches = Batches(one_contig, np.full(400, 2), 400, Draws(random_strand=True))
+        batches = Batches(one_contig, np.full(400, 2), 400, EpochDraws(random_strand=True))
         forward = one_contig.read_codes([2])[0]
         drawn = next(iter(batches)).codes.numpy()
         is_forward = (drawn == forward).all(axis=1)
@@ -143,7 +143,7 @@ class TestBatches:
     def test_the_shift_stays_within_the_pads(self, one_contig: Store, text: str) -> None:
         """Windows reach 8 bp past the contig at most, so that no shift reads further or into a neighbour."""
         for row, start in enumerate(STARTS):
-            batch = next(iter(Batches(one_contig, np.full(300, row), 300, Draws(shift=6))))
+            batch = next(iter(Batches(one_contig, np.full(300, row), 300, EpochDraws(shift=6))))
             drawn = {decode(codes) for codes in batch.codes.numpy()}
             moved = {min(max(start + by, -8), 88) for by in range(-6, 7)}
             assert drawn == {padded_slice(text, at, at + 20) for at in moved}
@@ -172,7 +172,7 @@ class TestShares:
     @LAW
     @given(st.integers(1, 70), st.integers(1, 5))
     def test_the_parts_of_all_processes_are_the_batch(self, store: Store, batch_size: int, ranks: int) -> None:
-        draws = Draws(3, shuffle=True, random_strand=True, shift=2)
+        draws = EpochDraws(3, shuffle=True, random_strand=True, shift=2)
         whole = Batches(store, store.indices(), batch_size, draws)
         parts = [Batches(store, store.indices(), batch_size, draws, Share(rank, ranks)) for rank in range(ranks)]
         for batch, *read in zip(whole, *parts, strict=True):
@@ -208,7 +208,7 @@ class TestDraws:
     @LAW
     @given(st.lists(st.floats(0.01, 5), min_size=60, max_size=60), st.integers(0, 2**32 - 1))
     def test_weights_set_how_often_a_window_comes(self, store: Store, weights: list[float], seed: int) -> None:
-        batches = Batches(store, np.arange(60), 7, Draws(seed, weights=np.array(weights)))
+        batches = Batches(store, np.arange(60), 7, EpochDraws(seed, weights=np.array(weights)))
         times = np.bincount(batches.draw(0).order, minlength=60)
         expected = 60 * np.array(weights) / np.sum(weights)
         assert times.sum() == 60
@@ -230,7 +230,7 @@ class TestDraws:
 
         def keys_of(batch_size: int) -> list[list[int]]:
             seen.clear()
-            batches = Batches(store, np.arange(60), batch_size, Draws(5, shuffle=True), change=blank)
+            batches = Batches(store, np.arange(60), batch_size, EpochDraws(5, shuffle=True), change=blank)
             assert all((batch.codes == 4).all() for _ in range(2) for batch in batches)
             return [torch.cat([keys for keys, epoch in seen if epoch == wanted]).tolist() for wanted in (0, 1)]
 
@@ -245,7 +245,7 @@ class TestOnDevice:
     def test_a_store_on_a_device_reads_as_in_memory(self, store: Store, one_contig: Store, seed: int) -> None:
         for one in (store, one_contig):
             there = DeviceWindows(one, "cpu")
-            drawn = Batches(one, one.indices(), 7, Draws(seed, shuffle=True, random_strand=True, shift=9)).draw(0)
+            drawn = Batches(one, one.indices(), 7, EpochDraws(seed, shuffle=True, random_strand=True, shift=9)).draw(0)
             codes, labels, known = there.read(*(there.put(part) for part in drawn[:3]))
             assert np.array_equal(codes.numpy(), one.read_codes(*drawn[:3]))
             assert np.array_equal(labels.numpy(), one.read_labels(drawn.order))
@@ -285,7 +285,7 @@ class TestOnDevice:
 
 class TestMixing:
     def batches(self, store: Store, batch_size: int = 7, share: Share | None = None) -> Batches:
-        draws = Draws(4, shuffle=True, random_strand=True, shift=2, mix=0.4)
+        draws = EpochDraws(4, shuffle=True, random_strand=True, shift=2, mix=0.4)
 
         def turn(codes: Tensor, keys: Tensor, behind: float) -> Tensor:
             return torch.where((keys % 2 == 0)[:, None], codes.flip(1), codes)
@@ -315,7 +315,7 @@ class TestMixing:
         torch.testing.assert_close(torch.cat([batch.inputs()[1] for batch in read]), expected)
 
     def test_shares_are_drawn_from_beta(self, store: Store) -> None:
-        batches = Batches(store, np.arange(60).repeat(100), 7, Draws(mix=0.4))
+        batches = Batches(store, np.arange(60).repeat(100), 7, EpochDraws(mix=0.4))
         share = batches.draw(0).share.astype(np.float64)
         assert share.mean() == pytest.approx(0.5, abs=0.02)
         assert share.var() == pytest.approx(1 / (4 * (2 * 0.4 + 1)), abs=0.01)
@@ -333,8 +333,8 @@ class TestMixing:
             assert torch.equal(x, batch.inputs()[0])
 
     def test_what_else_is_drawn_stays_as_it_is(self, store: Store) -> None:
-        plain = Batches(store, store.indices(), 7, Draws(4, shuffle=True, random_strand=True, shift=2))
-        mixed = Batches(store, store.indices(), 7, Draws(4, shuffle=True, random_strand=True, shift=2, mix=1))
+        plain = Batches(store, store.indices(), 7, EpochDraws(4, shuffle=True, random_strand=True, shift=2))
+        mixed = Batches(store, store.indices(), 7, EpochDraws(4, shuffle=True, random_strand=True, shift=2, mix=1))
         for one, other in zip(plain, mixed, strict=True):
             assert torch.equal(one.codes, other.codes)
             assert torch.equal(one.labels, other.labels)

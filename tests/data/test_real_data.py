@@ -11,9 +11,9 @@ import pytest
 import scipy.io
 from numpy.typing import NDArray
 
-from noncoder.config import BuildConfig, DeepSeaConfig, PackConfig
+from noncoder.config import BuildConfig, DeepSeaDataConfig, PackConfig
 from noncoder.data.deepsea.bundle import pack_deepsea, unpack_deepsea
-from noncoder.data.deepsea.tasks import deepsea_table
+from noncoder.data.deepsea.deepsea_tasks import deepsea_table
 from noncoder.data.info import SPLITS
 from noncoder.data.peaks import build_store
 from noncoder.data.store import Store
@@ -166,7 +166,7 @@ class TestDeepSEA:
     ) -> None:
         codes, labels = rows[0][:, 3_500:4_500], rows[1]
         bundle = write_bundle(tmp_path / "bundle", dict.fromkeys(SPLITS, both_strands(codes, labels)))
-        store = pack_deepsea(DeepSeaConfig(folder=bundle), tmp_path / "s.zarr")
+        store = pack_deepsea(DeepSeaDataConfig(folder=bundle), tmp_path / "s.zarr")
         found = store.read(store.indices("test"))
         np.testing.assert_array_equal(found[0], codes)
         facts = deepsea_table()
@@ -185,7 +185,7 @@ class TestDeepSEA:
         codes = np.concatenate([[stretch[at : at + 1000] for at in range(0, 7001, 200)] for stretch in rows[0]])
         labels = np.repeat(rows[1], 36, axis=0)
         bundle = write_bundle(tmp_path / "bundle", {"train": both_strands(codes, labels)})
-        store = pack_deepsea(DeepSeaConfig(folder=bundle, splits=("train",)), tmp_path / "s.zarr")
+        store = pack_deepsea(DeepSeaDataConfig(folder=bundle, splits=("train",)), tmp_path / "s.zarr")
         np.testing.assert_array_equal(store.read_codes(store.indices()), codes)
         assert store.n_bases == 100 * 8000
         assert store.contigs[2].tolist() == [8000] * 100

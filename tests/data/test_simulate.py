@@ -310,7 +310,7 @@ class TestAnyConfig:
         config = SimulateConfig(
             windows=windows, tasks=tasks, bin=bin, window=bin + 100, chromosomes=4, positive_rate=rate, decoys=decoys
         )
-        design = planting.Design(config, list_rules(tasks), list(motifs.values()))
+        design = planting.SimulationDesign(config, list_rules(tasks), list(motifs.values()))
         rng = np.random.default_rng(seed)
         codes = planting.draw_genome(design, rng)
         try:

@@ -20,13 +20,13 @@ from noncoder.data.store import Store
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError
 from noncoder.evaluate import evaluate
+from noncoder.evaluate.evaluation_stage import EvaluationStage
 from noncoder.evaluate.influence import most_influential
-from noncoder.evaluate.stage import EvaluationStage
 from noncoder.metrics import Blocks, auroc
 from noncoder.metrics.temperature import Temperatures
-from noncoder.metrics.uncertainty import Draws, Resampled
+from noncoder.metrics.uncertainty import BootstrapDraws, Resampled
 from noncoder.predictor import load
-from noncoder.report.read import read_splits
+from noncoder.report.run_files import read_splits
 from noncoder.runs.folder import EvaluateFolder
 from noncoder.runs.results import SplitSummary
 from tests.conftest import listing, make_store, random_genome
@@ -130,8 +130,8 @@ class TestFiles:
     def test_a_stretch_that_lowers_the_mean_counts_like_one_that_raises_it(self, store: Store) -> None:
         """Without the second of three stretches the AUROC falls by most, without the third the precision rises."""
 
-        def drawn(*left_out: float) -> Draws:
-            return Draws(np.array([0.5]), np.full((2, 1), 0.5), np.array(left_out)[:, None], True)
+        def drawn(*left_out: float) -> BootstrapDraws:
+            return BootstrapDraws(np.array([0.5]), np.full((2, 1), 0.5), np.array(left_out)[:, None], True)
 
         indices = np.arange(6)
         way = SimpleNamespace(resampled=Resampled(drawn(0.6, 0.2, 0.5), drawn(0.45, 0.6, 0.8)))

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from noncoder.errors import InputError, NoncoderError
 from noncoder.importers import import_weights
-from noncoder.importers.danq import read_danq
-from noncoder.importers.deepsea import read_deepsea
+from noncoder.importers.danq_keras import read_danq
+from noncoder.importers.deepsea_kipoi import read_deepsea
 from noncoder.importers.report import read_report
-from noncoder.importers.weights import read_torch
+from noncoder.importers.weight_files import read_torch
 from tests.fuzzing import fuzzed
-from tests.importers.test_danq import shapes, write
+from tests.importers.test_danq_keras import shapes, write
 from tests.importers.test_report import ReportModel, checkpoint
 
 MUTATIONS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8)

@@ -12,8 +12,8 @@ from noncoder.config import PackConfig
 from noncoder.data.table import pack_table
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.interpret.browser import (
-    Site,
-    Windows,
+    GenomeSite,
+    GenomeWindows,
     chromosome_sizes,
     covered,
     place_windows,
@@ -26,8 +26,10 @@ from tests.conftest import listing, small_store
 SIZES = {"chr2": 50, "chr10": 40, "chr1": 30}
 
 
-def windows(*places: tuple[str, int]) -> Windows:
-    return Windows(np.array([chrom for chrom, _ in places]), np.array([start for _, start in places], dtype=np.int64))
+def windows(*places: tuple[str, int]) -> GenomeWindows:
+    return GenomeWindows(
+        np.array([chrom for chrom, _ in places]), np.array([start for _, start in places], dtype=np.int64)
+    )
 
 
 def read_back(path: Path) -> dict[str, list[float]]:
@@ -131,9 +133,9 @@ class TestStretches:
 class TestSites:
     def test_are_sorted_clipped_and_each_there_once(self, tmp_path: Path) -> None:
         sites = [
-            Site("chr2", 45, 56, "a b", 4.0, "-"), Site("chr10", -3, 8, "x", 1.0, "+"),
-            Site("chr10", -3, 8, "x", 2.0, "+"), Site("chr1", 30, 41, "outside", 9.0, "+"),
-            Site("chr1", 2, 5, "low", -1.0, "+"),
+            GenomeSite("chr2", 45, 56, "a b", 4.0, "-"), GenomeSite("chr10", -3, 8, "x", 1.0, "+"),
+            GenomeSite("chr10", -3, 8, "x", 2.0, "+"), GenomeSite("chr1", 30, 41, "outside", 9.0, "+"),
+            GenomeSite("chr1", 2, 5, "low", -1.0, "+"),
         ]  # fmt: skip
         assert write_sites(tmp_path / "hits.bed", sites, SIZES) == 3
         assert (tmp_path / "hits.bed").read_text().splitlines() == [
@@ -141,12 +143,12 @@ class TestSites:
         ]  # fmt: skip
 
     def test_without_a_positive_score_have_none(self, tmp_path: Path) -> None:
-        write_sites(tmp_path / "hits.bed", [Site("chr1", 2, 5, "low", -1.0, "+")], SIZES)
+        write_sites(tmp_path / "hits.bed", [GenomeSite("chr1", 2, 5, "low", -1.0, "+")], SIZES)
         assert (tmp_path / "hits.bed").read_text() == "chr1\t2\t5\tlow\t0\t+\n"
 
     def test_on_an_unknown_contig_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(UnknownNameError, match="contig"):
-            write_sites(tmp_path / "hits.bed", [Site("chrX", 0, 5, "x", 1.0, "+")], SIZES)
+            write_sites(tmp_path / "hits.bed", [GenomeSite("chrX", 0, 5, "x", 1.0, "+")], SIZES)
 
 
 class TestPlaces:

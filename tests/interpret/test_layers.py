@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from noncoder.config.base import Section
+from noncoder.config.section import Section
 from noncoder.interpret.layers import find_layer, first_convolution
 from noncoder.interpret.motifs.filters import find_first_layer
 from noncoder.models import SequenceModel, create_model, list_models

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from noncoder.config import DesignSettings, GrammarSettings
+from noncoder.config import DesignConfig, GrammarConfig
 from noncoder.data.store import Store
 from noncoder.interpret.attribution import attribute, list_attributions
 from noncoder.interpret.design import design_sequences
@@ -43,8 +43,8 @@ USES: dict[str, Use] = {
     "layers": lambda p, s: list_layers(p.model),
     "filters": lambda p, s: first_layer_motifs(p.model, codes(s)),
     "mutate": lambda p, s: mutate(p.model, codes(s), [0]),
-    "design": lambda p, s: design_sequences(p, "t0", DesignSettings(evaluations=40, sequences=2)),
-    "grammar": lambda p, s: explore_grammar(p, "t0", ["ACGTAC"], codes(s), GrammarSettings(backgrounds=2, kmer=0)),
+    "design": lambda p, s: design_sequences(p, "t0", DesignConfig(evaluations=40, sequences=2)),
+    "grammar": lambda p, s: explore_grammar(p, "t0", ["ACGTAC"], codes(s), GrammarConfig(backgrounds=2, kmer=0)),
 }
 
 

@@ -15,8 +15,8 @@ from noncoder.data.store import Store
 from noncoder.interpret import outputs
 from noncoder.interpret.choosing import positive_windows, score_split
 from noncoder.interpret.job import Job
-from noncoder.interpret.motifs.patterns import Site
-from noncoder.interpret.outputs import Tracks, draw, hits_in, write_tracks
+from noncoder.interpret.motifs.patterns import MotifSite
+from noncoder.interpret.outputs import FigureTracks, draw, hits_in, write_tracks
 from noncoder.interpret.steps import Skipped, measure_task
 from noncoder.metrics import auroc, average_precision
 from noncoder.runs.folder import TaskFolder
@@ -37,14 +37,14 @@ def job_of(folder: Path, store: Store, column: int = 1) -> Job:
     )
 
 
-def named(*sites: Site) -> Any:
+def named(*sites: MotifSite) -> Any:
     pattern = SimpleNamespace(name="neg_0", sites=sites, seqlets=len(sites), core_cwm=np.ones((4, 8)))
     return [SimpleNamespace(name=None, pattern=pattern)]
 
 
 def test_sites_lie_at_their_places_on_the_genome(tmp_path: Path, store: Store) -> None:
     job = job_of(tmp_path, store)
-    sites = Site(2, 7, 15, "-", -4.0), Site(4, 3, 11, "+", 1.0)
+    sites = MotifSite(2, 7, 15, "-", -4.0), MotifSite(4, 3, 11, "+", 1.0)
     write_tracks(job, job.found, named(*sites))
     rows = [line.split("\t") for line in (tmp_path / "hits.bed").read_text().splitlines()]
     at = [int(job.windows.start[site.row]) for site in sites]
@@ -70,8 +70,8 @@ def test_the_windows_of_the_highest_logits_are_drawn(
     job = job_of(tmp_path, store)
     found, skipped = job.found, Skipped()
     best = int(np.argmax(found.logit))
-    sites = named(Site(best, 7, 15, "-", 1.0), Site((best + 1) % 6, 1, 9, "+", 1.0))
-    draw(job, found, sites, Tracks(None, None), skipped)
+    sites = named(MotifSite(best, 7, 15, "-", 1.0), MotifSite((best + 1) % 6, 1, 9, "+", 1.0))
+    draw(job, found, sites, FigureTracks(None, None), skipped)
     assert skipped.steps == []
     codes, hits, more = drawn[0]
     assert np.array_equal(codes, job.windows.codes[best])

@@ -22,7 +22,7 @@ from noncoder.errors import InputError, UnknownNameError
 from noncoder.metrics import Mean, rank
 from noncoder.metrics.modules import TaskAUROC, TaskAveragePrecision, TaskRanking
 from tests.metrics.cases import LAW, Drawn, cases
-from tests.metrics.test_device import many
+from tests.metrics.test_gpu_ranking import many
 
 MODULES = [TaskAUROC, TaskAveragePrecision, TaskRanking]
 on_modules = pytest.mark.parametrize("make", MODULES)

@@ -17,7 +17,7 @@ from noncoder.metrics import Columns, Mean, rank
 from noncoder.metrics.blocks import Blocks, genome_blocks, resample_weights
 from noncoder.metrics.resampling import reweighted
 from noncoder.metrics.uncertainty import (
-    Draws,
+    BootstrapDraws,
     Resampled,
     bootstrap,
     difference,
@@ -53,7 +53,7 @@ def simulate(
     return columns, blocks_of(np.repeat(np.arange(n_blocks), size)), truth
 
 
-def coverage(draws: Draws, truth: float) -> float:
+def coverage(draws: BootstrapDraws, truth: float) -> float:
     found = interval(draws)
     return float(((found.low <= truth) & (truth <= found.high)).mean())
 
@@ -201,7 +201,7 @@ class TestBootstrap:
             bootstrap(Columns(np.zeros((3, 1)), np.zeros((3, 1))), blocks_of(of), resamples)
 
 
-def weighted(draws: Draws, weights: Sequence[float] | None = None) -> Draws:
+def weighted(draws: BootstrapDraws, weights: Sequence[float] | None = None) -> BootstrapDraws:
     n_tasks = draws.estimate.shape[-1]
     return draws.map(Mean(np.ones(n_tasks) if weights is None else np.array(weights, dtype=float)).of)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from noncoder.errors import ConfigError, InputError
-from noncoder.interpret.attribution import AttributionSettings, attribute, list_attributions
+from noncoder.interpret.attribution import AttributionConfig, attribute, list_attributions
 from noncoder.interpret.layers import find_layer, list_layers
 from noncoder.interpret.motifs.filters import find_first_layer, first_layer_motifs
 from noncoder.interpret.mutagenesis import mutate
@@ -193,7 +193,7 @@ def test_grad_cam_of_a_model_without_features(tmp_path: Path) -> None:
 
 def test_every_method_reads_a_plain_module(tmp_path: Path) -> None:
     model = create_model(write_model(tmp_path), TASKS, WINDOW).eval()
-    settings = AttributionSettings(references=2)
+    settings = AttributionConfig(references=2)
     for method in list_attributions():
         found = attribute(model, codes(2), 0, method, settings)
         assert np.isfinite(found.values).all(), method

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from noncoder.errors import SequenceError
 from noncoder.sequence.encoding import decode, encode
-from noncoder.sequence.formats import recognize
+from noncoder.sequence.file_types import recognize
 from noncoder.sequence.genome import Genome, Interval
 from tests.conftest import listing, random_dna, random_genome, write_fasta
 from tests.fuzzing import fuzzed

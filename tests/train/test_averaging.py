@@ -11,12 +11,12 @@ from torch import Tensor
 
 import noncoder
 from noncoder.config import RunConfig, TrainConfig
-from noncoder.data.loading import Batches, Draws
+from noncoder.data.loading import Batches, EpochDraws
 from noncoder.metrics import rank
 from noncoder.models import create_model
 from noncoder.runs.folder import RunFolder
 from noncoder.train import train
-from noncoder.train.averaging import Averaging, make_averaging, renew_batch_norms, some_of
+from noncoder.train.averaging import AveragedWeights, make_averaging, renew_batch_norms, some_of
 from noncoder.train.module import TrainingModule
 from tests.conftest import small_store
 from tests.train.making import summary_of
@@ -29,18 +29,18 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[Steps, Steps]:
     """Filled by a training: the weights after each step, and the mean at its end."""
     seen: Steps = []
     means: Steps = []
-    update, end = Averaging.on_train_batch_end, Averaging.on_train_end
+    update, end = AveragedWeights.on_train_batch_end, AveragedWeights.on_train_end
 
-    def keep(self: Averaging, trainer: Any, module: Any, *rest: Any) -> None:
+    def keep(self: AveragedWeights, trainer: Any, module: Any, *rest: Any) -> None:
         update(self, trainer, module, *rest)
         seen.append({name: p.detach().clone() for name, p in module.named_parameters()})
 
-    def finish(self: Averaging, trainer: Any, module: Any) -> None:
+    def finish(self: AveragedWeights, trainer: Any, module: Any) -> None:
         end(self, trainer, module)
         means.append({name: p.detach().clone() for name, p in module.named_parameters()})
 
-    monkeypatch.setattr(Averaging, "on_train_batch_end", keep)
-    monkeypatch.setattr(Averaging, "on_train_end", finish)
+    monkeypatch.setattr(AveragedWeights, "on_train_batch_end", keep)
+    monkeypatch.setattr(AveragedWeights, "on_train_end", finish)
     return seen, means
 
 
@@ -96,7 +96,7 @@ def test_before_the_average_begins_training_is_that_without_it(recipe: Callable[
 @pytest.fixture(scope="module")
 def batches(tmp_path_factory: pytest.TempPathFactory) -> Batches:
     store = small_store(tmp_path_factory.mktemp("averaging") / "s.zarr", n_tasks=3)
-    return Batches(store, store.indices(), 10, Draws(3, shuffle=True, random_strand=True, shift=2))
+    return Batches(store, store.indices(), 10, EpochDraws(3, shuffle=True, random_strand=True, shift=2))
 
 
 def test_batch_norms_come_to_the_statistics_of_the_windows(batches: Batches) -> None:
@@ -134,9 +134,9 @@ def test_some_windows_are_spread_over_the_split(batches: Batches) -> None:
 def test_no_average_unless_asked_for(batches: Batches) -> None:
     assert make_averaging(TrainConfig(), batches, 100) == []
     (ema,) = make_averaging(TrainConfig(average=0.9), batches, 100)
-    assert isinstance(ema, Averaging)
+    assert isinstance(ema, AveragedWeights)
     assert ema.should_update(0)
     (tail,) = make_averaging(TrainConfig(average_last=0.2), batches, 100)
-    assert isinstance(tail, Averaging)
+    assert isinstance(tail, AveragedWeights)
     assert [tail.should_update(step) for step in (79, 80, 99)] == [False, True, True]
     assert not tail.should_update(epoch_idx=99)

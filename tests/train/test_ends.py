@@ -13,15 +13,15 @@ import torch
 from click.testing import CliRunner
 
 from noncoder.cli import app
-from noncoder.compare.read import read_run_folder
-from noncoder.compare.text import comparison_text
+from noncoder.compare.compared_run import read_run_folder
+from noncoder.compare.comparison_text import comparison_text
 from noncoder.config import write_recipe
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError
 from noncoder.models import create_model, list_models
 from noncoder.runs.folder import RunFolder
 from noncoder.train import train
-from noncoder.train.lr_find import Ramp, find_learning_rate
+from noncoder.train.lr_range_test import Ramp, find_learning_rate
 from noncoder.train.prepare import lone_norms, prepare, read_passes
 from tests.conftest import make_store, random_genome
 from tests.train.making import make_recipe, rows, same_weights, summary_of, weights

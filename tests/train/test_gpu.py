@@ -15,7 +15,7 @@ import noncoder
 from noncoder.config import AugmentConfig, RunConfig, TrainConfig, validate
 from noncoder.data.augmentation import Augmentation
 from noncoder.data.info import StoreInfo
-from noncoder.data.loading import Batches, Draws
+from noncoder.data.loading import Batches, EpochDraws
 from noncoder.data.randomness import uniform
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter
@@ -75,7 +75,7 @@ def losses(config: RunConfig) -> list[float]:
 
 def test_windows_on_a_gpu_are_those_in_memory(store_path: Path) -> None:
     store = noncoder.open_store(store_path)
-    draws = Draws(3, shuffle=True, random_strand=True, shift=9)
+    draws = EpochDraws(3, shuffle=True, random_strand=True, shift=9)
     here, there = (Batches(store, store.indices("train"), 64, draws) for _ in range(2))
     assert there.move("cuda")
     for one, other in zip(here, there, strict=True):
@@ -117,7 +117,7 @@ def test_training_learns_in_each_arithmetic(recipe: Callable[..., RunConfig], se
 def test_windows_are_changed_and_mixed_on_a_gpu_as_in_memory(store_path: Path) -> None:
     store = noncoder.open_store(store_path)
     config = AugmentConfig(inversion=9, translocation=9, insertion=9, deletion=9, mutation=0.1, most=5)
-    draws = Draws(3, shuffle=True, random_strand=True, shift=9, mix=0.4)
+    draws = EpochDraws(3, shuffle=True, random_strand=True, shift=9, mix=0.4)
     change = Augmentation(config, passes=1)
     here, there = (Batches(store, store.indices("train"), 64, draws, change=change) for _ in range(2))
     assert there.move("cuda")

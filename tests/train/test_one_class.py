@@ -13,7 +13,7 @@ from noncoder.errors import InputError
 from noncoder.pipeline.evaluating import evaluate_run
 from noncoder.pipeline.road import run_recipe
 from noncoder.train import train
-from noncoder.train.lr_find import Ramp, find_learning_rate
+from noncoder.train.lr_range_test import Ramp, find_learning_rate
 from tests.conftest import listing
 from tests.data.test_classes import lopsided
 from tests.train.making import COMPACT, summary_of

@@ -22,7 +22,7 @@ from noncoder.files import read_json
 from noncoder.losses import binary_cross_entropy
 from noncoder.metrics import rank
 from noncoder.runs.folder import RunFolder
-from noncoder.runs.recipe import read_run
+from noncoder.runs.run_recipe import read_run
 from noncoder.train import train
 from noncoder.train.checkpoint import LastCheckpoint
 from noncoder.train.claim import is_trained

@@ -90,7 +90,7 @@ def made_up(config: RunConfig, on_validation: Callable[[dict[str, float]], bool]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No training takes place."""
     monkeypatch.setattr("noncoder.train.fit.train", made_up)
-    monkeypatch.setattr("noncoder.tune.run.draw", lambda *_: {})
+    monkeypatch.setattr("noncoder.tune.tune_run.draw", lambda *_: {})
 
 
 def table(folder: Path | str) -> list[dict[str, str]]:
@@ -186,7 +186,9 @@ def test_a_budget_stops_at_a_validation_and_the_trial_goes_on_later(
         return 3600.0 if fresh else 0.0
 
     with monkeypatch.context() as patch:
-        patch.setattr("noncoder.tune.search.time", SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter))
+        patch.setattr(
+            "noncoder.tune.local_trials.time", SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter)
+        )
         result = search(budget=1, force=True, **settings)
     assert result["trials"] == {"interrupted": 1}
     assert result["stopped"] == "1 minutes are over"

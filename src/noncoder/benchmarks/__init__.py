@@ -1,23 +1,23 @@
 """What was published on DeepSEA's 919 tasks, each number with its definition and source, and how ours compares."""
 
-from noncoder.benchmarks.compare import (
-    Measured,
+from noncoder.benchmarks.differences import (
     ModelMeans,
+    ModelScores,
     compare_with_published,
     model_means,
     task_differences,
 )
+from noncoder.benchmarks.literature_text import published_text
 from noncoder.benchmarks.published import NOT_COMPARABLE, NotComparable, Published, published
-from noncoder.benchmarks.tasks import GROUPS, MODELS, TEST_WINDOWS, Score, task_scores
-from noncoder.benchmarks.text import published_text
+from noncoder.benchmarks.task_scores import GROUPS, MODELS, TEST_WINDOWS, Score, task_scores
 
 __all__ = [
     "GROUPS",
     "MODELS",
     "NOT_COMPARABLE",
     "TEST_WINDOWS",
-    "Measured",
     "ModelMeans",
+    "ModelScores",
     "NotComparable",
     "Published",
     "Score",

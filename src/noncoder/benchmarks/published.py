@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import NamedTuple
 
-from noncoder.benchmarks.tasks import (
+from noncoder.benchmarks.task_scores import (
     FROM_ZERO,
     MODELS,
     UNKNOWN,

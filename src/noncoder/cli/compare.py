@@ -64,7 +64,7 @@ def compare(
     found = read_runs(runs, [name.strip() for name in names.split(",")] if names else ())
     values, paired = measure(found, reach), None
     if split is not None:
-        from noncoder.evaluate.paired import compare_evaluations, read_evaluation
+        from noncoder.evaluate.paired_comparison import compare_evaluations, read_evaluation
 
         evaluated = [read_evaluation(run.name, path, split) for run, path in zip(found, runs, strict=True)]
         if len(evaluated) < 2:

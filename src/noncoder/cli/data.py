@@ -10,7 +10,7 @@ import click
 
 from noncoder.cli.options import as_json, emit, force, section_from, section_options
 from noncoder.cli.verbs import Verb, Verbs
-from noncoder.config import BuildConfig, DeepSeaConfig, PackConfig, SimulateConfig
+from noncoder.config import BuildConfig, DeepSeaDataConfig, PackConfig, SimulateConfig
 from noncoder.errors import ConfigError
 
 _STORE = click.argument("store", type=click.Path(path_type=Path))
@@ -43,7 +43,7 @@ def build(out: Path, force: bool, as_json: bool, **given: Any) -> None:
 
 @data.command()
 @_OUT
-@section_options(DeepSeaConfig, {"folder": "--deepsea"}, needed=False)
+@section_options(DeepSeaDataConfig, {"folder": "--deepsea"}, needed=False)
 @section_options(PackConfig, needed=False)
 @force
 @as_json
@@ -69,11 +69,11 @@ def pack(out: Path, force: bool, as_json: bool, **given: Any) -> None:
     if given["folder"] is None:
         from noncoder.data.table import pack_table
 
-        _show(pack_table(section_from(PackConfig, given, others=DeepSeaConfig), out, force).summary(), as_json)
+        _show(pack_table(section_from(PackConfig, given, others=DeepSeaDataConfig), out, force).summary(), as_json)
     else:
         from noncoder.data.deepsea.bundle import pack_deepsea
 
-        _show(pack_deepsea(section_from(DeepSeaConfig, given, others=PackConfig), out, force).summary(), as_json)
+        _show(pack_deepsea(section_from(DeepSeaDataConfig, given, others=PackConfig), out, force).summary(), as_json)
 
 
 @data.command()
@@ -217,7 +217,7 @@ def tasks(published: bool, as_json: bool) -> None:
     Example:
       noncoder data tasks --published > deepsea-tasks.tsv
     """
-    from noncoder.data.deepsea.tasks import deepsea_table
+    from noncoder.data.deepsea.deepsea_tasks import deepsea_table
 
     table = deepsea_table()
     if not published:

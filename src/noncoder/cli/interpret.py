@@ -10,7 +10,7 @@ import click
 
 from noncoder.cli.options import as_json, emit, force, given_options, model_source, section_from, section_options
 from noncoder.cli.verbs import Verb
-from noncoder.config import DesignSettings, GrammarSettings, InterpretConfig
+from noncoder.config import DesignConfig, GrammarConfig, InterpretConfig
 
 _SHORT = {"windows": "--n", "figures": "--figure"}
 
@@ -102,7 +102,7 @@ def _digits(value: float | None) -> str:
     help="JASPAR motif by name or id, file in MEME format (.meme, .txt), or k-mer; may be given several times.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Output .json file; figures go beside it.")
-@section_options(GrammarSettings)
+@section_options(GrammarConfig)
 @model_source
 @force
 @as_json
@@ -116,7 +116,7 @@ def grammar(run: Path, task: str, motifs: tuple[str, ...], out: Path, force: boo
     """
     from noncoder.pipeline import explore_run
 
-    found = explore_run(run, task, motifs, section_from(GrammarSettings, given), out, force)
+    found = explore_run(run, task, motifs, section_from(GrammarConfig, given), out, force)
     emit(found.to_dict(), "\n".join([*grammar_lines(found.to_dict()), str(out)]), as_json)
 
 
@@ -147,7 +147,7 @@ def _effect(effect: dict[str, Any]) -> str:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Output .fa file; values and figures go beside it."
 )
-@section_options(DesignSettings, {"change": "--change"})
+@section_options(DesignConfig, {"change": "--change"})
 @model_source
 @force
 @as_json
@@ -161,7 +161,7 @@ def design(run: Path, task: str, against: str | None, out: Path, force: bool, as
     """
     from noncoder.pipeline import design_for_run
 
-    found = design_for_run(run, task, section_from(DesignSettings, given), out, against, force)
+    found = design_for_run(run, task, section_from(DesignConfig, given), out, against, force)
     summary = found.summary()
     text = (
         f"{summary['sequences']} sequences: logit {summary['logit_before']:.2f} before, "

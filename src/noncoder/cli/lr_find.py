@@ -44,7 +44,7 @@ def lr_find(
     config = read_recipe(recipe, overrides)
     check_sources(config, makes=False)  # before torch is loaded
     from noncoder.runs.folder import RangeTestFolder, RunFolder
-    from noncoder.train.lr_find import Ramp, find_learning_rate, range_test_text
+    from noncoder.train.lr_range_test import Ramp, find_learning_rate, range_test_text
 
     folder = out or RunFolder(config.run).lr_find.path
     result = find_learning_rate(config, folder, Ramp(lowest, highest, steps), force)

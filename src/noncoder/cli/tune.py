@@ -9,7 +9,7 @@ import click
 
 from noncoder.cli.options import as_json, emit, force, section_from, section_options
 from noncoder.cli.verbs import Verb
-from noncoder.tune.settings import TuneConfig
+from noncoder.tune.tune_config import TuneConfig
 
 
 @click.command(cls=Verb)

@@ -10,9 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from noncoder import plots
+from noncoder.compare.compared_run import AXES, ComparedRun, read_run_folder
+from noncoder.compare.comparison_text import comparison_text, paired_text
 from noncoder.compare.measure import default_reach, differing_keys, reached, table_row, warnings_of
-from noncoder.compare.read import AXES, Run, read_run_folder
-from noncoder.compare.text import comparison_text, paired_text
 from noncoder.errors import InputError
 from noncoder.files import plain_json
 from noncoder.report import paired_section, render
@@ -22,7 +22,7 @@ _FIGURES = (".png", ".svg", ".pdf")
 _LABELS = {"step": "optimiser steps", "epoch": "epochs", "positives": "positive labels seen"}
 
 
-def read_runs(paths: Sequence[Path], names: Sequence[str] = ()) -> list[Run]:
+def read_runs(paths: Sequence[Path], names: Sequence[str] = ()) -> list[ComparedRun]:
     """Reads runs. Without names, they are named by their folders, with as many parents as make them unique.
 
     Raises:
@@ -53,7 +53,7 @@ def _own_names(places: Sequence[Path]) -> list[str]:
     return [str(place) for place in places]
 
 
-def compare(runs: Sequence[Run], reach: float | None = None) -> dict[str, Any]:
+def compare(runs: Sequence[ComparedRun], reach: float | None = None) -> dict[str, Any]:
     """Compares several trainings. Returns plain values.
 
     Args:
@@ -82,7 +82,7 @@ def compare(runs: Sequence[Run], reach: float | None = None) -> dict[str, Any]:
 
 
 def write_comparison(
-    runs: Sequence[Run], values: Mapping[str, Any], out: Path, paired: PairedComparison | None = None
+    runs: Sequence[ComparedRun], values: Mapping[str, Any], out: Path, paired: PairedComparison | None = None
 ) -> Path:
     """Writes the comparison as one self-contained HTML file.
 
@@ -108,7 +108,7 @@ def write_comparison(
                   **values, paired=paired_section(paired))  # fmt: skip
 
 
-def write_losses(runs: Sequence[Run], path: Path) -> Path:
+def write_losses(runs: Sequence[ComparedRun], path: Path) -> Path:
     """Writes the figure of losses against epochs (data efficiency) and against time (speed).
 
     Raises:
@@ -120,7 +120,7 @@ def write_losses(runs: Sequence[Run], path: Path) -> Path:
     return path
 
 
-def _efficiency(runs: Sequence[Run]) -> Any:
+def _efficiency(runs: Sequence[ComparedRun]) -> Any:
     unit, size = time_unit(runs)
     return plots.plot_efficiency({
         "epochs": {run.name: run.curve("epoch") for run in runs},
@@ -128,10 +128,10 @@ def _efficiency(runs: Sequence[Run]) -> Any:
     })  # fmt: skip
 
 
-def time_unit(runs: Sequence[Run]) -> tuple[str, int]:
+def time_unit(runs: Sequence[ComparedRun]) -> tuple[str, int]:
     """The time unit for the longest training, and its length in seconds."""
     last = max(float(np.max(run.log["trained"], initial=0)) for run in runs)
     return ("hours", 3600) if last >= 7200 else ("minutes", 60) if last >= 120 else ("seconds", 1)
 
 
-__all__ = ["Run", "compare", "comparison_text", "paired_text", "read_runs", "write_comparison", "write_losses"]
+__all__ = ["ComparedRun", "compare", "comparison_text", "paired_text", "read_runs", "write_comparison", "write_losses"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from noncoder.compare.read import AXES, Run
+from noncoder.compare.compared_run import AXES, ComparedRun
 
 # Recipe keys that do not change a training.
 _ASIDE = ("run", "report.", "evaluate.", "train.watch.", "train.device")
@@ -15,7 +15,7 @@ _ASIDE = ("run", "report.", "evaluate.", "train.watch.", "train.device")
 _LOSS = ("train.loss", "train.l1", "train.mixup", "train.augment", "train.resample")
 
 
-def differing_keys(runs: Sequence[Run]) -> dict[str, list[Any]]:
+def differing_keys(runs: Sequence[ComparedRun]) -> dict[str, list[Any]]:
     """Recipe keys whose values differ between runs, mapped to the value of each run; None where a run lacks the key."""
     known = [run.recipe for run in runs if run.recipe]
     keys = dict.fromkeys(key for recipe in known for key in recipe if not key.startswith(_ASIDE))
@@ -26,7 +26,7 @@ def differing_keys(runs: Sequence[Run]) -> dict[str, list[Any]]:
     }
 
 
-def warnings_of(runs: Sequence[Run], differing: dict[str, list[Any]]) -> list[str]:
+def warnings_of(runs: Sequence[ComparedRun], differing: dict[str, list[Any]]) -> list[str]:
     """Reasons why these runs may not be comparable."""
     found = []
     digests = {run.name: run.facts.store_digest for run in runs}
@@ -61,19 +61,19 @@ def warnings_of(runs: Sequence[Run], differing: dict[str, list[Any]]) -> list[st
     return found
 
 
-def default_reach(runs: Sequence[Run]) -> float | None:
+def default_reach(runs: Sequence[ComparedRun]) -> float | None:
     """The highest average precision that all runs reached: the minimum over runs of each run's maximum."""
     tops = [np.nanmax(run.valid["average_precision"], initial=-np.inf) for run in runs]
     return float(min(tops)) if tops and np.isfinite(tops).all() else None
 
 
-def reached(run: Run, precision: float) -> dict[str, float] | None:
+def reached(run: ComparedRun, precision: float) -> dict[str, float] | None:
     """The first validation with at least this average precision, on every axis; None if there is none."""
     there = np.flatnonzero(run.valid["average_precision"] >= precision)
     return {axis: float(run.along(run.valid, axis)[there[0]]) for axis in AXES} if there.size else None
 
 
-def table_row(run: Run) -> dict[str, Any]:
+def table_row(run: ComparedRun) -> dict[str, Any]:
     """The row of a run in the table."""
     facts, log = run.facts, run.log
     last = {name: float(log[name][-1]) if log[name].size else float("nan") for name in log}

@@ -1,19 +1,18 @@
 """Recipes: frozen sections, read from YAML, overridden by dotted keys."""
 
 from noncoder.config.augment import AugmentConfig
-from noncoder.config.base import Section, split_list
-from noncoder.config.design import DesignSettings
-from noncoder.config.evaluate import EvaluateConfig
-from noncoder.config.grammar import GrammarSettings
-from noncoder.config.interpret import InterpretConfig
+from noncoder.config.design_config import DesignConfig
+from noncoder.config.evaluate_config import EvaluateConfig
+from noncoder.config.grammar_config import GrammarConfig
+from noncoder.config.interpret_config import InterpretConfig
 from noncoder.config.loss import LossConfig
 from noncoder.config.pack import PackConfig
-from noncoder.config.reading import parse_yaml, read_yaml
 from noncoder.config.recipe import read_recipe, read_settings, write_recipe
+from noncoder.config.section import Section, split_list
 from noncoder.config.sections import (
     BuildConfig,
     DataConfig,
-    DeepSeaConfig,
+    DeepSeaDataConfig,
     ModelConfig,
     ReportConfig,
     RunConfig,
@@ -21,16 +20,17 @@ from noncoder.config.sections import (
 )
 from noncoder.config.training import TrainConfig
 from noncoder.config.validation import nearest_keys, validate
-from noncoder.config.watch import WatchConfig
+from noncoder.config.watch_config import WatchConfig
+from noncoder.config.yaml_reader import parse_yaml, read_yaml
 
 __all__ = [
     "AugmentConfig",
     "BuildConfig",
     "DataConfig",
-    "DeepSeaConfig",
-    "DesignSettings",
+    "DeepSeaDataConfig",
+    "DesignConfig",
     "EvaluateConfig",
-    "GrammarSettings",
+    "GrammarConfig",
     "InterpretConfig",
     "LossConfig",
     "ModelConfig",

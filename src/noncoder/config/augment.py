@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from noncoder.config.base import Section
+from noncoder.config.section import Section
 
 KINDS = ("inversion", "translocation", "insertion", "deletion", "mutation")
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from noncoder.config.base import Section, refuse_idle
+from noncoder.config.section import Section, refuse_idle
 
 _OF_KINDS = {
     "gamma": ("focal",),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from noncoder.config.base import Section
+from noncoder.config.section import Section
 
 NO_COLUMN = "none"
 """Value in place of a split column: draw the splits."""

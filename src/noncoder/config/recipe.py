@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from noncoder.config.base import Section
-from noncoder.config.reading import parse_yaml, read_yaml
+from noncoder.config.section import Section
 from noncoder.config.sections import RunConfig
 from noncoder.config.validation import nearest_keys, shortened, validate
+from noncoder.config.yaml_reader import parse_yaml, read_yaml
 from noncoder.errors import ConfigError
 
 

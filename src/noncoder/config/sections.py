@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from noncoder.config.base import Section, split_list
-from noncoder.config.evaluate import EvaluateConfig
-from noncoder.config.interpret import InterpretConfig
+from noncoder.config.evaluate_config import EvaluateConfig
+from noncoder.config.interpret_config import InterpretConfig
 from noncoder.config.pack import PackConfig
+from noncoder.config.section import Section, split_list
 from noncoder.config.training import TrainConfig
 from noncoder.runs.folder import RunFolder
 
@@ -109,7 +109,7 @@ class BuildConfig(Section):
         return self
 
 
-class DeepSeaConfig(Section):
+class DeepSeaDataConfig(Section):
     """How a store is made from the DeepSEA bundle, or from files with its layout."""
 
     folder: Path
@@ -159,7 +159,7 @@ class DataConfig(Section):
     """Make the store from a genome and peaks."""
     pack: PackConfig | None = None
     """Make the store from a table."""
-    deepsea: DeepSeaConfig | None = None
+    deepsea: DeepSeaDataConfig | None = None
     """Make the store from the DeepSEA bundle."""
     simulate: SimulateConfig | None = None
     """Make the store by simulation."""

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from noncoder.config.augment import AugmentConfig, read_preset
-from noncoder.config.base import Section, refuse_idle
 from noncoder.config.loss import LossConfig
-from noncoder.config.watch import WatchConfig
+from noncoder.config.section import Section, refuse_idle
+from noncoder.config.watch_config import WatchConfig
 
 # Settings that only some optimisers, or some kinds of decay, use.
 _OF_OPTIMIZERS = {

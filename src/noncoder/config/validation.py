@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from noncoder.config.base import Section
+from noncoder.config.section import Section
 from noncoder.errors import ConfigError, did_you_mean
 
 S = TypeVar("S", bound=Section)

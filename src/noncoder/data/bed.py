@@ -19,8 +19,8 @@ from noncoder.data.bed_rows import (
     LARGEST,
     MISSING,
     SAMPLED,
-    Layout,
-    Rows,
+    BedColumns,
+    BedRows,
     is_header,
     is_known_header,
     is_unnamed_table,
@@ -107,7 +107,7 @@ def read_bed(path: str | Path, before: Literal["leave out", "cut"] = "leave out"
     return _to_peaks(path, read_rows(path, text) if rows is None else rows, text, before)
 
 
-def _to_peaks(path: Path, rows: Rows, text: bytes, before: str) -> Peaks:
+def _to_peaks(path: Path, rows: BedRows, text: bytes, before: str) -> Peaks:
     base = first_base(rows)
     start, end = rows.start - base, rows.end
     wrong = np.flatnonzero(end < start)
@@ -145,14 +145,14 @@ def _narrow(values: NDArray[np.int64]) -> NDArray[np.integer]:
     return values.astype(np.int32) if values.max(initial=0) < 2**31 else values
 
 
-def _quick_rows(text: bytes) -> Rows | None:
+def _quick_rows(text: bytes) -> BedRows | None:
     """The rows of a file with plain rows; None where it has to be read line by line."""
     rows = without_comments(text)
     if len(rows) != len(text) and _has_layout(text):
         return None
     header = _fields(rows)
     if is_header(header):
-        if layout_of(header) != Layout():
+        if layout_of(header) != BedColumns():
             return None
         rows = rows[len(first_lines(rows, 1)[0]) + 1 :]
     first = _fields(rows)
@@ -170,7 +170,7 @@ def _has_layout(text: bytes) -> bool:
     """Whether a comment names columns such that they change how the rows are read."""
     comments = re.findall(rb"^[ \t]*#+([^\n]*)", text[: 1 << 16], re.MULTILINE)
     headers = (split_fields(line.decode(errors="replace")) for line in comments)
-    return any(is_known_header(fields) and layout_of(fields) != Layout() for fields in headers)
+    return any(is_known_header(fields) and layout_of(fields) != BedColumns() for fields in headers)
 
 
 def _fields(text: bytes) -> list[str]:
@@ -191,7 +191,7 @@ def _read_columns(text: bytes) -> pl.DataFrame | None:
     return None
 
 
-def _rows_of(table: pl.DataFrame, text: bytes) -> Rows | None:
+def _rows_of(table: pl.DataFrame, text: bytes) -> BedRows | None:
     start, end = (_positions(table.to_series(i)) for i in (1, 2))
     chrom = table.to_series(0)
     if chrom.has_nulls() or start is None or end is None:
@@ -212,8 +212,8 @@ def _rows_of(table: pl.DataFrame, text: bytes) -> Rows | None:
         full = ~np.isnan(values) | text_there
     sample = [split_fields(line.decode(errors="replace")) for line in first_lines(text, SAMPLED) if line]
     none = np.full(len(table), np.nan)
-    return Rows(
-        names, numbers[chrom.to_physical().to_numpy()], start, end, np.array(columns).T, texts, full, Layout(),
+    return BedRows(
+        names, numbers[chrom.to_physical().to_numpy()], start, end, np.array(columns).T, texts, full, BedColumns(),
         none, none, np.zeros(0, dtype=np.int64), sample,
     )  # fmt: skip
 

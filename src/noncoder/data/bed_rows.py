@@ -36,7 +36,7 @@ _NARROW = slice(6, 10)
 
 
 @dataclass(frozen=True)
-class Layout:
+class BedColumns:
     """What a header says of the columns; they are counted from the chromosome's.
 
     Args:
@@ -54,12 +54,12 @@ class Layout:
     certain: bool = True
 
 
-UNNAMED_TABLE = Layout(length=3, summit=4, name="abs_summit", certain=False)
+UNNAMED_TABLE = BedColumns(length=3, summit=4, name="abs_summit", certain=False)
 """The columns of MACS's table, and of R's ranges, without their header."""
 
 
 @dataclass
-class Rows:
+class BedRows:
     """The rows of an interval file as they stand there.
 
     Args:
@@ -84,14 +84,14 @@ class Rows:
     values: NDArray[np.float64]
     text: NDArray[np.bool_]
     full: NDArray[np.bool_]
-    layout: Layout
+    layout: BedColumns
     length: NDArray[np.float64]
     summit: NDArray[np.float64]
     line: NDArray[np.int64]
     sample: list[list[str]]
 
 
-def read_rows(path: Path, text: bytes) -> Rows:
+def read_rows(path: Path, text: bytes) -> BedRows:
     """Reads an interval file line by line.
 
     Args:
@@ -101,7 +101,7 @@ def read_rows(path: Path, text: bytes) -> Rows:
     Raises:
         InputError: A line is no interval; names the file and the line.
     """
-    layout, header = Layout(), None
+    layout, header = BedColumns(), None
     names: dict[str, int] = {}
     places: list[tuple[int, int, int, int]] = []
     columns: list[list[float]] = []
@@ -119,7 +119,7 @@ def read_rows(path: Path, text: bytes) -> Rows:
             continue
         if not places:
             layout = _shifted(layout, header, fields) if header else layout
-            layout = UNNAMED_TABLE if layout == Layout() and is_unnamed_table(fields) else layout
+            layout = UNNAMED_TABLE if layout == BedColumns() and is_unnamed_table(fields) else layout
         fields = fields[layout.first :]
         name, start, end = _interval(path, number, line, fields)
         places.append((names.setdefault(name, len(names)), start, end, number))
@@ -130,7 +130,7 @@ def read_rows(path: Path, text: bytes) -> Rows:
     place = np.array(places, dtype=np.int64).reshape(-1, 4)
     values = np.array(columns, dtype=np.float64).reshape(-1, 6)
     told = np.array(table, dtype=np.float64).reshape(-1, 2)
-    return Rows(
+    return BedRows(
         list(names), place[:, 0].astype(np.int32), place[:, 1], place[:, 2], values[:, :4], values[:, 4] > 0,
         values[:, 5] > 0, layout, told[:, 0], told[:, 1], place[:, 3], sample,
     )  # fmt: skip
@@ -234,18 +234,18 @@ def _names_rows(header: Sequence[str]) -> bool:
     return bool(header) and header[0].lower() in _ROW_NAMES and is_known_header(header[1:])
 
 
-def layout_of(header: Sequence[str]) -> Layout:
+def layout_of(header: Sequence[str]) -> BedColumns:
     """What a header says of the columns; a summit in column 10 is a narrowPeak's and nothing special."""
     first = int(_names_rows(header))
     lower = [part.strip("# ").lower() for part in header[first:]]
     length = next((i for i, name in enumerate(lower) if name in _LENGTH), -1)
     summit = next((i for i, name in enumerate(lower) if name in _SUMMIT), -1)
     if summit < 0 or (lower[summit] == "peak" and summit == _NARROW.stop - 1):
-        return Layout(first, length)
-    return Layout(first, length, summit, lower[summit])
+        return BedColumns(first, length)
+    return BedColumns(first, length, summit, lower[summit])
 
 
-def _shifted(layout: Layout, header: list[str], row: list[str]) -> Layout:
+def _shifted(layout: BedColumns, header: list[str], row: list[str]) -> BedColumns:
     """R writes row names, and no name for their column."""
     no_place = len(row) > 1 and position(row[1]) is None
     return replace(layout, first=1) if no_place and len(row) == len(header) + 1 else layout

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.compiled import compiled, in_threads
-from noncoder.data.layout import Layout, Longs, overlapping_blocks
+from noncoder.data.layout import Longs, WindowLayout, overlapping_blocks
 
 # Bases whose running sums are in memory at once, in each thread: 6 MB.
 _SPAN = 1 << 18
@@ -34,7 +34,7 @@ class Composition:
     digest: NDArray[np.uint64]
 
 
-def compose(blocks: Callable[[], Iterable[NDArray[np.uint8]]], layout: Layout) -> Composition:
+def compose(blocks: Callable[[], Iterable[NDArray[np.uint8]]], layout: WindowLayout) -> Composition:
     """Counts the letters of every window; each base is read once, however many windows cover it.
 
     Args:

@@ -18,7 +18,7 @@ Longs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Layout:
+class WindowLayout:
     """Windows in the order of their stored bases.
 
     Args:
@@ -43,7 +43,7 @@ class Layout:
         return int(self.order.size)
 
 
-def lay_out(start: Longs, window: int, offsets: Longs, lengths: Longs) -> Layout:
+def lay_out(start: Longs, window: int, offsets: Longs, lengths: Longs) -> WindowLayout:
     """Puts windows in the order of their stored bases.
 
     Args:
@@ -62,7 +62,7 @@ def lay_out(start: Longs, window: int, offsets: Longs, lengths: Longs) -> Layout
     end = np.minimum(sorted_start + window, (offsets + lengths)[contig])
     if order.size and (contig[0] < 0 or not (begin < end).all()):
         raise StoreError("a window's middle lies outside of every contig", hint="build the store again")
-    return Layout(window, order, begin, end, begin - sorted_start, contig, np.asarray(offsets, dtype=np.int64))
+    return WindowLayout(window, order, begin, end, begin - sorted_start, contig, np.asarray(offsets, dtype=np.int64))
 
 
 def overlapping_blocks(blocks: Iterable[NDArray[np.uint8]], overlap: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:

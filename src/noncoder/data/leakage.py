@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from noncoder.data import similarity
 from noncoder.data.composition import Composition
 from noncoder.data.info import SPLITS
-from noncoder.data.layout import Layout, Longs
+from noncoder.data.layout import Longs, WindowLayout
 from noncoder.data.store import Store
 
 _EXAMPLES = 5
@@ -20,7 +20,9 @@ _KINDS = ("overlapping", "duplicates", "near_duplicates")
 Partners = NDArray[np.int64]
 
 
-def leakage(store: Store, layout: Layout, composition: Composition, near: float = similarity.NEAR) -> dict[str, Any]:
+def leakage(
+    store: Store, layout: WindowLayout, composition: Composition, near: float = similarity.NEAR
+) -> dict[str, Any]:
     """Counts the windows of each split that a window of another split gives away.
 
     - `overlapping`: it shares stored bases with a window of the other split.
@@ -70,7 +72,7 @@ def leakage(store: Store, layout: Layout, composition: Composition, near: float 
     }
 
 
-def _overlapping(layout: Layout, split: NDArray[np.uint8]) -> Partners:
+def _overlapping(layout: WindowLayout, split: NDArray[np.uint8]) -> Partners:
     """For each split and window, a window of that split, not its own, that overlaps it; -1 where none does."""
     partners = np.full((len(SPLITS), len(layout)), -1, dtype=np.int64)
     ordered = split[layout.order]
@@ -123,7 +125,7 @@ def _of_split(
     return {"windows": windows, **counts, **shares}
 
 
-def _of_pair(store: Store, layout: Layout, a: int, b: int, found: dict[str, Partners]) -> dict[str, Any]:
+def _of_pair(store: Store, layout: WindowLayout, a: int, b: int, found: dict[str, Partners]) -> dict[str, Any]:
     in_a, in_b = store.split == a, store.split == b
     rows: dict[str, Any] = {"splits": [SPLITS[a], SPLITS[b]]}
     for kind in _KINDS:

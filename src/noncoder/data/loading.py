@@ -83,7 +83,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Draws:
+class EpochDraws:
     """What is drawn anew for each pass.
 
     Args:
@@ -170,7 +170,7 @@ class Batches:
         store: Store,
         indices: NDArray[np.int64],
         batch_size: int,
-        draws: Draws | None = None,
+        draws: EpochDraws | None = None,
         share: Share | None = None,
         change: Change | None = None,
     ) -> None:
@@ -179,7 +179,7 @@ class Batches:
                 f"{store.path} has no window in the split that is read", hint="build the store with this split"
             )
         self.store, self.indices, self.batch_size = store, indices, batch_size
-        self.draws, self.share, self.change = draws or Draws(), share or Share(), change
+        self.draws, self.share, self.change = draws or EpochDraws(), share or Share(), change
         self.epoch = 0
         self.position = 0
         self.seconds = 0.0

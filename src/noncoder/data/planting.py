@@ -104,7 +104,7 @@ def list_rules(count: int) -> list[Rule]:
 
 
 @dataclass(frozen=True)
-class Design:
+class SimulationDesign:
     """What is to be made.
 
     Args:
@@ -174,7 +174,7 @@ class Design:
                 raise ConfigError(found, expected)
 
 
-def draw_genome(design: Design, rng: np.random.Generator) -> Codes:
+def draw_genome(design: SimulationDesign, rng: np.random.Generator) -> Codes:
     """Independent bases, (windows * bin,); the GC content of each chromosome goes up and down as a sine does."""
     (low, high), chromosomes = design.config.gc, []
     for bins in design.chromosomes.values():
@@ -186,7 +186,7 @@ def draw_genome(design: Design, rng: np.random.Generator) -> Codes:
     return np.concatenate(chromosomes)
 
 
-def plant(codes: Codes, design: Design, rng: np.random.Generator) -> tuple[Records, NDArray[np.bool_]]:
+def plant(codes: Codes, design: SimulationDesign, rng: np.random.Generator) -> tuple[Records, NDArray[np.bool_]]:
     """Writes motif instances into the codes; returns the sites, sorted by bin and start, and the labels (N, T)."""
     config, whole, left_out = design.config, 0, 0
     sites, labels = [], []
@@ -215,7 +215,7 @@ def plant(codes: Codes, design: Design, rng: np.random.Generator) -> tuple[Recor
     return planted, np.concatenate(labels)
 
 
-def _draw(n: int, design: Design, rng: np.random.Generator) -> tuple[Integers, Records]:
+def _draw(n: int, design: SimulationDesign, rng: np.random.Generator) -> tuple[Integers, Records]:
     """What to plant in which of n bins: (k,) bins and (k,) forms, their parts swapped at random, one gap each."""
     config, forms, n_rules = design.config, design.forms, len(design.rules)
     # Counts are rounded at random, so that the shares hold over many small blocks.
@@ -233,7 +233,7 @@ def _draw(n: int, design: Design, rng: np.random.Generator) -> tuple[Integers, R
     return np.concatenate(bins), drawn
 
 
-def _place(bins: Integers, forms: Records, n: int, design: Design, rng: np.random.Generator) -> Integers:
+def _place(bins: Integers, forms: Records, n: int, design: SimulationDesign, rng: np.random.Generator) -> Integers:
     """Where in its bin each form starts, anywhere that it overlaps nothing; -1 where there is no room.
 
     Rules go before decoys, otherwise in random order: one form of every bin, then the second of every bin that has
@@ -265,7 +265,9 @@ def _place(bins: Integers, forms: Records, n: int, design: Design, rng: np.rando
     return starts
 
 
-def _sites(bins: Integers, forms: Records, starts: Integers, design: Design, rng: np.random.Generator) -> Records:
+def _sites(
+    bins: Integers, forms: Records, starts: Integers, design: SimulationDesign, rng: np.random.Generator
+) -> Records:
     """The motifs of the forms that were placed, each on a random strand, sorted by bin and start."""
     sites = np.zeros((bins.size, 2), _SITE)
     sites["bin"], sites["task"], sites["decoy"] = bins[:, None], forms["task"][:, None], forms["decoy"][:, None]
@@ -277,7 +279,7 @@ def _sites(bins: Integers, forms: Records, starts: Integers, design: Design, rng
     return sites[np.lexsort((sites["start"], sites["bin"]))]
 
 
-def _label(sites: Records, n: int, design: Design) -> NDArray[np.bool_]:
+def _label(sites: Records, n: int, design: SimulationDesign) -> NDArray[np.bool_]:
     """Which rules hold in each of n bins, (n, T)."""
     present = np.zeros((n, len(design.motifs)), dtype=bool)
     present[sites["bin"], sites["motif"]] = True

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.compiled import compiled, in_threads
-from noncoder.data.layout import Layout, Longs, overlapping_blocks
+from noncoder.data.layout import Longs, WindowLayout, overlapping_blocks
 
 K = 21
 NEAR = 0.5
@@ -70,7 +70,7 @@ def sampling(window: int) -> int:
     return max(0, int(np.log2(max(window, 1) / _SAMPLES)))
 
 
-def near_duplicates(blocks: Blocks, layout: Layout, group: NDArray[np.integer[Any]], near: float = NEAR) -> Pairs:
+def near_duplicates(blocks: Blocks, layout: WindowLayout, group: NDArray[np.integer[Any]], near: float = NEAR) -> Pairs:
     """Finds the windows that are near-duplicates of a window of another group.
 
     The bases are read twice. Memory beyond a block holds a table of two bytes for each sample of the bases that windows
@@ -92,7 +92,7 @@ def near_duplicates(blocks: Blocks, layout: Layout, group: NDArray[np.integer[An
     return Pairs(layout.order[window], layout.order[other], count / samples[window], judged)
 
 
-def _survey(blocks: Blocks, layout: Layout, groups: Ints) -> tuple[Longs, Bytes]:
+def _survey(blocks: Blocks, layout: WindowLayout, groups: Ints) -> tuple[Longs, Bytes]:
     """The number of samples of each window, and which slots of a table k-mers of several groups fall in."""
     covered = np.maximum(0, layout.end - np.maximum(layout.begin, np.append(0, layout.end[:-1]))).sum()
     wanted = max(1 << 10, 2 * int(covered) >> sampling(layout.window))
@@ -122,7 +122,7 @@ def _survey(blocks: Blocks, layout: Layout, groups: Ints) -> tuple[Longs, Bytes]
     return samples, table
 
 
-def _shared(blocks: Blocks, layout: Layout, table: Bytes) -> Occurrences:
+def _shared(blocks: Blocks, layout: WindowLayout, table: Bytes) -> Occurrences:
     """The occurrences, by position, of the k-mers that may be shared.
 
     Returns:
@@ -147,7 +147,7 @@ def _shared(blocks: Blocks, layout: Layout, table: Bytes) -> Occurrences:
 
 
 def _compare(
-    layout: Layout, groups: Ints, samples: Longs, found: Occurrences, near: float
+    layout: WindowLayout, groups: Ints, samples: Longs, found: Occurrences, near: float
 ) -> tuple[Longs, Longs, Longs]:
     at, kmers, postings, bounds = found
     # The windows that hold each posting.
@@ -174,7 +174,7 @@ def _compare(
     return columns[0], columns[1], columns[2]
 
 
-def _samples(blocks: Blocks, layout: Layout, table: Bytes | None = None) -> Iterator[tuple[Hashes, Longs]]:
+def _samples(blocks: Blocks, layout: WindowLayout, table: Bytes | None = None) -> Iterator[tuple[Hashes, Longs]]:
     """Hashes and positions of the sampled k-mers, in order; with a table, of those in a slot of several groups."""
     zeros = sampling(layout.window)
     slots = np.zeros(1, dtype=np.uint8) if table is None else table

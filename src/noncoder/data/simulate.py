@@ -28,9 +28,9 @@ from noncoder.data.planting import (
     MAX_GAP,
     MOTIF_IDS,
     Codes,
-    Design,
     Records,
     Rule,
+    SimulationDesign,
     draw_genome,
     flip_labels,
     list_rules,
@@ -73,7 +73,7 @@ def simulate_store(
         ConfigError: The bins are too small or too few for what is asked.
         InputError: A file is there already and `force` is false, or cannot be written.
     """
-    design = Design(config, list_rules(config.tasks), load_jaspar(MOTIF_IDS))
+    design = SimulationDesign(config, list_rules(config.tasks), load_jaspar(MOTIF_IDS))
     design.check()
     beside = [truth_path(path), motifs_path(path)] + ([Path(fasta)] if fasta else [])
     with StoreWriter(path, config.tasks, force) as writer, _beside(beside, force) as partial:
@@ -124,7 +124,7 @@ def read_truth(store: str | Path) -> pl.DataFrame:
         raise StoreError(f"{path} is damaged: {error}", hint="simulate it again") from error
 
 
-def _truth(sites: Records, design: Design) -> pl.DataFrame:
+def _truth(sites: Records, design: SimulationDesign) -> pl.DataFrame:
     counts = np.array(list(design.chromosomes.values()))
     chromosome = np.repeat(np.arange(counts.size), counts)[sites["bin"]]
     start = (sites["bin"] - (np.cumsum(counts) - counts)[chromosome]) * design.config.bin + sites["start"]
@@ -142,7 +142,7 @@ def _truth(sites: Records, design: Design) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design: Design, truth: str) -> None:
+def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design: SimulationDesign, truth: str) -> None:
     config, row = design.config, 0
     for left, (name, n) in zip(range(config.chromosomes - 1, -1, -1), design.chromosomes.items(), strict=True):
         offset = writer.add_contig(name, codes[row * config.bin : (row + n) * config.bin])
@@ -165,7 +165,7 @@ def _write(writer: StoreWriter, codes: Codes, labels: NDArray[np.bool_], design:
     )
 
 
-def _write_fasta(codes: Codes, design: Design, path: Path, width: int = 60) -> None:
+def _write_fasta(codes: Codes, design: SimulationDesign, path: Path, width: int = 60) -> None:
     text, first = decode(codes), 0
     with path.open("w") as file:
         for name, bins in design.chromosomes.items():

@@ -16,7 +16,7 @@ from noncoder.errors import InputError
 from noncoder.sequence.genome import Genome, Interval, head, match_names
 
 if TYPE_CHECKING:
-    from noncoder.data.layout import Layout
+    from noncoder.data.layout import WindowLayout
 
 DROPPED = 255
 """In place of a split: the window reaches into another one."""
@@ -209,7 +209,7 @@ def deal(sizes: Longs, shares: Sequence[float], seed: int) -> Longs:
     return dealt
 
 
-def _units(layout: Layout, block: int) -> tuple[Longs, Longs, Longs]:
+def _units(layout: WindowLayout, block: int) -> tuple[Longs, Longs, Longs]:
     """For each window, in the layout's order, the units of its first, middle and last base."""
     new = np.append(True, layout.begin[1:] >= layout.end[:-1])
     run = np.cumsum(new) - 1
@@ -224,7 +224,7 @@ def _units(layout: Layout, block: int) -> tuple[Longs, Longs, Longs]:
     return unit_of(layout.begin), unit_of((layout.begin + layout.end) // 2), unit_of(layout.end - 1)
 
 
-def _components(blocks: Blocks, layout: Layout, unit: Longs) -> Longs:
+def _components(blocks: Blocks, layout: WindowLayout, unit: Longs) -> Longs:
     """The component of each unit, from 0."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

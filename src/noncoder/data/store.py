@@ -38,7 +38,7 @@ Labels = NDArray[np.uint8]
 Indices = NDArray[np.integer[Any]] | Sequence[int]
 
 
-class Layout(NamedTuple):
+class StoreLayout(NamedTuple):
     """Where the windows of a store lie in memory.
 
     Args:
@@ -310,9 +310,9 @@ class Store:
         return max(0, int(before.max()), int(after.max()))
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> StoreLayout:
         """The arrays from which windows are sliced, for whoever slices them elsewhere."""
-        return Layout(self._padded, self._rows, self._first_row, self._last_row)
+        return StoreLayout(self._padded, self._rows, self._first_row, self._last_row)
 
     @cached_property
     def _windows(self) -> NDArray[np.uint8]:
@@ -406,4 +406,4 @@ def open_store(path: str | Path) -> Store:
     return Store(path, arrays, StoreInfo.from_dict(written))
 
 
-__all__ = ["Codes", "Indices", "Labels", "Layout", "Store", "attributes_digest", "open_store"]
+__all__ = ["Codes", "Indices", "Labels", "Store", "StoreLayout", "attributes_digest", "open_store"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.data.bed_rows import Rows, position
+from noncoder.data.bed_rows import BedRows, position
 
 _STRANDS = ("+", "-", ".", "*", "", "0", "1", "-1")
 # As many of the rows with a column 10 have to look like narrowPeak's; a damaged row among them keeps its midpoint.
@@ -31,7 +31,7 @@ class Summits:
     midpoint: NDArray[np.bool_]
 
 
-def first_base(rows: Rows) -> int:
+def first_base(rows: BedRows) -> int:
     """The number that the file gives to a chromosome's first base.
 
     1 where each row's length is end - start + 1, as in the tables of MACS and R; MACS's are so in any case.
@@ -43,7 +43,7 @@ def first_base(rows: Rows) -> int:
     return int(share >= _MOST if rows.layout.certain else share == 1 and given.size > 1)
 
 
-def find_summits(rows: Rows, base: int, name: str) -> Summits:
+def find_summits(rows: BedRows, base: int, name: str) -> Summits:
     """Finds the summits of a file's rows.
 
     Args:
@@ -82,7 +82,7 @@ def _take(
 
 
 def _no_narrow_peak(
-    rows: Rows, full: NDArray[np.bool_], start: NDArray[np.int64], width: NDArray[np.int64], name: str
+    rows: BedRows, full: NDArray[np.bool_], start: NDArray[np.int64], width: NDArray[np.int64], name: str
 ) -> str:
     """Why the rows that are full are not narrowPeak's; empty where they are."""
     offset = rows.values[:, 3]
@@ -115,7 +115,7 @@ def _has_blocks(fields: list[str]) -> bool:
     return len(sizes) == len(starts) == position(fields[9]) and position(starts[0]) == 0 and "" not in sizes
 
 
-def _of_named_column(rows: Rows, base: int, middle: NDArray[np.int64]) -> Summits:
+def _of_named_column(rows: BedRows, base: int, middle: NDArray[np.int64]) -> Summits:
     """Of a table with a header: places on the chromosome, or offsets from the start, by which of them are inside."""
     start, width, name, given = rows.start - base, rows.end - rows.start + base, rows.layout.name, rows.summit
     place = given - base

@@ -22,16 +22,16 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.evaluate.calibrating import calibration_summary
 from noncoder.evaluate.influence import most_influential
-from noncoder.evaluate.measuring import Measured, measure
-from noncoder.evaluate.predicting import predict_to
-from noncoder.evaluate.published import write_published
-from noncoder.evaluate.summary import summarize
+from noncoder.evaluate.literature import write_published
+from noncoder.evaluate.measuring import MeasuredSplit, measure
+from noncoder.evaluate.split_logits import predict_to
+from noncoder.evaluate.split_summary import summarize
 from noncoder.evaluate.table import task_table
 from noncoder.files import file_digests, write_bytes
 from noncoder.metrics import Blocks
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor, cut_short
-from noncoder.predictor.matching import labels_of, stretches, tasks_besides
+from noncoder.predictor.task_labels import labels_of, stretches, tasks_besides
 from noncoder.runs.folder import SplitFolder
 from noncoder.runs.results import SplitSummary
 
@@ -118,7 +118,7 @@ def _blocks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) ->
     return blocks, ""
 
 
-def _write_curves(path: Path, measured: Measured) -> None:
+def _write_curves(path: Path, measured: MeasuredSplit) -> None:
     arrays = dict(measured.measures.curves._asdict())
     for prefix, found in (("reliability", measured.raw), ("reliability_calibrated", measured.calibrated)):
         if found is not None:
@@ -134,7 +134,7 @@ def _write_curves(path: Path, measured: Measured) -> None:
 
 
 def _write_table(
-    folder: SplitFolder, predictor: Predictor, measured: Measured, train_positives: NDArray[np.int64]
+    folder: SplitFolder, predictor: Predictor, measured: MeasuredSplit, train_positives: NDArray[np.int64]
 ) -> None:
     table = task_table(predictor.tasks, measured, train_positives)
     parquet, text = io.BytesIO(), io.BytesIO()

@@ -9,12 +9,12 @@ import numpy as np
 
 from noncoder.config import EvaluateConfig
 from noncoder.data.store import Store
-from noncoder.evaluate.measuring import Measured
-from noncoder.evaluate.predicting import predict_to
+from noncoder.evaluate.measuring import MeasuredSplit
+from noncoder.evaluate.split_logits import predict_to
 from noncoder.metrics import Calibration
 from noncoder.metrics.temperature import Temperatures, fit_temperatures
 from noncoder.predictor import Predictor
-from noncoder.predictor.matching import labels_of
+from noncoder.predictor.task_labels import labels_of
 from noncoder.runs.results import CalibrationErrors, CalibrationSummary
 from noncoder.temporary import scratch_folder
 
@@ -48,7 +48,9 @@ def fit_on_validation(
         return fit_temperatures(labels.columns(predictions.final), config.min_positives)
 
 
-def calibration_summary(measured: Measured, temperatures: Temperatures | None, split: str) -> CalibrationSummary | None:
+def calibration_summary(
+    measured: MeasuredSplit, temperatures: Temperatures | None, split: str
+) -> CalibrationSummary | None:
     """Summary of the temperatures: calibration errors before and after, as means over tasks with a known label.
 
     None without temperatures.

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.data.store import Store
-from noncoder.evaluate.measuring import RANKED, Measured
+from noncoder.evaluate.measuring import RANKED, MeasuredSplit
 from noncoder.metrics import Mean
 from noncoder.metrics.uncertainty import parts_of
 from noncoder.runs.results import Influence, Influences
 from noncoder.sequence.genome import Interval
 
 
-def most_influential(measured: Measured, store: Store, indices: NDArray[np.int64]) -> Influences | None:
+def most_influential(measured: MeasuredSplit, store: Store, indices: NDArray[np.int64]) -> Influences | None:
     """The genome block whose removal changes the mean over tasks most, for each resampled measure.
 
     A single block that moves a mean by as much as its standard error should be inspected. It may hold repeated

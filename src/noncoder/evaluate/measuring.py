@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from noncoder.evaluate.predicting import Predictions
+from noncoder.evaluate.split_logits import Predictions
 from noncoder.metrics import Calibration, Measures, Ranking, calibrate_columns, measure_columns, rank_columns
 from noncoder.metrics.blocks import Blocks
 from noncoder.metrics.temperature import Temperatures
 from noncoder.metrics.uncertainty import Resampled, bootstrap
-from noncoder.predictor.matching import Labels
+from noncoder.predictor.task_labels import Labels
 
 RANKED = ("auroc", "average_precision")
 """The resampled measures."""
@@ -31,7 +31,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSplit:
     """All measures of a split.
 
     Args:
@@ -59,7 +59,7 @@ def measure(
     blocks: Blocks | None,
     resamples: int,
     temperatures: Temperatures | None,
-) -> Measured:
+) -> MeasuredSplit:
     """Measures a split's logits.
 
     Args:
@@ -83,7 +83,7 @@ def measure(
         )
         resampled = None if blocks is None else bootstrap(columns, blocks, resamples)
         ways.append(Way(name, ranking, resampled))
-    return Measured(
+    return MeasuredSplit(
         measures,
         calibrate_columns(final),
         None if temperatures is None else calibrate_columns(final, temperatures.values),

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from noncoder.data.tasks import Task
-from noncoder.evaluate.measuring import Measured
+from noncoder.evaluate.measuring import MeasuredSplit
 from noncoder.metrics import RECALLS, why_undefined
 from noncoder.metrics.uncertainty import interval
 
 
-def task_table(tasks: Sequence[Task], measured: Measured, train_positives: NDArray[np.int64]) -> pl.DataFrame:
+def task_table(tasks: Sequence[Task], measured: MeasuredSplit, train_positives: NDArray[np.int64]) -> pl.DataFrame:
     """The table of tasks.
 
     Args:

@@ -19,10 +19,10 @@ from noncoder.data.peak_files import read_tasks
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, NoncoderError, UnknownNameError
 from noncoder.files import unwritable
-from noncoder.importers.danq import read_danq
-from noncoder.importers.deepsea import read_deepsea
+from noncoder.importers.danq_keras import read_danq
+from noncoder.importers.deepsea_kipoi import read_deepsea
 from noncoder.importers.report import read_report
-from noncoder.importers.weights import Imported, Weights, check_file, check_finite, shorten
+from noncoder.importers.weight_files import Imported, Weights, check_file, check_finite, shorten
 from noncoder.machine import memory_problem
 from noncoder.models import count_parameters, create_model
 from noncoder.predictor import Predictor, is_predictor

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from noncoder.errors import InputError
-from noncoder.importers.deepsea import ACGT_OF_AGCT
-from noncoder.importers.weights import Imported, Weights, check_shapes, read_torch, shapes_of
+from noncoder.importers.deepsea_kipoi import ACGT_OF_AGCT
+from noncoder.importers.weight_files import Imported, Weights, check_shapes, read_torch, shapes_of
 from noncoder.models import create_model
 from noncoder.predictor import Shape
 

@@ -27,7 +27,7 @@ _MOST_SCORE = 1000
 Floats = NDArray[np.floating[Any]]
 
 
-class Windows(NamedTuple):
+class GenomeWindows(NamedTuple):
     """Where windows lie on a genome.
 
     Attributes:
@@ -39,7 +39,7 @@ class Windows(NamedTuple):
     start: NDArray[np.int64]
 
 
-class Site(NamedTuple):
+class GenomeSite(NamedTuple):
     """A motif hit on a genome.
 
     Attributes:
@@ -89,7 +89,7 @@ def chromosome_sizes(store: Store) -> dict[str, int]:
     return dict(zip(names, lengths.tolist(), strict=True))
 
 
-def place_windows(store: Store, indices: Indices) -> Windows:
+def place_windows(store: Store, indices: Indices) -> GenomeWindows:
     """Where windows of a store lie.
 
     Args:
@@ -97,10 +97,10 @@ def place_windows(store: Store, indices: Indices) -> Windows:
         indices: Which windows, (n,).
     """
     chrom, start = store.bins(indices)
-    return Windows(chrom, start - (store.window - store.bin) // 2)
+    return GenomeWindows(chrom, start - (store.window - store.bin) // 2)
 
 
-def write_bigwig(path: Path, windows: Windows, values: ArrayLike, sizes: Mapping[str, int]) -> None:
+def write_bigwig(path: Path, windows: GenomeWindows, values: ArrayLike, sizes: Mapping[str, int]) -> None:
     """Writes a number for each base that windows cover.
 
     Args:
@@ -129,7 +129,7 @@ def write_bigwig(path: Path, windows: Windows, values: ArrayLike, sizes: Mapping
             raise InputError(f"cannot write {path}: {error}", expected="a folder that can be written") from error
 
 
-def write_stretches(path: Path, windows: Windows, values: ArrayLike, sizes: Mapping[str, int]) -> int:
+def write_stretches(path: Path, windows: GenomeWindows, values: ArrayLike, sizes: Mapping[str, int]) -> int:
     """Writes the stretches that contribute most as BED: name "raises" or "lowers" by the sign of the sum.
 
     A stretch is a run of bases whose magnitude, averaged over `SMOOTHED` bp, is at least `LEAST` of the highest
@@ -161,7 +161,7 @@ def write_stretches(path: Path, windows: Windows, values: ArrayLike, sizes: Mapp
     return len(lines)
 
 
-def write_sites(path: Path, sites: Sequence[Site], sizes: Mapping[str, int]) -> int:
+def write_sites(path: Path, sites: Sequence[GenomeSite], sizes: Mapping[str, int]) -> int:
     """Writes motif hits as BED, in order of the genome; of the same hit in several windows the highest score.
 
     Args:
@@ -194,7 +194,7 @@ def write_sites(path: Path, sites: Sequence[Site], sizes: Mapping[str, int]) -> 
     return len(lines)
 
 
-def covered(windows: Windows, values: ArrayLike, sizes: Mapping[str, int]) -> list[Covered]:
+def covered(windows: GenomeWindows, values: ArrayLike, sizes: Mapping[str, int]) -> list[Covered]:
     """The runs of bases that windows cover, in order of the contigs' names, with the mean over the windows.
 
     Args:

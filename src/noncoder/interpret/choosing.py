@@ -19,7 +19,7 @@ from noncoder.interpret.motifs.evidence import central, draw_held_out
 from noncoder.interpret.window import fit_window
 from noncoder.metrics import Columns, rank_columns
 from noncoder.predictor import Predictor
-from noncoder.predictor.matching import Labels, labels_of
+from noncoder.predictor.task_labels import Labels, labels_of
 from noncoder.sequence.genome import Genome, head, match_names
 
 MIN_POSITIVES = 30
@@ -33,7 +33,7 @@ class NoTaskError(InputError):
 
 
 @dataclass(frozen=True)
-class Windows:
+class ChosenWindows:
     """The windows in which a task is looked for.
 
     Args:
@@ -132,7 +132,7 @@ def choose_tasks(predictor: Predictor, asked: Sequence[str], scored: Scored | No
     return [int(column) for column in best]
 
 
-def positive_windows(predictor: Predictor, store: Store, column: int, config: InterpretConfig) -> Windows:
+def positive_windows(predictor: Predictor, store: Store, column: int, config: InterpretConfig) -> ChosenWindows:
     """The windows that are positive for a task, those with the highest logits where there are more than asked for.
 
     Of very many, the logits of a few times as many as asked for are looked at, evenly taken along the genome.
@@ -170,10 +170,10 @@ def held_out_windows(predictor: Predictor, store: Store, column: int) -> HeldOut
     return HeldOut(central(store.read_codes(indices[chosen]), store.bin), positive[chosen])
 
 
-def _of_store(store: Store, rows: NDArray[np.int64], chosen: str, split: str) -> Windows:
+def _of_store(store: Store, rows: NDArray[np.int64], chosen: str, split: str) -> ChosenWindows:
     chrom, bins = store.bins(rows)
     start = bins - (store.window - store.bin) // 2
-    return Windows(store.read_codes(rows), rows, chrom, start, store.info.coordinates, chosen, split)
+    return ChosenWindows(store.read_codes(rows), rows, chrom, start, store.info.coordinates, chosen, split)
 
 
 def check_regions(store: Store, regions: Path) -> None:
@@ -191,7 +191,7 @@ def check_regions(store: Store, regions: Path) -> None:
         )
 
 
-def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
+def region_windows(store: Store, path: Path, most: int, window: int) -> ChosenWindows:
     """Windows around the summits, else the middles, of the regions of a BED file.
 
     The store need not have windows there.
@@ -224,7 +224,7 @@ def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
     start = middle[kept] - window // 2
     codes = np.stack([store.read_stretch(int(c), int(s), window) for c, s in zip(contig[kept], start, strict=True)])
     chosen = f"{kept.size:,} windows of {window:,} bp around the summits or middles of the regions of {path.name}"
-    return Windows(
+    return ChosenWindows(
         codes,
         np.full(kept.size, -1),
         np.array(names)[contig[kept]],
@@ -236,7 +236,7 @@ def region_windows(store: Store, path: Path, most: int, window: int) -> Windows:
     )
 
 
-def record_windows(path: Path, most: int, window: int) -> Windows:
+def record_windows(path: Path, most: int, window: int) -> ChosenWindows:
     """The records of a FASTA file, cropped or filled up to the window.
 
     Raises:
@@ -249,12 +249,12 @@ def record_windows(path: Path, most: int, window: int) -> Windows:
         notes = (*notes, f"the first {most:,} of {len(names):,} records")
     chosen = f"{len(codes):,} records of {path.name}"
     n = len(codes)
-    return Windows(
+    return ChosenWindows(
         codes, np.full(n, -1), np.array(names[:most]), np.zeros(n, dtype=np.int64), False, chosen, None, notes
     )
 
 
-def windows_from(config: InterpretConfig, store: Store | None, window: int) -> Windows | None:
+def windows_from(config: InterpretConfig, store: Store | None, window: int) -> ChosenWindows | None:
     """The windows that the settings name outright; None where they are to be a split's.
 
     Raises:

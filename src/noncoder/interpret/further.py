@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from noncoder.files import read_json_or_none, write_json
-from noncoder.interpret.design import DesignSettings, design_sequences
-from noncoder.interpret.grammar import GrammarSettings, explore_grammar
+from noncoder.interpret.design import DesignConfig, design_sequences
+from noncoder.interpret.grammar import GrammarConfig, explore_grammar
 from noncoder.interpret.job import Job
 from noncoder.sequence.motifs import Motif
 
@@ -29,7 +29,7 @@ def find_grammar(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
     path = job.folder.grammar
     values = read_json_or_none(path)
     if values is None:
-        settings = GrammarSettings(
+        settings = GrammarConfig(
             backgrounds=max(2, job.config.grammar), pairs=1, seed=job.config.seed, ablation_windows=job.config.grammar
         )
         values = explore_grammar(job.predictor, job.task, motifs, job.windows.codes, settings).to_dict()
@@ -49,7 +49,7 @@ def find_designs(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
     path = job.folder.design
     values = read_json_or_none(path)
     if values is None:
-        settings = DesignSettings(sequences=job.config.designs, evaluations=_EVALUATIONS, seed=job.config.seed)
+        settings = DesignConfig(sequences=job.config.designs, evaluations=_EVALUATIONS, seed=job.config.seed)
         values = design_sequences(
             job.predictor, job.task, settings, windows=job.windows.codes, motifs=list(named)
         ).to_dict()

@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from noncoder.config import InterpretConfig
 from noncoder.data.store import Store
-from noncoder.interpret.attribution import AttributionSettings, attribute
-from noncoder.interpret.choosing import Scored, Windows
+from noncoder.interpret.attribution import AttributionConfig, attribute
+from noncoder.interpret.choosing import ChosenWindows, Scored
 from noncoder.interpret.layers import find_layer
 from noncoder.interpret.mutagenesis import mutate
-from noncoder.interpret.records import Found, load_arrays, load_found, save_arrays, save_found
+from noncoder.interpret.task_arrays import Found, load_arrays, load_found, save_arrays, save_found
 from noncoder.predictor import Predictor
 from noncoder.runs.folder import TaskFolder
 
@@ -43,7 +43,7 @@ class Job:
     folder: TaskFolder
     predictor: Predictor
     column: int
-    windows: Windows
+    windows: ChosenWindows
     scored: Scored | None
     store: Store | None
     config: InterpretConfig
@@ -58,10 +58,10 @@ class Job:
         print(f"interpret {self.task}: {step}", file=sys.stderr, flush=True)
 
     @property
-    def settings(self) -> AttributionSettings:
+    def settings(self) -> AttributionConfig:
         """Those of the attribution methods."""
         c = self.config
-        return AttributionSettings(
+        return AttributionConfig(
             references=c.references, layer=c.layer, variant=c.cam, seed=c.seed, batch_size=c.batch_size
         )
 

@@ -150,7 +150,7 @@ class _Trace(NamedTuple):
     first: FirstConvolution | None
 
 
-class _Place(NamedTuple):
+class _LayerPlace(NamedTuple):
     step: float
     first: float
 
@@ -164,7 +164,7 @@ class _Geometry(TorchFunctionMode):
 
     def __init__(self, window: int) -> None:
         super().__init__()
-        self.places = {window: _Place(1.0, 0.0)}
+        self.places = {window: _LayerPlace(1.0, 0.0)}
         self.current = window
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -177,7 +177,7 @@ class _Geometry(TorchFunctionMode):
             if before in self.places:
                 place = self.places[before]
                 first = place.first + place.step * (dilation * (width - 1) / 2 - padding)
-                self.places.setdefault(after, _Place(place.step * stride, first))
+                self.places.setdefault(after, _LayerPlace(place.step * stride, first))
                 self.current = after
         return y
 

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from noncoder.interpret.browser import Site, chromosome_sizes, write_bigwig, write_sites, write_stretches
-from noncoder.interpret.browser import Windows as Places
+from noncoder.interpret.browser import GenomeSite, chromosome_sizes, write_bigwig, write_sites, write_stretches
+from noncoder.interpret.browser import GenomeWindows as Places
 from noncoder.interpret.job import Job
 from noncoder.interpret.motifs import Named
-from noncoder.interpret.records import Found
 from noncoder.interpret.steps import Skipped
+from noncoder.interpret.task_arrays import Found
 from noncoder.plots import (
     Hit,
     plot_agreement,
@@ -40,7 +40,7 @@ def write_tracks(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
     write_bigwig(job.folder.track, places, found.attribution.projected, sizes)
     write_stretches(job.folder.intervals, places, found.attribution.projected, sizes)
     sites = [
-        Site(
+        GenomeSite(
             str(windows.chrom[site.row]),
             int(windows.start[site.row]) + site.start,
             int(windows.start[site.row]) + site.end,
@@ -55,7 +55,7 @@ def write_tracks(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
     return [path.name for path in (job.folder.track, job.folder.intervals, job.folder.hits)]
 
 
-class Tracks(NamedTuple):
+class FigureTracks(NamedTuple):
     """What is drawn beside the attributions of n windows; None for what could not be had.
 
     Attributes:
@@ -67,7 +67,7 @@ class Tracks(NamedTuple):
     mutations: Mapping[str, NDArray[Any]] | None
 
 
-def draw(job: Job, found: Found, named: Sequence[Named], tracks: Tracks, skipped: Skipped) -> list[str]:
+def draw(job: Job, found: Found, named: Sequence[Named], tracks: FigureTracks, skipped: Skipped) -> list[str]:
     """Draws the task's pictures in the formats that are asked for; the files' names.
 
     Args:
@@ -109,7 +109,7 @@ def hits_in(named: Sequence[Named], row: int) -> list[Hit]:
     ]
 
 
-def _window(job: Job, found: Found, hits: Sequence[Hit], tracks: Tracks, row: int) -> Figure:
+def _window(job: Job, found: Found, hits: Sequence[Hit], tracks: FigureTracks, row: int) -> Figure:
     drawn = {} if tracks.activation is None else {"Grad-CAM": tracks.activation[row]}
     if tracks.mutations is not None:
         at = np.flatnonzero(tracks.mutations["index"] == row)
@@ -120,7 +120,7 @@ def _window(job: Job, found: Found, hits: Sequence[Hit], tracks: Tracks, row: in
     return plot_window(windows.codes[row], found.attribution.projected[row], hits, drawn, bin=job.bin, place=place)
 
 
-def _mutagenesis(job: Job, found: Found, tracks: Tracks) -> dict[str, Callable[[], Figure]]:
+def _mutagenesis(job: Job, found: Found, tracks: FigureTracks) -> dict[str, Callable[[], Figure]]:
     mutations, windows = tracks.mutations, job.windows
     if mutations is None:
         return {}

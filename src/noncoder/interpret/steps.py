@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from noncoder.errors import NoncoderError
 from noncoder.interpret.job import Job
-from noncoder.interpret.records import Found
+from noncoder.interpret.task_arrays import Found
 from noncoder.metrics import auroc, average_precision
 from noncoder.sequence.tracks import rank_agreement
 

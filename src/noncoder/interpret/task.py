@@ -7,14 +7,14 @@ from typing import Any
 from noncoder.files import file_digests, plain_json, write_json
 from noncoder.interpret.further import find_designs, find_grammar
 from noncoder.interpret.job import Job
-from noncoder.interpret.naming import Motifs, find_motifs
-from noncoder.interpret.outputs import Tracks, draw, write_tracks
+from noncoder.interpret.outputs import FigureTracks, draw, write_tracks
 from noncoder.interpret.steps import (
     Skipped,
     describe_completeness,
     measure_agreement,
     measure_task,
 )
+from noncoder.interpret.task_motifs import Motifs, find_motifs
 
 
 def interpret_task(job: Job) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def interpret_task(job: Job) -> dict[str, Any]:
     grammar = skipped.attempt("grammar", lambda: find_grammar(job, motifs.known))
     design = skipped.attempt("design", lambda: find_designs(job, motifs.known))
     files = skipped.attempt("tracks", lambda: write_tracks(job, found, motifs.named)) or []
-    files += draw(job, found, motifs.named, Tracks(activation, mutations), skipped)
+    files += draw(job, found, motifs.named, FigureTracks(activation, mutations), skipped)
     task = job.predictor.tasks[job.column]
     summary: dict[str, Any] = plain_json(
         {

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.compiled import compiled, in_threads
-from noncoder.metrics.columns import Columns, Scores
+from noncoder.metrics.column_reader import Columns, Scores
 
 Longs = NDArray[np.int64]
 R = TypeVar("R")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from noncoder.metrics.columns import Columns
+from noncoder.metrics.column_reader import Columns
 from noncoder.metrics.counting import Counts, count_tasks
 from noncoder.metrics.ranking import area_under_roc, mean_precision
 from noncoder.metrics.roc import Curves, curve_points, stack_curves

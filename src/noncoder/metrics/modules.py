@@ -23,7 +23,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from noncoder.errors import InputError, UnknownNameError
-from noncoder.metrics.device import rank_on_device
+from noncoder.metrics.gpu_ranking import rank_on_device
 from noncoder.metrics.ranking import Ranking, rank
 
 Average = Literal["mean", "median", "weighted"]

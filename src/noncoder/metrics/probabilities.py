@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from noncoder.compiled import compiled, in_threads
-from noncoder.metrics.columns import Columns, Scores
+from noncoder.metrics.column_reader import Columns, Scores
 from noncoder.metrics.temperature import check_temperatures
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noncoder.metrics.columns import Columns
+from noncoder.metrics.column_reader import Columns
 from noncoder.metrics.counting import Counts, count_tasks
 
 
@@ -79,7 +79,7 @@ def rank(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None) -
         InputError: Shapes differ, a logit is NaN or infinite, or a label is neither 0 nor 1.
     """
     if getattr(logits, "is_cuda", False):
-        from noncoder.metrics.device import rank_on_device  # torch, which whoever has such a tensor has imported
+        from noncoder.metrics.gpu_ranking import rank_on_device  # torch, which whoever has such a tensor has imported
 
         return rank_on_device(cast(Any, logits), labels, known)
     return rank_columns(Columns(logits, labels, known))

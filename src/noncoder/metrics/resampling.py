@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from noncoder.compiled import compiled, in_threads
 from noncoder.errors import InputError
 from noncoder.metrics.blocks import Blocks
-from noncoder.metrics.columns import Columns, Scores
+from noncoder.metrics.column_reader import Columns, Scores
 
 # A table of 128 weights a block in int16 stays in the second cache up to some thousand blocks.
 _LANES = 128

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noncoder.metrics.columns import Columns
+from noncoder.metrics.column_reader import Columns
 from noncoder.metrics.counting import Counts, count_tasks
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from noncoder.compiled import compiled, in_threads
 from noncoder.errors import InputError
-from noncoder.metrics.columns import Columns, Scores, Tile
+from noncoder.metrics.column_reader import Columns, Scores, Tile
 
 LOWEST, HIGHEST = 0.05, 20.0
 """The bounds of temperatures: a task that the logits separate wants 0, one that they say nothing of wants infinity."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from noncoder.errors import InputError
 from noncoder.metrics.blocks import Blocks, resample_weights
-from noncoder.metrics.columns import Columns
+from noncoder.metrics.column_reader import Columns
 from noncoder.metrics.resampling import reweighted
 
 Floats = NDArray[np.float64]
@@ -22,7 +22,7 @@ _NEAREST = 1e-6
 _PARTS = 400
 
 
-class Draws(NamedTuple):
+class BootstrapDraws(NamedTuple):
     """A measure, or a mean or a difference of measures, and its values as chance might have had them.
 
     Args:
@@ -44,7 +44,7 @@ class Draws(NamedTuple):
         counted: NDArray[np.int64] = np.isnan(self.resampled).sum(axis=0)
         return counted
 
-    def map(self, function: Callable[[Floats], Floats]) -> Draws:
+    def map(self, function: Callable[[Floats], Floats]) -> BootstrapDraws:
         """What a function makes of the tasks' values in each resample, e.g. `Mean.of`, or their median.
 
         A task that is undefined in a resample is left out of that resample's mean, as it would be if the resample were
@@ -54,17 +54,17 @@ class Draws(NamedTuple):
             function: Of values (..., T), T tasks in the last axis, which it may take away; they stay between 0 and 1
                 if they are.
         """
-        return Draws(function(self.estimate), function(self.resampled), function(self.left_out), self.bounded)
+        return BootstrapDraws(function(self.estimate), function(self.resampled), function(self.left_out), self.bounded)
 
 
 class Resampled(NamedTuple):
     """Both measures of T tasks in the same resamples."""
 
-    auroc: Draws
-    average_precision: Draws
+    auroc: BootstrapDraws
+    average_precision: BootstrapDraws
 
 
-class Interval(NamedTuple):
+class ConfidenceInterval(NamedTuple):
     """Where the measure of the population lies with the confidence asked for; NaN where that cannot be said."""
 
     low: Floats
@@ -110,7 +110,7 @@ def bootstrap(columns: Columns, blocks: Blocks, resamples: int = 1000, seed: int
     all_but_one = (part_of != np.arange(parts)[:, None]).astype(np.int16)
     weights = np.concatenate([np.ones((1, n), np.int16), all_but_one, resample_weights(n, resamples, seed)])
     measured = reweighted(columns, blocks, weights)
-    return Resampled(*(Draws(m[0], m[1 + parts :], m[1 : 1 + parts], True) for m in measured))
+    return Resampled(*(BootstrapDraws(m[0], m[1 + parts :], m[1 : 1 + parts], True) for m in measured))
 
 
 def parts_of(n_blocks: int) -> NDArray[np.int64]:
@@ -118,7 +118,7 @@ def parts_of(n_blocks: int) -> NDArray[np.int64]:
     return np.arange(n_blocks) * min(n_blocks, _PARTS) // n_blocks
 
 
-def difference(a: Draws, b: Draws) -> Draws:
+def difference(a: BootstrapDraws, b: BootstrapDraws) -> BootstrapDraws:
     """The one less the other, resample by resample: two models, from the same windows, blocks and seed.
 
     Raises:
@@ -130,10 +130,10 @@ def difference(a: Draws, b: Draws) -> Draws:
             f"{len(a.left_out)} and {len(b.left_out)} blocks",
             expected="two models' measures of the same tasks, in the same resamples of the same blocks",
         )
-    return Draws(a.estimate - b.estimate, a.resampled - b.resampled, a.left_out - b.left_out, False)
+    return BootstrapDraws(a.estimate - b.estimate, a.resampled - b.resampled, a.left_out - b.left_out, False)
 
 
-def spread(draws: Draws) -> Spread:
+def spread(draws: BootstrapDraws) -> Spread:
     """Bias, standard error and its degrees of freedom.
 
     The bias is the jackknife's, from leaving out each block once (Quenouille 1956): the average precision of few
@@ -160,14 +160,14 @@ def spread(draws: Draws) -> Spread:
     return Spread(*(np.where(possible, part, np.nan) for part in (centre, error, freedom)))
 
 
-def interval(draws: Draws, level: float = 0.95) -> Interval:
+def interval(draws: BootstrapDraws, level: float = 0.95) -> ConfidenceInterval:
     """A confidence interval of each value: centre and t times the standard error of `spread`, mapped back.
 
     It is of the measure in the population, not of the estimate: the interval of a mean of many tasks' average precision
     may lie below the estimate, where its bias exceeds its error.
 
     Args:
-        draws: What `bootstrap`, `Draws.map` or `difference` gave.
+        draws: What `bootstrap`, `BootstrapDraws.map` or `difference` gave.
         level: How often the interval is to cover the truth.
 
     Raises:
@@ -180,17 +180,17 @@ def interval(draws: Draws, level: float = 0.95) -> Interval:
     centre, error, freedom = spread(draws)
     half = t.ppf((1 + level) / 2, freedom) * error
     back = _expit if draws.bounded else np.asarray
-    return Interval(back(centre - half), back(centre + half))
+    return ConfidenceInterval(back(centre - half), back(centre + half))
 
 
-def p_value(draws: Draws) -> Floats:
+def p_value(draws: BootstrapDraws) -> Floats:
     """The two-sided p-value of a difference of 0, from the same t statistic as the interval.
 
     So it is below 0.05 exactly where the 95% interval leaves 0 out. Counting resamples beyond 0 could not go below
     1 / (R + 1), which no correction for a thousand tasks would leave significant.
 
     Args:
-        draws: What `difference` gave, perhaps after `Draws.map`.
+        draws: What `difference` gave, perhaps after `BootstrapDraws.map`.
 
     Returns:
         (...); 1 where no resample differs, NaN where the interval is.

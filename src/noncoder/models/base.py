@@ -12,7 +12,7 @@ from noncoder.config import Section
 from noncoder.errors import InputError
 
 
-class Origin(Protocol):
+class ModelOrigin(Protocol):
     """Where a model that is not built in comes from: a file or a package."""
 
     def describe(self) -> Mapping[str, Any]:
@@ -33,7 +33,7 @@ class SequenceModel(nn.Module):
 
     output: nn.Linear
     """The last layer. Its bias, (T,) or (1,), is set from the share of positives before training."""
-    origin: Origin | None = None
+    origin: ModelOrigin | None = None
     """Where the model comes from; None if it is built in."""
 
     def __init__(self, tasks: int, window: int, config: Section | None = None) -> None:
@@ -100,4 +100,4 @@ class Entry:
     config: type[Section]
     about: str
     source: str
-    origin: Origin | None = None
+    origin: ModelOrigin | None = None

@@ -8,13 +8,13 @@ from typing import Any
 
 from noncoder.config import EvaluateConfig, validate
 from noncoder.data.store import open_store
-from noncoder.evaluate.stage import EvaluationStage
+from noncoder.evaluate.evaluation_stage import EvaluationStage
 from noncoder.files import locked
-from noncoder.pipeline.device import best_device
+from noncoder.pipeline.best_device import best_device
 from noncoder.predictor import load
 from noncoder.runs.folder import RunFolder
-from noncoder.runs.recipe import read_run
 from noncoder.runs.results import SplitSummary
+from noncoder.runs.run_recipe import read_run
 
 
 def evaluate_run(

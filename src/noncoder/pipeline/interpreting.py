@@ -11,24 +11,24 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from noncoder.config import DesignSettings, GrammarSettings, InterpretConfig, RunConfig, validate
+from noncoder.config import DesignConfig, GrammarConfig, InterpretConfig, RunConfig, validate
 from noncoder.data.store import open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
-from noncoder.evaluate.stage import EvaluationStage
+from noncoder.evaluate.evaluation_stage import EvaluationStage
 from noncoder.files import locked, only_writer, write_bytes, write_json
 from noncoder.interpret.choosing import check_regions, judged_split, positive_windows
 from noncoder.interpret.design import Design, design_sequences
-from noncoder.interpret.design.pictures import design_figures
+from noncoder.interpret.design.design_figures import design_figures
 from noncoder.interpret.grammar import Grammar, explore_grammar
-from noncoder.interpret.grammar.pictures import grammar_figures
+from noncoder.interpret.grammar.grammar_figures import grammar_figures
+from noncoder.interpret.interpretation_stage import InterpretationStage
 from noncoder.interpret.layers import list_layers
-from noncoder.interpret.stage import InterpretationStage
-from noncoder.pipeline.device import best_device
+from noncoder.pipeline.best_device import best_device
 from noncoder.plots import save_figure
 from noncoder.predictor import Predictor, load
 from noncoder.runs.folder import RunFolder
-from noncoder.runs.recipe import read_run
+from noncoder.runs.run_recipe import read_run
 from noncoder.sequence.motifs import Motif, load_jaspar, read_meme
 
 # Files of other formats are refused by name.
@@ -51,7 +51,7 @@ def interpret_run(
         force: Do it again.
 
     Returns:
-        As `noncoder.interpret.stage.InterpretationStage.interpret`.
+        As `noncoder.interpret.interpretation_stage.InterpretationStage.interpret`.
 
     Raises:
         NoncoderError: There is no predictor, no such task, or nothing to look at.
@@ -83,7 +83,7 @@ def layers_of(run: Path) -> list[dict[str, Any]]:
 
 
 def explore_run(
-    run: Path, task: str, motifs: Sequence[str], settings: GrammarSettings, out: Path, force: bool = False
+    run: Path, task: str, motifs: Sequence[str], settings: GrammarConfig, out: Path, force: bool = False
 ) -> Grammar:
     """Explores the grammar of a task, and writes it with its figures.
 
@@ -111,7 +111,7 @@ def explore_run(
 
 
 def design_for_run(
-    run: Path, task: str, settings: DesignSettings, out: Path, against: str | None = None, force: bool = False
+    run: Path, task: str, settings: DesignConfig, out: Path, against: str | None = None, force: bool = False
 ) -> Design:
     """Designs sequences that please a task, and writes them as FASTA, with all numbers as JSON and figures beside.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from noncoder.errors import InputError
 from noncoder.files import write_bytes
-from noncoder.pipeline.device import best_device
+from noncoder.pipeline.best_device import best_device
 from noncoder.predictor import Strands, load
 
 

@@ -14,7 +14,7 @@ from noncoder.data.tasks import find_tasks
 from noncoder.errors import ConfigError, InputError, NoncoderError
 from noncoder.files import locked, write_json
 from noncoder.interpret.choosing import check_regions
-from noncoder.interpret.stage import note_skipped
+from noncoder.interpret.interpretation_stage import note_skipped
 from noncoder.models import check_model
 from noncoder.pipeline.evaluating import evaluate_run
 from noncoder.pipeline.interpreting import interpret_run

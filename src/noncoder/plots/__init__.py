@@ -6,8 +6,9 @@ from noncoder.plots.attribution import (
     plot_window,
     strongest,
 )
+from noncoder.plots.benchmark_scores import plot_against_published, plot_published_means
 from noncoder.plots.calibration import plot_reliability, plot_temperatures
-from noncoder.plots.data import (
+from noncoder.plots.datasets import (
     plot_balance,
     plot_bases,
     plot_chromosomes,
@@ -16,8 +17,7 @@ from noncoder.plots.data import (
     plot_labels,
     plot_positives,
 )
-from noncoder.plots.design import plot_design_history, plot_design_predictions, plot_design_sequence
-from noncoder.plots.grammar import plot_kmers, plot_marginal, plot_position_scan, plot_spacing
+from noncoder.plots.designs import plot_design_history, plot_design_predictions, plot_design_sequence
 from noncoder.plots.logos import (
     draw_logo,
     information_heights,
@@ -27,10 +27,9 @@ from noncoder.plots.logos import (
     plot_information_logo,
 )
 from noncoder.plots.matrices import plot_cooccurrence, plot_task_chromosomes
+from noncoder.plots.motif_effects import plot_kmers, plot_marginal, plot_position_scan, plot_spacing
 from noncoder.plots.mutagenesis import plot_agreement, plot_mutations
-from noncoder.plots.paired import plot_differences
-from noncoder.plots.published import plot_against_published, plot_published_means
-from noncoder.plots.results import (
+from noncoder.plots.performance import (
     plot_auroc_by_positives,
     plot_distribution,
     plot_precision_recall,
@@ -39,7 +38,8 @@ from noncoder.plots.results import (
     plot_training,
 )
 from noncoder.plots.style import PALETTE, figure_svg, save_figure
-from noncoder.plots.training import (
+from noncoder.plots.task_differences import plot_differences
+from noncoder.plots.training_curves import (
     Curve,
     plot_comparison,
     plot_efficiency,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from noncoder.plots.results import plot_distribution
+from noncoder.plots.performance import plot_distribution
 from noncoder.plots.style import GREY, PALETTE, STYLE, plain_text, short_number
 
 _TICKS = (1e-5, 1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)

@@ -6,7 +6,8 @@ predictor's tasks.
 """
 
 from noncoder.predictor.building import PredictorError
-from noncoder.predictor.folder import (
+from noncoder.predictor.inference import Strands, strand_logits
+from noncoder.predictor.predictor import (
     Predictor,
     Sequences,
     Shape,
@@ -14,7 +15,6 @@ from noncoder.predictor.folder import (
     is_predictor,
     load,
 )
-from noncoder.predictor.inference import Strands, strand_logits
 from noncoder.predictor.schemes import Averaging, Scheme, cut_short, predict_store_schemes
 
 __all__ = [

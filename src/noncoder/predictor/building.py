@@ -9,7 +9,7 @@ from typing import Any
 from noncoder.errors import InputError, NoncoderError, UnknownNameError
 from noncoder.models import Entry, SequenceModel
 from noncoder.models.own import (
-    Source,
+    ModelSource,
     file_entry,
     is_file_name,
     is_named,
@@ -70,12 +70,12 @@ def _installed(name: str, description: Mapping[str, Any], folder: PredictorFolde
     return entry
 
 
-def _find_source(stated: Mapping[str, Any], folder: PredictorFolder, named: Sequence[Path]) -> Source:
+def _find_source(stated: Mapping[str, Any], folder: PredictorFolder, named: Sequence[Path]) -> ModelSource:
     """The source of a model, as it was in training: of the named files the right one, else the copy in the folder."""
     file, path, attribute = (str(stated[key]) for key in ("file", "path", "class"))
     for place in named or [folder.source]:
         try:
-            found = Source(file, path, attribute, read_source(place))
+            found = ModelSource(file, path, attribute, read_source(place))
             found.check({"source": stated})
         except InputError as error:
             problem = error

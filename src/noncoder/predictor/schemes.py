@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from noncoder.data.store import Store
 from noncoder.errors import InputError
-from noncoder.predictor.folder import Predictor
 from noncoder.predictor.inference import (
     MeanProbability,
     Strands,
@@ -28,6 +27,7 @@ from noncoder.predictor.inference import (
     read_strand,
     strands_of,
 )
+from noncoder.predictor.predictor import Predictor
 
 # Takes the position of a block's first window among all, and the block's logits (b, T) by each scheme.
 Write = Callable[[int, list[NDArray[np.float32]]], None]

@@ -12,12 +12,12 @@ from tqdm import tqdm
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import read_json, unreadable, write_bytes
 from noncoder.kinds import is_no_run, mistaken
+from noncoder.report.data_section import data_section, training_section
+from noncoder.report.evaluation_section import split_section
 from noncoder.report.format import FILTERS
-from noncoder.report.interpret import learned_section
-from noncoder.report.paired import paired_section
-from noncoder.report.read import read_csv, read_splits
-from noncoder.report.results import split_section
-from noncoder.report.sections import data_section, training_section
+from noncoder.report.interpretation_section import learned_section
+from noncoder.report.paired_section import paired_section
+from noncoder.report.run_files import read_csv, read_splits
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.results import TrainingSummary
 

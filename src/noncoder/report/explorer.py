@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from noncoder.report.curves import embedded_curves, probability_ticks
-from noncoder.report.read import Split
+from noncoder.report.run_files import Split
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from noncoder.interpret.design.pictures import design_figures
-from noncoder.interpret.grammar.pictures import grammar_figures
+from noncoder.interpret.design.design_figures import design_figures
+from noncoder.interpret.grammar.grammar_figures import grammar_figures
 from noncoder.report.figures import svg
 
 # Pairs of motifs that are drawn, and designed sequences that a table lists.

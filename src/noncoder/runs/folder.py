@@ -264,7 +264,7 @@ class InterpretFolder(_Folder):
         """The folder of a task and method.
 
         Args:
-            name: The folder's name, as `noncoder.interpret.stage.folder_names` makes it, and the method.
+            name: The folder's name, as `noncoder.interpret.interpretation_stage.folder_names` makes it, and the method.
         """
         return TaskFolder(self.tasks / name)
 

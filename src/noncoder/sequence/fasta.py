@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from noncoder.errors import SequenceError
 from noncoder.sequence.access import Bytes
-from noncoder.sequence.formats import recognize
+from noncoder.sequence.file_types import recognize
 
 _STEP = 1 << 14  # bytes between two places at which letters were counted
 _READ = 1 << 23  # bytes read at once, a multiple of the step
@@ -30,7 +30,7 @@ _PREAMBLE = re.compile(rb"(?:[\n\r \t]|;[^\r\n]*[\r\n])*+(;[^\r\n]*\Z)?")
 _SHOWN = 20
 
 
-class Record(NamedTuple):
+class FastaRecord(NamedTuple):
     """Where a record lies: its letters are those in bytes `start` to `end` of the file, `length` in number.
 
     `before` counts all other letters, also of headers, that come before them in the file.
@@ -64,7 +64,7 @@ class FastaRecords:
                     scan.add(part[first : first + _STEP])
                 shown.update(len(part))
         scan.finish()
-        self.records: dict[str, Record] = scan.records
+        self.records: dict[str, FastaRecord] = scan.records
         self._counts: NDArray[np.int64] = np.array(scan.counts, dtype=np.int64)
 
     def letters(self, name: str, start: int, end: int) -> bytes:
@@ -86,7 +86,7 @@ class _Scan:
     """Reads a file part by part; notes its records, and how many letters come before each part."""
 
     def __init__(self, label: str) -> None:
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, FastaRecord] = {}
         self.counts: list[int] = []
         self._label = label
         self._size = self._letters = 0  # of the parts before this one; letters also of this one, up to `_counted`
@@ -208,7 +208,7 @@ class _Scan:
                 expected="at least one base in each record",
                 hint="remove the record; if the file was cut off, download it again",
             )
-        self.records[self._name] = Record(self._start, self._size + end, self._first, length)
+        self.records[self._name] = FastaRecord(self._start, self._size + end, self._first, length)
 
     def _named_twice(self, name: str, number: int, title: bytes) -> SequenceError:
         first = list(self.records).index(name) + 1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.errors import InputError
-from noncoder.sequence.formats import recognize
+from noncoder.sequence.file_types import recognize
 from noncoder.sequence.motif import Motif
 
 _LINE_END = re.compile(r"\r\n|\r|\n")

@@ -29,9 +29,9 @@ def make_averaging(config: TrainConfig, training: Batches, steps: int) -> list[C
         steps: Optimiser steps in all.
     """
     if config.average:
-        return [Averaging(0, some_of(training), config.average)]
+        return [AveragedWeights(0, some_of(training), config.average)]
     if config.average_last:
-        return [Averaging(steps - max(1, round(config.average_last * steps)), some_of(training))]
+        return [AveragedWeights(steps - max(1, round(config.average_last * steps)), some_of(training))]
     return []
 
 
@@ -44,7 +44,7 @@ def some_of(training: Batches, most: int = _WINDOWS) -> Batches:
     )
 
 
-class Averaging(WeightAveraging):
+class AveragedWeights(WeightAveraging):
     """A mean of the weights of many steps, which is validated and kept.
 
     An equal one over the last steps (stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407), or an

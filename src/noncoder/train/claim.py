@@ -14,7 +14,7 @@ from noncoder.kinds import kind_of
 from noncoder.models.own import source_digest
 from noncoder.runs.folder import RunFolder, TrainFolder
 from noncoder.runs.record import Record
-from noncoder.train.weights import weights_digest
+from noncoder.train.task_weights import weights_digest
 
 
 def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bool:

@@ -20,7 +20,7 @@ from noncoder.errors import InputError, TrainingError
 from noncoder.files import read_json, write_json
 from noncoder.predictor.inference import restoring_modes
 from noncoder.runs.folder import RunFolder
-from noncoder.runs.recipe import read_run
+from noncoder.runs.run_recipe import read_run
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes
 from noncoder.train.prepare import prepare

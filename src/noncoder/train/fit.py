@@ -36,19 +36,19 @@ from noncoder.train.device import (
     products_of_float32,
 )
 from noncoder.train.faults import FaultNoticedError, FaultWatch
-from noncoder.train.gradients import make_watchers
+from noncoder.train.gradient_flow import make_watchers
 from noncoder.train.hook import OnValidation, ValidationHook
 from noncoder.train.launch import checkpoint_to_go_on_from, claimed, join, make_strategy
 from noncoder.train.log import TrainingLog
 from noncoder.train.passes import Passes
-from noncoder.train.prepare import Prepared, prepare, read_passes, tell_of_one_class
+from noncoder.train.prepare import PreparedTraining, prepare, read_passes, tell_of_one_class
+from noncoder.train.progress import check_loggers, describe_start, finish_loggers, make_loggers
 from noncoder.train.provenance import git_commit, package_versions
 from noncoder.train.ranks import World, find_world, from_first
 from noncoder.train.seeding import BatchByBatch
 from noncoder.train.speed import Pace
 from noncoder.train.storage import Storage, read_checkpoint
-from noncoder.train.watch import check_loggers, describe_start, finish_loggers, make_loggers
-from noncoder.train.weights import task_weights
+from noncoder.train.task_weights import task_weights
 
 _ROWS_OF_LOG = 400
 
@@ -133,7 +133,7 @@ def _train(
 class _Fitted:
     """A training whose steps are done."""
 
-    prepared: Prepared
+    prepared: PreparedTraining
     trainer: pl.Trainer
     log: TrainingLog
     pace: Pace

@@ -11,8 +11,8 @@ from torch import nn
 
 from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.augmentation import Augmentation
-from noncoder.data.loading import Batches, Draws, Share
-from noncoder.data.resampling import window_weights
+from noncoder.data.loading import Batches, EpochDraws, Share
+from noncoder.data.sampling_weights import window_weights
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
 from noncoder.models import SequenceModel, create_model, last_layer, set_prior_bias
@@ -20,11 +20,11 @@ from noncoder.predictor.inference import restoring_modes
 from noncoder.train.device import choose_accelerator
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes
-from noncoder.train.weights import task_weights
+from noncoder.train.task_weights import task_weights
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedTraining:
     """What is trained, on what."""
 
     model: SequenceModel
@@ -43,12 +43,12 @@ def read_passes(config: RunConfig, store: Store, share: Share | None = None) -> 
     settings, indices = config.train, store.indices("train")
     _check_batch_norm(config, store, min(settings.batch_size, indices.size))
     weights = window_weights(store, indices, settings.resample, settings.resample_cap) if settings.resample else None
-    draws = Draws(config.seed, True, settings.random_strand, settings.shift, weights, settings.mixup)
+    draws = EpochDraws(config.seed, True, settings.random_strand, settings.shift, weights, settings.mixup)
     change = Augmentation(settings.augment, settings.epochs) if settings.augment.kinds else None
     return Passes(Batches(store, indices, settings.batch_size, draws, share, change), settings)
 
 
-def prepare(config: RunConfig, store: Store, share: Share | None = None, compiled: str = "none") -> Prepared:
+def prepare(config: RunConfig, store: Store, share: Share | None = None, compiled: str = "none") -> PreparedTraining:
     """Draws the model's weights and makes what reads the store; all processes of a training draw the same.
 
     Args:
@@ -85,7 +85,7 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
         batches.share = batches.share._replace(least=2)
     weights = task_weights(settings.loss, store)
     module = TrainingModule(model, settings, passes.steps, passes.steps_per_pass, compiled, weights)
-    return Prepared(model, module, passes, validation)
+    return PreparedTraining(model, module, passes, validation)
 
 
 def tell_of_one_class(store: Store, settings: TrainConfig) -> None:

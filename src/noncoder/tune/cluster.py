@@ -25,12 +25,12 @@ from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
 from noncoder.runs.folder import StudyFolder
 from noncoder.threads import leave_to_others
-from noncoder.tune.results import note
-from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
 from noncoder.tune.study import ETA, direction, first_rung, validations
+from noncoder.tune.study_page import note
 from noncoder.tune.trial import FAILURES, drop_checkpoints, run_trial, trial_config
 from noncoder.tune.trials import MOST_FAILURES, again, left, queue_cut_off, read_trials
+from noncoder.tune.tune_config import TuneConfig
 from noncoder.tune.workers import Workers
 
 if TYPE_CHECKING:

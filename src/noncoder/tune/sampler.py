@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from noncoder.tune.settings import TuneConfig
+from noncoder.tune.tune_config import TuneConfig
 
 
 class SeededByTrial(BaseSampler):

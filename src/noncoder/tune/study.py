@@ -12,9 +12,9 @@ from noncoder.config import RunConfig
 from noncoder.errors import ConfigError, InputError
 from noncoder.runs.folder import StudyFolder
 from noncoder.runs.record import differences
-from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
 from noncoder.tune.trials import again
+from noncoder.tune.tune_config import TuneConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

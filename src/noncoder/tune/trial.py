@@ -10,9 +10,9 @@ from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.results import TrainingSummary
-from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
 from noncoder.tune.study import ETA, validations
+from noncoder.tune.tune_config import TuneConfig
 
 FAILURES = (NoncoderError, RuntimeError, MemoryError, FloatingPointError)
 """What may go wrong in one trial and not in the next."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from noncoder.tune.settings import TuneConfig
 from noncoder.tune.space import Space
+from noncoder.tune.tune_config import TuneConfig
 from noncoder.tune.workers import Workers
 
 if TYPE_CHECKING:

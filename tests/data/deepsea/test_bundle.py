@@ -13,11 +13,11 @@ import pytest
 import scipy.io
 from numpy.typing import NDArray
 
-from noncoder.config import DeepSeaConfig
+from noncoder.config import DeepSeaDataConfig
 from noncoder.data import writer
-from noncoder.data.deepsea import bundle, parts
+from noncoder.data.deepsea import bundle, slabs
 from noncoder.data.deepsea.bundle import pack_deepsea, unpack_deepsea
-from noncoder.data.deepsea.tasks import deepsea_tasks
+from noncoder.data.deepsea.deepsea_tasks import deepsea_tasks
 from noncoder.data.info import SPLITS
 from noncoder.data.store import Store, open_store
 from noncoder.errors import InputError, NoncoderError, StoreError
@@ -57,7 +57,7 @@ def folder(tmp_path: Path, halves: dict[str, tuple[Bytes, Bytes]]) -> Path:
 
 
 def pack(folder: Path, sheet: Path, out: Path, **settings: object) -> Store:
-    return pack_deepsea(DeepSeaConfig.model_validate({"folder": folder, "tasks": sheet, "bin": 20} | settings), out)
+    return pack_deepsea(DeepSeaDataConfig.model_validate({"folder": folder, "tasks": sheet, "bin": 20} | settings), out)
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -76,7 +76,7 @@ class TestPack:
         compressed: bool,
         slab: int,
     ) -> None:
-        monkeypatch.setattr(parts, "_SLAB", slab)
+        monkeypatch.setattr(slabs, "_SLAB", slab)
         splits = {split: both_strands(*half) for split, half in halves.items()}
         folder = write_bundle(tmp_path / "b", splits, compressed, chunks=compressed)
         store = pack(folder, sheet, tmp_path / "s.zarr")
@@ -100,7 +100,7 @@ class TestPack:
     ) -> None:
         digests = set()
         for slab in (5, 33, 400):
-            monkeypatch.setattr(parts, "_SLAB", slab)
+            monkeypatch.setattr(slabs, "_SLAB", slab)
             digests.add(pack(folder, sheet, tmp_path / f"{slab}.zarr").digest)
         assert len(digests) == 1
 
@@ -109,7 +109,7 @@ class TestPack:
         labels = (rng.random((4, 919)) < 0.02).astype(np.uint8)
         codes = rng.integers(0, 5, (4, 1000), dtype=np.uint8)
         folder = write_bundle(tmp_path / "b", dict.fromkeys(SPLITS, both_strands(codes, labels)))
-        store = pack_deepsea(DeepSeaConfig(folder=folder), tmp_path / "s.zarr")
+        store = pack_deepsea(DeepSeaDataConfig(folder=folder), tmp_path / "s.zarr")
         assert store.tasks == deepsea_tasks()
         assert (store.info.genome, store.info.label_rule, store.window, store.bin) == ("hg19", "overlap:0.5", 1000, 200)
         np.testing.assert_array_equal(store.read(store.indices("test"))[1], labels)
@@ -202,17 +202,17 @@ class TestRoundTrip:
 class TestKilled:
     SCRIPT = """
 import sys, time
-from noncoder.config import DeepSeaConfig
-from noncoder.data.deepsea import parts
+from noncoder.config import DeepSeaDataConfig
+from noncoder.data.deepsea import slabs
 from noncoder.data.deepsea.bundle import pack_deepsea
-parts._SLAB = 20
-write = parts.Part.write
+slabs._SLAB = 20
+write = slabs.SlabPart.write
 def slowly(self, path):
     write(self, path)
     print(path.name + "\\n", end="", flush=True)
     time.sleep(0.2)
-parts.Part.write = slowly
-pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.argv[3])
+slabs.SlabPart.write = slowly
+pack_deepsea(DeepSeaDataConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.argv[3])
 """
 
     def test_a_killed_run_goes_on(
@@ -231,7 +231,7 @@ pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.a
         kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".s.zarr.packing").glob("*.part")}
         assert set(seen) <= set(kept)
         made = self._count_made(monkeypatch)
-        monkeypatch.setattr(parts, "_SLAB", 20)
+        monkeypatch.setattr(slabs, "_SLAB", 20)
         assert pack(folder, sheet, out).digest == whole
         total = -(-400 // 20) + -(-30 // 20) + -(-90 // 20)
         assert len(made) == total - len(kept)
@@ -240,7 +240,7 @@ pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.a
     def test_a_damaged_part_and_other_files_are_read_again(
         self, tmp_path: Path, folder: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(parts, "_SLAB", 50)
+        monkeypatch.setattr(slabs, "_SLAB", 50)
         out, work = tmp_path / "s.zarr", tmp_path / ".s.zarr.packing"
         self._interrupt(folder, sheet, out, monkeypatch)
         found = sorted(work.glob("*.part"))
@@ -267,19 +267,19 @@ pack_deepsea(DeepSeaConfig(folder=sys.argv[1], tasks=sys.argv[2], bin=20), sys.a
 
     def _count_made(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         made: list[str] = []
-        write = parts.Part.write
+        write = slabs.SlabPart.write
 
-        def counted(part: parts.Part, path: Path) -> None:
+        def counted(part: slabs.SlabPart, path: Path) -> None:
             made.append(path.name)
             write(part, path)
 
-        monkeypatch.setattr(parts.Part, "write", counted)
+        monkeypatch.setattr(slabs.SlabPart, "write", counted)
         return made
 
     def test_a_second_run_leaves_the_first_one_alone(
         self, tmp_path: Path, folder: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(parts, "_SLAB", 50)
+        monkeypatch.setattr(slabs, "_SLAB", 50)
         out, work = tmp_path / "s.zarr", tmp_path / ".s.zarr.packing"
         self._interrupt(folder, sheet, out, monkeypatch)
         before = sorted(path.name for path in work.iterdir())
@@ -402,8 +402,8 @@ class TestBadInput:
                 raise OSError(28, "No space left on device")
             path.write_bytes(bytes(content))  # type: ignore[call-overload]
 
-        monkeypatch.setattr(parts, "write_bytes", full)
-        monkeypatch.setattr(parts, "_SLAB", 30)
+        monkeypatch.setattr(slabs, "write_bytes", full)
+        monkeypatch.setattr(slabs, "_SLAB", 30)
         self.fails(folder, sheet, "No space left on device")
 
     def test_what_does_not_read_back_is_told_and_removed(
@@ -431,7 +431,7 @@ class TestBadInput:
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "_SLAB", 1024)
+    monkeypatch.setattr(slabs, "_SLAB", 1024)
     monkeypatch.setattr(writer, "_CHUNK_BYTES", 1 << 18)  # so that a few chunks in memory do not matter
     peaks, sizes = [], []
     for n in (3_000, 30_000):

@@ -10,7 +10,7 @@ import pytest
 
 from noncoder.config import read_recipe
 from noncoder.data.bed import read_bed
-from noncoder.data.deepsea.tasks import deepsea_table, deepsea_tasks
+from noncoder.data.deepsea.deepsea_tasks import deepsea_table, deepsea_tasks
 from noncoder.data.peak_files import read_task_sheet
 from noncoder.data.peaks import build_store
 from noncoder.sequence.builds import chromosome_lengths

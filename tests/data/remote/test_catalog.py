@@ -25,7 +25,7 @@ from noncoder.data.remote import catalog
 from noncoder.data.remote.catalog import CATALOG, MatDataset, PeakDataset, RemoteFile, catalog_text, find_dataset
 from noncoder.data.remote.contents import PeakFacts, check_genome, check_mat, read_peak_archive
 from noncoder.data.remote.fetch import Shelf, cache_folder, discard, fetch
-from noncoder.data.remote.parts import Copy, Patience
+from noncoder.data.remote.partial_download import Copy, Patience
 from noncoder.data.store import open_store
 from noncoder.errors import DownloadError, InputError, UnknownNameError
 from tests.conftest import listing, random_genome, write_fasta

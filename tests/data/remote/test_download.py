@@ -25,7 +25,7 @@ from urllib3.util import Retry
 from urllib3.util.retry import RequestHistory
 
 from noncoder.data.remote.download import download
-from noncoder.data.remote.parts import Copy, Part, Patience
+from noncoder.data.remote.partial_download import Copy, PartialFile, Patience
 from noncoder.data.remote.transfer import Transfer
 from noncoder.errors import DownloadError, InputError
 from tests.conftest import listing
@@ -132,7 +132,7 @@ class TestGoingOn:
         code = f"""
 from pathlib import Path
 from noncoder.data.remote.download import download
-from noncoder.data.remote.parts import Copy
+from noncoder.data.remote.partial_download import Copy
 download(Copy("f", {copy.address!r}), Path({str(tmp_path / "f")!r}))
 """
         process = subprocess.Popen([sys.executable, "-c", code])
@@ -142,7 +142,7 @@ download(Copy("f", {copy.address!r}), Path({str(tmp_path / "f")!r}))
             with pytest.raises(InputError, match="another process is working") as caught:
                 download(copy, tmp_path / "f", patience=QUICK)
             assert "wait for it" in caught.value.hint
-            while Part(tmp_path / "f").size < 150_000:
+            while PartialFile(tmp_path / "f").size < 150_000:
                 assert process.poll() is None
         finally:
             process.send_signal(signal.SIGKILL)
@@ -163,7 +163,7 @@ download(Copy("f", {copy.address!r}), Path({str(tmp_path / "f")!r}))
         monkeypatch.setattr(Transfer, "_read", interrupted)
         with pytest.raises(KeyboardInterrupt, match=r"file\.bin\.part keeps the 0\.\d MB .* goes on from there"):
             load(web, tmp_path, Reply(FILE, chunked=True))
-        assert 50_000 < Part(tmp_path / "file.bin").size < len(FILE)
+        assert 50_000 < PartialFile(tmp_path / "file.bin").size < len(FILE)
         monkeypatch.undo()
         assert load(web, tmp_path, FILE) == FILE
         assert web.asked[-1].sent < 150_000
@@ -180,7 +180,7 @@ download(Copy("f", {copy.address!r}), Path({str(tmp_path / "f")!r}))
     def test_what_was_complete_when_the_process_ended(self, web: Web, tmp_path: Path) -> None:
         for total in (len(FILE), None):
             address = web.put("/file.bin", FILE)
-            part = Part(tmp_path / "file.bin")
+            part = PartialFile(tmp_path / "file.bin")
             part.file.write_bytes(FILE)
             notes = {"address": address, "etag": '"1"', "modified": "", "total": total, "encoding": ""}
             part.file.with_name("file.bin.part.json").write_text(json.dumps(notes))
@@ -226,7 +226,7 @@ class TestChangedMeanwhile:
 
     def test_a_part_of_unknown_origin(self, web: Web, tmp_path: Path) -> None:
         for notes in (None, "{", "{}", "[]"):
-            Part(tmp_path / "file.bin").file.write_bytes(b"something")
+            PartialFile(tmp_path / "file.bin").file.write_bytes(b"something")
             if notes is not None:
                 (tmp_path / "file.bin.part.json").write_text(notes)
             assert load(web, tmp_path, FILE) == FILE
@@ -309,7 +309,7 @@ class TestWrong:
 
     def test_a_redirect_that_gives_up_encryption(self, tmp_path: Path) -> None:
         step = RequestHistory("GET", "https://a.org/f", None, 302, "http://b.org/f")
-        transfer = Transfer(Copy("f", "https://a.org/f"), Part(tmp_path / "f"), QUICK)
+        transfer = Transfer(Copy("f", "https://a.org/f"), PartialFile(tmp_path / "f"), QUICK)
         with pytest.raises(DownloadError, match=r"redirects to http://b\.org/f"):
             transfer._accept(HTTPResponse(status=200, retries=Retry(history=(step,))), 0)
 

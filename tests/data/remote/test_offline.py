@@ -14,7 +14,7 @@ import pytest
 from noncoder.data.remote.answer import FirstAnswer
 from noncoder.data.remote.catalog import RemoteFile
 from noncoder.data.remote.fetch import Shelf
-from noncoder.data.remote.parts import Copy, Patience
+from noncoder.data.remote.partial_download import Copy, Patience
 from noncoder.errors import DownloadError
 
 # Were it not for the last, each of these would wait for hours.

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from noncoder.config import Section
 from noncoder.data.loading import one_hot
-from noncoder.interpret.attribution import AttributionSettings
+from noncoder.interpret.attribution import AttributionConfig
 from noncoder.models import SequenceModel, create_model
 from tests.models.test_models import SMALL
 
 TASKS, WINDOW = 3, 176
-QUICK = AttributionSettings(references=3, steps=4, samples=3, batch_size=7)
+QUICK = AttributionConfig(references=3, steps=4, samples=3, batch_size=7)
 
 
 def make_codes(n: int = 3, window: int = WINDOW, seed: int = 0, unknown: bool = True) -> NDArray[np.uint8]:

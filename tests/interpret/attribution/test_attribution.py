@@ -10,7 +10,7 @@ import torch
 
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.interpret.attribution import (
-    AttributionSettings,
+    AttributionConfig,
     Target,
     attribute,
     attribution_method,
@@ -81,7 +81,7 @@ def test_a_gradient_is_the_slope_of_the_logit(name: str) -> None:
     """In double precision, along random directions; and in single precision what `attribute` gives."""
     model = make_lively(name, SMALL[name])
     codes = make_codes(2, unknown=False)
-    single = attribute(model, codes, [0, 2], "input-x-gradient", AttributionSettings(correct=False)).values
+    single = attribute(model, codes, [0, 2], "input-x-gradient", AttributionConfig(correct=False)).values
     target, x = Target(model.double(), (0, 2)), hot(codes).double()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -103,7 +103,7 @@ def test_corrected_gradients_have_no_mean_over_the_bases(method: str) -> None:
         for correct in (False, True)
     )
     if method == "saliency":  # which has lost the sign
-        plain = attribute(lively("compact"), codes, 0, "input-x-gradient", AttributionSettings(correct=False)).values
+        plain = attribute(lively("compact"), codes, 0, "input-x-gradient", AttributionConfig(correct=False)).values
         np.testing.assert_allclose(corrected, np.abs(plain - plain.mean(axis=1, keepdims=True)), atol=1e-6)
     else:
         np.testing.assert_allclose(corrected, plain - plain.mean(axis=1, keepdims=True), atol=1e-6)
@@ -112,7 +112,7 @@ def test_corrected_gradients_have_no_mean_over_the_bases(method: str) -> None:
 
 def test_smooth_grad_with_hardly_any_noise_is_the_gradient() -> None:
     codes = make_codes(2)
-    smooth = attribute(lively("compact"), codes, 0, "smooth-grad", AttributionSettings(noise=1e-6, samples=2))
+    smooth = attribute(lively("compact"), codes, 0, "smooth-grad", AttributionConfig(noise=1e-6, samples=2))
     plain = attribute(lively("compact"), codes, 0, "input-x-gradient")
     np.testing.assert_allclose(smooth.values, plain.values, atol=1e-4 * np.abs(plain.values).max())
 
@@ -147,7 +147,7 @@ def test_wrong_input_is_told() -> None:
     with pytest.raises(InputError, match="fit_window"):
         attribute(model, codes[:, :-1], 0, "saliency")
     with pytest.raises(InputError, match="did you mean 'features'"):
-        attribute(model, codes, 0, "gradcam", AttributionSettings(layer="feature"))
+        attribute(model, codes, 0, "gradcam", AttributionConfig(layer="feature"))
 
 
 def test_weights_that_are_no_numbers_are_told() -> None:
@@ -201,5 +201,5 @@ def test_every_method_says_what_it_is_and_where_it_is_from() -> None:
         method = attribution_method(name)
         assert method.about
         assert method.source
-    for key, field in AttributionSettings.model_fields.items():
+    for key, field in AttributionConfig.model_fields.items():
         assert field.description, key

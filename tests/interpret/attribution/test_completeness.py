@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noncoder.interpret.attribution import AttributionSettings, Target, attribute
+from noncoder.interpret.attribution import AttributionConfig, Target, attribute
 from noncoder.interpret.attribution.references import references, seed_of, shuffles
 from noncoder.interpret.attribution.rules import Rescale
 from noncoder.models import SequenceModel, create_model, list_models
@@ -21,11 +21,11 @@ from tests.models.test_models import CORNERS, REFUSED, SMALL, corners
 
 def worst(model: SequenceModel, method: str = "deeplift", **settings: Any) -> float:
     """The largest error, as a share of the mean difference."""
-    found = attribute(model, make_codes(4), 0, method, AttributionSettings(references=4, **settings))
+    found = attribute(model, make_codes(4), 0, method, AttributionConfig(references=4, **settings))
     assert found.explained is not None
     with torch.no_grad():
         logits = model(hot(found.codes))[:, 0].double().numpy()
-        against = references(torch.from_numpy(found.codes), AttributionSettings(references=4, **settings))
+        against = references(torch.from_numpy(found.codes), AttributionConfig(references=4, **settings))
         means = model(against.flatten(0, 1))[:, 0].double().view(against.shape[:2]).mean(dim=1).numpy()
     np.testing.assert_allclose(found.explained, logits - means, atol=1e-4)
     return float(np.abs(found.completeness_error).max() / np.abs(found.explained).mean())
@@ -65,15 +65,15 @@ def test_integrated_gradients_add_up_with_more_steps(name: str) -> None:
 
 def test_what_does_not_add_up_is_told_from_its_measure() -> None:
     codes = make_codes(4)
-    rough = attribute(lively("deepsea"), codes, 0, "integrated-gradients", AttributionSettings(references=2, steps=1))
+    rough = attribute(lively("deepsea"), codes, 0, "integrated-gradients", AttributionConfig(references=2, steps=1))
     (warning,) = rough.warnings
     assert "not exact for this model" in warning
     assert "more steps" in warning
     # Softmax and layer norm with a single point halfway
-    coarse = attribute(lively("wideresnet-txl"), codes, 0, "deeplift", AttributionSettings(references=2, nodes=1))
+    coarse = attribute(lively("wideresnet-txl"), codes, 0, "deeplift", AttributionConfig(references=2, nodes=1))
     (warning,) = coarse.warnings
     assert "ism" in warning
-    assert attribute(lively("wideresnet-txl"), codes, 0, "deeplift", AttributionSettings(references=2)).warnings == ()
+    assert attribute(lively("wideresnet-txl"), codes, 0, "deeplift", AttributionConfig(references=2)).warnings == ()
 
 
 def test_no_sum_is_claimed_without_references() -> None:
@@ -97,7 +97,7 @@ def test_deeplift_is_tangermemes_where_that_sees_the_modules() -> None:
     from tangermeme.deep_lift_shap import _nonlinear, deep_lift_shap
 
     model, codes = lively("deepsea").eval(), make_codes(2, unknown=False)
-    ours = AttributionSettings(references=5, batch_size=8)
+    ours = AttributionConfig(references=5, batch_size=8)
     theirs = deep_lift_shap(
         model,
         hot(codes),
@@ -123,7 +123,7 @@ def _attention(x: Tensor) -> Tensor:
 
 def test_deeplift_adds_up_for_functions_of_every_kind() -> None:
     codes = make_codes(3, 30, unknown=False)
-    found = attribute(Tiny(_attention, window=30), codes, 0, "deeplift", AttributionSettings(references=3, nodes=32))
+    found = attribute(Tiny(_attention, window=30), codes, 0, "deeplift", AttributionConfig(references=3, nodes=32))
     assert found.explained is not None
     assert np.abs(found.explained).max() > 1e-2
     np.testing.assert_allclose(found.completeness_error, 0, atol=1e-4 * np.abs(found.explained).max())
@@ -147,7 +147,7 @@ def test_guided_backpropagation_is_captums_where_that_sees_the_modules() -> None
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Conv1d(4, 8, 5), nn.ReLU(), nn.Conv1d(8, 8, 3), nn.ReLU())
     codes = make_codes(3, 12, unknown=False)
-    found = attribute(Tiny(layers), codes, 0, "guided-backprop", AttributionSettings(correct=False)).values
+    found = attribute(Tiny(layers), codes, 0, "guided-backprop", AttributionConfig(correct=False)).values
     with pytest.warns(UserWarning, match="backward hooks"):
         theirs = GuidedBackprop(Tiny(layers)).attribute(hot(codes).requires_grad_(), target=0)
     np.testing.assert_allclose(found, theirs.detach().numpy(), atol=1e-6)
@@ -157,7 +157,7 @@ def test_guided_backpropagation_at_a_smooth_rectifier_keeps_its_slope() -> None:
     codes = make_codes(1, 12, unknown=False)
     x = hot(codes)
     found = attribute(Tiny(lambda x: F.gelu(x) - 2 * F.gelu(x - 1)), codes, 0, "guided-backprop",
-                      AttributionSettings(correct=False)).values  # fmt: skip
+                      AttributionConfig(correct=False)).values  # fmt: skip
     point = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(F.gelu(point).sum(), point)  # what comes back to the other is negative
     np.testing.assert_allclose(found, slope.numpy(), atol=1e-6)
@@ -191,9 +191,9 @@ def test_sequences_of_few_bases_have_references(bases: int) -> None:
 
 def test_plain_baselines_are_zero_where_the_sequence_has_n() -> None:
     codes = torch.tensor([[0, 4, 3]], dtype=torch.uint8)
-    uniform = references(codes, AttributionSettings(baseline="uniform"))
+    uniform = references(codes, AttributionConfig(baseline="uniform"))
     np.testing.assert_array_equal(uniform[0, 0, 0], [0.25, 0, 0.25])
-    assert not references(codes, AttributionSettings(baseline="zeros")).any()
+    assert not references(codes, AttributionConfig(baseline="zeros")).any()
 
 
 def test_deeplift_adds_up_through_two_layers_of_lstm() -> None:

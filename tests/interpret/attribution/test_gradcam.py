@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noncoder.errors import InputError
-from noncoder.interpret.attribution import AttributionSettings, attribute
+from noncoder.interpret.attribution import AttributionConfig, attribute
 from noncoder.interpret.attribution.gradcam import class_activation, to_bases
 from noncoder.interpret.layers import Layer, find_layer, list_layers, watching
 from noncoder.models import SequenceModel, create_model, list_models
@@ -56,7 +56,7 @@ def test_gradcam_of_a_small_model_by_hand(variant: str) -> None:
         weighted = weights * activations
         cam = weighted.sum(dim=1).clamp(min=0) if variant == "paper" else weighted.clamp(min=0).sum(dim=1)
     expected = np.stack([np.interp(np.arange(12), np.arange(10) + 1, row) for row in cam.numpy()])
-    settings = AttributionSettings(layer="first", variant=variant)
+    settings = AttributionConfig(layer="first", variant=variant)
     found = attribute(model, codes, 0, "gradcam", settings)
     np.testing.assert_allclose(found.projected, expected, atol=1e-6)
     guided = attribute(model, codes, 0, "guided-backprop", settings).values
@@ -85,7 +85,7 @@ def test_every_layer_can_be_looked_at(name: str) -> None:
     assert "features" not in vars(model)
     chosen = {"first", "last", layers[0].name, layers[len(layers) // 2].name, layers[-1].name}
     for place in chosen:
-        found = attribute(model, codes, 0, "gradcam", AttributionSettings(layer=place, variant="report"))
+        found = attribute(model, codes, 0, "gradcam", AttributionConfig(layer=place, variant="report"))
         assert np.isfinite(found.values).all()
         assert (found.values >= 0).all()
         assert found.values.any() or found.warnings
@@ -172,7 +172,7 @@ def test_a_motif_lights_up_where_it_is() -> None:
     codes = make_codes(1, 100, unknown=False, seed=3)
     codes[0, 60:69] = WORD
     for layer in ("first", "last", "convolution"):
-        found = attribute(Finder(), codes, 0, "gradcam", AttributionSettings(layer=layer))
+        found = attribute(Finder(), codes, 0, "gradcam", AttributionConfig(layer=layer))
         assert found.projected[0].argmax() == pytest.approx(64, abs=1)
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from noncoder.config.design import Method
+from noncoder.config.design_config import Method
 from noncoder.errors import InputError, UnknownNameError
-from noncoder.interpret.design import Design, DesignSettings, Objective, Problem, design_sequences
+from noncoder.interpret.design import Design, DesignConfig, Objective, Problem, design_sequences
 from noncoder.interpret.design.making import _warnings
 from noncoder.interpret.grammar import shuffled_backgrounds
 from noncoder.sequence.encoding import N_CODE, reverse_complement
@@ -38,7 +38,7 @@ def column(design: Design, name: str, task: str) -> NDArray[np.float64]:
 class TestMethods:
     def design(self, method: Method, **changes: object) -> Design:
         settings = {"method": method, "evaluations": 160, "change": [CENTRE], **changes}
-        return design_sequences(trained().predictor, "CTCF", DesignSettings.model_validate(settings), starts=starts())
+        return design_sequences(trained().predictor, "CTCF", DesignConfig.model_validate(settings), starts=starts())
 
     def test_gets_better_within_its_limits(self, method: Method) -> None:
         design = self.design(method, most_edits=6)
@@ -56,7 +56,7 @@ class TestMethods:
     def test_changes_what_it_may_alone(self, method: Method) -> None:
         given = starts()
         given[:, CENTRE[0] + 4] = N_CODE
-        settings = DesignSettings(method=method, evaluations=160, change=(CENTRE,))
+        settings = DesignConfig(method=method, evaluations=160, change=(CENTRE,))
         made = design_sequences(trained().predictor, "CTCF", settings, starts=given)
         before = np.stack([["ACGTN".index(base) for base in text] for text in made.starts])
         changed = (made.codes != before).any(axis=0)
@@ -84,7 +84,7 @@ class TestMethods:
 @pytest.mark.parametrize("method", ["guided", "gumbel"])
 def test_designs_hold_what_was_planted(method: Method, task: str, wanted: list[str], unwanted: list[str]) -> None:
     motifs = list(trained().motifs.values())
-    settings = DesignSettings(method=method, evaluations=400, sequences=4)
+    settings = DesignConfig(method=method, evaluations=400, sequences=4)
     made = design_sequences(trained().predictor, task, settings, windows=trained().codes, motifs=motifs)
     assert made.reference is not None
     assert min(made.reference["share_below"]) > 0.999
@@ -106,10 +106,10 @@ def best_score(codes: NDArray[np.uint8], motif: Motif) -> NDArray[np.float64]:
 
 def test_two_tasks() -> None:
     few = {"evaluations": 200, "sequences": 3}
-    alone = design_sequences(trained().predictor, "GATA3+SPI1", DesignSettings.model_validate(few))
+    alone = design_sequences(trained().predictor, "GATA3+SPI1", DesignConfig.model_validate(few))
     contrast, hold = (
         design_sequences(
-            trained().predictor, "GATA3+SPI1", DesignSettings.model_validate({**few, "mode": mode, "weight": 2}), "CTCF"
+            trained().predictor, "GATA3+SPI1", DesignConfig.model_validate({**few, "mode": mode, "weight": 2}), "CTCF"
         )
         for mode in ("contrast", "hold")
     )
@@ -128,7 +128,7 @@ def test_regularisers_cost_and_hold_back(method: Method) -> None:
         design_sequences(
             trained().predictor,
             "CTCF",
-            DesignSettings.model_validate({"method": method, "evaluations": 150, **weight}),
+            DesignConfig.model_validate({"method": method, "evaluations": 150, **weight}),
             starts=starts(),
         )
         for weight in ({}, {"edit_weight": 0.5}, {"gc_weight": 2.0})
@@ -140,7 +140,7 @@ def test_regularisers_cost_and_hold_back(method: Method) -> None:
 
 
 def test_both_strands_cost_twice_and_are_the_mean_of_their_probabilities() -> None:
-    settings = DesignSettings(strands="both", evaluations=100, sequences=2)
+    settings = DesignConfig(strands="both", evaluations=100, sequences=2)
     made = design_sequences(trained().predictor, "CTCF", settings)
     forward, reverse = column(made, "after", "CTCF"), np.array(made.reverse_logits)[:, 0]
     both = trained().predictor.predict_logits(made.codes)[:, made.tasks.index("CTCF")]
@@ -152,7 +152,7 @@ def test_both_strands_cost_twice_and_are_the_mean_of_their_probabilities() -> No
 
 
 def test_one_sided_designs_are_pointed_out() -> None:
-    made = design_sequences(trained().predictor, "CTCF", DesignSettings(evaluations=100, sequences=2))
+    made = design_sequences(trained().predictor, "CTCF", DesignConfig(evaluations=100, sequences=2))
     assert made.warnings == []
     before, after, other = (np.array(values, dtype=np.float32)[:, None] for values in ([0, 0], [6, 6], [5, 1]))
     assert "1 of 2 sequences" in _warnings({"before": before, "after": after}, other, 0)[0]
@@ -160,7 +160,7 @@ def test_one_sided_designs_are_pointed_out() -> None:
 
 def test_best_come_first_and_json_holds_all() -> None:
     made = design_sequences(
-        trained().predictor, "CTCF", DesignSettings(evaluations=60, sequences=4), motifs=[trained().motifs["CTCF"]]
+        trained().predictor, "CTCF", DesignConfig(evaluations=60, sequences=4), motifs=[trained().motifs["CTCF"]]
     )
     assert made.score["after"] == sorted(made.score["after"], reverse=True)
     written = json.dumps(made.to_dict(), allow_nan=False)
@@ -193,6 +193,6 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match=f"codes \\(R, {WINDOW}\\)"):
         design_sequences(predictor, "CTCF", starts=starts()[:, 1:])
     with pytest.raises(InputError, match="within the window"):
-        design_sequences(predictor, "CTCF", DesignSettings(change=((5, WINDOW + 1),)))
+        design_sequences(predictor, "CTCF", DesignConfig(change=((5, WINDOW + 1),)))
     with pytest.raises(InputError, match="N wherever it may change"):
         design_sequences(predictor, "CTCF", starts=np.full((2, WINDOW), N_CODE, dtype=np.uint8))

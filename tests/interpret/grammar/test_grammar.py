@@ -308,7 +308,7 @@ class TestExplore:
         codes = windows(20, seed=7)
         codes[:, 70:78] = encode(FIRST)
         motifs: list[Motif | str] = [motif("A", FIRST), motif("B", SECOND), "ACGTNACG"]
-        settings = grammar.GrammarSettings(backgrounds=8, longest_distance=12, distance_step=6, kmer=2, kmers_kept=3)
+        settings = grammar.GrammarConfig(backgrounds=8, longest_distance=12, distance_step=6, kmer=2, kmers_kept=3)
         found = grammar.explore_grammar(predictor(), "pair", motifs, codes, settings)
         assert [record.motif for record in found.marginal] == ["A", "B", "ACGTNACG"]
         assert [(record.first, record.second) for record in found.spacing] == [
@@ -326,7 +326,7 @@ class TestExplore:
         assert (found.window, found.bin, found.backgrounds.n) == (WINDOW, BIN, 8)
 
     def test_parts_can_be_left_out(self) -> None:
-        settings = grammar.GrammarSettings(backgrounds=2, position_step=0, longest_distance=-1, ablation_windows=0)
+        settings = grammar.GrammarConfig(backgrounds=2, position_step=0, longest_distance=-1, ablation_windows=0)
         found = grammar.explore_grammar(predictor(), "single", [motif("A", FIRST), FIRST], windows(3), settings)
         assert (found.positions, found.spacing, found.ablation, found.importance) == ([], [], [], None)
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from noncoder.errors import InputError
-from noncoder.interpret.motifs import HeldOut, Pattern, Site, measure_enrichment
+from noncoder.interpret.motifs import HeldOut, MotifSite, Pattern, measure_enrichment
 from noncoder.interpret.motifs.evidence import composition_free_scores
 from noncoder.interpret.motifs.seqlets import Sign
 from noncoder.sequence.encoding import encode
@@ -17,7 +17,7 @@ WORD = "TGACTCAGCATT"
 def pattern(word: str, sign: Sign = "positive") -> Pattern:
     ppm = np.full((4, len(word)), 0.02)
     ppm[encode(word), np.arange(len(word))] = 0.94
-    sites = tuple(Site(row, 0, len(word), "+", 1.0) for row in range(100))
+    sites = tuple(MotifSite(row, 0, len(word), "+", 1.0) for row in range(100))
     return Pattern("pos_0", sign, ppm, ppm, (0, len(word)), sites)
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from noncoder.errors import InputError
-from noncoder.interpret.motifs import FilterSettings, first_layer_motifs
+from noncoder.interpret.motifs import FilterConfig, first_layer_motifs
 from noncoder.interpret.motifs.filters import find_first_layer
 from noncoder.models import SequenceModel, create_model, list_models
 from noncoder.sequence.encoding import decode, encode
@@ -43,7 +43,7 @@ def draw(n: int, length: int = WINDOW, seed: int = 0) -> NDArray[np.uint8]:
 def test_every_model_with_a_convolution_of_the_bases_has_filters(name: str) -> None:
     model, codes = make(name), draw(6)
     codes[0, :50] = 4
-    filters = first_layer_motifs(model, codes, FilterSettings(sample=2))
+    filters = first_layer_motifs(model, codes, FilterConfig(sample=2))
     layer = find_first_layer(model)
     assert filters
     for one in filters:
@@ -75,7 +75,7 @@ def test_a_planted_filter_gives_its_motif_and_drives_its_task(name: str) -> None
         for i, base in enumerate(encode(text)):
             kernel[int(base), i] = 1.0
         _set_filter(layer.module, kernel)
-    settings = FilterSettings(sample=2 if name == "deepsea" else 16, tasks=3)
+    settings = FilterConfig(sample=2 if name == "deepsea" else 16, tasks=3)
     found = {one.filter: one for one in first_layer_motifs(model, codes, settings)}[1]
     assert found.motif.consensus == text
     assert found.sequences == 20
@@ -98,7 +98,7 @@ def _set_filter(module: Any, kernel: torch.Tensor) -> None:
 
 def test_the_effect_is_the_change_of_the_logit_with_the_output_of_a_sequence_without_the_motif() -> None:
     model, codes = make("compact"), draw(40)
-    one = next(one for one in first_layer_motifs(model, codes, FilterSettings(sample=10, tasks=3)) if one.effects)
+    one = next(one for one in first_layer_motifs(model, codes, FilterConfig(sample=10, tasks=3)) if one.effects)
     stem: Any = model.stem
     with torch.no_grad():
         x = torch.from_numpy(np.eye(5, 4, dtype=np.float32)[codes].transpose(0, 2, 1).copy())
@@ -126,7 +126,7 @@ def test_sites_with_an_n_or_over_the_end_are_left_out_and_dead_filters_too() -> 
     codes = draw(5)
     codes[:, ::10] = 4
     assert first_layer_motifs(model, codes) == []
-    found = first_layer_motifs(model, draw(5), FilterSettings(sample=0))
+    found = first_layer_motifs(model, draw(5), FilterConfig(sample=0))
     assert 1 not in [one.filter for one in found]
     assert all(one.effects == () for one in found)
 

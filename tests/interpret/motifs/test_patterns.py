@@ -11,7 +11,7 @@ from noncoder.errors import InputError
 from noncoder.interpret.motifs import (
     Account,
     HeldOut,
-    PatternSettings,
+    PatternConfig,
     Performance,
     diagnose,
     find_patterns,
@@ -74,17 +74,17 @@ def test_a_region_is_searched_alone_and_places_stay_those_of_the_window(
     found: tuple[NDArray[np.float32], NDArray[np.uint8], dict[int, tuple[int, bool]]],
 ) -> None:
     values, codes, places = found
-    best = find_patterns(values, codes, PatternSettings(region=(40, 170), signs=("positive",))).patterns[0]
+    best = find_patterns(values, codes, PatternConfig(region=(40, 170), signs=("positive",))).patterns[0]
     assert all(places[site.row][0] == site.start for site in best.sites)
     with pytest.raises(InputError, match="the region 40 to 300"):
-        find_patterns(values, codes, PatternSettings(region=(40, 300)))
+        find_patterns(values, codes, PatternConfig(region=(40, 300)))
 
 
 def test_a_pattern_that_lowers_the_logit_is_negative(
     found: tuple[NDArray[np.float32], NDArray[np.uint8], dict[int, tuple[int, bool]]],
 ) -> None:
     values, codes, _ = found
-    patterns = find_patterns(-values, codes, PatternSettings(signs=("negative",)))
+    patterns = find_patterns(-values, codes, PatternConfig(signs=("negative",)))
     assert patterns.patterns[0].name == "neg_0"
     assert patterns.patterns[0].core_cwm.sum() < 0
     assert patterns.seqlets.used["positive"] == 0
@@ -128,7 +128,7 @@ def test_the_core_of_a_seqlet_on_the_other_strand_is_counted_from_its_end() -> N
     made = SimpleNamespace(sequence=ppm.T, contrib_scores=cwm.T, seqlets=seqlets)
     contributions = np.zeros((2, 100, 4))
     contributions[0, 52:58, 0], contributions[1, 62:68, 3] = 1, 2  # base 0 of a seqlet is base 19 of its other strand
-    pattern = _pattern(made, "pos_0", "positive", contributions, PatternSettings())
+    pattern = _pattern(made, "pos_0", "positive", contributions, PatternConfig())
     assert pattern is not None
     assert pattern.core == (2, 8)
     assert pattern.sites == ((0, 52, 58, "+", 6.0), (1, 62, 68, "-", 12.0))

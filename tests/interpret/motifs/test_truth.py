@@ -16,8 +16,8 @@ from noncoder.interpret.motifs import (
     Diagnosis,
     HeldOut,
     Named,
+    PatternConfig,
     Patterns,
-    PatternSettings,
     Performance,
     diagnose,
     find_patterns,
@@ -28,7 +28,7 @@ from noncoder.metrics import auroc
 from noncoder.models import SequenceModel
 from tests.interpret.motifs.planted import BIN, planted_store, quickly_trained
 
-SETTINGS = PatternSettings(max_seqlets=300, signs=("positive",))
+SETTINGS = PatternConfig(max_seqlets=300, signs=("positive",))
 
 
 class Trained(NamedTuple):
@@ -61,7 +61,7 @@ def unlearned(store: Store) -> Trained:
     return trained(store, labels[np.random.default_rng(1).permutation(len(labels))], passes=10)
 
 
-def explain(found: Trained, task: int, settings: PatternSettings) -> tuple[Patterns, list[Named], Diagnosis]:
+def explain(found: Trained, task: int, settings: PatternConfig) -> tuple[Patterns, list[Named], Diagnosis]:
     rows = np.flatnonzero(found.labels[:, task])
     codes = found.store.read_codes(rows)
     patterns = find_patterns(attribute(found.model, codes, task, "input-x-gradient").values, codes, settings)
@@ -95,7 +95,7 @@ def test_planted_motifs_are_recovered_by_name(learned: Trained, task: int, motif
 @pytest.mark.parametrize("task", [0, 1, 2])
 def test_nothing_is_named_where_labels_are_shuffled(unlearned: Trained, task: int) -> None:
     assert unlearned.auroc[task] < 0.6
-    _, named, diagnosis = explain(unlearned, task, PatternSettings(max_seqlets=150))
+    _, named, diagnosis = explain(unlearned, task, PatternConfig(max_seqlets=150))
     assert [one.name for one in named if one.name] == []
     assert diagnosis.named == 0
     assert "the model has not learned it" in diagnosis.text[0]
@@ -123,7 +123,7 @@ def test_patterns_are_the_same_every_time(learned: Trained) -> None:
     rows = np.flatnonzero(learned.labels[:, 0])
     codes = learned.store.read_codes(rows)
     values = attribute(learned.model, codes, 0, "input-x-gradient").values
-    first, second = (find_patterns(values, codes, PatternSettings(max_seqlets=100)) for _ in range(2))
+    first, second = (find_patterns(values, codes, PatternConfig(max_seqlets=100)) for _ in range(2))
     assert [one.to_dict() for one in first.patterns] == [one.to_dict() for one in second.patterns]
     assert first.seqlets == second.seqlets
     assert sum(first.seqlets.used.values()) <= 200

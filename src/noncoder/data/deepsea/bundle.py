@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from noncoder.config import DeepSeaConfig
+from noncoder.config import DeepSeaDataConfig
+from noncoder.data.deepsea.deepsea_tasks import deepsea_tasks
 from noncoder.data.deepsea.matfiles import create_mat
-from noncoder.data.deepsea.parts import CHANNELS, Part, Source, digest, read_source
+from noncoder.data.deepsea.slabs import CHANNELS, DeepSeaSource, SlabPart, digest, read_source
 from noncoder.data.deepsea.stitching import find_shifts
-from noncoder.data.deepsea.tasks import deepsea_tasks
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.peak_files import read_tasks
 from noncoder.data.store import Store, open_store
@@ -46,7 +46,7 @@ _FORWARD, _BOTH = "forward", "both"
 _VERIFIED = "verified"
 
 
-def pack_deepsea(config: DeepSeaConfig, path: str | Path, force: bool = False) -> Store:
+def pack_deepsea(config: DeepSeaDataConfig, path: str | Path, force: bool = False) -> Store:
     """Writes the bundle of DeepSEA, or files of its layout, as a store.
 
     Memory holds two slabs of rows, whatever their number; a killed run goes on from its last slab.
@@ -120,7 +120,7 @@ def _hashing(files: Sequence[Path]) -> Iterator[list[Future[str]]]:
             stop.set()
 
 
-def _begin(work: Path, config: DeepSeaConfig, files: Sequence[Path]) -> None:
+def _begin(work: Path, config: DeepSeaDataConfig, files: Sequence[Path]) -> None:
     """Keeps the parts of an earlier run of the same files and settings, and clears away any others."""
     now = {
         "version": version("noncoder"),
@@ -135,10 +135,10 @@ def _begin(work: Path, config: DeepSeaConfig, files: Sequence[Path]) -> None:
 
 
 def _assemble(
-    config: DeepSeaConfig,
+    config: DeepSeaDataConfig,
     path: Path,
     force: bool,
-    sources: Sequence[Source],
+    sources: Sequence[DeepSeaSource],
     digests: Sequence[Future[str]],
     work: Path,
 ) -> Store:
@@ -196,7 +196,7 @@ def _assemble(
     return open_store(path)
 
 
-def _tasks(config: DeepSeaConfig, count: int) -> tuple[tuple[Task, ...], bool]:
+def _tasks(config: DeepSeaDataConfig, count: int) -> tuple[tuple[Task, ...], bool]:
     """The tasks, and whether they are DeepSEA's own."""
     tasks = tuple(read_tasks(config.tasks)) if config.tasks else deepsea_tasks()
     if len(tasks) != count:
@@ -207,13 +207,13 @@ def _tasks(config: DeepSeaConfig, count: int) -> tuple[tuple[Task, ...], bool]:
     return tasks, config.tasks is None
 
 
-def _write_parts(writer: StoreWriter, config: DeepSeaConfig, sources: Sequence[Source]) -> int:
+def _write_parts(writer: StoreWriter, config: DeepSeaDataConfig, sources: Sequence[DeepSeaSource]) -> int:
     """Stitches the parts, across the borders of slabs and files too; returns how many bases were read as N."""
     total = n_contigs = bad = 0
     last: NDArray[np.uint8] | None = None
     for source in sources:
         for path in tqdm(source.parts, f"writing {source.split}", unit="parts", delay=2, disable=None):
-            part = Part.read(path)
+            part = SlabPart.read(path)
             shifts, bases, width = part.shifts.astype(np.int64), part.bases, source.window
             if last is not None:
                 shifts[0] = find_shifts(np.stack([last, part.ends[0]]), config.bin)[1]
@@ -235,12 +235,12 @@ def _write_parts(writer: StoreWriter, config: DeepSeaConfig, sources: Sequence[S
     return bad
 
 
-def _verify(store: Store, path: Path, sources: Sequence[Source], work: Path) -> None:
+def _verify(store: Store, path: Path, sources: Sequence[DeepSeaSource], work: Path) -> None:
     """Reads every window back from the disk and compares it with what was read from the bundle."""
     row = 0
     for source in sources:
         for file in tqdm(source.parts, f"verifying {source.split}", unit="parts", delay=2, disable=None):
-            part = Part.read(file)
+            part = SlabPart.read(file)
             rows = np.arange(row, row + part.shifts.size)
             if digest(*store.read_from_disk(rows)) != part.digest:
                 raise StoreError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from noncoder.data.remote.contents import Contigs, PeakFacts, Shapes
-from noncoder.data.remote.parts import Copy
+from noncoder.data.remote.partial_download import Copy
 from noncoder.errors import UnknownNameError
 
 

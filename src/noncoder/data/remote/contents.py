@@ -15,7 +15,7 @@ from typing import IO, cast
 
 from tqdm import tqdm
 
-from noncoder.data.remote.parts import need_room
+from noncoder.data.remote.partial_download import need_room
 from noncoder.errors import DownloadError, SequenceError, is_unwritable
 from noncoder.files import unwritable
 from noncoder.sequence.genome import Genome, head

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from noncoder.data.remote.parts import Copy, Part, Patience
+from noncoder.data.remote.partial_download import Copy, PartialFile, Patience
 from noncoder.data.remote.transfer import Transfer
 from noncoder.errors import DownloadError, InputError, is_unwritable
 from noncoder.files import locked
@@ -31,7 +31,7 @@ def download(copy: Copy, path: Path, check: Check | None = None, patience: Patie
         DownloadError: The server cannot be reached, refuses, or has something else.
         InputError: Another process is downloading into the folder, or the disk has no room.
     """
-    part = Part(path)
+    part = PartialFile(path)
     with locked(path.parent, hint="wait for it: what it downloads is then there for this command too"):
         try:
             _complete(copy, part, check, patience or Patience())
@@ -50,7 +50,7 @@ def download(copy: Copy, path: Path, check: Check | None = None, patience: Patie
             ) from error
 
 
-def _complete(copy: Copy, part: Part, check: Check | None, patience: Patience) -> None:
+def _complete(copy: Copy, part: PartialFile, check: Check | None, patience: Patience) -> None:
     for last in (False, True):
         doubtful = Transfer(copy, part, patience).run()
         try:

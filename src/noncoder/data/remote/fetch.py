@@ -25,7 +25,7 @@ from noncoder.data.remote.contents import (
     unpack_mats,
 )
 from noncoder.data.remote.download import Check, download, verify
-from noncoder.data.remote.parts import Copy, Part, Patience, need_room
+from noncoder.data.remote.partial_download import Copy, PartialFile, Patience, need_room
 from noncoder.errors import DownloadError, InputError, is_unwritable
 from noncoder.files import locked, unwritable
 from noncoder.temporary import remove_whole, temporary
@@ -122,7 +122,7 @@ class Shelf:
             base = self.mirror.rstrip("/")
             copies = tuple(dict.fromkeys(replace(copy, address=f"{base}/{copy.name}") for copy in copies))
         # What came furthest before is gone on with; the order of the catalogue decides among the others.
-        parts = {copy: Part(self.folder / copy.name) for copy in copies}
+        parts = {copy: PartialFile(self.folder / copy.name) for copy in copies}
         copies = tuple(sorted(copies, key=lambda copy: -parts[copy].size))
         # Before the first byte; what a server says is compared again when it has been asked.
         need_room(self.folder, max(0, file.about - parts[copies[0]].size), copies[0].name)
@@ -206,7 +206,7 @@ def discard(dataset: Dataset, shelf: Shelf) -> None:
     """Removes a dataset's files from the cache, and nothing else that lies there."""
     for file in dataset.files.values():
         for copy in file.copies:
-            Part(shelf.folder / copy.name).remove()
+            PartialFile(shelf.folder / copy.name).remove()
             (shelf.folder / copy.name).unlink(missing_ok=True)
     if isinstance(dataset, PeakDataset):
         remove_whole(_peaks_in(shelf))

@@ -19,7 +19,7 @@ from urllib3 import exceptions as http
 from urllib3.util import Retry, Timeout
 
 from noncoder.data.remote.answer import FirstAnswer
-from noncoder.data.remote.parts import Copy, Origin, Part, Patience, need_room
+from noncoder.data.remote.partial_download import Copy, DownloadOrigin, PartialFile, Patience, need_room
 from noncoder.errors import DownloadError
 
 _REDIRECTS = 5
@@ -41,7 +41,7 @@ class _CutOff(Exception):  # noqa: N818 - never seen by a user
 class Transfer:
     """Brings a part to its end."""
 
-    def __init__(self, copy: Copy, part: Part, patience: Patience) -> None:
+    def __init__(self, copy: Copy, part: PartialFile, patience: Patience) -> None:
         self.copy, self.part, self.patience = copy, part, patience
         # Put together from pieces, or of a length that the server did not tell: more may be wrong than usual.
         self.doubtful = False
@@ -75,7 +75,7 @@ class Transfer:
         origin = self.part.origin(self.copy.address)
         have = self.part.size if origin else 0
         if origin is None or (origin.total is not None and have > origin.total):
-            origin, have = Origin(self.copy.address), 0
+            origin, have = DownloadOrigin(self.copy.address), 0
         self.doubtful |= have > 0
         if have and have == origin.total:
             return
@@ -91,7 +91,7 @@ class Transfer:
         finally:
             response.close()  # else what is left of a body would be read to its end
 
-    def _ask(self, pool: urllib3.PoolManager, origin: Origin, have: int) -> urllib3.BaseHTTPResponse:
+    def _ask(self, pool: urllib3.PoolManager, origin: DownloadOrigin, have: int) -> urllib3.BaseHTTPResponse:
         headers = {"User-Agent": f"noncoder/{version('noncoder')}", "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
@@ -151,10 +151,10 @@ class Transfer:
         if encoding not in ("", "identity", "gzip", "x-gzip"):
             raise DownloadError(f"{address} sends the file in the encoding {encoding!r}", expected="the file as it is")
 
-    def _begin(self, response: urllib3.BaseHTTPResponse) -> tuple[Origin, int]:
+    def _begin(self, response: urllib3.BaseHTTPResponse) -> tuple[DownloadOrigin, int]:
         headers = response.headers
         length = headers.get("Content-Length", "")
-        origin = Origin(
+        origin = DownloadOrigin(
             self.copy.address,
             headers.get("ETag", ""),
             headers.get("Last-Modified", ""),
@@ -170,7 +170,9 @@ class Transfer:
         self.part.begin(origin)
         return origin, 0
 
-    def _go_on(self, response: urllib3.BaseHTTPResponse, origin: Origin, have: int) -> tuple[Origin, int]:
+    def _go_on(
+        self, response: urllib3.BaseHTTPResponse, origin: DownloadOrigin, have: int
+    ) -> tuple[DownloadOrigin, int]:
         told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         total = int(told[2]) if told and told[2] != "*" else origin.total
         # Some servers know ranges but not If-Range, and send a piece of a later version.
@@ -186,13 +188,13 @@ class Transfer:
         self.part.note(origin)
         return origin, have
 
-    def _at_the_end(self, response: urllib3.BaseHTTPResponse, origin: Origin, have: int) -> None:
+    def _at_the_end(self, response: urllib3.BaseHTTPResponse, origin: DownloadOrigin, have: int) -> None:
         if response.headers.get("Content-Range") != f"bytes */{have}":
             self.part.remove()
             raise _CutOff("the server has fewer bytes than came before")
         self.part.note(replace(origin, total=have))
 
-    def _receive(self, response: urllib3.BaseHTTPResponse, origin: Origin, bar: tqdm[Any]) -> None:
+    def _receive(self, response: urllib3.BaseHTTPResponse, origin: DownloadOrigin, bar: tqdm[Any]) -> None:
         with self.part.file.open("ab") as file:
             while block := self._read(response):
                 file.write(block)
@@ -212,7 +214,7 @@ class Transfer:
         except http.HTTPError as error:
             raise self._told(error) from error
 
-    def _need_room(self, origin: Origin, have: int) -> None:
+    def _need_room(self, origin: DownloadOrigin, have: int) -> None:
         total = origin.total or self.copy.size
         if total is not None:
             need_room(self.part.file.parent, max(0, total - have), self.copy.name)

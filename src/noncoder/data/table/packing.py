@@ -54,7 +54,7 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """What tables hold, as it is written.
 
     Args:
@@ -74,7 +74,7 @@ class Rows:
     window: int
 
 
-def read_rows(config: PackConfig) -> Rows:
+def read_rows(config: PackConfig) -> TableRows:
     """Reads tables, with everything that will be written.
 
     Raises:
@@ -88,7 +88,7 @@ def read_rows(config: PackConfig) -> Rows:
     names, codes = _encode(table, config)
     window = config.window or max(one.size for one in codes)
     split = split_rows(table, config, column, [twin_key(one, window) for one in codes])
-    return Rows(table, names, codes, labelled, split, window)
+    return TableRows(table, names, codes, labelled, split, window)
 
 
 def _encode(table: Table, config: PackConfig) -> tuple[list[str], Codes]:
@@ -110,7 +110,7 @@ def _encode(table: Table, config: PackConfig) -> tuple[list[str], Codes]:
     return names, codes
 
 
-def _write(writer: StoreWriter, rows: Rows) -> None:
+def _write(writer: StoreWriter, rows: TableRows) -> None:
     starts = np.empty(len(rows.codes), dtype=np.int64)
     for i, (name, one) in enumerate(zip(rows.names, rows.codes, strict=True)):
         # The window's middle base is the sequence's middle base, so the window belongs to this contig.
@@ -124,7 +124,7 @@ def _write(writer: StoreWriter, rows: Rows) -> None:
         )  # fmt: skip
 
 
-def _describe(config: PackConfig, rows: Rows) -> StoreInfo:
+def _describe(config: PackConfig, rows: TableRows) -> StoreInfo:
     table, window, labelled, split = rows.table, rows.window, rows.labelled, rows.split
     longer = sum(one.size > window for one in rows.codes)
     sources = [path for path, _ in config.files] + [path for path in (config.labels, config.tasks) if path]

@@ -8,16 +8,16 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from noncoder.interpret.attribution.base import (
+from noncoder.interpret.attribution.attributing import attribute
+from noncoder.interpret.attribution.methods import (
     Attribution,
-    AttributionSettings,
+    AttributionConfig,
+    AttributionPart,
     Method,
-    Part,
     attribution_method,
     list_attributions,
     register,
 )
-from noncoder.interpret.attribution.run import attribute
 from noncoder.interpret.attribution.target import Target
 
 for _module in iter_modules(__path__):
@@ -25,9 +25,9 @@ for _module in iter_modules(__path__):
 
 __all__ = [
     "Attribution",
-    "AttributionSettings",
+    "AttributionConfig",
+    "AttributionPart",
     "Method",
-    "Part",
     "Target",
     "attribute",
     "attribution_method",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from noncoder.data.loading import one_hot
-from noncoder.interpret.attribution.base import AttributionSettings, Part, register
+from noncoder.interpret.attribution.methods import AttributionConfig, AttributionPart, register
 from noncoder.interpret.attribution.references import contributions, reference_count, references, unshuffled
 from noncoder.interpret.attribution.rules import Rescale
 from noncoder.interpret.attribution.target import Target
@@ -18,7 +18,7 @@ from noncoder.interpret.attribution.target import Target
     source="Shrikumar et al. 2017, arXiv:1704.02685; Lundberg & Lee 2017, arXiv:1705.07874",
     copies=reference_count,
 )
-def deeplift(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
+def deeplift(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """Contributions of all bases, the mean over references."""
     x, against = one_hot(codes), references(codes, settings)
     rules = Rescale(settings.nodes)
@@ -32,4 +32,4 @@ def deeplift(target: Target, codes: Tensor, settings: AttributionSettings) -> Pa
         multipliers.append(found.view(some.shape[1], len(x), *x.shape[1:]).transpose(0, 1))
         before.append(outputs.detach().view(some.shape[1], len(x)).t())
     explained = logits.double() - torch.cat(before, dim=1).double().mean(dim=1)
-    return Part(contributions(torch.cat(multipliers, dim=1), against), explained, unshuffled(against, x))
+    return AttributionPart(contributions(torch.cat(multipliers, dim=1), against), explained, unshuffled(against, x))

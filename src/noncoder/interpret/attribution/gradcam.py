@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noncoder.data.loading import one_hot
-from noncoder.interpret.attribution.base import AttributionSettings, Part, register
 from noncoder.interpret.attribution.gradients import guided_gradient
+from noncoder.interpret.attribution.methods import AttributionConfig, AttributionPart, register
 from noncoder.interpret.attribution.target import Target, subtract_mean
 from noncoder.interpret.layers import Layer, find_layer, watching
 
@@ -41,7 +41,7 @@ def to_bases(track: Tensor, layer: Layer, window: int) -> Tensor:
     return torch.lerp(track[:, after - 1], track[:, after], torch.from_numpy(share).to(track))
 
 
-def _cam(target: Target, codes: Tensor, settings: AttributionSettings) -> Tensor:
+def _cam(target: Target, codes: Tensor, settings: AttributionConfig) -> Tensor:
     layer = find_layer(target.model, settings.layer)
     x = one_hot(codes).requires_grad_()
     with watching(target.model, layer) as kept:
@@ -57,9 +57,9 @@ def _cam(target: Target, codes: Tensor, settings: AttributionSettings) -> Tensor
     source="Selvaraju et al. 2017, arXiv:1610.02391",
     hypothetical=False,
 )
-def gradcam(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
+def gradcam(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """The class activation, the same for all bases."""
-    return Part(_cam(target, codes, settings).unsqueeze(1).expand(-1, 4, -1))
+    return AttributionPart(_cam(target, codes, settings).unsqueeze(1).expand(-1, 4, -1))
 
 
 @register(
@@ -67,9 +67,9 @@ def gradcam(target: Target, codes: Tensor, settings: AttributionSettings) -> Par
     about="guided backpropagation where the class activation is",
     source="Selvaraju et al. 2017, arXiv:1610.02391",
 )
-def guided_gradcam(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
+def guided_gradcam(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """The guided gradient at all bases, times the class activation."""
     guided = guided_gradient(target, one_hot(codes))
     if settings.correct:
         guided = subtract_mean(guided)
-    return Part(guided * _cam(target, codes, settings).unsqueeze(1))
+    return AttributionPart(guided * _cam(target, codes, settings).unsqueeze(1))

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noncoder.data.loading import one_hot
-from noncoder.interpret.attribution.base import AttributionSettings, Part, register
+from noncoder.interpret.attribution.methods import AttributionConfig, AttributionPart, register
 from noncoder.interpret.attribution.references import seed_of
 from noncoder.interpret.attribution.rules import Guided
 from noncoder.interpret.attribution.target import Target, subtract_mean
 from noncoder.sequence.encoding import N_CODE
 
 
-def _corrected(gradient: Tensor, settings: AttributionSettings) -> Tensor:
+def _corrected(gradient: Tensor, settings: AttributionConfig) -> Tensor:
     return subtract_mean(gradient) if settings.correct else gradient
 
 
@@ -28,9 +28,9 @@ def _generator(codes: NDArray[np.uint8], seed: int) -> torch.Generator:
     about="the gradient by each base; of the base that stands there it is input times gradient",
     source="Shrikumar et al. 2016, arXiv:1605.01713; Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3",
 )
-def input_x_gradient(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
+def input_x_gradient(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """The gradient at all bases."""
-    return Part(_corrected(target.gradient(one_hot(codes)), settings))
+    return AttributionPart(_corrected(target.gradient(one_hot(codes)), settings))
 
 
 @register(
@@ -38,9 +38,9 @@ def input_x_gradient(target: Target, codes: Tensor, settings: AttributionSetting
     about="the size of the gradient by each base, without its sign",
     source="Simonyan et al. 2014, arXiv:1312.6034; Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3",
 )
-def saliency(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
+def saliency(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """The size of the gradient at all bases."""
-    return Part(_corrected(target.gradient(one_hot(codes)), settings).abs())
+    return AttributionPart(_corrected(target.gradient(one_hot(codes)), settings).abs())
 
 
 @register(
@@ -49,7 +49,7 @@ def saliency(target: Target, codes: Tensor, settings: AttributionSettings) -> Pa
     source="Smilkov et al. 2017, arXiv:1706.03825",
     copies=lambda settings: settings.samples,
 )
-def smooth_grad(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
+def smooth_grad(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """The mean gradient at all bases; no noise where the sequence has N."""
     x, known = one_hot(codes), (codes != N_CODE).unsqueeze(1)
     shape = (settings.samples, *x.shape[1:])
@@ -58,7 +58,7 @@ def smooth_grad(target: Target, codes: Tensor, settings: AttributionSettings) ->
     )
     rows = (x[:, None] + settings.noise * noise.to(x.device) * known[:, None]).flatten(0, 1)
     gradients = torch.cat([target.gradient(some) for some in torch.split(rows, settings.batch_size)])
-    return Part(_corrected(gradients.view(len(x), *shape).mean(dim=1), settings))
+    return AttributionPart(_corrected(gradients.view(len(x), *shape).mean(dim=1), settings))
 
 
 @register(
@@ -66,9 +66,9 @@ def smooth_grad(target: Target, codes: Tensor, settings: AttributionSettings) ->
     about="the gradient of what is positive at every rectifier, going forward and going back",
     source="Springenberg et al. 2015, arXiv:1412.6806",
 )
-def guided_backprop(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
+def guided_backprop(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """The guided gradient at all bases."""
-    return Part(_corrected(guided_gradient(target, one_hot(codes)), settings))
+    return AttributionPart(_corrected(guided_gradient(target, one_hot(codes)), settings))
 
 
 def guided_gradient(target: Target, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from noncoder.data.loading import one_hot
-from noncoder.interpret.attribution.base import AttributionSettings, Part, register
+from noncoder.interpret.attribution.methods import AttributionConfig, AttributionPart, register
 from noncoder.interpret.attribution.references import contributions, reference_count, references, unshuffled
 from noncoder.interpret.attribution.target import Target
 
@@ -17,7 +17,7 @@ from noncoder.interpret.attribution.target import Target
     source="Sundararajan et al. 2017, arXiv:1703.01365; over shuffles: Erion et al. 2021, arXiv:1906.10670",
     copies=reference_count,
 )
-def integrated_gradients(target: Target, codes: Tensor, settings: AttributionSettings) -> Part:
+def integrated_gradients(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """Contributions of all bases, the mean over references."""
     from captum.attr import IntegratedGradients
 
@@ -36,4 +36,4 @@ def integrated_gradients(target: Target, codes: Tensor, settings: AttributionSet
     shape = against.shape[:2]
     explained = logits - torch.cat(before).view(shape).mean(dim=1)
     values = contributions(torch.cat(multipliers).view(against.shape).to(x.dtype), against)
-    return Part(values, explained, unshuffled(against, x))
+    return AttributionPart(values, explained, unshuffled(against, x))

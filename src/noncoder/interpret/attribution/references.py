@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noncoder.data.loading import one_hot
-from noncoder.interpret.attribution.base import AttributionSettings
+from noncoder.interpret.attribution.methods import AttributionConfig
 from noncoder.interpret.shuffling import shuffle_dinucleotides
 from noncoder.sequence.encoding import N_CODE
 
@@ -36,12 +36,12 @@ def shuffles(codes: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint
     return shuffle_dinucleotides(np.repeat(codes[None], count, axis=0), seeds)
 
 
-def reference_count(settings: AttributionSettings) -> int:
+def reference_count(settings: AttributionConfig) -> int:
     """How many references a sequence is compared with, R."""
     return settings.references if settings.baseline == "shuffles" else 1
 
 
-def references(codes: Tensor, settings: AttributionSettings) -> Tensor:
+def references(codes: Tensor, settings: AttributionConfig) -> Tensor:
     """What sequences (b, L) are compared with, float (b, R, 4, L); where a sequence has N they have zeros.
 
     With both sides nothing there, what is found at bases adds up to the whole difference.

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from noncoder.interpret.attribution import recurrent
+from noncoder.interpret.attribution import unrolled
 
 Gradients = Sequence[Tensor | None]
 
@@ -282,7 +282,7 @@ _MIXING = frozenset(
     {"softmax", "log_softmax", "logsumexp", "scaled_dot_product_attention", "layer_norm", "rms_norm", "group_norm"}
     | {"normalize", "div", "pow", "rnn_tanh", "rnn_relu", "zero_memory_score"}
 )
-_STEP_BY_STEP = {"lstm": recurrent.lstm, "gru": recurrent.gru}
+_STEP_BY_STEP = {"lstm": unrolled.lstm, "gru": unrolled.gru}
 _OTHER_NAMES = {"_threshold": "threshold", "multiply": "mul", "true_divide": "div", "truediv": "div", "clip": "clamp"}
 
 

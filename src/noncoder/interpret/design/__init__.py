@@ -4,9 +4,9 @@
 an evaluation costs and what was best so far.
 """
 
-from noncoder.config import DesignSettings
+from noncoder.config import DesignConfig
+from noncoder.interpret.design.designed import Design
 from noncoder.interpret.design.making import design_sequences
 from noncoder.interpret.design.problem import Objective, Problem
-from noncoder.interpret.design.record import Design
 
-__all__ = ["Design", "DesignSettings", "Objective", "Problem", "design_sequences"]
+__all__ = ["Design", "DesignConfig", "Objective", "Problem", "design_sequences"]

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from noncoder.config import DesignSettings
+from noncoder.config import DesignConfig
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
 from noncoder.interpret.design.ascent import gumbel, straight_through
+from noncoder.interpret.design.designed import Design
 from noncoder.interpret.design.problem import Objective, Problem
-from noncoder.interpret.design.record import Design
 from noncoder.interpret.design.search import greedy, guided, sampled
 from noncoder.interpret.motifs.hits import find_hits
 from noncoder.predictor import Predictor
@@ -29,7 +29,7 @@ Codes = NDArray[np.uint8]
 _QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
-_METHODS: dict[str, Callable[[Problem, DesignSettings], None]] = {
+_METHODS: dict[str, Callable[[Problem, DesignConfig], None]] = {
     "guided": lambda problem, settings: guided(problem, settings.candidates),
     "straight-through": lambda problem, settings: straight_through(problem, settings.learning_rate),
     "gumbel": lambda problem, settings: gumbel(problem, settings.learning_rate),
@@ -41,7 +41,7 @@ _METHODS: dict[str, Callable[[Problem, DesignSettings], None]] = {
 def design_sequences(
     predictor: Predictor,
     task: str,
-    settings: DesignSettings | None = None,
+    settings: DesignConfig | None = None,
     against: str | None = None,
     starts: Codes | None = None,
     windows: Codes | None = None,
@@ -62,7 +62,7 @@ def design_sequences(
         UnknownNameError: There is no such task.
         InputError: Starts or windows are not of the model's window, or nothing may change.
     """
-    settings = settings or DesignSettings()
+    settings = settings or DesignConfig()
     names = [task] if against is None else [task, against]
     columns = find_tasks(names, predictor.tasks)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -80,7 +80,7 @@ def design_sequences(
 
 
 def _problem(
-    predictor: Predictor, columns: Sequence[int], settings: DesignSettings, starts: Codes | None,
+    predictor: Predictor, columns: Sequence[int], settings: DesignConfig, starts: Codes | None,
     generator: torch.Generator,
 ) -> Problem:  # fmt: skip
     length, device = predictor.window, predictor.device
@@ -109,7 +109,7 @@ def _problem(
 def _design(
     predictor: Predictor,
     names: Sequence[str],
-    settings: DesignSettings,
+    settings: DesignConfig,
     problem: Problem,
     around: tuple[float, Codes | None, Sequence[Motif]],
 ) -> Design:

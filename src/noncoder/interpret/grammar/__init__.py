@@ -4,16 +4,16 @@
 each, for any number of tasks, and give the effect on every background.
 """
 
-from noncoder.config import GrammarSettings
+from noncoder.config import GrammarConfig
 from noncoder.interpret.grammar.ablation import Ablation, Sites, ablate, motif_sites
 from noncoder.interpret.grammar.backgrounds import Backgrounds, chance_hits, shuffled_backgrounds
+from noncoder.interpret.grammar.effect_records import Grammar
 from noncoder.interpret.grammar.effects import Effects, Summary
-from noncoder.interpret.grammar.explore import explore_grammar
 from noncoder.interpret.grammar.importance import Importance, Screening, kmer_importance, list_kmers
+from noncoder.interpret.grammar.insertion import logits_of
 from noncoder.interpret.grammar.marginal import Inserts, Marginal, marginalize, scan_positions
-from noncoder.interpret.grammar.placing import logits_of
-from noncoder.interpret.grammar.records import Grammar
 from noncoder.interpret.grammar.spacing import ORIENTATIONS, Spacing, scan_spacing
+from noncoder.interpret.grammar.task_grammar import explore_grammar
 
 __all__ = [
     "ORIENTATIONS",
@@ -21,7 +21,7 @@ __all__ = [
     "Backgrounds",
     "Effects",
     "Grammar",
-    "GrammarSettings",
+    "GrammarConfig",
     "Importance",
     "Inserts",
     "Marginal",

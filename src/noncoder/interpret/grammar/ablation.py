@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.interpret.grammar.effects import Effects, Summary
-from noncoder.interpret.grammar.placing import Codes, logits_of
+from noncoder.interpret.grammar.insertion import Codes, logits_of
 from noncoder.interpret.motifs.hits import score_threshold
 from noncoder.interpret.shuffling import dinucleotide_shuffled
 from noncoder.models import SequenceModel

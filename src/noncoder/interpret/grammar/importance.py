@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from noncoder.errors import InputError
 from noncoder.interpret.grammar.backgrounds import Backgrounds
 from noncoder.interpret.grammar.effects import Effects, Summary
-from noncoder.interpret.grammar.placing import Placement, draw_instances, middle, placed_logits
+from noncoder.interpret.grammar.insertion import Placement, draw_instances, middle, placed_logits
 from noncoder.models import SequenceModel
 from noncoder.sequence.encoding import decode, encode, reverse_complement
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from noncoder.errors import InputError
 from noncoder.interpret.grammar.backgrounds import Backgrounds
 from noncoder.interpret.grammar.effects import Effects
-from noncoder.interpret.grammar.placing import (
+from noncoder.interpret.grammar.insertion import (
     Instances,
     Placement,
     draw_instances,

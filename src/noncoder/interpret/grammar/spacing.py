@@ -10,8 +10,7 @@ import numpy as np
 from noncoder.errors import InputError
 from noncoder.interpret.grammar.backgrounds import Backgrounds
 from noncoder.interpret.grammar.effects import Effects
-from noncoder.interpret.grammar.marginal import PLAIN, Inserts
-from noncoder.interpret.grammar.placing import (
+from noncoder.interpret.grammar.insertion import (
     Placement,
     draw_instances,
     middle,
@@ -20,6 +19,7 @@ from noncoder.interpret.grammar.placing import (
     placed_logits,
     width_of,
 )
+from noncoder.interpret.grammar.marginal import PLAIN, Inserts
 from noncoder.models import SequenceModel
 from noncoder.sequence.motifs import Motif
 

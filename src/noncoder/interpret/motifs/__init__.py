@@ -2,12 +2,12 @@
 
 from noncoder.interpret.motifs.diagnosis import Account, Diagnosis, Performance, diagnose
 from noncoder.interpret.motifs.evidence import Enrichment, HeldOut, measure_enrichment
-from noncoder.interpret.motifs.filters import Effect, FilterMotif, FilterSettings, first_layer_motifs
+from noncoder.interpret.motifs.filters import Effect, FilterConfig, FilterMotif, first_layer_motifs
 from noncoder.interpret.motifs.hits import find_hits, score_threshold
-from noncoder.interpret.motifs.matching import Match, compare_motifs, load_database, match_motifs
 from noncoder.interpret.motifs.naming import LEAST_BITS, Named, name_patterns
-from noncoder.interpret.motifs.patterns import Pattern, Patterns, Site, find_patterns, middle_region
-from noncoder.interpret.motifs.seqlets import PatternSettings, Seqlets
+from noncoder.interpret.motifs.patterns import MotifSite, Pattern, Patterns, find_patterns, middle_region
+from noncoder.interpret.motifs.seqlets import PatternConfig, Seqlets
+from noncoder.interpret.motifs.tomtom import Match, compare_motifs, load_database, match_motifs
 
 __all__ = [
     "LEAST_BITS",
@@ -15,17 +15,17 @@ __all__ = [
     "Diagnosis",
     "Effect",
     "Enrichment",
+    "FilterConfig",
     "FilterMotif",
-    "FilterSettings",
     "HeldOut",
     "Match",
+    "MotifSite",
     "Named",
     "Pattern",
-    "PatternSettings",
+    "PatternConfig",
     "Patterns",
     "Performance",
     "Seqlets",
-    "Site",
     "compare_motifs",
     "diagnose",
     "find_hits",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from noncoder.interpret.motifs.matching import compare_motifs
 from noncoder.interpret.motifs.patterns import find_patterns
+from noncoder.interpret.motifs.tomtom import compare_motifs
 from noncoder.sequence.motifs import Motif
 
 _WINDOWS, _LENGTH = 120, 120

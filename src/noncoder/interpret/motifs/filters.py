@@ -41,7 +41,7 @@ Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class FilterSettings:
+class FilterConfig:
     """How filters are looked at.
 
     Args:
@@ -107,7 +107,7 @@ class FirstLayer(NamedTuple):
 def first_layer_motifs(
     model: SequenceModel,
     codes: NDArray[np.uint8],
-    settings: FilterSettings | None = None,
+    settings: FilterConfig | None = None,
     progress: Progress | None = None,
 ) -> list[FilterMotif]:
     """The filters that have sites, in the order of their channels.
@@ -121,7 +121,7 @@ def first_layer_motifs(
     Raises:
         InputError: The model has no convolution of the bases, or the sequences are none or not its window long.
     """
-    settings = settings or FilterSettings()
+    settings = settings or FilterConfig()
     if codes.ndim != 2 or codes.shape[1] != model.window or not len(codes):
         raise InputError(f"sequences of shape {codes.shape}", expected=f"codes (n, {model.window}), at least one")
     layer = find_first_layer(model)
@@ -200,7 +200,7 @@ def _effects(
     layer: FirstLayer,
     codes: NDArray[np.uint8],
     best: Mapping[int, NDArray[np.float32]],
-    settings: FilterSettings,
+    settings: FilterConfig,
 ) -> dict[int, tuple[Effect, ...]]:
     """By filter, the tasks that change the most where its output is that of a sequence without its motif."""
     size = min(settings.sample, len(codes) // 2)

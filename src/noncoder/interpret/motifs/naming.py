@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from noncoder.interpret.motifs.evidence import Enrichment, HeldOut, measure_enrichment
-from noncoder.interpret.motifs.matching import Q_VALUE, Comparison, Match, compare_motifs
 from noncoder.interpret.motifs.patterns import Pattern
+from noncoder.interpret.motifs.tomtom import Q_VALUE, Match, MotifComparison, compare_motifs
 from noncoder.sequence.motifs import Motif
 
 LEAST_BITS = 5.0
@@ -81,7 +81,7 @@ def name_patterns(
     return [_name(pattern, i, comparison, enrichments[i], q) for i, pattern in enumerate(patterns)]
 
 
-def _name(pattern: Pattern, i: int, comparison: Comparison, enrichment: Enrichment | None, q: float) -> Named:
+def _name(pattern: Pattern, i: int, comparison: MotifComparison, enrichment: Enrichment | None, q: float) -> Named:
     matches, best = tuple(comparison.matches(i, q)), comparison.best(i)
     bits = pattern.motif.total_information
     stopped, why = _gate(bits, matches, best, float(comparison.chance[i]), enrichment, pattern.sign == "positive", q)

@@ -19,10 +19,10 @@ from tqdm import tqdm
 from noncoder.errors import InputError
 from noncoder.interpret.motifs.seqlets import (
     SIGNS,
-    PatternSettings,
+    PatternConfig,
     Seqlets,
+    SeqletTracks,
     Sign,
-    Tracks,
     cluster,
     concentration,
     extract,
@@ -36,7 +36,7 @@ _BESIDE = 4  # positions beyond the high contributions that may belong to a core
 _MIN_CORE = 4  # bp
 
 
-class Site(NamedTuple):
+class MotifSite(NamedTuple):
     """Where a seqlet's core lies: row of the codes, first base and end (0-based, half-open), strand, attribution."""
 
     row: int
@@ -64,7 +64,7 @@ class Pattern:
     ppm: NDArray[np.float64]
     cwm: NDArray[np.float64]
     core: tuple[int, int]
-    sites: tuple[Site, ...]
+    sites: tuple[MotifSite, ...]
 
     @property
     def seqlets(self) -> int:
@@ -110,7 +110,7 @@ class Patterns:
     seqlets: Seqlets
     coreless: tuple[str, ...] = ()
     windows: int = 0
-    settings: PatternSettings = field(default_factory=PatternSettings)
+    settings: PatternConfig = field(default_factory=PatternConfig)
 
 
 def middle_region(window: int, bin: int, beside: int = 100) -> tuple[int, int]:
@@ -126,7 +126,7 @@ def middle_region(window: int, bin: int, beside: int = 100) -> tuple[int, int]:
 
 
 def find_patterns(
-    values: NDArray[np.float32], codes: NDArray[np.uint8], settings: PatternSettings | None = None
+    values: NDArray[np.float32], codes: NDArray[np.uint8], settings: PatternConfig | None = None
 ) -> Patterns:
     """Finds recurring patterns in attributions; too few windows, or nothing that stands out, give none.
 
@@ -139,7 +139,7 @@ def find_patterns(
         InputError: The shapes do not fit each other, the region is none of theirs, or an attribution is no finite
             number.
     """
-    settings = settings or PatternSettings()
+    settings = settings or PatternConfig()
     if codes.ndim != 2 or values.shape != (codes.shape[0], 4, codes.shape[1]):
         raise InputError(f"attributions of shape {values.shape} for codes {codes.shape}", expected="(n, 4, L), (n, L)")
     if not np.isfinite(values).all():
@@ -149,7 +149,7 @@ def find_patterns(
         raise InputError(f"the region {first} to {end}", expected=f"bases within 0 to {codes.shape[1]}")
     one_hot = (codes[:, :, None] == np.arange(4, dtype=np.uint8)).astype(np.float32)
     hypothetical = np.ascontiguousarray(values.transpose(0, 2, 1), dtype=np.float32)
-    tracks = Tracks(one_hot, one_hot * hypothetical, hypothetical)
+    tracks = SeqletTracks(one_hot, one_hot * hypothetical, hypothetical)
     known = int((codes < 4).sum())
     scale = float(np.abs(tracks.contributions).sum() / known) if known else 0.0
     found, trouble = extract(tracks.contributions.sum(axis=2), scale, settings)
@@ -174,7 +174,7 @@ def find_patterns(
     return Patterns(cored, seqlets, coreless, len(codes), settings)
 
 
-def _pattern(made: Any, name: str, sign: Sign, contributions: Any, settings: PatternSettings) -> Pattern | None:
+def _pattern(made: Any, name: str, sign: Sign, contributions: Any, settings: PatternConfig) -> Pattern | None:
     """A pattern of ours; None where it has no core."""
     ppm, cwm = np.asarray(made.sequence.T, dtype=np.float64), np.asarray(made.contrib_scores.T, dtype=np.float64)
     core = find_core(ppm, cwm, settings.trim)
@@ -185,7 +185,7 @@ def _pattern(made: Any, name: str, sign: Sign, contributions: Any, settings: Pat
         before, after = core if not seqlet.is_revcomp else (ppm.shape[1] - core[1], ppm.shape[1] - core[0])
         row, start, end = int(seqlet.example_idx), int(seqlet.start + before), int(seqlet.start + after)
         score = float(contributions[row, start:end].sum())
-        sites.append(Site(row, start, end, "-" if seqlet.is_revcomp else "+", score))
+        sites.append(MotifSite(row, start, end, "-" if seqlet.is_revcomp else "+", score))
     # An N counts for no base: what is missing is shared evenly.
     ppm = ppm + (1 - ppm.sum(axis=0)) / 4
     return Pattern(name, sign, ppm, cwm, core, tuple(sorted(sites)))

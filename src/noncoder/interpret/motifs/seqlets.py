@@ -30,7 +30,7 @@ _KERNELS = ("affinitymat", "aggregator", "gapped_kmer", "util")
 
 
 @dataclass(frozen=True)
-class PatternSettings:
+class PatternConfig:
     """How patterns are found.
 
     Args:
@@ -77,7 +77,7 @@ class Seqlets:
     trouble: tuple[str, ...] = ()
 
 
-class Tracks(NamedTuple):
+class SeqletTracks(NamedTuple):
     """What modisco-lite reads, (n, L, 4) each: the bases, what they contribute, and what each would."""
 
     one_hot: NDArray[np.float32]
@@ -89,7 +89,7 @@ Found = dict[Sign, list[tuple[float, Any]]]
 """Seqlets of each sign with the sums over their middles, the strongest first."""
 
 
-def extract(track: NDArray[np.float32], scale: float, settings: PatternSettings) -> tuple[Found, list[str]]:
+def extract(track: NDArray[np.float32], scale: float, settings: PatternConfig) -> tuple[Found, list[str]]:
     """Seqlets of each sign with their sums, the strongest first, and what went wrong.
 
     Args:
@@ -132,7 +132,7 @@ def extract(track: NDArray[np.float32], scale: float, settings: PatternSettings)
 
 
 def cluster(
-    seqlets: Sequence[tuple[float, Any]], sign: Sign, tracks: Tracks, settings: PatternSettings
+    seqlets: Sequence[tuple[float, Any]], sign: Sign, tracks: SeqletTracks, settings: PatternConfig
 ) -> tuple[list[Any], list[str]]:
     """Patterns as modisco-lite makes them, and what went wrong.
 
@@ -159,7 +159,7 @@ def cluster(
 
 
 def _patterns(
-    seqlets: Sequence[Any], sign: Sign, tracks: Tracks, settings: PatternSettings, correlation: float
+    seqlets: Sequence[Any], sign: Sign, tracks: SeqletTracks, settings: PatternConfig, correlation: float
 ) -> list[Any]:
     from modiscolite.core import TrackSet
     from modiscolite.tfmodisco import seqlets_to_patterns

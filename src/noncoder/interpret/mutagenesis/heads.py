@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from noncoder.interpret.mutagenesis.attention_pooling import AttentionHead
 from noncoder.interpret.mutagenesis.change import Change, Head
 from noncoder.interpret.mutagenesis.cores import head_for
-from noncoder.interpret.mutagenesis.pooling import AttentionHead
 from noncoder.models.compact import Compact
 from noncoder.models.deepsea import DeepSea
 from noncoder.models.layers.dense import NormalisedLinear

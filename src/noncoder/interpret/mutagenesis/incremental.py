@@ -22,7 +22,7 @@ _BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSequence:
     """What is kept of an unmutated sequence.
 
     Attributes:
@@ -50,12 +50,12 @@ class Incremental:
         self.trunk, self.head, self.engine = trunk, head, Engine(trunk)
         self.bases = torch.eye(5, 4, device=device, dtype=dtype)
 
-    def prepare(self, codes: NDArray[np.uint8]) -> Prepared:
+    def prepare(self, codes: NDArray[np.uint8]) -> PreparedSequence:
         """Computes what all mutations of a sequence, codes (L,), share."""
         values = self._values(codes)
-        return Prepared(codes, values, self.head.begin(values[-1].t()[None]))
+        return PreparedSequence(codes, values, self.head.begin(values[-1].t()[None]))
 
-    def logits(self, prepared: Prepared, edits: Edits, tasks: Sequence[int]) -> Iterator[tuple[Edits, Tensor]]:
+    def logits(self, prepared: PreparedSequence, edits: Edits, tasks: Sequence[int]) -> Iterator[tuple[Edits, Tensor]]:
         """Part after part of the mutations with their logits (m, tasks)."""
         values, kind = prepared.values, edits.kind
         behind = values if kind == "substitution" else self._values(shifted(prepared.codes, kind))

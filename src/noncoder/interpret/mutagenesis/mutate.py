@@ -17,7 +17,7 @@ from noncoder.interpret.mutagenesis.brute import Brute
 from noncoder.interpret.mutagenesis.edits import Edits, Kind, list_edits
 from noncoder.interpret.mutagenesis.families import NotLocalError, describe_trunk
 from noncoder.interpret.mutagenesis.heads import choose_head
-from noncoder.interpret.mutagenesis.incremental import Incremental, Prepared
+from noncoder.interpret.mutagenesis.incremental import Incremental, PreparedSequence
 from noncoder.interpret.mutagenesis.result import Mutations
 from noncoder.models.registry import SequenceModel
 from noncoder.predictor.inference import evaluating
@@ -128,7 +128,7 @@ class _Ways:
             else:
                 yield from self.incremental.logits(prepared, edits, tasks)
 
-    def _compare(self, prepared: Prepared, kinds: Sequence[Edits], tasks: Sequence[int]) -> None:
+    def _compare(self, prepared: PreparedSequence, kinds: Sequence[Edits], tasks: Sequence[int]) -> None:
         """Goes on by brute force where a few mutations come out differently."""
         assert self.incremental is not None
         random = np.random.default_rng(0)

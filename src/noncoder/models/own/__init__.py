@@ -16,13 +16,13 @@ from torch import nn
 
 from noncoder.config import Section
 from noncoder.errors import InputError, did_you_mean
-from noncoder.models.base import Entry, Origin, SequenceModel
+from noncoder.models.base import Entry, ModelOrigin, SequenceModel
 from noncoder.models.own.adapter import adapt, explained
 from noncoder.models.own.packages import Package, load_from_package, package_models
 from noncoder.models.own.settings import CONTRACT, settings_of, takes_config
 from noncoder.models.own.source import (
     FORM,
-    Source,
+    ModelSource,
     is_file_name,
     is_named,
     name_source,
@@ -34,7 +34,7 @@ from noncoder.models.own.source import (
 )
 
 
-def file_entry(source: Source) -> Entry:
+def file_entry(source: ModelSource) -> Entry:
     """The model of a Python file, which is run. The caller makes sure that the user has named the file.
 
     Raises:
@@ -65,14 +65,14 @@ def package_entry(name: str) -> Entry | None:
     return _entry(target, name, f"package {package.name} {package.version}", package)
 
 
-def _entry(target: Any, name: str, source: str, origin: Origin) -> Entry:
+def _entry(target: Any, name: str, source: str, origin: ModelOrigin) -> Entry:
     if not callable(target):
         raise InputError(f"{name} is a {type(target).__name__}", expected=CONTRACT)
     about = (target.__doc__ or "").strip().partition("\n")[0]
     return Entry(name, _builder(target, name, origin), settings_of(target, name), about, source, origin)
 
 
-def _builder(target: Callable[..., Any], name: str, origin: Origin) -> Callable[[int, int, Any], SequenceModel]:
+def _builder(target: Callable[..., Any], name: str, origin: ModelOrigin) -> Callable[[int, int, Any], SequenceModel]:
     def build(tasks: int, window: int, config: Section) -> SequenceModel:
         given = {"config": config} if takes_config(target) else dict(config)
         with explained(f"{name} cannot be made", name):
@@ -84,7 +84,7 @@ def _builder(target: Callable[..., Any], name: str, origin: Origin) -> Callable[
     return build
 
 
-def _run(source: Source) -> ModuleType:
+def _run(source: ModelSource) -> ModuleType:
     name = f"noncoder_own_{source.sha256[:16]}"
     if name not in sys.modules:  # a file is run once, wherever a copy of it is
         module = ModuleType(name)
@@ -106,8 +106,8 @@ def _is_candidate(value: Any, module: ModuleType) -> bool:
 
 __all__ = [
     "FORM",
+    "ModelSource",
     "Package",
-    "Source",
     "file_entry",
     "is_file_name",
     "is_named",

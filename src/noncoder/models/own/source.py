@@ -27,7 +27,7 @@ _offered: list[Path] = []
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """A class or function in a Python file.
 
     Args:
@@ -86,7 +86,7 @@ def is_file_name(name: str) -> bool:
     return name.endswith(".py") or name.rpartition(":")[0].endswith(".py")
 
 
-def name_source(name: str) -> Source:
+def name_source(name: str) -> ModelSource:
     """Reads the file that a user names, and notes that it was named.
 
     Args:
@@ -98,7 +98,7 @@ def name_source(name: str) -> Source:
     file, _, attribute = name.rpartition(":")
     if not file or not attribute:
         raise InputError(f"{name!r} names a file, but no class in it", expected=f"model.name={FORM}")
-    source = Source(file, str(Path(file).absolute()), attribute, read_source(Path(file)))
+    source = ModelSource(file, str(Path(file).absolute()), attribute, read_source(Path(file)))
     note_named(source.sha256, Path(file))
     return source
 

@@ -8,8 +8,8 @@ unchanged is computed once a sequence; of the dense layer that reads all positio
 from __future__ import annotations
 
 from noncoder.interpret.mutagenesis.change import Head
-from noncoder.interpret.mutagenesis.cores.lstm import lstm_head
-from noncoder.interpret.mutagenesis.cores.transformerxl import transformerxl_head
+from noncoder.interpret.mutagenesis.cores.lstm_core import lstm_head
+from noncoder.interpret.mutagenesis.cores.transformerxl_core import transformerxl_head
 from noncoder.models import SequenceModel
 
 __all__ = ["head_for"]

@@ -1,0 +1,146 @@
+"""Runs a method over sequences, and measures how far its values add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from noncoder.errors import InputError
+from noncoder.interpret.attribution.methods import (
+    Attribution,
+    AttributionConfig,
+    AttributionPart,
+    Method,
+    attribution_method,
+)
+from noncoder.interpret.attribution.target import Target
+from noncoder.models import SequenceModel
+from noncoder.predictor.inference import batches, device_of, differentiating
+from noncoder.sequence.encoding import N_CODE, one_hot
+
+_TOLERANCE = 0.01  # of the explained difference
+_ROUNDING = 1e-4  # of the logits' size: sums of thousands of float32
+
+Progress = Callable[[int], object]
+
+
+def attribute(
+    model: SequenceModel,
+    codes: NDArray[np.uint8],
+    tasks: int | Sequence[int],
+    method: str,
+    settings: AttributionConfig | None = None,
+    progress: Progress | None = None,
+) -> Attribution:
+    """Explains a model's logit by the bases that it read, on the strand that is given.
+
+    The model is read in evaluation mode, and left as it was.
+
+    Args:
+        model: Its logits are explained, on the device where it lies.
+        codes: Sequences as long as its window, uint8 (n, L); `noncoder.interpret.window.fit_window` makes them so.
+        tasks: Column of a task, or of several, whose mean logit is explained.
+        method: One of `list_attributions()`.
+        settings: Settings of the methods.
+        progress: Called with the number of sequences that were done since the last call.
+
+    Raises:
+        UnknownNameError: There is no such method.
+        InputError: The codes are none of this window, a task does not exist, there is no such layer, or a weight of the
+            model is no number.
+    """
+    settings, chosen = settings or AttributionConfig(), attribution_method(method)
+    _check_codes(codes, model.window)
+    target = Target(model, _columns(tasks, model.tasks))
+    _check_weights(model)
+    device = device_of(model)
+    parts: list[AttributionPart] = []
+    with differentiating(model):
+        together = max(1, settings.batch_size // chosen.copies(settings))
+        for rows in batches(len(codes), together):
+            some = torch.from_numpy(np.ascontiguousarray(codes[rows])).to(device)
+            part = chosen.explain(target, some, settings)
+            explained = None if part.explained is None else part.explained.detach().cpu()
+            parts.append(AttributionPart(part.values.detach().float().cpu(), explained, part.notes))
+            if progress is not None:
+                progress(len(some))
+    return _together(chosen, codes, parts)
+
+
+def _together(method: Method, codes: NDArray[np.uint8], parts: Sequence[AttributionPart]) -> Attribution:
+    values = torch.cat([part.values for part in parts]).numpy()
+    # What stands at N is unknown: no base there has a value.
+    values = values * (one_hot(codes) if not method.hypothetical else (codes != N_CODE)[:, None])
+    sums = [part.explained for part in parts if part.explained is not None]
+    explained = torch.cat(sums).double().numpy() if sums else None
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    found = Attribution(method.name, codes, values.astype(np.float32), method.hypothetical, explained, ())
+    warnings = (*notes, *_nothing(found), *_incomplete(found))
+    return Attribution(method.name, codes, found.values, method.hypothetical, explained, warnings)
+
+
+def _nothing(found: Attribution) -> list[str]:
+    n, warnings = len(found.codes), []
+    unknown = (found.codes == N_CODE).all(axis=1)
+    empty = ~unknown & (found.values == 0).all(axis=(1, 2))
+    if unknown.any():
+        warnings.append(f"{unknown.sum()} of {n} sequences are all N: their values are zero")
+    if empty.any():
+        warnings.append(
+            f"{found.method} is zero everywhere in {empty.sum()} of {n} sequences: for this task the model does not "
+            "react there to what the method looks at"
+        )
+    return warnings
+
+
+def _incomplete(found: Attribution) -> list[str]:
+    if found.explained is None:
+        return []
+    error = np.abs(found.completeness_error)
+    scale = np.maximum(np.abs(found.explained), np.median(np.abs(found.explained)))
+    wrong = error > np.maximum(_TOLERANCE * scale, _ROUNDING)
+    if not wrong.any():
+        return []
+    worst = int(np.argmax(np.where(wrong, error / np.maximum(scale, _ROUNDING), 0)))
+    better = "integrated-gradients with many steps, or ism" if found.method == "deeplift" else "more steps, or ism"
+    return [
+        f"{found.method} is not exact for this model: in {wrong.sum()} of {len(wrong)} sequences the values do not sum "
+        f"to the difference of the logits from the references' within {_TOLERANCE:.0%}; worst "
+        f"{found.total[worst]:.4g} instead of {found.explained[worst]:.4g} (sequence {worst + 1}). Exact: {better}"
+    ]
+
+
+def _columns(tasks: int | Sequence[int], known: int) -> tuple[int, ...]:
+    columns = (int(tasks),) if isinstance(tasks, int | np.integer) else tuple(int(task) for task in tasks)
+    if not columns:
+        raise InputError("no task was given", expected="at least one column")
+    wrong = [column for column in columns if not 0 <= column < known]
+    if wrong:
+        raise InputError(f"there is no task in column {wrong[0]}", expected=f"0 to {known - 1}")
+    return columns
+
+
+def _check_codes(codes: NDArray[np.uint8], window: int) -> None:
+    if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8 or codes.ndim != 2 or not len(codes):
+        found = f"{codes.dtype} {codes.shape}" if isinstance(codes, np.ndarray) else type(codes).__name__
+        raise InputError(f"sequences as {found}", expected="codes, uint8 (n, L), at least one sequence")
+    if codes.shape[1] != window:
+        raise InputError(
+            f"sequences of {codes.shape[1]:,} bp", expected=f"the model's window, {window:,} bp",
+            hint="crop or pad them: noncoder.interpret.window.fit_window",
+        )  # fmt: skip
+    if codes.max() > N_CODE:
+        raise InputError(f"a code of {codes.max()}", expected="0 to 4 for A, C, G, T, N")
+
+
+def _check_weights(model: SequenceModel) -> None:
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(
+                f"the weights {name} of the model hold a number that is none (NaN or infinite)",
+                expected="finite weights",
+                hint="its training went wrong: train it again",
+            )
