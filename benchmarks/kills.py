@@ -56,7 +56,7 @@ from noncoder.cli import app
 from noncoder.data.store import open_store
 from noncoder.files import read_json
 
-DONE_BEFORE = ("is there already", "already exists", "holds a finished training")
+DONE_BEFORE = ("already exists", "already exists", "holds a finished training")
 SIMULATE = ["data", "simulate", "--tasks", "3", "--window", "200", "--bin", "100", "--chromosomes", "5", "--windows"]
 MODEL = "model: {name: compact, parameters: {channels: 8, dilations: [1], heads: 2}}"
 TRAIN = "train: {epochs: 3, batch_size: 16, precision: 32-true, device: cpu, validations: 1.5, patience: 99}"

@@ -103,7 +103,7 @@ class TestData:
     def test_nothing_is_overwritten_without_force(self, noncoder: Run, sources: Path) -> None:
         noncoder(*BUILD)
         before = json.loads(noncoder("data", "info", "small.zarr", "--json").out)["digest"]
-        assert_one_message(noncoder(*BUILD, "--window", 400), "small.zarr is there already", "--force")
+        assert_one_message(noncoder(*BUILD, "--window", 400), "small.zarr already exists", "--force")
         assert json.loads(noncoder("data", "info", "small.zarr", "--json").out)["digest"] == before
         assert noncoder(*BUILD, "--window", 400, "--force").code == 0
         assert json.loads(noncoder("data", "info", "small.zarr", "--json").out)["window"] == 400
@@ -149,7 +149,7 @@ class TestData:
         assert "left out   5 rows: valid.mat: the reverse complements of the rest" in text
         files = json.loads(noncoder("data", "unpack", "b.zarr", "out", "--json").out)["files"]
         assert list(files) == ["out/train.mat", "out/valid.mat", "out/test.mat"]
-        assert_one_message(noncoder("data", "unpack", "b.zarr", "out"), "is there already", "--force")
+        assert_one_message(noncoder("data", "unpack", "b.zarr", "out"), "already exists", "--force")
         again = json.loads(noncoder("data", "pack", *options, "--json", "b.zarr", "--force").out)
         assert again["digest"] == summary["digest"]
         both = noncoder("data", "pack", "--table", "t.tsv", "--deepsea", "bundle", "x.zarr")
@@ -511,7 +511,7 @@ class TestImport:
         assert left(tmp_path) == files
         noncoder("import", "report", "report.ckpt", "out")
         again = ("import", "report", "report.ckpt", "out")
-        assert_one_message(noncoder(*again), "out is there already", "--force")
+        assert_one_message(noncoder(*again), "out already exists", "--force")
         assert noncoder(*again, "--force").code == 0
 
 

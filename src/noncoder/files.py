@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import struct
 import sys
 import zlib
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DIGEST = "file_sha256"
+
+
+def refuse_existing(path: Path, force: bool = False) -> None:
+    """Checks that a result may be written to a path.
+
+    Raises:
+        InputError: Something exists there and `force` is false.
+    """
+    if not force and os.path.lexists(path):
+        raise InputError(f"{path} already exists", hint="give another name, or --force to replace it")
 
 
 @contextmanager

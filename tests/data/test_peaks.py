@@ -557,5 +557,5 @@ class TestBadInput:
 
     def test_a_store_that_is_there(self, tmp_path: Path, genome_fasta: Path) -> None:
         build(tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]})
-        with pytest.raises(InputError, match="is there already"):
+        with pytest.raises(InputError, match="already exists"):
             build(tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]})

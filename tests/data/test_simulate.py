@@ -352,7 +352,7 @@ class TestFiles:
     @pytest.mark.parametrize("there", ["demo.zarr", "demo.truth.parquet", "demo.motifs.meme", "demo.fa"])
     def test_overwrites_nothing_unless_forced(self, tmp_path: Path, there: str) -> None:
         (tmp_path / there).write_text("mine")
-        with pytest.raises(InputError, match=f"{there} is there already"):
+        with pytest.raises(InputError, match=f"{there} already exists"):
             simulate_store(SMALL, tmp_path / "demo.zarr", fasta=tmp_path / "demo.fa")
         assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]
 

@@ -523,7 +523,7 @@ class TestWriter:
 
     def test_a_store_is_replaced_only_when_asked(self, tmp_path: Path) -> None:
         old = small_store(tmp_path / "s.zarr").digest
-        with pytest.raises(InputError, match="is there already") as caught, begin(tmp_path / "s.zarr"):
+        with pytest.raises(InputError, match="already exists") as caught, begin(tmp_path / "s.zarr"):
             pass
         assert "--force" in caught.value.hint
         with pytest.raises(KeyboardInterrupt), begin(tmp_path / "s.zarr", force=True):

@@ -78,7 +78,7 @@ def test_what_is_there_is_kept_and_what_is_no_predictor_is_never_replaced(file: 
     import_weights("report", file, out)
     before = (out / "weights.safetensors").read_bytes()
     torch.save(checkpoint(ReportModel("lstm", width=16)), file)
-    with pytest.raises(InputError, match="out is there already"):
+    with pytest.raises(InputError, match="out already exists"):
         import_weights("report", file, out)
     assert (out / "weights.safetensors").read_bytes() == before
     import_weights("report", file, out, force=True)

@@ -57,10 +57,11 @@ def compare(
     from noncoder.compare import compare as measure
     from noncoder.compare import comparison_text, paired_text, read_runs, write_comparison, write_losses
     from noncoder.errors import InputError
+    from noncoder.files import refuse_existing
 
     for path in (out, figure):
-        if path is not None and path.exists() and not force:
-            raise InputError(f"{path} already exists", hint="give another name, or --force to replace it")
+        if path is not None:
+            refuse_existing(path, force)
     found = read_runs(runs, [name.strip() for name in names.split(",")] if names else ())
     values, paired = measure(found, reach), None
     if split is not None:

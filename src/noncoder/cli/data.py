@@ -251,11 +251,11 @@ def explore(
     from noncoder.data.explore import explore as statistics
     from noncoder.data.explore_text import explore_text
     from noncoder.data.store import open_store
-    from noncoder.errors import InputError
+    from noncoder.files import refuse_existing
 
     for out in (html, matrix):
-        if out is not None and out.exists() and not force:
-            raise InputError(f"{out} already exists", hint="give another name, or --force to replace it")
+        if out is not None:
+            refuse_existing(out, force)
     opened = open_store(store)
     found = statistics(opened, min_positives, near)
     if matrix is not None:

@@ -112,10 +112,10 @@ def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_
     Example:
       noncoder report runs/yeast --task Reb1 --task Abf1
     """
-    from noncoder.errors import InputError
+    from noncoder.files import refuse_existing
     from noncoder.report import write_report
 
-    if out is not None and out.exists() and not force:
-        raise InputError(f"{out} already exists", hint="give another name, or --force to replace it")
+    if out is not None:
+        refuse_existing(out, force)
     written = str(write_report(run, out, tasks))
     emit({"report": written}, f"report: {written}", as_json)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.config import BuildConfig
 from noncoder.data.bed import Peaks, read_bed, sha256
 from noncoder.data.info import SPLITS, StoreInfo
@@ -86,7 +86,7 @@ def _read_peaks(paths: Sequence[Path], config: BuildConfig) -> list[Peaks]:
     # Parsing lets other threads run, so one file is read while another is parsed.
     with ThreadPoolExecutor(_READERS) as pool:
         read = pool.map(read_bed, paths)
-        peaks = list(tqdm(read, "reading peaks", len(paths), unit="file", delay=2, disable=None))
+        peaks = list(progress_bar(read, "reading peaks", len(paths), unit="file"))
     for one in peaks:
         # Who sets a minimum asks for small tasks to be left out, the empty ones too; else an empty file is a mistake.
         if not one.chrom.size and not one.reading.before and not config.min_positives:
@@ -127,7 +127,7 @@ def _label(
     contigs: dict[str, _Contig] = {}
     touching = config.keep.startswith("group:")
     named = [name for name in lengths if name in listed or any(name in by_contig for by_contig in placed)]
-    for name in tqdm(named, "labelling bins", unit="contig", delay=2, disable=None):
+    for name in progress_bar(named, "labelling bins", unit="contig"):
         n_bins = lengths[name] // config.bin
         bins, n_labelling, any_bins = {}, np.zeros(len(placed), dtype=np.int64), {}
         silent: Counter[str] = Counter()
@@ -219,7 +219,7 @@ def _write(
     n_excluded = n_unlabelled = n_cut = 0
     n_split = np.zeros(len(SPLITS), dtype=np.int64)
     positives = np.zeros((len(columns), len(SPLITS)), dtype=np.int64)
-    for name, contig in tqdm(contigs.items(), "writing windows", unit="contig", delay=2, disable=None):
+    for name, contig in progress_bar(contigs.items(), "writing windows", unit="contig"):
         kept, split = kept_bins[name], splits.of[name]
         n_excluded += int(contig.excluded.sum())
         n_unlabelled += int((~contig.excluded).sum()) - int(kept.sum())

@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.config import SimulateConfig
 from noncoder.data.tasks import Task
 from noncoder.errors import ConfigError
@@ -190,7 +190,7 @@ def plant(codes: Codes, design: SimulationDesign, rng: np.random.Generator) -> t
     """Writes motif instances into the codes; returns the sites, sorted by bin and start, and the labels (N, T)."""
     config, whole, left_out = design.config, 0, 0
     sites, labels = [], []
-    for first in tqdm(range(0, config.windows, _BLOCK), "planting motifs", unit="block", delay=2, disable=None):
+    for first in progress_bar(range(0, config.windows, _BLOCK), "planting motifs", unit="block"):
         n = min(_BLOCK, config.windows - first)
         bins, forms = _draw(n, design, rng)
         starts = _place(bins, forms, n, design, rng)

@@ -38,8 +38,8 @@ from noncoder.data.planting import (
 )
 from noncoder.data.store import Store, open_store
 from noncoder.data.writer import StoreWriter
-from noncoder.errors import InputError, StoreError
-from noncoder.files import file_digest, unwritable
+from noncoder.errors import StoreError
+from noncoder.files import file_digest, refuse_existing, unwritable
 from noncoder.sequence.encoding import decode
 from noncoder.sequence.motifs import load_jaspar, write_meme
 from noncoder.temporary import temporary
@@ -71,7 +71,7 @@ def simulate_store(
 
     Raises:
         ConfigError: The bins are too small or too few for what is asked.
-        InputError: A file is there already and `force` is false, or cannot be written.
+        InputError: A file already exists and `force` is false, or cannot be written.
     """
     design = SimulationDesign(config, list_rules(config.tasks), load_jaspar(MOTIF_IDS))
     design.check()
@@ -179,8 +179,7 @@ def _write_fasta(codes: Codes, design: SimulationDesign, path: Path, width: int 
 def _beside(paths: Sequence[Path], force: bool) -> Iterator[list[Path]]:
     """Temporary names for files, which get their own names when all is done, and vanish if anything is raised."""
     for path in paths:
-        if path.exists() and not force:
-            raise InputError(f"{path} is there already", hint="give another name, or --force to replace it")
+        refuse_existing(path, force)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

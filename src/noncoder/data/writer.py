@@ -21,7 +21,7 @@ from noncoder.data.classes import ClassesSeen
 from noncoder.data.info import SPLITS, StoreInfo
 from noncoder.data.store import Store, attributes_digest, open_store
 from noncoder.errors import InputError, NoncoderError
-from noncoder.files import file_digest, only_writer, unwritable
+from noncoder.files import file_digest, only_writer, refuse_existing, unwritable
 from noncoder.machine import disk_problem
 from noncoder.temporary import temporary
 
@@ -38,8 +38,7 @@ def check_target(path: Path, force: bool) -> None:
     Raises:
         InputError: The path is taken and `force` is false, or what is there is no store.
     """
-    if _exists(path) and not force:
-        raise InputError(f"{path} is there already", hint="give another name, or --force to replace it")
+    refuse_existing(path, force)
     if _exists(path) and not _is_store(path) and not _is_empty(path):
         raise InputError(
             f"{path} is no store, so it is not replaced", expected="a store, or a name that is free",

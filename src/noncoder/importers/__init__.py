@@ -18,7 +18,7 @@ from noncoder.data.bed import sha256
 from noncoder.data.peak_files import read_tasks
 from noncoder.data.tasks import Task
 from noncoder.errors import InputError, NoncoderError, UnknownNameError
-from noncoder.files import unwritable
+from noncoder.files import refuse_existing, unwritable
 from noncoder.importers.danq_keras import read_danq
 from noncoder.importers.deepsea_kipoi import read_deepsea
 from noncoder.importers.report import read_report
@@ -119,8 +119,8 @@ def _check_free(out: Path, force: bool) -> None:
         taken = out.exists() and not (out.is_dir() and not any(out.iterdir()))
     except OSError as error:
         raise unwritable(out, error) from error
-    if taken and not force:
-        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
+    if taken:
+        refuse_existing(out, force)
     if taken and not is_predictor(out):
         raise InputError(
             f"{out} is no predictor, so it is not replaced", expected="a predictor, or a name that is free",

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.config import InterpretConfig
 from noncoder.data.store import Store
 from noncoder.interpret.attribution import AttributionConfig, attribute
@@ -82,7 +82,7 @@ class Job:
         if found is not None:
             return found
         codes, model, method = self.windows.codes, self.predictor.model, self.config.method
-        with tqdm(total=len(codes), desc=f"{self.task}: {method}", unit="windows", delay=2, disable=None) as bar:
+        with progress_bar(total=len(codes), desc=f"{self.task}: {method}", unit="windows") as bar:
             attribution = attribute(model, codes, self.column, method, self.settings, bar.update)
         logit = self.predictor.predict_logits(codes, "forward", self.config.batch_size)[:, self.column]
         found = Found(self.windows, attribution, logit)

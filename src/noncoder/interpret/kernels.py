@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tqdm import tqdm
-
+from noncoder.bars import progress_bar
 from noncoder.config import InterpretConfig
 from noncoder.errors import InputError
 from noncoder.files import write_json
@@ -32,7 +31,7 @@ def interpret_filters(
     step = max(1, -(-scored.indices.size // _MOST))
     codes = scored.store.read_codes(scored.indices[::step])
     try:
-        with tqdm(total=len(codes), desc="first convolution", unit="windows", delay=2, disable=None) as bar:
+        with progress_bar(total=len(codes), desc="first convolution", unit="windows") as bar:
             filters = first_layer_motifs(predictor.model, codes, progress=bar.update)
     except InputError as error:
         return {"n": 0, "informative": 0, "matched": 0, "text": error.found}

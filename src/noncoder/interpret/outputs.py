@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.interpret.browser import GenomeSite, chromosome_sizes, write_bigwig, write_sites, write_stretches
 from noncoder.interpret.browser import GenomeWindows as Places
 from noncoder.interpret.job import Job
@@ -87,7 +87,7 @@ def draw(job: Job, found: Found, named: Sequence[Named], tracks: FigureTracks, s
         figures[f"motif-{one.pattern.name}"] = partial(plot_contribution_logo, one.pattern.core_cwm, title=title)
     figures |= _mutagenesis(job, found, tracks)
     names: list[str] = []
-    for name, make in tqdm(figures.items(), "drawing", unit="pictures", delay=2, disable=None):
+    for name, make in progress_bar(figures.items(), "drawing", unit="pictures"):
         names += skipped.attempt(f"the picture {name}", partial(_save, job, name, make)) or []
     return names
 

@@ -16,7 +16,7 @@ from noncoder.data.store import open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
 from noncoder.evaluate.evaluation_stage import EvaluationStage
-from noncoder.files import locked, only_writer, write_bytes, write_json
+from noncoder.files import locked, only_writer, refuse_existing, write_bytes, write_json
 from noncoder.interpret.choosing import check_regions, judged_split, positive_windows
 from noncoder.interpret.design import Design, design_sequences
 from noncoder.interpret.design.design_figures import design_figures
@@ -172,8 +172,7 @@ def _open(run: Path, task: str) -> tuple[Predictor, RunConfig, NDArray[np.uint8]
 def _check_out(out: Path, endings: str, force: bool) -> None:
     if out.suffix not in endings.split(", "):
         raise InputError(f"{out} has an unknown ending", expected=endings)
-    if out.exists() and not force:
-        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
+    refuse_existing(out, force)
 
 
 def _save_figures(figures: Mapping[str, Figure], out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from noncoder.errors import InputError
-from noncoder.files import write_bytes
+from noncoder.files import refuse_existing, write_bytes
 from noncoder.pipeline.best_device import best_device
 from noncoder.predictor import Strands, load
 
@@ -37,8 +37,7 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
     """
     from noncoder.sequence.genome import Genome
 
-    if out.exists() and not force:
-        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
+    refuse_existing(out, force)
     if out.suffix not in (".tsv", ".csv", ".parquet"):
         raise InputError(f"{out} has an unknown ending", expected=".tsv, .csv or .parquet")
     predictor = load(run).to(best_device())

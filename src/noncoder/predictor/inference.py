@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.data.loading import one_hot
 from noncoder.models import SequenceModel
 
@@ -156,7 +156,7 @@ def ask(
     columns = slice(None) if tasks is None else list(tasks)
     logits = np.empty((n, model.tasks if tasks is None else len(tasks)), dtype=np.float32)
     at = 0
-    with evaluating(model), tqdm(total=n, desc=doing, unit="windows", delay=2, disable=None) as bar:
+    with evaluating(model), progress_bar(total=n, desc=doing, unit="windows") as bar:
         for block in blocks:
             part = strand_logits(model, as_input(model, block), strands)[:, columns]
             logits[at : at + len(block)] = part.float().cpu().numpy()

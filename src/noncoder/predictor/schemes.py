@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.predictor.inference import (
@@ -123,7 +123,7 @@ def predict_store_schemes(
             expected=f"at most {store.window // 2:,} bp, half of a window",
         )
     ends = [scheme.passes for scheme in averaging.schemes(len(predictors))]
-    bar = tqdm(total=len(indices), desc="predicting", unit="windows", delay=2, disable=None)
+    bar = progress_bar(total=len(indices), desc="predicting", unit="windows")
     with bar, evaluating(*(predictor.model for predictor in predictors)):
         for rows in batches(len(indices), batch_size):
             block = indices[rows]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import read_json, unreadable, write_bytes
 from noncoder.kinds import is_no_run, mistaken
@@ -53,7 +53,7 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
         data = data_section(read_json(folder.explore))
     except (KeyError, TypeError) as error:
         raise unreadable(folder.explore, f"{error} is not as this version writes it") from error
-    with tqdm(total=len(splits) + 2, desc="drawing the report", unit="part", delay=2, disable=None) as bar:
+    with progress_bar(total=len(splits) + 2, desc="drawing the report", unit="part") as bar:
         training = training_section(folder.train, train)
         bar.update()
         sections = []

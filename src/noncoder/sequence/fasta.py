@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.errors import SequenceError
 from noncoder.sequence.access import Bytes
 from noncoder.sequence.file_types import recognize
@@ -56,7 +56,7 @@ class FastaRecords:
     def __init__(self, source: Bytes, label: str) -> None:
         self._source, self._label = source, label
         scan = _Scan(label)
-        shown = tqdm(total=source.size, desc=f"reading {label}", unit="B", unit_scale=True, delay=2, disable=None)
+        shown = progress_bar(total=source.size, desc=f"reading {label}", unit="B", unit_scale=True)
         with shown:
             for at in range(0, source.size, _READ):
                 part = source.read(at, min(at + _READ, source.size))

@@ -307,7 +307,7 @@ class TestPeaks:
 
     def test_a_taken_name_is_told_before_anything_else(self, web: Web, shelf: Shelf, tmp_path: Path) -> None:
         (tmp_path / "y.zarr").mkdir()
-        with pytest.raises(InputError, match="is there already"):
+        with pytest.raises(InputError, match="already exists"):
             fetch(small_peaks(), tmp_path / "y.zarr", shelf)
         assert web.asked == []
 

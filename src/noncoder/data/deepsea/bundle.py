@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.config import DeepSeaDataConfig
 from noncoder.data.deepsea.deepsea_tasks import deepsea_tasks
 from noncoder.data.deepsea.matfiles import create_mat
@@ -35,7 +35,7 @@ from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import Task
 from noncoder.data.writer import StoreWriter, check_target
 from noncoder.errors import InputError, NoncoderError, StoreError
-from noncoder.files import locked, unwritable
+from noncoder.files import locked, refuse_existing, unwritable
 from noncoder.machine import Stopped
 from noncoder.runs.record import Record
 from noncoder.temporary import remove_whole, temporary
@@ -212,7 +212,7 @@ def _write_parts(writer: StoreWriter, config: DeepSeaDataConfig, sources: Sequen
     total = n_contigs = bad = 0
     last: NDArray[np.uint8] | None = None
     for source in sources:
-        for path in tqdm(source.parts, f"writing {source.split}", unit="parts", delay=2, disable=None):
+        for path in progress_bar(source.parts, f"writing {source.split}", unit="parts"):
             part = SlabPart.read(path)
             shifts, bases, width = part.shifts.astype(np.int64), part.bases, source.window
             if last is not None:
@@ -239,7 +239,7 @@ def _verify(store: Store, path: Path, sources: Sequence[DeepSeaSource], work: Pa
     """Reads every window back from the disk and compares it with what was read from the bundle."""
     row = 0
     for source in sources:
-        for file in tqdm(source.parts, f"verifying {source.split}", unit="parts", delay=2, disable=None):
+        for file in progress_bar(source.parts, f"verifying {source.split}", unit="parts"):
             part = SlabPart.read(file)
             rows = np.arange(row, row + part.shifts.size)
             if digest(*store.read_from_disk(rows)) != part.digest:
@@ -268,7 +268,7 @@ def unpack_deepsea(store: Store, folder: str | Path, force: bool = False) -> lis
         The files; a split without windows has none.
 
     Raises:
-        InputError: A file is there already, cannot be written, or the store has labels that are unknown.
+        InputError: A file already exists, cannot be written, or the store has labels that are unknown.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -277,10 +277,7 @@ def unpack_deepsea(store: Store, folder: str | Path, force: bool = False) -> lis
         raise InputError(f"{store.path} has unknown labels", expected="0 or 1, all that DeepSEA's layout can say")
     splits = [split for split in SPLITS if store.indices(split).size]
     for split in splits:
-        if (folder / f"{split}.mat").exists() and not force:
-            raise InputError(
-                f"{folder / split}.mat is there already", hint="give another folder, or --force to replace it"
-            )
+        refuse_existing(folder / f"{split}.mat", force)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [_unpack_split(store, split, folder) for split in splits]
@@ -294,7 +291,7 @@ def _unpack_split(store: Store, split: str, folder: Path, block: int = 1 << 13) 
     both = strands.get(f"{split}.mat", _FORWARD) == _FORWARD
     n = indices.size * (2 if both else 1)
     shapes = {f"{split}xdata": (store.window, 4, n), f"{split}data": (len(store.tasks), n)}
-    progress: Any = tqdm(total=n, desc=f"writing {split}.mat", unit="rows", delay=2, disable=None)
+    progress: Any = progress_bar(total=n, desc=f"writing {split}.mat", unit="rows")
     with temporary(folder / f"{split}.mat") as made:
         with progress, create_mat(made.path, shapes, hdf=split == "train") as write:
             for reverse in (False, True)[: 2 if both else 1]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.config import DeepSeaDataConfig
 from noncoder.data.deepsea.matfiles import MatArray, describe_mat, open_mat
 from noncoder.data.deepsea.stitching import find_shifts, new_bases
@@ -172,13 +172,11 @@ class _Reader:
         todo = [(slab, part) for slab, part in zip(slabs, parts, strict=True) if not _is_whole(part)]
         done = stop - start - sum(slab.stop - slab.start for slab, _ in todo)
         with (
-            tqdm(
+            progress_bar(
                 total=stop - start,
                 initial=done,
                 desc=f"reading {self.path.name}",
                 unit="windows",
-                delay=2,
-                disable=None,
             ) as bar,
             ThreadPoolExecutor(_THREADS) as pool,
         ):

@@ -27,7 +27,7 @@ from noncoder.data.remote.contents import (
 from noncoder.data.remote.download import Check, download, verify
 from noncoder.data.remote.partial_download import Copy, PartialFile, Patience, need_room
 from noncoder.errors import DownloadError, InputError, is_unwritable
-from noncoder.files import locked, unwritable
+from noncoder.files import locked, refuse_existing, unwritable
 from noncoder.temporary import remove_whole, temporary
 
 _WAIT = "wait for it: what it unpacks is then there for this command too"
@@ -171,7 +171,7 @@ def fetch(dataset: Dataset, out: Path, shelf: Shelf, force: bool = False) -> Fet
 def place_sources(dataset: PeakDataset, fetched: Fetched) -> Fetched:
     """Copies a genome and peak files to where the dataset's recipes read them.
 
-    What is there already is checked and stays.
+    What already exists is checked and stays.
 
     Args:
         dataset: The dataset.
@@ -181,7 +181,7 @@ def place_sources(dataset: PeakDataset, fetched: Fetched) -> Fetched:
         The same with the command that runs the recipe.
 
     Raises:
-        InputError: What is there already is something else, or the disk has no room.
+        InputError: What already exists is something else, or the disk has no room.
     """
     peaks, genome = fetched.sources
     folder = dataset.folder
@@ -213,8 +213,7 @@ def discard(dataset: Dataset, shelf: Shelf) -> None:
 
 
 def _fetch_peaks(dataset: PeakDataset, out: Path, shelf: Shelf, force: bool) -> Fetched:
-    if os.path.lexists(out) and not force:
-        raise InputError(f"{out} is there already", hint="give another name, or --force to replace it")
+    refuse_existing(out, force)
     shelf.require([file for role, file in dataset.files.items() if role != "peaks" or not _peaks_in(shelf).is_dir()])
     folder = _peak_folder(dataset, shelf)
     check = partial(check_genome, contigs=dataset.contigs)

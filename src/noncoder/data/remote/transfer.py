@@ -18,6 +18,7 @@ from tqdm import tqdm
 from urllib3 import exceptions as http
 from urllib3.util import Retry, Timeout
 
+from noncoder.bars import progress_bar
 from noncoder.data.remote.answer import FirstAnswer
 from noncoder.data.remote.partial_download import Copy, DownloadOrigin, PartialFile, Patience, need_room
 from noncoder.errors import DownloadError
@@ -258,7 +259,7 @@ class Transfer:
     def _bar(self) -> tqdm[Any]:
         name = self.copy.name
         short = name if len(name) <= 36 else f"{name[:22]}…{name[-13:]}"
-        return tqdm(desc=short, unit="B", unit_scale=True, delay=2, disable=None)
+        return progress_bar(desc=short, unit="B", unit_scale=True)
 
     def _told(self, error: http.HTTPError) -> Exception:
         """What an error of the network means: ask again, or give up."""

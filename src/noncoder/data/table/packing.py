@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.config import PackConfig
 from noncoder.data.bed import sha256
 from noncoder.data.info import StoreInfo
@@ -96,9 +96,7 @@ def _encode(table: Table, config: PackConfig) -> tuple[list[str], Codes]:
     sequences = table.frame[config.sequence_column]
     given = table.frame[config.id_column] if config.id_column in table.frame.columns else [""] * len(sequences)
     names, codes = [], []
-    for i, (text, name) in enumerate(
-        zip(tqdm(sequences, "encoding", unit="sequences", delay=2, disable=None), given, strict=True)
-    ):
+    for i, (text, name) in enumerate(zip(progress_bar(sequences, "encoding", unit="sequences"), given, strict=True)):
         names.append(name.replace("\n", " ") or f"row{i + 1}")
         try:
             codes.append(encode(text))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.config import DesignConfig
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
@@ -70,7 +70,7 @@ def design_sequences(
         if given is not None and (given.ndim != 2 or given.shape[1] != predictor.window or not len(given)):
             raise InputError(f"sequences of shape {given.shape}", expected=f"codes (R, {predictor.window})")
     begun = time.perf_counter()
-    bar = tqdm(total=settings.evaluations, desc="designing", unit="evaluations", delay=2, disable=None)
+    bar = progress_bar(total=settings.evaluations, desc="designing", unit="evaluations")
     with differentiating(predictor.model), bar:
         problem = _problem(predictor, columns, settings, starts, generator)
         problem.bar = bar

@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.errors import InputError
 from noncoder.interpret.motifs.seqlets import (
     SIGNS,
@@ -154,7 +154,7 @@ def find_patterns(
     scale = float(np.abs(tracks.contributions).sum() / known) if known else 0.0
     found, trouble = extract(tracks.contributions.sum(axis=2), scale, settings)
     patterns: dict[str, Pattern | None] = {}
-    for sign in tqdm(settings.signs, "clustering seqlets", unit="sign", delay=2, disable=None):
+    for sign in progress_bar(settings.signs, "clustering seqlets", unit="sign"):
         made, why = cluster(found[sign][: settings.max_seqlets], sign, tracks, settings)
         trouble += why
         for i, one in enumerate(sorted(made, key=lambda one: -len(one.seqlets))):

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
+from noncoder.bars import progress_bar
 from noncoder.errors import InputError
 from noncoder.interpret.mutagenesis.brute import Brute
 from noncoder.interpret.mutagenesis.edits import Edits, Kind, list_edits
@@ -73,7 +73,7 @@ def mutate(
         effects: dict[Kind, NDArray[np.float32]] = {kind: _empty(kind, codes, region, len(columns)) for kind in kinds}
         reference = np.empty((len(codes), len(columns)), dtype=np.float32)
         steps = sum(len(list_edits(kind, row, region)) for row in codes for kind in kinds)
-        with tqdm(total=steps, desc="mutations", unit="", delay=2, disable=None, leave=False) as bar:
+        with progress_bar(total=steps, desc="mutations", unit="", leave=False) as bar:
             for i, row in enumerate(codes):
                 own = ways.brute.whole(row[None])[0, list(columns)]
                 reference[i] = own.cpu().numpy()
