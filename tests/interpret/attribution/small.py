@@ -1,4 +1,4 @@
-"""Small models of every kind in which every weight matters, and sequences for them."""
+"""Small models of every kind whose every weight has an effect, and sequences for them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def hot(codes: NDArray[np.uint8]) -> Tensor:
 
 @cache
 def lively(name: str) -> SequenceModel:
-    """A model with norms that have seen sequences, and logits that differ between them; shared by the tests."""
+    """Returns a model with trained norm statistics whose logits differ between sequences; shared by the tests."""
     return make_lively(name, SMALL[name])
 
 
@@ -42,7 +42,7 @@ def make_lively(name: str, settings: dict[str, Any]) -> SequenceModel:
     torch.manual_seed(0)
     model = create_model(name, TASKS, WINDOW, settings)
     for parameter in model.parameters():
-        if parameter.requires_grad and not parameter.any():  # what begins as zero would hide what it multiplies
+        if parameter.requires_grad and not parameter.any():  # a zero weight would hide its input
             torch.nn.init.normal_(parameter, std=0.1)
     with torch.no_grad():
         for seed in range(20):
@@ -54,7 +54,7 @@ def make_lively(name: str, settings: dict[str, Any]) -> SequenceModel:
 
 
 class Tiny(SequenceModel):
-    """A model made of a function, for what no model of the zoo does."""
+    """Model made of one function, for cases that no built-in model covers."""
 
     def __init__(self, function: Any, tasks: int = 1, window: int = 12) -> None:
         super().__init__(tasks, window, Section())

@@ -1,4 +1,4 @@
-"""One suite for every method on every model: registering one is what gives it these tests."""
+"""Tests of every registered method on every model."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tests.interpret.attribution.small import QUICK, TASKS, WINDOW, hot, lively,
 from tests.models.test_models import SMALL
 
 GRADIENTS = ["input-x-gradient", "saliency", "smooth-grad", "guided-backprop"]
-METHODS = [name for name in list_attributions() if name != "ism"]  # it has tests of its own
+METHODS = [name for name in list_attributions() if name != "ism"]  # test_ism.py tests it
 BOTH = [(model, method) for model in list_models() for method in METHODS]
 
 
 def state(model: SequenceModel) -> list[Any]:
-    """What a method might leave changed."""
+    """Returns the parts of a model that a method could leave changed."""
     hooks = [len(part._forward_hooks) + len(part._backward_hooks) for part in model.modules()]
     asked = [(parameter.requires_grad, parameter.grad is None) for parameter in model.parameters()]
     return [hooks, asked, [part.training for part in model.modules()], sorted(vars(model))]
 
 
 @pytest.mark.parametrize(("name", "method"), BOTH)
-def test_values_are_whole_and_the_model_is_left_alone(name: str, method: str) -> None:
+def test_values_are_complete_and_the_model_is_unchanged(name: str, method: str) -> None:
     model, codes = lively(name), make_codes()
     model.train()
     frozen = next(model.parameters())
@@ -66,7 +66,7 @@ def test_values_are_whole_and_the_model_is_left_alone(name: str, method: str) ->
 
 @pytest.mark.parametrize("method", ["deeplift", "gradcam", "integrated-gradients", "smooth-grad"])
 @pytest.mark.parametrize("name", list_models())
-def test_a_sequence_is_explained_alike_whatever_its_batch(name: str, method: str) -> None:
+def test_attributions_of_a_sequence_do_not_depend_on_its_batch(name: str, method: str) -> None:
     codes = make_codes()
     together = attribute(lively(name), codes, 0, method, QUICK)
     again = attribute(lively(name), codes, 0, method, QUICK)
@@ -78,14 +78,14 @@ def test_a_sequence_is_explained_alike_whatever_its_batch(name: str, method: str
 
 @pytest.mark.parametrize("name", list_models())
 def test_a_gradient_is_the_slope_of_the_logit(name: str) -> None:
-    """In double precision, along random directions; and in single precision what `attribute` gives."""
+    """In double precision along random directions, and in single precision by `attribute`."""
     model = make_lively(name, SMALL[name])
     codes = make_codes(2, unknown=False)
     single = attribute(model, codes, [0, 2], "input-x-gradient", AttributionConfig(correct=False)).values
     target, x = Target(model.double(), (0, 2)), hot(codes).double()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    # Compact weighs positions in single precision, whatever the rest has; it has no kinks but its maxima.
+    # Compact always weighs positions in single precision; its only kinks are the maxima.
     gradient, step = target.gradient(x), 1e-5 if name == "compact" else 1e-6
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
@@ -102,7 +102,7 @@ def test_corrected_gradients_have_no_mean_over_the_bases(method: str) -> None:
         attribute(lively("compact"), codes, 0, method, QUICK.model_copy(update={"correct": correct})).values
         for correct in (False, True)
     )
-    if method == "saliency":  # which has lost the sign
+    if method == "saliency":  # has no signs
         plain = attribute(lively("compact"), codes, 0, "input-x-gradient", AttributionConfig(correct=False)).values
         np.testing.assert_allclose(corrected, np.abs(plain - plain.mean(axis=1, keepdims=True)), atol=1e-6)
     else:
@@ -118,7 +118,7 @@ def test_smooth_grad_with_hardly_any_noise_is_the_gradient() -> None:
 
 
 @pytest.mark.parametrize("method", ["deeplift", "integrated-gradients", "smooth-grad"])
-def test_another_seed_draws_others(method: str) -> None:
+def test_another_seed_gives_other_values(method: str) -> None:
     codes = make_codes(1)
     one, other = (
         attribute(lively("compact"), codes, 0, method, QUICK.model_copy(update={"seed": seed})) for seed in (0, 1)
@@ -134,7 +134,7 @@ def test_several_tasks_are_explained_as_their_mean(method: str) -> None:
     np.testing.assert_allclose(both, (each[0] + each[1]) / 2, atol=1e-5 * np.abs(both).max() + 1e-6)
 
 
-def test_wrong_input_is_told() -> None:
+def test_wrong_input_is_refused() -> None:
     model, codes = lively("compact"), make_codes()
     with pytest.raises(UnknownNameError, match="did you mean 'deeplift'"):
         attribute(model, codes, 0, "deep-lift")
@@ -150,7 +150,7 @@ def test_wrong_input_is_told() -> None:
         attribute(model, codes, 0, "gradcam", AttributionConfig(layer="feature"))
 
 
-def test_weights_that_are_no_numbers_are_told() -> None:
+def test_weights_that_are_not_finite_are_refused() -> None:
     torch.manual_seed(0)
     model = create_model("compact", TASKS, WINDOW, {"channels": 8, "dilations": [1]})
     with torch.no_grad():
@@ -171,7 +171,7 @@ def test_sequences_of_n_alone_have_values_of_zero(name: str, method: str) -> Non
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_model_that_says_nothing_is_told(method: str) -> None:
+def test_a_constant_model_gets_a_warning(method: str) -> None:
     torch.manual_seed(0)
     model = create_model("compact", TASKS, WINDOW, {"channels": 8, "dilations": [1]})
     with torch.no_grad():
@@ -181,7 +181,7 @@ def test_a_model_that_says_nothing_is_told(method: str) -> None:
     assert any("zero everywhere in 3 of 3" in warning for warning in found.warnings)
 
 
-def test_a_sequence_that_cannot_be_shuffled_is_told() -> None:
+def test_a_sequence_without_other_shuffles_gets_a_warning() -> None:
     codes = make_codes(2, unknown=False)
     codes[1] = 0
     found = attribute(lively("compact"), codes, 0, "deeplift", QUICK)
@@ -195,8 +195,7 @@ def test_two_methods_cannot_share_a_name() -> None:
         register("deeplift", about="", source="")(attribution_method("deeplift").explain)
 
 
-def test_every_method_says_what_it_is_and_where_it_is_from() -> None:
-    assert len(list_attributions()) == 9
+def test_every_method_has_a_description_and_a_source() -> None:
     for name in list_attributions():
         method = attribution_method(name)
         assert method.about

@@ -1,4 +1,4 @@
-"""That values add up to the difference of the logits, and that it is told where they do not."""
+"""Values sum to the difference of the logits, or a warning says that they do not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.models.test_models import CORNERS, REFUSED, SMALL, corners
 
 
 def worst(model: SequenceModel, method: str = "deeplift", **settings: Any) -> float:
-    """The largest error, as a share of the mean difference."""
+    """Returns the largest error as a fraction of the mean difference."""
     found = attribute(model, make_codes(4), 0, method, AttributionConfig(references=4, **settings))
     assert found.explained is not None
     with torch.no_grad():
@@ -63,20 +63,20 @@ def test_integrated_gradients_add_up_with_more_steps(name: str) -> None:
     assert many < few
 
 
-def test_what_does_not_add_up_is_told_from_its_measure() -> None:
+def test_incomplete_attributions_get_a_warning() -> None:
     codes = make_codes(4)
     rough = attribute(lively("deepsea"), codes, 0, "integrated-gradients", AttributionConfig(references=2, steps=1))
     (warning,) = rough.warnings
     assert "not exact for this model" in warning
     assert "more steps" in warning
-    # Softmax and layer norm with a single point halfway
+    # Softmax and layer norm with a single node at the midpoint.
     coarse = attribute(lively("wideresnet-txl"), codes, 0, "deeplift", AttributionConfig(references=2, nodes=1))
     (warning,) = coarse.warnings
     assert "ism" in warning
     assert attribute(lively("wideresnet-txl"), codes, 0, "deeplift", AttributionConfig(references=2)).warnings == ()
 
 
-def test_no_sum_is_claimed_without_references() -> None:
+def test_methods_without_references_have_no_expected_sum() -> None:
     found = attribute(lively("compact"), make_codes(), 0, "saliency")
     assert found.explained is None
     with pytest.raises(ValueError, match="saliency"):
@@ -84,7 +84,7 @@ def test_no_sum_is_claimed_without_references() -> None:
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_rules_do_not_change_what_a_model_gives(name: str) -> None:
+def test_rules_do_not_change_the_logits(name: str) -> None:
     model, rules, x = lively(name), Rescale(2), hot(make_codes())
     with differentiating(model):
         target = Target(model, (0,))
@@ -93,7 +93,7 @@ def test_rules_do_not_change_what_a_model_gives(name: str) -> None:
         torch.testing.assert_close(rules.compare(target, x.clone().requires_grad_()), expected)
 
 
-def test_deeplift_is_tangermemes_where_that_sees_the_modules() -> None:
+def test_deeplift_equals_tangermeme_for_a_model_of_modules() -> None:
     from tangermeme.deep_lift_shap import _nonlinear, deep_lift_shap
 
     model, codes = lively("deepsea").eval(), make_codes(2, unknown=False)
@@ -105,14 +105,14 @@ def test_deeplift_is_tangermemes_where_that_sees_the_modules() -> None:
         references=references(torch.from_numpy(codes), ours),
         hypothetical=True,
         device="cpu",
-        additional_nonlinear_ops={nn.Threshold: _nonlinear},  # which it does not know
+        additional_nonlinear_ops={nn.Threshold: _nonlinear},  # tangermeme does not know it
     ).numpy()
     found = attribute(model, codes, 1, "deeplift", ours).values
     np.testing.assert_allclose(found, theirs, atol=2e-5 * np.abs(theirs).max())
 
 
 def _attention(x: Tensor) -> Tensor:
-    """Masked attention, gates, norms and overlapping maxima, all by functions."""
+    """Masked attention, gates, norms and overlapping max-pooling, all called as functions."""
     y = x.transpose(1, 2) @ (torch.arange(32).view(4, 8) * 7.0).sin()
     hidden = torch.zeros(30, 30).masked_fill(torch.ones(30, 30).triu(1).bool(), float("-inf"))
     y = F.layer_norm((y @ y.transpose(1, 2) + hidden).softmax(-1) @ y + F.scaled_dot_product_attention(y, y, y), (8,))
@@ -141,7 +141,7 @@ def test_the_rescale_rule_by_hand() -> None:
     torch.testing.assert_close(multipliers.flatten(), weight * 2 / 3)
 
 
-def test_guided_backpropagation_is_captums_where_that_sees_the_modules() -> None:
+def test_guided_backpropagation_equals_captum_for_a_model_of_modules() -> None:
     from captum.attr import GuidedBackprop
 
     torch.manual_seed(0)
@@ -159,11 +159,11 @@ def test_guided_backpropagation_at_a_smooth_rectifier_keeps_its_slope() -> None:
     found = attribute(Tiny(lambda x: F.gelu(x) - 2 * F.gelu(x - 1)), codes, 0, "guided-backprop",
                       AttributionConfig(correct=False)).values  # fmt: skip
     point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(F.gelu(point).sum(), point)  # what comes back to the other is negative
+    (slope,) = torch.autograd.grad(F.gelu(point).sum(), point)  # the other term's incoming gradient is negative
     np.testing.assert_allclose(found, slope.numpy(), atol=1e-6)
 
 
-def test_references_have_the_same_dinucleotides_and_n_where_the_sequence_has_it() -> None:
+def test_references_keep_dinucleotide_counts_and_the_places_of_n() -> None:
     codes = make_codes(1)[0]
     shuffled = shuffles(codes, 5, seed=3)
     assert shuffled.shape == (5, WINDOW)

@@ -1,4 +1,4 @@
-"""Grad-CAM by hand, and where layers lie on the sequence."""
+"""Grad-CAM computed by hand, and positions of layers on the sequence."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from noncoder.models import SequenceModel, create_model, list_models
 from tests.interpret.attribution.small import TASKS, WINDOW, Tiny, hot, lively, make_codes
 
 LOCAL = ["compact", "danq", "danq-jaspar", "deepatt", "deepsea", "ncnet-brr", "wideresnet-lstm", "wideresnet-txl"]
-"""Models whose features see a stretch of the sequence alone."""
+"""Models whose features each see only a region of the sequence."""
 
 
 def test_both_variants_by_hand() -> None:
     activations = torch.tensor([[[1.0, 2.0, 0.0], [3.0, 0.0, 1.0]]])  # two channels, three positions
-    gradients = torch.tensor([[[3.0, 0.0, 0.0], [-1.0, -1.0, -4.0]]])  # which weigh 1 and -2
+    gradients = torch.tensor([[[3.0, 0.0, 0.0], [-1.0, -1.0, -4.0]]])  # channel weights 1 and -2
     paper = class_activation(activations, gradients, "paper")
     report = class_activation(activations, gradients, "report")
     torch.testing.assert_close(paper, torch.tensor([[0.0, 2.0, 0.0]]))  # of -5, 2 and -2
@@ -29,7 +29,7 @@ def test_both_variants_by_hand() -> None:
     torch.testing.assert_close(class_activation(-activations, gradients, "report"), torch.tensor([[6.0, 0.0, 2.0]]))
 
 
-def test_a_track_is_laid_on_bases_by_centres() -> None:
+def test_a_track_is_interpolated_between_centres() -> None:
     """Two positions 4 bp apart, the first centred on base 2."""
     layer = Layer("x", "Conv1d", 1, 2, step=4.0, first=2.0, last=False)
     track = to_bases(torch.tensor([[0.0, 8.0]]), layer, 10)
@@ -65,7 +65,7 @@ def test_gradcam_of_a_small_model_by_hand(variant: str) -> None:
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_every_layer_can_be_looked_at(name: str) -> None:
+def test_gradcam_works_at_every_layer(name: str) -> None:
     model, codes = lively(name), make_codes(2)
     layers = list_layers(model)
     assert len({layer.name for layer in layers}) == len(layers)
@@ -92,7 +92,7 @@ def test_every_layer_can_be_looked_at(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_first_and_last_are_where_they_should_be(name: str) -> None:
+def test_first_and_last_name_the_expected_layers(name: str) -> None:
     model = lively(name)
     first, last = find_layer(model, "first"), find_layer(model, "last")
     assert last.name == "features"
@@ -105,8 +105,8 @@ def test_first_and_last_are_where_they_should_be(name: str) -> None:
 
 @pytest.mark.parametrize("place", ["first", "last"])
 @pytest.mark.parametrize("name", LOCAL)
-def test_positions_lie_in_the_middle_of_what_they_see(name: str, place: str) -> None:
-    """Measured by gradients: the stretch of bases that moves a position, over sequences and channels."""
+def test_positions_lie_in_the_middle_of_their_receptive_fields(name: str, place: str) -> None:
+    """Receptive fields are measured by gradients: the bases that change a position, over sequences and channels."""
     model = lively(name)
     layer = find_layer(model, place)
     x = hot(make_codes(40, unknown=False)).requires_grad_()
@@ -116,7 +116,7 @@ def test_positions_lie_in_the_middle_of_what_they_see(name: str, place: str) -> 
     for at in {layer.positions // 2, layer.positions // 3}:
         (gradient,) = torch.autograd.grad(output[:, :, at].square().sum(), x, retain_graph=True)
         seen = np.flatnonzero(gradient.abs().amax(dim=(0, 1)).numpy())
-        if seen[0] > 0 and seen[-1] < WINDOW - 1:  # else the window's end cuts it off
+        if seen[0] > 0 and seen[-1] < WINDOW - 1:  # else the window's end cuts the receptive field
             assert (seen[0] + seen[-1]) / 2 == pytest.approx(layer.centres[at], abs=2)
         elif len(seen) < WINDOW:
             inner = seen[-1] if seen[0] == 0 else seen[0]
@@ -149,8 +149,8 @@ def test_padding_moves_positions_to_the_left(width: int, stride: int, padding: i
     assert layer.first == dilation * (width - 1) / 2 - padding
 
 
-def test_a_motif_lights_up_where_it_is() -> None:
-    """A convolution without padding that answers to one word, and a pooling: the peak lies on the word."""
+def test_the_activation_peaks_at_the_motif() -> None:
+    """An unpadded convolution that detects one word, and a pooling: the peak lies on the word."""
 
     class Finder(SequenceModel):
         def __init__(self) -> None:
@@ -180,7 +180,7 @@ WORD = np.array([0, 0, 1, 2, 3, 1, 1, 3, 0], dtype=np.uint8)
 TASKS_CONFIG = create_model("compact", TASKS, WINDOW, {"channels": 8, "dilations": [1]}).config
 
 
-def test_a_layer_that_does_not_exist_is_told_with_all_that_do() -> None:
+def test_an_unknown_layer_is_refused_with_a_list_of_all_layers() -> None:
     model = lively("wideresnet-txl")
     with pytest.raises(InputError, match=r"(?s)blocks\.2.*did you mean 'blocks\.1'") as error:
         find_layer(model, "block.1")
@@ -188,7 +188,7 @@ def test_a_layer_that_does_not_exist_is_told_with_all_that_do() -> None:
         assert layer.name in str(error.value)
 
 
-def test_the_deepest_layers_of_deepsea_lie_where_its_arithmetic_puts_them() -> None:
+def test_the_features_of_deepsea_have_the_expected_positions() -> None:
     model = create_model("deepsea", 2, 1000, {"hidden": 4})
     last = find_layer(model, "last")
     # 8 bp kernels and poolings by 4: centres 3.5, then 1.5 further, 4 * 3.5, 4 * 1.5, 16 * 3.5.

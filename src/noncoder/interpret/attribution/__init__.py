@@ -1,4 +1,4 @@
-"""What a model's logit owes to each base, by several methods.
+"""Contribution of each base to a model's logit, by several methods.
 
 >>> from noncoder.interpret.attribution import attribute, list_attributions
 >>> found = attribute(predictor.model, codes, tasks=3, method="deeplift")
@@ -21,7 +21,7 @@ from noncoder.interpret.attribution.methods import (
 from noncoder.interpret.attribution.target import Target
 
 for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")  # a file here registers its methods when it is imported
+    import_module(f"{__name__}.{_module.name}")  # importing a file of this package registers its methods
 
 __all__ = [
     "Attribution",

@@ -1,4 +1,4 @@
-"""Runs a method over sequences, and measures how far its values add up."""
+"""Runs an attribution method on sequences and measures its completeness error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from noncoder.predictor.inference import batches, device_of, differentiating
 from noncoder.sequence.encoding import N_CODE, one_hot
 
 _TOLERANCE = 0.01  # of the explained difference
-_ROUNDING = 1e-4  # of the logits' size: sums of thousands of float32
+_ROUNDING = 1e-4  # logits: rounding error of a sum of thousands of float32 values
 
 Progress = Callable[[int], object]
 
@@ -35,22 +35,23 @@ def attribute(
     settings: AttributionConfig | None = None,
     progress: Progress | None = None,
 ) -> Attribution:
-    """Explains a model's logit by the bases that it read, on the strand that is given.
+    """Attributes a model's logit to the bases of each sequence, on the given strand.
 
-    The model is read in evaluation mode, and left as it was.
+    The model runs in evaluation mode on its own device; its training modes are restored afterwards.
 
     Args:
-        model: Its logits are explained, on the device where it lies.
-        codes: Sequences as long as its window, uint8 (n, L); `noncoder.interpret.window.fit_window` makes them so.
-        tasks: Column of a task, or of several, whose mean logit is explained.
+        model: The model.
+        codes: Sequences of the model's window length, uint8 (n, L); `noncoder.interpret.window.fit_window` crops or
+            pads to it.
+        tasks: Column of a task, or columns of several tasks whose mean logit is explained.
         method: One of `list_attributions()`.
         settings: Settings of the methods.
-        progress: Called with the number of sequences that were done since the last call.
+        progress: Called with the number of sequences finished since the last call.
 
     Raises:
-        UnknownNameError: There is no such method.
-        InputError: The codes are none of this window, a task does not exist, there is no such layer, or a weight of the
-            model is no number.
+        UnknownNameError: The method does not exist.
+        InputError: The codes do not fit the model's window, a task or the layer does not exist, or a weight of the
+            model is not finite.
     """
     settings, chosen = settings or AttributionConfig(), attribution_method(method)
     _check_codes(codes, model.window)
@@ -67,36 +68,36 @@ def attribute(
             parts.append(AttributionPart(part.values.detach().float().cpu(), explained, part.notes))
             if progress is not None:
                 progress(len(some))
-    return _together(chosen, codes, parts)
+    return _join(chosen, codes, parts)
 
 
-def _together(method: Method, codes: NDArray[np.uint8], parts: Sequence[AttributionPart]) -> Attribution:
+def _join(method: Method, codes: NDArray[np.uint8], parts: Sequence[AttributionPart]) -> Attribution:
     values = torch.cat([part.values for part in parts]).numpy()
-    # What stands at N is unknown: no base there has a value.
-    values = values * (one_hot(codes) if not method.hypothetical else (codes != N_CODE)[:, None])
+    # The base at an N is unknown: all four values there are zero.
+    values = values * ((codes != N_CODE)[:, None] if method.hypothetical else one_hot(codes))
     sums = [part.explained for part in parts if part.explained is not None]
     explained = torch.cat(sums).double().numpy() if sums else None
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     found = Attribution(method.name, codes, values.astype(np.float32), method.hypothetical, explained, ())
-    warnings = (*notes, *_nothing(found), *_incomplete(found))
+    warnings = (*notes, *_zero_warnings(found), *_completeness_warnings(found))
     return Attribution(method.name, codes, found.values, method.hypothetical, explained, warnings)
 
 
-def _nothing(found: Attribution) -> list[str]:
+def _zero_warnings(found: Attribution) -> list[str]:
     n, warnings = len(found.codes), []
     unknown = (found.codes == N_CODE).all(axis=1)
     empty = ~unknown & (found.values == 0).all(axis=(1, 2))
     if unknown.any():
-        warnings.append(f"{unknown.sum()} of {n} sequences are all N: their values are zero")
+        warnings.append(f"{unknown.sum()} of {n} sequences are all N; their values are zero")
     if empty.any():
         warnings.append(
-            f"{found.method} is zero everywhere in {empty.sum()} of {n} sequences: for this task the model does not "
-            "react there to what the method looks at"
+            f"{found.method} is zero everywhere in {empty.sum()} of {n} sequences: this task's logit does not respond "
+            "to the quantity that the method measures"
         )
     return warnings
 
 
-def _incomplete(found: Attribution) -> list[str]:
+def _completeness_warnings(found: Attribution) -> list[str]:
     if found.explained is None:
         return []
     error = np.abs(found.completeness_error)
@@ -107,26 +108,27 @@ def _incomplete(found: Attribution) -> list[str]:
     worst = int(np.argmax(np.where(wrong, error / np.maximum(scale, _ROUNDING), 0)))
     better = "integrated-gradients with many steps, or ism" if found.method == "deeplift" else "more steps, or ism"
     return [
-        f"{found.method} is not exact for this model: in {wrong.sum()} of {len(wrong)} sequences the values do not sum "
-        f"to the difference of the logits from the references' within {_TOLERANCE:.0%}; worst "
-        f"{found.total[worst]:.4g} instead of {found.explained[worst]:.4g} (sequence {worst + 1}). Exact: {better}"
+        f"{found.method} is not exact for this model: in {wrong.sum()} of {len(wrong)} sequences the sum of the values "
+        f"differs by more than {_TOLERANCE:.0%} from the difference between the logit and the references' mean logit; "
+        f"worst: {found.total[worst]:.4g} instead of {found.explained[worst]:.4g} (sequence {worst + 1}). More exact: "
+        f"{better}"
     ]
 
 
 def _columns(tasks: int | Sequence[int], known: int) -> tuple[int, ...]:
     columns = (int(tasks),) if isinstance(tasks, int | np.integer) else tuple(int(task) for task in tasks)
     if not columns:
-        raise InputError("no task was given", expected="at least one column")
+        raise InputError("no task is given", expected="at least one column")
     wrong = [column for column in columns if not 0 <= column < known]
     if wrong:
-        raise InputError(f"there is no task in column {wrong[0]}", expected=f"0 to {known - 1}")
+        raise InputError(f"column {wrong[0]} is not a task of the model", expected=f"0 to {known - 1}")
     return columns
 
 
 def _check_codes(codes: NDArray[np.uint8], window: int) -> None:
     if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8 or codes.ndim != 2 or not len(codes):
         found = f"{codes.dtype} {codes.shape}" if isinstance(codes, np.ndarray) else type(codes).__name__
-        raise InputError(f"sequences as {found}", expected="codes, uint8 (n, L), at least one sequence")
+        raise InputError(f"sequences of type {found}", expected="codes, uint8 (n, L), at least one sequence")
     if codes.shape[1] != window:
         raise InputError(
             f"sequences of {codes.shape[1]:,} bp", expected=f"the model's window, {window:,} bp",
@@ -140,7 +142,7 @@ def _check_weights(model: SequenceModel) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(
-                f"the weights {name} of the model hold a number that is none (NaN or infinite)",
+                f"the weights {name} of the model contain NaN or infinity",
                 expected="finite weights",
-                hint="its training went wrong: train it again",
+                hint="the training diverged; train the model again",
             )

@@ -1,4 +1,4 @@
-"""DeepLIFT with shuffled references, which is an estimate of SHAP values."""
+"""DeepLIFT with shuffled references, an estimate of SHAP values."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from noncoder.interpret.attribution.target import Target
     copies=reference_count,
 )
 def deeplift(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """Contributions of all bases, the mean over references."""
+    """Contributions of all bases, averaged over the references."""
     x, against = one_hot(codes), references(codes, settings)
     rules = Rescale(settings.nodes)
     logits = rules.record(target, x).detach()
     multipliers, before = [], []
     for some in torch.split(against, max(1, settings.batch_size // len(x)), dim=1):
-        # All sequences once before any comes again: that is how their tensors are repeated.
+        # References first, sequences second: `Rescale` repeats the recorded tensors in this order.
         rows = some.transpose(0, 1).flatten(0, 1).contiguous().requires_grad_()
         outputs = rules.compare(target, rows)
         (found,) = torch.autograd.grad(outputs.sum(), rows)

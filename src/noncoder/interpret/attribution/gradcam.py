@@ -17,20 +17,20 @@ from noncoder.interpret.layers import Layer, find_layer, watching
 
 
 def class_activation(activations: Tensor, gradients: Tensor, variant: Literal["paper", "report"]) -> Tensor:
-    """Grad-CAM's map from a layer's activations and the gradients by them, (N, C, P) -> (N, P).
+    """Computes the Grad-CAM map from a layer's activations and their gradients, (N, C, P) -> (N, P).
 
-    A channel weighs as much as its mean gradient over positions. The paper takes the positive part of the weighted sum
-    over channels; the report sums the positive parts of the channels.
+    The weight of a channel is its mean gradient over positions. "paper" takes the positive part of the weighted sum
+    over channels; "report" sums the positive parts of the weighted channels.
     """
     weighted = activations * gradients.mean(dim=2, keepdim=True)
     return F.relu(weighted.sum(dim=1)) if variant == "paper" else F.relu(weighted).sum(dim=1)
 
 
 def to_bases(track: Tensor, layer: Layer, window: int) -> Tensor:
-    """A track over a layer's positions (N, P), on bases (N, L).
+    """Interpolates a track over a layer's positions (N, P) to bases (N, L).
 
-    Linear between the centres of the positions' receptive fields, which unpadded convolutions and poolings move;
-    before the first and after the last centre it keeps their values.
+    Interpolation is linear between the centres of the positions' receptive fields, which unpadded convolutions and
+    poolings shift. The values are constant before the first and after the last centre.
     """
     bases, centres = np.arange(window), layer.centres
     right = np.searchsorted(centres, bases).clip(1, max(1, layer.positions - 1))
@@ -53,22 +53,22 @@ def _cam(target: Target, codes: Tensor, settings: AttributionConfig) -> Tensor:
 
 @register(
     "gradcam",
-    about="how active the channels of a layer are that speak for the task, brought to base pairs",
+    about="activation of a layer's channels, weighted by their mean gradients and interpolated to base pairs",
     source="Selvaraju et al. 2017, arXiv:1610.02391",
     hypothetical=False,
 )
 def gradcam(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """The class activation, the same for all bases."""
+    """Class activation, the same for all four bases."""
     return AttributionPart(_cam(target, codes, settings).unsqueeze(1).expand(-1, 4, -1))
 
 
 @register(
     "guided-gradcam",
-    about="guided backpropagation where the class activation is",
+    about="guided backpropagation times the class activation",
     source="Selvaraju et al. 2017, arXiv:1610.02391",
 )
 def guided_gradcam(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """The guided gradient at all bases, times the class activation."""
+    """Guided gradient of each base times the class activation."""
     guided = guided_gradient(target, one_hot(codes))
     if settings.correct:
         guided = subtract_mean(guided)

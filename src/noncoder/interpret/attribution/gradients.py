@@ -1,4 +1,4 @@
-"""Methods that read gradients at the sequence itself."""
+"""Methods based on the gradient at the sequence."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ def _generator(codes: NDArray[np.uint8], seed: int) -> torch.Generator:
 
 @register(
     "input-x-gradient",
-    about="the gradient by each base; of the base that stands there it is input times gradient",
+    about="gradient with respect to each base; for the present base this is input times gradient",
     source="Shrikumar et al. 2016, arXiv:1605.01713; Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3",
 )
 def input_x_gradient(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """The gradient at all bases."""
+    """Gradient with respect to each base."""
     return AttributionPart(_corrected(target.gradient(one_hot(codes)), settings))
 
 
 @register(
     "saliency",
-    about="the size of the gradient by each base, without its sign",
+    about="absolute gradient with respect to each base",
     source="Simonyan et al. 2014, arXiv:1312.6034; Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3",
 )
 def saliency(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """The size of the gradient at all bases."""
+    """Absolute gradient with respect to each base."""
     return AttributionPart(_corrected(target.gradient(one_hot(codes)), settings).abs())
 
 
 @register(
     "smooth-grad",
-    about="the gradient by each base, averaged over noisy copies of the sequence",
+    about="gradient with respect to each base, averaged over noisy copies of the sequence",
     source="Smilkov et al. 2017, arXiv:1706.03825",
     copies=lambda settings: settings.samples,
 )
 def smooth_grad(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """The mean gradient at all bases; no noise where the sequence has N."""
+    """Mean gradient with respect to each base; Ns get no noise."""
     x, known = one_hot(codes), (codes != N_CODE).unsqueeze(1)
     shape = (settings.samples, *x.shape[1:])
-    noise = torch.stack(  # a sequence has its own, whatever the batch
+    noise = torch.stack(  # the noise of a sequence does not depend on its batch
         [torch.randn(shape, generator=_generator(row, settings.seed)) for row in codes.cpu().numpy()]
     )
     rows = (x[:, None] + settings.noise * noise.to(x.device) * known[:, None]).flatten(0, 1)
@@ -63,16 +63,16 @@ def smooth_grad(target: Target, codes: Tensor, settings: AttributionConfig) -> A
 
 @register(
     "guided-backprop",
-    about="the gradient of what is positive at every rectifier, going forward and going back",
+    about="gradient that passes only positive values through every rectifier, forward and backward",
     source="Springenberg et al. 2015, arXiv:1412.6806",
 )
 def guided_backprop(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """The guided gradient at all bases."""
+    """Guided gradient with respect to each base."""
     return AttributionPart(_corrected(guided_gradient(target, one_hot(codes)), settings))
 
 
 def guided_gradient(target: Target, x: Tensor) -> Tensor:
-    """The gradient by x (N, 4, L) of guided backpropagation."""
+    """Returns the gradient of guided backpropagation with respect to x, (N, 4, L)."""
     x = x.detach().requires_grad_()
     with Guided():
         logits = target(x)

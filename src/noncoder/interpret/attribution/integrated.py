@@ -13,15 +13,16 @@ from noncoder.interpret.attribution.target import Target
 
 @register(
     "integrated-gradients",
-    about="gradients averaged over the way from references to the sequence; exact in the limit of many steps",
+    about="gradients averaged along the path from references to the sequence; exact in the limit of many steps",
     source="Sundararajan et al. 2017, arXiv:1703.01365; over shuffles: Erion et al. 2021, arXiv:1906.10670",
     copies=reference_count,
 )
 def integrated_gradients(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """Contributions of all bases, the mean over references."""
+    """Contributions of all bases, averaged over the references."""
     from captum.attr import IntegratedGradients
 
-    method = IntegratedGradients(target, multiply_by_inputs=False)  # of which the multipliers of absent bases are read
+    # Without the product with the inputs, which would zero the multipliers of absent bases.
+    method = IntegratedGradients(target, multiply_by_inputs=False)
     x, against = one_hot(codes), references(codes, settings)
     rows = x.repeat_interleave(against.shape[1], dim=0)
     begins = against.flatten(0, 1)

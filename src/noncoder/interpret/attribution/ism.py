@@ -9,17 +9,17 @@ from noncoder.interpret.attribution.methods import AttributionConfig, Attributio
 from noncoder.interpret.attribution.target import Target
 from noncoder.interpret.mutagenesis import mutate
 
-_TOGETHER = 8  # sequences between two reports of progress; mutants are batched by `mutate`
+_SEQUENCES = 8  # per progress report; `mutate` batches the mutants
 
 
 @register(
     "ism",
-    about="the logit with each base at each position, less its mean over the four: exact, and slow",
+    about="logit with each base at each position, minus the mean of the four: exact but slow",
     source="Zhou & Troyanskaya 2015, doi:10.1038/nmeth.3547",
-    copies=lambda settings: max(1, settings.batch_size // _TOGETHER),
+    copies=lambda settings: max(1, settings.batch_size // _SEQUENCES),
 )
 def ism(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
-    """The effect of each base, less the mean effect of the four."""
+    """Effect of each base minus the mean effect of the four bases."""
     mutations = mutate(target.model, codes.cpu().numpy(), list(target.tasks), batch_size=settings.batch_size)
     effects = torch.from_numpy(mutations.substitutions).mean(dim=3)
     return AttributionPart((effects - effects.mean(dim=1, keepdim=True)).to(codes.device))

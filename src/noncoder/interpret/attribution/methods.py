@@ -1,6 +1,6 @@
-"""What an attribution is, its settings, and the methods by name.
+"""Attributions, their settings, and the registry of methods.
 
-A new method is a file in this folder and one decorator; the test suite of all methods is then its own.
+A new method is a file in this folder with one decorated function. The test suite of all methods then covers it.
 """
 
 from __future__ import annotations
@@ -21,48 +21,49 @@ from noncoder.sequence.encoding import one_hot
 
 
 class AttributionConfig(Section):
-    """Settings of the attribution methods; each reads those that concern it."""
+    """Settings of the attribution methods; each method reads only its own."""
 
     references: int = Field(20, ge=1)
-    """Shuffled sequences with which each sequence is compared: DeepLIFT, and integrated gradients from shuffles."""
+    """Shuffled references per sequence, for DeepLIFT and integrated gradients with the baseline "shuffles"."""
     baseline: Literal["shuffles", "uniform", "zeros"] = "shuffles"
-    """With what DeepLIFT and integrated gradients compare: dinucleotide shuffles of the sequence, a quarter of each
-    base, or nothing at all."""
+    """References of DeepLIFT and integrated gradients: dinucleotide shuffles of the sequence, 0.25 for each base, or
+    zeros."""
     steps: int = Field(20, ge=1)
     """Steps of integrated gradients between a reference and the sequence."""
     nodes: int = Field(8, ge=1)
-    """Steps with which DeepLIFT averages what is neither element by element nor a product: softmax, layer norm."""
+    """Quadrature nodes of DeepLIFT for functions that are neither elementwise nor products: softmax, layer norm."""
     samples: int = Field(20, ge=1)
-    """Noisy copies of each sequence: smooth-grad."""
+    """Noisy copies of each sequence, for smooth-grad."""
     noise: float = Field(0.1, gt=0)
-    """Standard deviation of that noise, in units of the one-hot code."""
+    """Standard deviation of the noise of smooth-grad, in units of the one-hot code."""
     correct: bool = True
-    """Whether the mean over the bases is taken off gradients (saliency, input x gradient, smooth-grad, guided
-    backpropagation): a change of one base into another never moves along it."""
+    """Subtract the mean over the four bases from gradients (saliency, input-x-gradient, smooth-grad, guided
+    backpropagation). The mean has no meaning: replacing one base by another never moves along it."""
     layer: str = "last"
-    """Where Grad-CAM looks: a layer's name, "first" for the first convolution, "last" for what the head reads."""
+    """Layer of Grad-CAM: a layer's name, "first" for the first convolution, "last" for the input of the head."""
     variant: Literal["paper", "report"] = "paper"
-    """Where Grad-CAM cuts off what is negative: after the sum over channels as in its paper, or in each channel before
-    it as in the 2020 report."""
+    """Where Grad-CAM removes negative values: after the sum over channels (the original paper) or in each channel
+    before it (the 2020 report)."""
     seed: int = Field(0, ge=0)
-    """Of shuffles and noise. Those of a sequence depend on it and on the sequence, not on the others of the batch."""
+    """Random seed of shuffles and noise. Those of a sequence depend on the seed and the sequence, not on its batch."""
     batch_size: int = Field(64, ge=1)
-    """Sequences a pass, references, steps and noisy copies counted."""
+    """Sequences per forward pass; references, steps and noisy copies count as sequences."""
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What a model's logit owes to each base.
+    """Contribution of each base to a model's logit.
 
     Attributes:
         method: One of `list_attributions()`.
-        codes: The sequences, uint8 (n, L).
-        values: What each base contributes, or would if it stood there, float32 (n, 4, L); of methods that know the base
-            alone that stands there, zeros elsewhere. Zeros at N.
-        hypothetical: Whether the values of the bases that do not stand there mean something.
-        explained: The logit less the mean logit of the references, float64 (n,), which `projected` should sum to; None
-            where the method makes no such claim.
-        warnings: What a reader should know: where the method is not exact for this model, where it found nothing.
+        codes: Sequences, uint8 (n, L).
+        values: Contribution of each base, or its contribution if it replaced the present base, float32 (n, 4, L).
+            Methods without such hypothetical values have zeros at absent bases. All values at an N are zero.
+        hypothetical: Whether the values of absent bases are meaningful.
+        explained: Logit minus the mean logit of the references, float64 (n,), the expected sum of `projected`; None
+            for a method without this property.
+        warnings: Sentences for the reader, e.g. that the method is not exact for this model or that all values are
+            zero.
     """
 
     method: str
@@ -74,35 +75,35 @@ class Attribution:
 
     @property
     def projected(self) -> NDArray[np.float32]:
-        """The value of the base that stands there, (n, L); 0 at N."""
+        """Value of the present base, (n, L); 0 at N."""
         projected: NDArray[np.float32] = np.where(one_hot(self.codes), self.values, 0).sum(axis=1)
         return projected
 
     @property
     def total(self) -> NDArray[np.float64]:
-        """The sum of `projected`, (n,)."""
+        """Sum of `projected` over positions, (n,)."""
         total: NDArray[np.float64] = self.projected.sum(axis=1, dtype=np.float64)
         return total
 
     @property
     def completeness_error(self) -> NDArray[np.float64]:
-        """`total` less `explained`, in logits, (n,).
+        """`total` minus `explained`, in logits, (n,).
 
         Raises:
-            ValueError: The method claims no sum.
+            ValueError: The method has no expected sum.
         """
         if self.explained is None:
-            raise ValueError(f"{self.method} does not claim that its values sum to anything")
+            raise ValueError(f"the values of {self.method} have no expected sum")
         return self.total - self.explained
 
 
 class AttributionPart(NamedTuple):
-    """What a method finds for some sequences.
+    """Result of a method for a batch of sequences.
 
     Attributes:
-        values: (b, 4, L).
-        explained: The logit less the mean logit of the references, (b,); None without a claim.
-        notes: What the method has to say about them; the same note is told once.
+        values: Contributions, (b, 4, L).
+        explained: Logit minus the mean logit of the references, (b,); None for a method without this property.
+        notes: Warnings about the sequences; equal notes of several batches are reported once.
     """
 
     values: Tensor
@@ -111,20 +112,21 @@ class AttributionPart(NamedTuple):
 
 
 Explain = Callable[[Target, Tensor, AttributionConfig], AttributionPart]
-"""(target, codes uint8 (b, L) on the model's device, settings) -> part; gradients are enabled."""
+"""(target, codes uint8 (b, L) on the model's device, settings) -> part, called with gradients enabled."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method.
+    """Registered attribution method.
 
     Attributes:
-        name: Its name.
-        explain: Its function.
-        about: A line about it.
-        source: The paper that it follows.
-        hypothetical: Whether it values bases that do not stand there.
-        copies: How many copies of each sequence it passes: so many fewer sequences are given to it at once.
+        name: Name of the method.
+        explain: Function that computes the attributions.
+        about: One-line description.
+        source: Paper of the method.
+        hypothetical: Whether the method gives values to absent bases.
+        copies: Number of copies of each sequence that the method evaluates, from the settings; the batch size is
+            divided by it.
     """
 
     name: str
@@ -149,11 +151,11 @@ def register(
     hypothetical: bool = True,
     copies: Callable[[AttributionConfig], int] = _one,
 ) -> Callable[[Explain], Explain]:
-    """Registers a method under a name; the arguments are those of `Method`."""
+    """Registers a function as an attribution method; the arguments are those of `Method`."""
 
     def add(explain: Explain) -> Explain:
         if name in _METHODS:
-            raise ValueError(f"two attribution methods are called {name!r}")
+            raise ValueError(f"the attribution method {name!r} already exists")
         _METHODS[name] = Method(name, explain, about, source, hypothetical, copies)
         return explain
 
@@ -161,15 +163,15 @@ def register(
 
 
 def list_attributions() -> list[str]:
-    """The names of all methods, sorted."""
+    """Returns the names of all methods, sorted."""
     return sorted(_METHODS)
 
 
 def attribution_method(name: str) -> Method:
-    """What is registered under a name.
+    """Returns the method of a name.
 
     Raises:
-        UnknownNameError: Nothing is; the message offers the nearest name.
+        UnknownNameError: The method does not exist; the message lists all methods and suggests the nearest name.
     """
     if name not in _METHODS:
         raise UnknownNameError("attribution method", name, _METHODS)

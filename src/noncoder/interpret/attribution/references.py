@@ -1,4 +1,4 @@
-"""References: what a sequence is compared with."""
+"""References that attribution methods compare a sequence with."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from noncoder.sequence.encoding import N_CODE
 
 
 def seed_of(codes: NDArray[np.uint8], seed: int) -> int:
-    """A seed that depends on a sequence (L,) and the setting alone, below 2**31."""
+    """Returns a seed below 2**31 that depends only on a sequence (L,) and the given seed."""
     return zlib.crc32(codes.tobytes(), seed) & 0x7FFFFFFF
 
 
 def shuffles(codes: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
-    """Dinucleotide shuffles of a sequence; see `noncoder.interpret.shuffling`.
+    """Shuffles a sequence while keeping its dinucleotide counts; see `noncoder.interpret.shuffling`.
 
     Args:
-        codes: A sequence, uint8 (L,).
-        count: How many.
-        seed: Another seed gives others.
+        codes: Sequence, uint8 (L,).
+        count: Number of shuffles.
+        seed: Random seed.
 
     Returns:
-        uint8 (count, L).
+        Shuffles, uint8 (count, L).
     """
     begin = seed_of(codes, seed)
     seeds = [(begin + i) & 0x7FFFFFFF for i in range(count)]
@@ -37,14 +37,15 @@ def shuffles(codes: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint
 
 
 def reference_count(settings: AttributionConfig) -> int:
-    """How many references a sequence is compared with, R."""
+    """Returns the number of references per sequence, R."""
     return settings.references if settings.baseline == "shuffles" else 1
 
 
 def references(codes: Tensor, settings: AttributionConfig) -> Tensor:
-    """What sequences (b, L) are compared with, float (b, R, 4, L); where a sequence has N they have zeros.
+    """Returns the references of sequences (b, L), float (b, R, 4, L).
 
-    With both sides nothing there, what is found at bases adds up to the whole difference.
+    References are zero at an N, as the one-hot sequence is. So the Ns contribute nothing, and the contributions of the
+    bases sum to the complete difference of the logits.
     """
     if settings.baseline == "shuffles":
         rows = [shuffles(row, settings.references, settings.seed) for row in codes.cpu().numpy()]
@@ -56,21 +57,21 @@ def references(codes: Tensor, settings: AttributionConfig) -> Tensor:
 
 
 def contributions(multipliers: Tensor, references: Tensor) -> Tensor:
-    """What each base would contribute: the multiplier of having it, less those of what the reference has.
+    """Computes hypothetical contributions: the multiplier of each base minus the multiplier of the reference's base.
 
     Args:
-        multipliers: Of each reference, (b, R, 4, L).
-        references: (b, R, 4, L).
+        multipliers: Multipliers for each reference, (b, R, 4, L).
+        references: References, (b, R, 4, L).
 
     Returns:
-        The mean over references, (b, 4, L).
+        Contributions averaged over the references, (b, 4, L).
     """
     return (multipliers - (references * multipliers).sum(dim=2, keepdim=True)).mean(dim=1)
 
 
 def unshuffled(references: Tensor, x: Tensor) -> tuple[str, ...]:
-    """A note where every reference of some sequence is the sequence itself: there is nothing to explain."""
+    """Returns a note if all references of a sequence equal the sequence, so that its attributions are zero."""
     same = int((references == x[:, None]).all(dim=(1, 2, 3)).sum())
     if not same:
         return ()
-    return ("a sequence without a shuffle of its own (one letter, or all N) is its own reference: nothing to explain",)
+    return ("a sequence of one repeated base or of N only is its own reference; its values are zero",)

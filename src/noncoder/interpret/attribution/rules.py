@@ -1,8 +1,8 @@
-"""Replaces the derivative of what is not linear in a network, wherever it is called: in a module or as a function.
+"""Replaces derivatives of nonlinear functions in a network, whether called in a module or as a function.
 
-Every call of a PyTorch function passes through a mode. Where a rule stands under the function's name, its derivative in
-the backward pass is the rule's. All else (convolutions, linear maps, norms by running statistics, sums, reshaping) is
-linear in the activations and keeps its own.
+A `TorchFunctionMode` intercepts every call of a PyTorch function. If a rule is registered for the function's name, the
+rule replaces its derivative in the backward pass. All other functions (convolutions, linear maps, norms with running
+statistics, sums, reshaping) are linear in the activations and keep their derivatives.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -22,27 +21,27 @@ Gradients = Sequence[Tensor | None]
 
 
 class Call:
-    """A call of a function, of which some of the arguments are tensors that depend on the input.
+    """Call of a function in which some arguments are tensors that depend on the input.
 
     Args:
-        function: What is called.
-        args: Its arguments.
-        kwargs: Its arguments by name.
-        spots: Where the tensors stand: numbers among `args`, names among `kwargs`.
+        function: The function.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        spots: Places of these tensors: indices into `args`, keys of `kwargs`.
     """
 
     def __init__(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], spots: Sequence[int | str]):
         self.function, self.args, self.kwargs, self.spots = function, args, kwargs, spots
         self.other: Sequence[Tensor] = ()
-        """The same tensors in the pass that this one is compared with, of one copy of each sequence."""
+        """The same tensors in the recorded forward pass, with one row per sequence."""
 
     @property
     def name(self) -> str:
-        """The function's name."""
+        """Name of the function."""
         return _name(self.function)
 
     def __call__(self, *tensors: Tensor) -> Any:
-        """The function of other tensors."""
+        """Calls the function on other tensors."""
         args, kwargs = list(self.args), dict(self.kwargs)
         for spot, tensor in zip(self.spots, tensors, strict=True):
             if isinstance(spot, int):
@@ -52,11 +51,11 @@ class Call:
         return self.function(*args, **kwargs)
 
     def beside(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The same tensors in the other pass, repeated for these."""
+        """Returns the recorded tensors, repeated to the shapes of these."""
         return [_tiled(other, tensor) for other, tensor in zip(self.other, tensors, strict=True)]
 
     def pull(self, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-        """The gradients by the tensors, from those by what the function gives."""
+        """Returns the gradients with respect to the tensors, from those with respect to the function's outputs."""
         with torch.enable_grad():
             points = [tensor.detach().requires_grad_() for tensor in tensors]
             outputs = self(*points)
@@ -69,16 +68,16 @@ class Call:
 
 
 Rule = Callable[[Call, Sequence[Tensor], Gradients], list[Tensor]]
-"""(call, its tensors, the gradients by what it gives) -> the gradients by its tensors."""
+"""(call, its tensors, gradients with respect to its outputs) -> gradients with respect to its tensors."""
 
 
 class Rules(TorchFunctionMode):
-    """Within it, calls that a rule is for have that rule in the backward pass.
+    """Context in which rules replace the derivatives of functions in the backward pass.
 
-    Functions that would write into their input do not.
+    In-place variants chosen by `inplace=True` run out of place.
 
     Args:
-        rules: By the function's name.
+        rules: Rule of each function, by the function's name.
     """
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
@@ -92,10 +91,10 @@ class Rules(TorchFunctionMode):
             return func(*args, **kwargs)
         if "inplace" in kwargs:
             kwargs = {**kwargs, "inplace": False}
-        return self.called(rule, func, args, kwargs)
+        return self.apply(rule, func, args, kwargs)
 
-    def called(self, rule: Rule, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What a call gives that a rule is for."""
+    def apply(self, rule: Rule, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Calls a function that has a rule."""
         spots = [spot for spot, value in _tensors(args, kwargs).items() if value.requires_grad]
         if not spots:
             return func(*args, **kwargs)
@@ -119,43 +118,43 @@ class _Ruled(torch.autograd.Function):
 
 
 class Rescale(Rules):
-    """DeepLIFT: derivatives become differences between a pass over sequences and one over references.
+    """DeepLIFT: derivatives are replaced by differences between forward passes over sequences and references.
 
-    First `record` passes over the sequences, then references are passed, as many times as are wanted; their gradients
-    by the input are DeepLIFT's multipliers. Both passes make the same calls in the same order, so that the tensors of
-    one are compared with those of the other whatever their axes mean. References of B sequences come as (R * B, …),
-    all sequences once before any comes again.
+    `record` runs the sequences. `compare` then runs references, any number of times; gradients with respect to its
+    input are DeepLIFT's multipliers. Both make the same calls in the same order, so the tensors of a call are compared
+    whatever their axes mean. The R references of B sequences are ordered (R * B, …): reference by reference, all
+    sequences within each.
 
-    - element by element (ReLU, GELU, sigmoid, …): the difference of the outputs over that of the inputs, the rescale
-      rule (Shrikumar et al. 2017, arXiv:1704.02685);
-    - max-pooling: each output's difference goes to the inputs that were the maximum, in either pass;
-    - products of two tensors that both depend on the input (attention, gates): the derivative halfway between the two;
-    - all else that is not linear (softmax, layer norm): the derivative averaged over the way from one to the other, by
-      Gauss and Legendre's quadrature: integrated gradients of this one function.
+    - Elementwise functions (ReLU, GELU, sigmoid, …) follow the rescale rule: the difference of the outputs divided by
+      the difference of the inputs (Shrikumar et al. 2017, arXiv:1704.02685).
+    - Max-pooling assigns the difference of each output to the positions of the maxima in either forward pass.
+    - Products of two tensors that both depend on the input (attention, gates) have the derivative at the midpoint.
+    - All other nonlinear functions (softmax, layer norm) have the derivative averaged along the straight line between
+      the two inputs by Gauss-Legendre quadrature, the integrated gradients of this one function.
 
-    LSTM and GRU are taken step by step through these rules.
+    LSTM and GRU run step by step through these rules.
 
-    Each keeps the sum: contributions add up to the difference of the logits, but for the quadrature's error.
+    Every rule keeps the sum: contributions add up to the difference of the logits, except for the quadrature error.
 
     Args:
-        nodes: Points of the quadrature.
+        nodes: Nodes of the quadrature.
     """
 
     def __init__(self, nodes: int) -> None:
-        path = along_the_way(nodes)
+        path = average_along_path(nodes)
         super().__init__(
             dict.fromkeys(_MIXING | set(_STEP_BY_STEP), path)
-            | dict.fromkeys(_PRODUCTS, along_the_way(1))
+            | dict.fromkeys(_PRODUCTS, average_along_path(1))
             | {"mul": halve}
             | dict.fromkeys(_KINKED | _SMOOTH, rescale)
-            | dict.fromkeys(_POOLINGS.values(), route_maxima)
+            | dict.fromkeys(_POOLINGS, route_maxima)
         )
         self._record: list[Mapping[int | str, Tensor]] | None = None
         self._at = 0
         self.recording = False
 
     def record(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """What a function gives of the sequences, (B, 4, L); its calls are remembered."""
+        """Returns a function's value for the sequences (B, 4, L), and records its calls."""
         self._record, self.recording = [], True
         try:
             with self:
@@ -164,13 +163,13 @@ class Rescale(Rules):
             self.recording = False
 
     def compare(self, function: Callable[[Tensor], Tensor], references: Tensor) -> Tensor:
-        """What the function gives of the references, (R * B, 4, L), ready for the backward pass."""
+        """Returns the function's value for the references (R * B, 4, L), ready for the backward pass."""
         self._at = 0
         with self:
             return function(references)
 
-    def called(self, rule: Rule, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What a call gives that a rule is for; in one pass it is remembered, in the others compared."""
+    def apply(self, rule: Rule, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Calls a function that has a rule: records its tensors, or compares them with the recorded ones."""
         name = _name(func)
         if name in _STEP_BY_STEP:
             with self:
@@ -190,12 +189,17 @@ class Rescale(Rules):
 
 
 def rescale(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-    """The rescale rule; where the two inputs are too close to divide by their difference, the derivative halfway."""
+    """Rescale rule: the quotient of the differences of output and input replaces the derivative.
+
+    Where the two inputs are too close, the derivative at their midpoint replaces the quotient. For a smooth function
+    they are too close below 1e-3: there the midpoint derivative is off by the order of the squared difference, whereas
+    the rounding error of the quotient grows with the inverse difference. At a kink the midpoint derivative can be
+    entirely wrong, so for functions with kinks only differences within rounding are too close.
+    """
     (reference,), (gradient,) = tensors, gradients
     (x,) = call.beside(tensors)
     assert gradient is not None
     difference = x - reference
-    # The derivative is off by the square of the difference, or by all at a kink; the quotient by rounding over it.
     close = _rounding(difference, x, reference) if call.name in _KINKED else difference.abs() < 1e-3
     multiplied = _tiled(call(*call.other), reference).sub(call(reference)).div_(difference).mul_(gradient)
     at = close.nonzero(as_tuple=True)
@@ -205,39 +209,43 @@ def rescale(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list
 
 
 def route_maxima(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-    """Max-pooling: the difference of a maximum goes to the input that was the larger of the two.
+    """Rule of max-pooling: assigns the difference of each maximum to the position of the larger of the two maxima.
 
-    An input that is the sequence's maximum, and the same in the reference, has the plain derivative.
+    A position that holds the sequence's maximum and has the same value in the reference gets the plain derivative.
     """
     (reference,), (raw,), (gradient,) = tensors, call.other, gradients
     assert gradient is not None
-    asked = {**call.kwargs, "return_indices": True}
-    maxima, at = (_tiled(part, gradient) for part in call.function(raw, *call.args[1:], **asked))
-    before, at_before = call.function(reference, *call.args[1:], **asked)
+    kwargs = {**call.kwargs, "return_indices": True}
+    maxima, at = (_tiled(part, gradient) for part in call.function(raw, *call.args[1:], **kwargs))
+    before, at_before = call.function(reference, *call.args[1:], **kwargs)
     shape = (*reference.shape[:2], -1)
     old, x = reference.reshape(shape), _tiled(raw, reference).reshape(shape)
     maxima, at, before, at_before, gradient = (part.flatten(2) for part in (maxima, at, before, at_before, gradient))
     winner = torch.where(maxima > before, at, at_before)
-    new, was = x.gather(2, winner), old.gather(2, winner)
-    moved = new - was
-    still = _rounding(moved, new, was)  # which would decide how much of the derivative is whose
-    share = ((maxima - before) / moved.masked_fill(still, 1)).masked_fill_(still, 0)
-    was = old.gather(2, at)
-    unmoved = _rounding(maxima - was, maxima, was)
+    new, previous = x.gather(2, winner), old.gather(2, winner)
+    difference = new - previous
+    tiny = _rounding(difference, new, previous)  # dividing by rounding errors would make the share arbitrary
+    share = ((maxima - before) / difference.masked_fill(tiny, 1)).masked_fill_(tiny, 0)
+    previous = old.gather(2, at)
+    unchanged = _rounding(maxima - previous, maxima, previous)
     found = torch.zeros_like(old).scatter_add_(2, winner, gradient * share)
-    return [found.scatter_add_(2, at, gradient * unmoved).view(reference.shape)]
+    return [found.scatter_add_(2, at, gradient * unchanged).view(reference.shape)]
 
 
 def halve(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-    """Products element by element: each factor's multiplier is the mean of the other in the two passes."""
+    """Rule of elementwise products: a factor's multiplier is the mean of the other factor in the two forward passes."""
     (gradient,) = gradients
     assert gradient is not None
     first, second = ((one + other) / 2 for one, other in zip(tensors, call.beside(tensors), strict=True))
     return [(gradient * factor).sum_to_size(of.shape) for factor, of in zip((second, first), tensors, strict=True)]
 
 
-def along_the_way(nodes: int) -> Rule:
-    """The derivative, averaged over the straight way from the reference's tensors to the sequence's."""
+def average_along_path(nodes: int) -> Rule:
+    """Returns a rule that averages the derivative along the line from the reference's tensors to the sequence's.
+
+    Args:
+        nodes: Nodes of Gauss-Legendre quadrature.
+    """
     points, weights = np.polynomial.legendre.leggauss(nodes)
 
     def rule(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
@@ -252,16 +260,15 @@ def along_the_way(nodes: int) -> Rule:
 
 
 def guide(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-    """Guided backpropagation: a rectifier lets through what is positive, going forward and going back.
+    """Rule of guided backpropagation: sets negative gradients to zero, then applies the rectifier's own derivative.
 
-    Smooth rectifiers (GELU, SiLU, ELU, softplus) let through the positive part of what comes back, times their own
-    derivative.
+    Smooth rectifiers (GELU, SiLU, ELU, softplus) follow the same rule.
     """
     return call.pull(tensors, [None if gradient is None else gradient.clamp(min=0) for gradient in gradients])
 
 
 class Guided(Rules):
-    """Guided backpropagation (Springenberg et al. 2015, arXiv:1412.6806) at every rectifier."""
+    """Context with guided backpropagation (Springenberg et al. 2015, arXiv:1412.6806) at every rectifier."""
 
     def __init__(self) -> None:
         super().__init__(dict.fromkeys(_RECTIFIERS, guide))
@@ -282,19 +289,14 @@ _MIXING = frozenset(
     {"softmax", "log_softmax", "logsumexp", "scaled_dot_product_attention", "layer_norm", "rms_norm", "group_norm"}
     | {"normalize", "div", "pow", "rnn_tanh", "rnn_relu", "zero_memory_score"}
 )
+_POOLINGS = frozenset({"max_pool1d", "max_pool2d"})
 _STEP_BY_STEP = {"lstm": unrolled.lstm, "gru": unrolled.gru}
 _OTHER_NAMES = {"_threshold": "threshold", "multiply": "mul", "true_divide": "div", "truediv": "div", "clip": "clamp"}
 
 
 def _name(func: Any) -> str:
-    if func in _POOLINGS:
-        return _POOLINGS[func]
     name = getattr(func, "__name__", "").removeprefix("__").removesuffix("__")
     return _OTHER_NAMES.get(name, name)
-
-
-# They are chosen by a function that is made twice and has no name of its own.
-_POOLINGS = {F.max_pool1d: "max_pool1d", F.max_pool2d: "max_pool2d"}
 
 
 def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[int | str, Tensor]:
@@ -303,17 +305,17 @@ def _tensors(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[int | str, 
 
 
 def _between(start: Tensor, end: Tensor, share: float) -> Tensor:
-    # Scores of what is hidden are minus infinity at both ends: there is nothing between them.
+    # Masked attention scores are minus infinity at both ends, where interpolation would give NaN.
     return torch.where(start == end, start, start + share * (end - start))
 
 
 def _rounding(difference: Tensor, x: Tensor, reference: Tensor) -> Tensor:
-    """Whether a difference is one of rounding alone."""
+    """Returns where a difference is within rounding error."""
     return difference.abs() <= 1e-6 * torch.maximum(x.abs(), reference.abs())
 
 
 def _tiled(x: Tensor, like: Tensor) -> Tensor:
-    """The tensor of B sequences as often as R * B references need it, along whichever axis holds them."""
+    """Repeats a tensor of B sequences to the shape of one of R * B references, along any axis that holds them."""
     if x.shape == like.shape:
         return x
     return x.repeat([there // here for there, here in zip(like.shape, x.shape, strict=True)])

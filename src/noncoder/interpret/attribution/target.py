@@ -1,4 +1,4 @@
-"""What is explained: the mean logit of some tasks of a model."""
+"""Target of an attribution: the mean logit of some tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from noncoder.models import SequenceModel
 
 @dataclass(frozen=True)
 class Target:
-    """The mean logit of some tasks.
+    """Mean logit of some tasks of a model.
 
     Args:
         model: The model.
@@ -23,20 +23,20 @@ class Target:
     tasks: tuple[int, ...]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(N,) of one-hot DNA, or what is like it, (N, 4, L)."""
+        """Returns the mean logits (N,) of one-hot DNA, or of any float input of the same shape, (N, 4, L)."""
         logits: Tensor = self.model(x)
         return logits[:, list(self.tasks)].mean(dim=1)
 
     def gradient(self, x: Tensor) -> Tensor:
-        """The gradient by x, (N, 4, L)."""
+        """Returns the gradient with respect to x, (N, 4, L)."""
         x = x.detach().requires_grad_()
         return torch.autograd.grad(self(x).sum(), x)[0]
 
 
 def subtract_mean(gradient: Tensor) -> Tensor:
-    """Takes off the mean over the bases, (N, 4, L).
+    """Subtracts the mean over the four bases from a gradient, (N, 4, L).
 
-    Columns of one-hot DNA sum to one: along the mean a network sees no data, and its gradient there is noise
-    (Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3).
+    Columns of one-hot DNA sum to one, so a network never sees data that vary along the mean, and its gradient in that
+    direction is noise (Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3).
     """
     return gradient - gradient.mean(dim=1, keepdim=True)

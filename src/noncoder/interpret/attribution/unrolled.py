@@ -1,6 +1,6 @@
-"""LSTM and GRU step by step, so that rules reach what happens inside a cell.
+"""LSTM and GRU computed step by step, so that backward rules apply inside their cells.
 
-Both directions are calculated together, which halves the number of calls.
+Both directions are computed together, which halves the number of calls.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class _Arguments(NamedTuple):
-    """Those of `torch.lstm` and `torch.gru` for a batch of sequences of one length."""
+    """Arguments of `torch.lstm` and `torch.gru` for a batch of sequences of equal length."""
 
     input: Tensor
     hx: Any
@@ -27,13 +27,13 @@ class _Arguments(NamedTuple):
 
 
 class _Cell(NamedTuple):
-    """The weights of a layer for its D directions, gates last.
+    """Weights of a layer for its D directions, with the G gate units as the last axis.
 
     Attributes:
-        inputs: (D, C, G).
-        hidden: (D, H, G).
-        input_bias: (D, 1, G).
-        hidden_bias: (D, 1, G).
+        inputs: Weights of the inputs, (D, C, G).
+        hidden: Weights of the hidden state, (D, H, G).
+        input_bias: Bias of the inputs, (D, 1, G).
+        hidden_bias: Bias of the hidden state, (D, 1, G).
     """
 
     inputs: Tensor
@@ -44,44 +44,44 @@ class _Cell(NamedTuple):
 
 _State = tuple[Tensor, ...]
 _Steps = Callable[[Tensor, _State, _Cell], tuple[list[Tensor], _State]]
-"""(positions (L, D, N, C), state (D, N, H) each, weights) -> outputs (D, N, H) each, and the last state."""
+"""(inputs (L, D, N, C), state tensors (D, N, H), weights) -> outputs of each position (D, N, H), last state."""
 
 
 def lstm(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """What `torch.lstm` gives: outputs, last hidden states and cells."""
+    """Computes `torch.lstm`: outputs, last hidden states and last cell states."""
     arguments = _Arguments(*args)
     y, (hidden, cell) = _layers(arguments, _lstm_steps, arguments.hx)
     return y, hidden, cell
 
 
 def gru(*args: Any) -> tuple[Tensor, Tensor]:
-    """What `torch.gru` gives: outputs and last hidden states."""
+    """Computes `torch.gru`: outputs and last hidden states."""
     arguments = _Arguments(*args)
     y, (hidden,) = _layers(arguments, _gru_steps, (arguments.hx,))
     return y, hidden
 
 
-def _layers(arguments: _Arguments, steps: _Steps, begin: _State) -> tuple[Tensor, list[Tensor]]:
+def _layers(arguments: _Arguments, steps: _Steps, start: _State) -> tuple[Tensor, list[Tensor]]:
     y = arguments.input.transpose(0, 1) if arguments.batch_first else arguments.input
     directions, last = 1 + arguments.bidirectional, []
     for layer in range(arguments.layers):
-        mine = slice(layer * directions, (layer + 1) * directions)
+        rows = slice(layer * directions, (layer + 1) * directions)
         both = torch.stack([y, y.flip(0)][:directions], dim=1)
-        outputs, state = steps(both, tuple(part[mine] for part in begin), _cell(arguments, mine))
-        found = torch.stack(outputs).unbind(1)
-        y = torch.cat([found[0], *(other.flip(0) for other in found[1:])], dim=2)
+        outputs, state = steps(both, tuple(part[rows] for part in start), _cell(arguments, rows))
+        forward, *backward = torch.stack(outputs).unbind(1)
+        y = torch.cat([forward, *(other.flip(0) for other in backward)], dim=2)
         last.append(state)
     return y.transpose(0, 1) if arguments.batch_first else y, [torch.cat(parts) for parts in zip(*last, strict=True)]
 
 
-def _cell(arguments: _Arguments, mine: slice) -> _Cell:
-    each = 4 if arguments.biases else 2
-    rows = [arguments.weights[at * each : (at + 1) * each] for at in range(mine.start, mine.stop)]
-    inputs, hidden = (torch.stack([row[i].t() for row in rows]) for i in range(2))
+def _cell(arguments: _Arguments, rows: slice) -> _Cell:
+    count = 4 if arguments.biases else 2  # tensors per direction
+    directions = [arguments.weights[at * count : (at + 1) * count] for at in range(rows.start, rows.stop)]
+    inputs, hidden = (torch.stack([weights[i].t() for weights in directions]) for i in range(2))
     if not arguments.biases:
-        none = inputs.new_zeros(len(rows), 1, inputs.shape[2])
-        return _Cell(inputs, hidden, none, none)
-    return _Cell(inputs, hidden, *(torch.stack([row[i] for row in rows]).unsqueeze(1) for i in (2, 3)))
+        zeros = inputs.new_zeros(len(directions), 1, inputs.shape[2])
+        return _Cell(inputs, hidden, zeros, zeros)
+    return _Cell(inputs, hidden, *(torch.stack([weights[i] for weights in directions]).unsqueeze(1) for i in (2, 3)))
 
 
 def _lstm_steps(x: Tensor, state: _State, weights: _Cell) -> tuple[list[Tensor], _State]:
