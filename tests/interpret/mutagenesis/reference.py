@@ -1,4 +1,4 @@
-"""Mutated sequences made one by one, as plainly as can be."""
+"""Reference implementation: mutated sequences made and predicted one by one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small_model(name: str, window: int, parameters: dict[str, Any] | None = None) -> SequenceModel:
-    """A model of which no weight, bias or mean is where it began: only then do mistakes show."""
+    """Returns a model whose weights, biases and means differ from their initial values, so that mistakes show."""
     torch.manual_seed(0)
     model = create_model(name, TASKS, window, {**SMALL.get(name, {}), **(parameters or {})})
     if isinstance(model, DeepSea):
@@ -40,7 +40,7 @@ def small_model(name: str, window: int, parameters: dict[str, Any] | None = None
 
 
 def _make_narrow(model: DeepSea) -> None:
-    """DeepSEA's widths are no settings, and a test of thousands of sequences takes minutes with them."""
+    """Narrows DeepSEA, whose widths are not settings: thousands of sequences take minutes at full width."""
     for at, channels in ((0, (4, 6)), (4, (6, 8)), (8, (8, 10))):
         model.convolutions[at] = nn.Conv1d(*channels, 8)
     dense = model.hidden[1]
@@ -57,12 +57,12 @@ def scatter_weights(model: nn.Module) -> None:
                 elif name in ("running_mean", "bias") or (name == "weight" and tensor.dim() == 1):
                     tensor.add_(torch.randn_like(tensor) * 0.2)
     query = getattr(getattr(model, "attention", None), "query", None)
-    if query is not None:  # compact's begin at zero
+    if query is not None:  # compact initialises them to zero
         nn.init.normal_(query.weight)
 
 
 def random_codes(n: int, window: int, seed: int = 0, unknown: bool = True) -> NDArray[np.uint8]:
-    """Random sequences; the first with an N at both ends and some within."""
+    """Random sequences; the first one has Ns at both ends and inside."""
     codes = np.random.default_rng(seed).integers(0, 4, (n, window), dtype=np.uint8)
     if unknown:
         codes[0, [0, window // 3, window // 3 + 1, window - 1]] = 4
@@ -92,7 +92,7 @@ def as_x(codes: NDArray[np.uint8]) -> Tensor:
 
 
 def effects_of(model: SequenceModel, codes: NDArray[np.uint8]) -> tuple[NDArray[np.float64], ...]:
-    """Substitutions (n, 4, L, T), deletions (n, L, T), insertions (n, 4, L, T), all of them computed."""
+    """Effects of all substitutions (n, 4, L, T), deletions (n, L, T) and insertions (n, 4, L, T)."""
     found: list[list[NDArray[np.float64]]] = [[], [], []]
     for row in codes.tolist():
         length = len(row)

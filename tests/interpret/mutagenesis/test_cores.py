@@ -1,4 +1,4 @@
-"""Heads that evaluate changes against `model.head` on the changed features in full."""
+"""Heads that evaluate changes, compared with `model.head` on complete changed features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from noncoder.interpret.mutagenesis.change import Change
-from noncoder.interpret.mutagenesis.cores import head_for
+from noncoder.interpret.mutagenesis.cores import core_head
 from noncoder.models import SequenceModel, create_model
 
 WINDOW, TASKS = 240, 7
@@ -51,7 +51,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 
 
 def make(name: str, parameters: dict[str, Any], dtype: torch.dtype = torch.float64) -> SequenceModel:
-    """A small model whose weights, biases and norms are all away from where they begin."""
+    """Returns a small model whose weights, biases and norms differ from their initial values."""
     torch.manual_seed(0)
     model = create_model(name, TASKS, WINDOW, parameters).eval().to(dtype).requires_grad_(False)
     for key, tensor in model.state_dict().items():
@@ -70,7 +70,7 @@ def features_of(model: SequenceModel, seed: int = 0) -> Tensor:
 
 
 def random_change(features: Tensor, rows: int, width: int, seed: int = 1) -> Change:
-    """Changes anywhere, also at both ends, where some reach past the last position."""
+    """Random changes, including both ends; some reach past the last position."""
     _, channels, positions = features.shape
     generator = torch.manual_seed(seed)
     start = torch.randint(0, positions, (rows,), generator=generator)
@@ -79,8 +79,8 @@ def random_change(features: Tensor, rows: int, width: int, seed: int = 1) -> Cha
     return Change(start.sort().values, values)
 
 
-def in_full(features: Tensor, change: Change) -> Tensor:
-    """The changed features of every row, (b, C, P)."""
+def complete(features: Tensor, change: Change) -> Tensor:
+    """Returns the complete changed features of every row, (b, C, P)."""
     whole = features.repeat(len(change.start), 1, 1)
     for row, (start, values) in enumerate(zip(change.start.tolist(), change.values, strict=True)):
         for offset in range(min(values.shape[1], features.shape[2] - start)):
@@ -90,17 +90,17 @@ def in_full(features: Tensor, change: Change) -> Tensor:
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize(("name", "parameters"), SUPPORTED)
-def test_it_gives_what_the_whole_head_gives(
+def test_core_heads_equal_the_complete_head(
     name: str, parameters: dict[str, Any], dtype: torch.dtype, error: float
 ) -> None:
     model = make(name, parameters, dtype)
-    head, features = head_for(model), features_of(model)
+    head, features = core_head(model), features_of(model)
     assert head is not None
     state = head.begin(features)
     for rows, width in ((1, 1), (40, 1), (90, 3)):
         change = random_change(features, rows, width)
         kept = change.values.clone()
-        expected = model.head(in_full(features, change))
+        expected = model.head(complete(features, change))
         scale = max(1.0, float(expected.abs().max()))
         assert (head.logits(state, change, range(TASKS)) - expected).abs().max() < error * scale
         assert (head.logits(state, change, [4, 1]) - expected[:, [4, 1]]).abs().max() < error * scale
@@ -108,5 +108,5 @@ def test_it_gives_what_the_whole_head_gives(
 
 
 @pytest.mark.parametrize(("name", "parameters"), REFUSED)
-def test_there_is_none_where_nothing_can_be_kept(name: str, parameters: dict[str, Any]) -> None:
-    assert head_for(make(name, parameters)) is None
+def test_other_cores_have_no_core_head(name: str, parameters: dict[str, Any]) -> None:
+    assert core_head(make(name, parameters)) is None

@@ -1,4 +1,4 @@
-"""Heads against `model.head` on whole changed features."""
+"""Heads compared with `model.head` on complete changed features."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("wideresnet-txl", {"core": "none"}, "dense"),
     ("wideresnet-txl", {"core": "none", "hidden": 0, "wvn": True}, "dense"),
     ("wideresnet-txl", {"core": "none", "wvn": True}, "dense"),
-    ("wideresnet-txl", {"core": "encoder"}, "in full"),
-    ("deepatt", {}, "in full"),
+    ("wideresnet-txl", {"core": "encoder"}, "complete head"),
+    ("deepatt", {}, "complete head"),
 ]
 
 
 def changes(features: torch.Tensor, width: int) -> Change:
-    """Three changes at each position, larger than features vary."""
+    """Three changes at each position, larger than the variation of the features."""
     start = torch.arange(features.shape[2]).repeat_interleave(3)
     values = torch.randn(len(start), features.shape[1], width, dtype=features.dtype) * 3
     past = start[:, None] + torch.arange(width) >= features.shape[2]
-    return Change(start, values.masked_fill(past[:, None], float("inf")))  # what is past the end does not count
+    return Change(start, values.masked_fill(past[:, None], float("inf")))  # values past the end are ignored
 
 
 def head_and_features(name: str, parameters: dict[str, Any]) -> tuple[SequenceModel, torch.Tensor]:
@@ -41,7 +41,7 @@ def head_and_features(name: str, parameters: dict[str, Any]) -> tuple[SequenceMo
 
 @pytest.mark.parametrize(("name", "parameters", "about"), CASES)
 @pytest.mark.parametrize("width", [1, 3, 1000])
-def test_heads_give_what_the_model_gives(name: str, parameters: dict[str, Any], about: str, width: int) -> None:
+def test_heads_equal_the_model(name: str, parameters: dict[str, Any], about: str, width: int) -> None:
     model, features = head_and_features(name, parameters)
     head, words = choose_head(model, features.shape[2], batch_size=7)
     assert about in words
@@ -53,11 +53,11 @@ def test_heads_give_what_the_model_gives(name: str, parameters: dict[str, Any], 
         np.testing.assert_allclose(ours, model.head(whole)[:, tasks], rtol=1e-9, atol=1e-9)
 
 
-def test_attention_bears_scores_that_lie_far_apart() -> None:
+def test_attention_head_is_stable_for_extreme_scores() -> None:
     model, features = head_and_features("compact", {})
     pool = model.get_submodule("attention")
     assert isinstance(pool.query, nn.Linear)
-    pool.query.weight.mul_(200)  # one position takes all, and a mutation hands it to another
+    pool.query.weight.mul_(200)  # one position gets all the weight, and mutations move it
     head, _ = choose_head(model, features.shape[2], batch_size=7)
     change = changes(features, 4)
     whole = model.head(splice(features, change))
@@ -65,7 +65,7 @@ def test_attention_bears_scores_that_lie_far_apart() -> None:
     assert whole.isfinite().all()
 
 
-def test_splicing_puts_changes_where_they_belong() -> None:
+def test_splice_places_changes() -> None:
     features = torch.arange(10.0).view(1, 2, 5)
     found = splice(features, Change(torch.tensor([0, 4]), torch.full((2, 2, 2), -1.0)))
     assert found.tolist() == [

@@ -1,4 +1,4 @@
-"""Mutagenesis of every model against sequences that are mutated and predicted one by one."""
+"""Mutagenesis of every model, compared with sequences mutated and predicted one by one."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ RECURRENT = ("chromdl", "ncnet-rbr")
 
 
 def close(ours: NDArray[np.float32] | None, plain: NDArray[np.float64], most: float = 2e-7) -> None:
-    """Effects are kept in float32, computed in float64 here."""
+    """Effects are stored as float32; the reference is float64."""
     assert ours is not None
     np.testing.assert_allclose(ours, plain, rtol=0, atol=most * max(1, np.abs(plain).max()))
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_effects_are_those_of_sequences_mutated_one_by_one(name: str) -> None:
+def test_effects_equal_those_of_sequences_mutated_one_by_one(name: str) -> None:
     model, codes = small_model(name, WINDOW), random_codes(1, WINDOW)
     substitutions, deletions, insertions = effects_of(model, codes)
-    assert np.abs(substitutions).max() > 1e-4  # otherwise all would be equal to anything
+    assert np.abs(substitutions).max() > 1e-4  # effects of zero would pass every comparison
     strategies: tuple[Strategy, ...] = ("auto", "brute")
     for strategy in strategies:
         found = mutate(model, codes, deletions=True, insertions=True, strategy=strategy)
@@ -37,7 +37,7 @@ def test_effects_are_those_of_sequences_mutated_one_by_one(name: str) -> None:
         incremental = strategy == "auto" and name not in RECURRENT
         assert found.strategy.startswith("incremental" if incremental else "brute force")
         if not incremental and strategy == "auto":
-            break  # brute force again
+            break  # "auto" was brute force already
 
 
 @pytest.mark.parametrize("window", [163, 165, 170, 171, 186, 191])
@@ -62,7 +62,7 @@ def same(ours: Mutations, plain: Mutations) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["incremental", "brute"])
-def test_regions_tasks_and_batches_are_parts_of_the_whole(strategy: Strategy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_regions_tasks_and_batches_select_from_all_effects(strategy: Strategy, monkeypatch: pytest.MonkeyPatch) -> None:
     model, codes = small_model("danq", WINDOW), random_codes(3, WINDOW)
     whole = mutate(model, codes, deletions=True, insertions=True, strategy=strategy)
     monkeypatch.setattr(incremental, "_BYTES", 20_000)
@@ -84,7 +84,7 @@ def test_regions_tasks_and_batches_are_parts_of_the_whole(strategy: Strategy, mo
         assert np.isnan(mine[:, :, 60:]).all()
 
 
-def test_the_base_that_is_there_changes_nothing_and_all_four_replace_an_n() -> None:
+def test_the_present_base_has_no_effect_and_all_four_bases_replace_an_n() -> None:
     codes = random_codes(1, WINDOW)
     found = mutate(small_model("compact", WINDOW), codes)
     known = np.flatnonzero(codes[0] < 4)
@@ -117,7 +117,7 @@ def test_float32_is_within_a_hundred_thousandth_of_brute_force() -> None:
         assert np.abs(plain.substitutions).max() > 1e-3
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_model_is_unchanged() -> None:
     model, codes = small_model("compact", WINDOW), random_codes(1, WINDOW)
     model.train()
     model.get_submodule("blocks").eval()
@@ -133,13 +133,13 @@ def test_the_model_is_left_as_it_was() -> None:
     assert torch.is_grad_enabled()
 
 
-def test_dropout_and_batch_statistics_stay_out_of_it() -> None:
+def test_dropout_and_batch_statistics_have_no_effect() -> None:
     model, codes = small_model("deepsea", WINDOW), random_codes(1, WINDOW)
     evaluated = mutate(model, codes, region=(80, 84)).substitutions
     np.testing.assert_array_equal(mutate(model.train(), codes, region=(80, 84)).substitutions, evaluated)
 
 
-def test_a_trunk_that_is_described_wrongly_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_description_falls_back_to_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(model: SequenceModel) -> Trunk:
         trunk = families._compact(model)  # type: ignore[arg-type]
         del trunk.nodes[-1], trunk.strides[-1]
@@ -147,14 +147,14 @@ def test_a_trunk_that_is_described_wrongly_is_noticed(monkeypatch: pytest.Monkey
 
     model, codes = small_model("compact", WINDOW), random_codes(1, WINDOW)
     monkeypatch.setitem(families._FAMILIES, type(model), wrong)
-    with pytest.warns(UserWarning, match="by brute force"):
+    with pytest.warns(UserWarning, match="falls back to brute force"):
         found = mutate(model, codes)
-    assert "off by" in found.strategy
+    assert "differed by" in found.strategy
     close(found.substitutions, effects_of(model, codes)[0])
 
 
 @pytest.mark.parametrize("name", RECURRENT)
-def test_what_reads_bases_by_recurrence_says_so(name: str) -> None:
+def test_recurrent_first_layers_need_brute_force(name: str) -> None:
     model, codes = small_model(name, WINDOW), random_codes(1, WINDOW)
     assert mutate(model, codes, region=(0, 1)).strategy.startswith("brute force: ")
     with pytest.raises(InputError, match="brute"):
@@ -168,7 +168,7 @@ def test_no_sequences_give_no_effects() -> None:
     assert found.deletions.shape == (0, WINDOW, TASKS)
 
 
-def test_what_does_not_fit_is_named() -> None:
+def test_wrong_input_is_refused() -> None:
     model, codes = small_model("danq", WINDOW), random_codes(1, WINDOW)
     with pytest.raises(InputError, match="shape"):
         mutate(model, codes[0])

@@ -1,4 +1,4 @@
-"""Trunks: of every model, what is described is what it computes; of any layers, what mutations reach."""
+"""Trunks: descriptions of all models compared with their features, and reach of mutations in random layers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Layers = list[Callable[[Tensor], Tensor]]
 
 @st.composite
 def local_layers(draw: st.DrawFn) -> tuple[Trunk, Layers]:
-    """A few layers of any geometry, as a trunk and as what PyTorch computes."""
+    """A few layers of random geometry, as a trunk and as PyTorch layers."""
     trunk, at, channels = Trunk(), 0, 4
     layers: Layers = []
     for _ in range(draw(st.integers(1, 4))):
@@ -77,7 +77,7 @@ def local_layers(draw: st.DrawFn) -> tuple[Trunk, Layers]:
 
 @settings(max_examples=120, deadline=None)
 @given(local_layers(), st.integers(60, 75), st.sampled_from(["substitution", "deletion", "insertion"]))
-def test_what_mutations_reach_in_any_layers(made: tuple[Trunk, Layers], length: int, kind: Kind) -> None:
+def test_changed_features_of_random_layers(made: tuple[Trunk, Layers], length: int, kind: Kind) -> None:
     trunk, layers = made
 
     def features(x: Tensor) -> Tensor:
@@ -93,8 +93,8 @@ def test_what_mutations_reach_in_any_layers(made: tuple[Trunk, Layers], length: 
         except RuntimeError:  # the sequence is too short for the layers
             return
         ours = Incremental(trunk, None, torch.device("cpu"), torch.float64)  # type: ignore[arg-type]
-        before, behind = (trunk.full(as_x(part[None])[0]) for part in (codes, shifted(codes, kind)))
-        reference = Reference(before, before if kind == "substitution" else behind)
+        before, after = (trunk.full(as_x(part[None])[0]) for part in (codes, shifted(codes, kind)))
+        reference = Reference(before, before if kind == "substitution" else after)
         width = before[-1].shape[0] if kind != "substitution" else ours._width(kind, before[-1].shape[0])
         change = ours.change(reference, edits, width)
         found = splice(before[-1].t()[None], change)
@@ -107,7 +107,7 @@ def test_what_mutations_reach_in_any_layers(made: tuple[Trunk, Layers], length: 
 @given(
     st.integers(1, 6), st.integers(1, 4), st.integers(0, 5), st.integers(1, 3), st.integers(0, 20), st.integers(0, 4)
 )
-def test_reach_is_what_reads_from_a_span(
+def test_reach_contains_the_outputs_that_overlap_a_span(
     taps: int, stride: int, padding: int, dilation: int, start: int, width: int
 ) -> None:
     grid, span = Grid(taps, stride, padding, dilation), Span(start, start + width)
@@ -118,7 +118,7 @@ def test_reach_is_what_reads_from_a_span(
         assert touches == (reached.start <= output < reached.end)
 
 
-def test_edits_are_applied_as_one_would_by_hand() -> None:
+def test_edits_equal_edits_made_by_hand() -> None:
     codes = np.array([0, 1, 4, 3], dtype=np.uint8)
     assert len(list_edits("substitution", codes, (0, 4))) == 13
     np.testing.assert_array_equal(list_edits("deletion", codes, (1, 3)).apply(codes), [[0, 4, 3, 4], [0, 1, 3, 4]])

@@ -1,8 +1,8 @@
-"""In-silico mutagenesis: what each substitution, deletion and insertion does to a model's logits.
+"""In-silico mutagenesis: the effect of each substitution, deletion and insertion on a model's logits.
 
-`mutate` is the verb, `result` what it gives. `brute` sends every mutated sequence through the model; `incremental`
-computes what changes alone: `trunk` describes a model's convolutions (`families`, one description a family), `windows`
-evaluates them where a mutation reaches, and a head (`heads`, `cores`) makes logits of the changed features (`change`).
+`mutate` computes a `result`. `brute` runs the model on every mutated sequence. `incremental` computes only what
+changes: `trunk` describes a model's convolutions (one description per family in `families`), `windows` evaluates them
+where a mutation reaches, and a head (`heads`, `cores`) turns the changed features (`change`) into logits.
 """
 
 from noncoder.interpret.mutagenesis.change import Change, Head

@@ -1,4 +1,4 @@
-"""Logits of mutated versions of a sequence, each computed in full: the reference, which every model allows."""
+"""Brute force: the model runs on every mutated sequence. Every model supports it; it is the reference."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from noncoder.predictor.inference import as_input, read_strand
 
 
 class Brute:
-    """A model that reads whole sequences.
+    """Runs a model on complete mutated sequences.
 
     Args:
-        model: The model, in evaluation mode.
-        batch_size: Sequences at a time.
+        model: Model in evaluation mode.
+        batch_size: Sequences per batch.
     """
 
     def __init__(self, model: SequenceModel, batch_size: int) -> None:
         self.model, self.batch_size = model, batch_size
 
-    def whole(self, codes: NDArray[np.uint8]) -> Tensor:
-        """Logits (n, T) of sequences (n, L)."""
+    def predict(self, codes: NDArray[np.uint8]) -> Tensor:
+        """Returns logits (n, T) of sequences (n, L)."""
         return read_strand(self.model, as_input(self.model, codes), "forward")
 
     def logits(self, codes: NDArray[np.uint8], edits: Edits, tasks: Sequence[int]) -> Iterator[tuple[Edits, Tensor]]:
-        """The mutations of codes (L,), a batch at a time, with their logits (m, tasks)."""
+        """Yields batches of the mutations of codes (L,) with their logits (m, tasks)."""
         columns = list(tasks)
         for part in edits.batches(self.batch_size):
-            yield part, self.whole(part.apply(codes))[:, columns]
+            yield part, self.predict(part.apply(codes))[:, columns]

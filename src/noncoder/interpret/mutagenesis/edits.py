@@ -20,9 +20,9 @@ class Edits:
     """Mutations of one kind, ordered by position.
 
     Attributes:
-        kind: What they do.
-        position: Where, int64 (m,).
-        base: The base that is put there, uint8 (m,); `N_CODE` for deletions.
+        kind: Kind of the mutations.
+        position: Mutated positions, int64 (m,).
+        base: New base at each position, uint8 (m,); `N_CODE` for deletions.
     """
 
     kind: Kind
@@ -33,11 +33,11 @@ class Edits:
         return self.position.size
 
     def take(self, rows: NDArray[np.int64] | slice) -> Edits:
-        """Some of them."""
+        """Returns some of the mutations."""
         return Edits(self.kind, self.position[rows], self.base[rows])
 
     def apply(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The mutated sequences (m, L) of codes (L,)."""
+        """Returns the mutated sequences (m, L) of codes (L,)."""
         length, at = codes.size, np.arange(codes.size)
         if self.kind == "substitution":
             mutated = np.repeat(codes[None], len(self), axis=0)
@@ -50,12 +50,12 @@ class Edits:
         return mutated
 
     def batches(self, size: int) -> Iterator[Edits]:
-        """Parts of at most `size` mutations, in order."""
+        """Yields batches of at most `size` mutations, in order."""
         return (self.take(rows) for rows in batches(len(self), size))
 
 
 def list_edits(kind: Kind, codes: NDArray[np.uint8], region: tuple[int, int]) -> Edits:
-    """All mutations of a kind of codes (L,), at the positions of a half-open region; an N has four substitutions."""
+    """Returns all mutations of one kind of codes (L,) within a half-open region; an N has four substitutions."""
     position = np.arange(*region)
     if kind == "deletion":
         return Edits(kind, position, np.full(position.size, N_CODE, dtype=np.uint8))
@@ -68,7 +68,7 @@ def list_edits(kind: Kind, codes: NDArray[np.uint8], region: tuple[int, int]) ->
 
 
 def shifted(codes: NDArray[np.uint8], kind: Kind) -> NDArray[np.uint8]:
-    """What lies behind a mutation: the sequence itself, or moved by a base."""
+    """Returns the sequence that mutated versions equal after the mutation: itself, or itself shifted by one base."""
     if kind == "substitution":
         return codes
     filling = np.full(1, N_CODE, dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""The convolutional trunk of each family of models.
+"""Descriptions of the convolutional trunk of each family of models.
 
-A family is a function here that describes its trunk by the model's own layers. A model without one is mutated by brute
-force. A description that is wrong is caught by the tests, which compare it with `features`, and by `mutate`.
+One function per family describes its trunk in terms of the model's own layers. Models without a description are
+mutated by brute force. The tests compare every description with `features`; `mutate` compares some mutations too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from noncoder.models.wideresnet import Front, WideResNet
 
 
 class NotLocalError(Exception):
-    """A model whose features read far along the sequence; the message says what does."""
+    """The model has no described local trunk; the message says why."""
 
 
 _FAMILIES: dict[type[SequenceModel], Callable[[Any], Trunk]] = {}
@@ -44,15 +44,15 @@ def describes(*families: type[SequenceModel]) -> Callable[[D], D]:
 
 
 def describe_trunk(model: SequenceModel) -> Trunk:
-    """The trunk of a model in evaluation mode: from one-hot DNA to `model.features`.
+    """Returns the trunk of a model in evaluation mode: from one-hot DNA to `model.features`.
 
     Raises:
-        NotLocalError: There is none, or none that pays.
+        NotLocalError: The model's family has no description, or one of its layers reads distant positions.
     """
     for family in type(model).__mro__:
         if family in _FAMILIES:
             return _FAMILIES[family](model)
-    raise NotLocalError(f"no local layers of {model.name or type(model).__name__} are described")
+    raise NotLocalError("its convolutions have no description")
 
 
 @describes(DeepSea)
@@ -62,7 +62,7 @@ def _deepsea(model: DeepSea) -> Trunk:
         if isinstance(layer, nn.Conv1d):
             at = trunk.add(convolution(at, layer))
         elif isinstance(layer, nn.MaxPool1d):
-            assert isinstance(layer.kernel_size, int), "DeepSEA's poolings have one number"
+            assert isinstance(layer.kernel_size, int), "DeepSEA's kernel sizes are integers"
             at = trunk.maximum(at, layer.kernel_size)
         elif isinstance(layer, nn.Threshold):
             at = trunk.pointwise(at, _threshold(layer))
@@ -109,7 +109,7 @@ def _wideresnet(model: WideResNet) -> Trunk:
 @describes(NCNet)
 def _ncnet(model: NCNet) -> Trunk:
     if model.stem is None:
-        raise NotLocalError("an LSTM reads the bases themselves")
+        raise NotLocalError("its first layer is an LSTM")
     trunk = Trunk()
     at = trunk.maximum(trunk.add(convolution(0, model.stem)), model.pool)
     at = _blocks(trunk, at, model.blocks)
@@ -137,13 +137,13 @@ def _blocks(trunk: Trunk, at: int, blocks: Iterable[nn.Module]) -> int:
             y = trunk.pointwise(at, normed(block.norm, F.gelu))
             at = trunk.add((Term(at), None), convolution(y, block.convolution))
         else:
-            raise NotLocalError(f"what a {type(block).__name__} reads is not described")
+            raise NotLocalError(f"the layer {type(block).__name__} has no description")
     return at
 
 
 def _layers(block: Bottleneck) -> tuple[list[nn.Conv2d], list[nn.BatchNorm2d]]:
     if not isinstance(block.squeeze, nn.Identity):
-        raise NotLocalError("squeeze-and-excitation reads all positions")
+        raise NotLocalError("its squeeze-and-excitation reads all positions")
     convolutions = [layer for layer in block.convolutions if isinstance(layer, nn.Conv2d)]
     return convolutions, [norm for norm in block.norms if isinstance(norm, nn.BatchNorm2d)]
 

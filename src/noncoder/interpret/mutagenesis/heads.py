@@ -1,4 +1,4 @@
-"""Which head turns a model's changed features into logits: any model's own in full, and dense layers in part."""
+"""Heads that turn changed features into logits: the model's own head, a dense layer, and the choice between heads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from noncoder.interpret.mutagenesis.attention_pooling import AttentionHead
-from noncoder.interpret.mutagenesis.change import Change, Head
-from noncoder.interpret.mutagenesis.cores import head_for
+from noncoder.interpret.mutagenesis.change import Change, Head, splice_rows
+from noncoder.interpret.mutagenesis.cores import core_head
 from noncoder.models.compact import Compact
 from noncoder.models.deepsea import DeepSea
 from noncoder.models.layers.dense import NormalisedLinear
@@ -21,32 +21,27 @@ from noncoder.predictor.inference import batches
 
 
 def splice(features: Tensor, change: Change) -> Tensor:
-    """Whole features (b, C, P) of mutated versions, from those of the sequence (1, C, P)."""
-    length, width = features.shape[2], change.values.shape[2]
-    whole = features.new_empty(change.start.shape[0], length + width, features.shape[1])
-    whole[:, :length] = features[0].t()
-    at = change.start[:, None] + torch.arange(width, device=features.device)
-    whole.scatter_(1, at[:, :, None].expand(-1, -1, features.shape[1]), change.values.transpose(1, 2))
-    return whole[:, :length].transpose(1, 2)
+    """Returns complete features (b, C, P) of mutated versions, from the features of the sequence (1, C, P)."""
+    return splice_rows(features[0].t(), change).transpose(1, 2)
 
 
 class FullHead:
-    """The model's own head, on whole features.
+    """The model's own head on complete features.
 
     Args:
         model: The model.
-        batch_size: Mutations at a time.
+        batch_size: Mutations per batch.
     """
 
     def __init__(self, model: SequenceModel, batch_size: int) -> None:
         self.model, self.batch_size = model, batch_size
 
     def begin(self, features: Tensor) -> Tensor:
-        """The features themselves."""
+        """Returns the features."""
         return features
 
     def logits(self, state: Tensor, change: Change, tasks: Sequence[int]) -> Tensor:
-        """Logits (b, tasks)."""
+        """Returns logits (b, tasks)."""
         columns, parts = list(tasks), []
         for rows in batches(change.start.shape[0], self.batch_size):
             part = Change(*(tensor[rows] for tensor in change))
@@ -56,20 +51,21 @@ class FullHead:
 
 @dataclass(frozen=True)
 class DenseState:
-    """Features (P, C) of the sequence, and its hidden units before their activation (H,)."""
+    """Features (P, C) of the sequence, and its hidden units before the activation (H,)."""
 
     features: Tensor
     hidden: Tensor
 
 
 class DenseHead:
-    """A dense layer on all features, whose sums change by the differences of features alone.
+    """Dense layer on all features; its sums are updated by the differences of the features.
 
     Args:
         layer: The dense layer.
         positions: P.
-        positions_first: Whether the layer reads a position's channels side by side, or a channel's positions.
-        tail: From the layer's units (b, H), which it may overwrite, and tasks to logits (b, tasks).
+        positions_first: Whether the layer's inputs are ordered by position, then channel, not by channel, then
+            position.
+        tail: Computes logits (b, tasks) from the layer's units (b, H), which it can overwrite, and tasks.
     """
 
     def __init__(
@@ -77,20 +73,20 @@ class DenseHead:
     ) -> None:
         weight = output_weight(layer)
         if positions_first:
-            self.weight = weight.view(layer.out_features, positions, -1).transpose(0, 1)  # (P, H, C), as it lies
+            self.weight = weight.view(layer.out_features, positions, -1).transpose(0, 1)  # (P, H, C), a view
         else:
             self.weight = weight.reshape(-1, positions).t().contiguous().view(positions, layer.out_features, -1)
         self.layer, self.positions_first, self.tail = layer, positions_first, tail
 
     def begin(self, features: Tensor) -> DenseState:
-        """Features and hidden units."""
+        """Computes the state of the unmutated sequence from its features (1, C, P)."""
         x = features[0].t().contiguous()
         return DenseState(x, self.layer((x if self.positions_first else x.t()).flatten()))
 
     def logits(self, state: DenseState, change: Change, tasks: Sequence[int]) -> Tensor:
-        """Logits (b, tasks).
+        """Returns logits (b, tasks).
 
-        Mutations that change a position are neighbours: its differences times its weights are one product.
+        The mutations that change a position are adjacent rows, so one matrix product updates all of them.
         """
         values = change.values.transpose(1, 2)
         positions, width = state.features.shape[0], values.shape[1]
@@ -110,30 +106,30 @@ class DenseHead:
 
 
 def choose_head(model: SequenceModel, positions: int, batch_size: int) -> tuple[Head, str]:
-    """The cheapest head for a model with P positions of features, and words about it."""
-    core = head_for(model)
+    """Returns the cheapest head for a model whose features have P positions, and its description."""
+    core = core_head(model)
     if core is not None:
-        return core, "and the core from there on"
+        return core, "then the core from there on"
     output = model.output
 
     def last(units: Tensor, tasks: Sequence[int]) -> Tensor:
         return chosen_logits(output, units, tasks)
 
     if isinstance(model, Compact):
-        return AttentionHead(model.attention, last), "and the sums over positions where they change"
+        return AttentionHead(model.attention, last), "then only the changed sums over positions"
     dense = _dense_layers(model)
     if dense is None:
-        return FullHead(model, batch_size), "and the head in full"
+        return FullHead(model, batch_size), "then the complete head"
     layer, after, positions_first = dense
 
     def tail(units: Tensor, tasks: Sequence[int]) -> Tensor:
         return units[:, list(tasks)] if after is None else last(after(units), tasks)
 
-    return DenseHead(layer, positions, positions_first, tail), "and the dense layer's sums by differences"
+    return DenseHead(layer, positions, positions_first, tail), "then the dense layer by differences"
 
 
 def _dense_layers(model: SequenceModel) -> tuple[nn.Linear, nn.Module | None, bool] | None:
-    """The dense layer that reads the features, what lies between it and the last, and which way it reads them."""
+    """Returns the dense layer that reads the features, the layers between it and the last, and `positions_first`."""
     if isinstance(model, DeepSea):
         layer, positions_first = model.hidden[1], False
         after: nn.Module | None = model.hidden[2:]
@@ -142,12 +138,12 @@ def _dense_layers(model: SequenceModel) -> tuple[nn.Linear, nn.Module | None, bo
         positions_first, after = True, None if model.hidden is None else nn.Sequential(*list(model.hidden)[1:])
     else:
         return None
-    assert isinstance(layer, nn.Linear), "it is linear"
+    assert isinstance(layer, nn.Linear)
     return layer, after, positions_first
 
 
 def chosen_logits(output: nn.Linear, x: Tensor, tasks: Sequence[int]) -> Tensor:
-    """The logits (b, tasks) of a last layer that are asked for."""
+    """Returns the requested logits (b, tasks) of a last layer."""
     columns = list(tasks)
     weight, bias = output_weight(output), output.bias
     if columns == list(range(output.out_features)):
@@ -156,5 +152,5 @@ def chosen_logits(output: nn.Linear, x: Tensor, tasks: Sequence[int]) -> Tensor:
 
 
 def output_weight(layer: nn.Linear) -> Tensor:
-    """What a dense layer multiplies with, (H, F)."""
+    """Returns the weights that a dense layer applies, normalised if it normalises them, (H, F)."""
     return (F.normalize(layer.weight, dim=1) if isinstance(layer, NormalisedLinear) else layer.weight).detach()

@@ -1,4 +1,4 @@
-"""Logits of mutated versions of a sequence, from what each mutation changes."""
+"""Logits of mutated sequences, computed from the features that each mutation changes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from noncoder.interpret.mutagenesis.windows import Engine, Group, Reference, Win
 from noncoder.sequence.encoding import one_hot
 
 _BYTES = 64 << 20
-"""What changed features may take at a time."""
+"""Most memory of the changed features of one batch."""
 
 
 @dataclass(frozen=True)
 class PreparedSequence:
-    """What is kept of an unmutated sequence.
+    """State of an unmutated sequence.
 
     Attributes:
-        codes: uint8 (L,).
-        values: Those of all nodes of the trunk.
-        head: What the head keeps.
+        codes: Sequence, uint8 (L,).
+        values: Values of all nodes of the trunk.
+        head: State of the head.
     """
 
     codes: NDArray[np.uint8]
@@ -40,10 +40,10 @@ class Incremental:
     """A model as its trunk and its head.
 
     Args:
-        trunk: Its layers up to the features.
-        head: What follows.
-        device: Where its weights are.
-        dtype: Their type.
+        trunk: Layers up to the features.
+        head: Layers after the features.
+        device: Device of the weights.
+        dtype: Type of the weights.
     """
 
     def __init__(self, trunk: Trunk, head: Head, device: torch.device, dtype: torch.dtype) -> None:
@@ -51,27 +51,26 @@ class Incremental:
         self.bases = torch.eye(5, 4, device=device, dtype=dtype)
 
     def prepare(self, codes: NDArray[np.uint8]) -> PreparedSequence:
-        """Computes what all mutations of a sequence, codes (L,), share."""
+        """Computes the values shared by all mutations of a sequence, codes (L,)."""
         values = self._values(codes)
         return PreparedSequence(codes, values, self.head.begin(values[-1].t()[None]))
 
     def logits(self, prepared: PreparedSequence, edits: Edits, tasks: Sequence[int]) -> Iterator[tuple[Edits, Tensor]]:
-        """Part after part of the mutations with their logits (m, tasks)."""
+        """Yields batches of the mutations with their logits (m, tasks)."""
         values, kind = prepared.values, edits.kind
-        behind = values if kind == "substitution" else self._values(shifted(prepared.codes, kind))
-        reference = Reference(values, behind)
+        after = values if kind == "substitution" else self._values(shifted(prepared.codes, kind))
+        reference = Reference(values, after)
         positions, channels = values[-1].shape
         width = self._width(kind, positions)
         for part in edits.batches(max(1, _BYTES // (width * channels * self.bases.element_size()))):
             yield part, self.head.logits(prepared.head, self.change(reference, part, width), tasks)
 
     def change(self, reference: Reference, edits: Edits, width: int) -> Change:
-        """The changed features of mutations, at most `width` positions of each."""
-        features = reference.behind[-1]
+        """Returns the changed features of mutations, at most `width` positions per mutation."""
+        features = reference.after[-1]
         rate = self.engine.stride
-        reached = {phase: self.engine.span(phase, edits.kind != "deletion").start for phase in range(rate)}
-        phase = edits.position % rate
-        raw = np.array([reached[p] for p in range(rate)])[phase] + edits.position // rate
+        first = np.array([self.engine.span(phase, edits.kind != "deletion").start for phase in range(rate)])
+        raw = first[edits.position % rate] + edits.position // rate
         start = raw.clip(0, features.shape[0] - 1)
         if edits.kind != "substitution":
             width = features.shape[0] - int(start[0])
@@ -91,7 +90,7 @@ class Incremental:
         return self.trunk.full(x)
 
     def _groups(self, edits: Edits) -> Iterator[tuple[NDArray[np.int64], Group]]:
-        """Mutations that lie equally in the trunk's stride, as many at each position, with their rows (q, a)."""
+        """Yields mutations with equal phases in the trunk's stride and equal counts per position, with rows (q, a)."""
         rate = self.engine.stride
         position, first, count = np.unique(edits.position, return_index=True, return_counts=True)
         phase = position % rate
@@ -105,12 +104,13 @@ class Incremental:
 
 
 def _place(values: Tensor, rows: Tensor, window: Window, raw: NDArray[np.int64], reference: Reference) -> None:
-    """Writes a group's features (width, q, a, C) to its rows (q, a) of all values (b, w, C), from each one's start on.
+    """Writes a group's features (width, q, a, C) to its rows (q, a) of all values (b, w, C), from each row's start on.
 
-    A window that begins before the first position is cut; what follows a window is what lies behind the mutations.
+    Windows that start before the first position are cut. The positions after a window get the unmutated values after
+    the mutation.
     """
-    behind = reference.behind[-1]
-    length, width = behind.shape[0], min(window.span.width, values.shape[1])
+    after = reference.after[-1]
+    length, width = after.shape[0], min(window.span.width, values.shape[1])
     begin, end = np.searchsorted(raw, [0, length]).tolist()
     if begin < end:
         at = rows[begin:end].flatten().to(values.device)
@@ -119,11 +119,11 @@ def _place(values: Tensor, rows: Tensor, window: Window, raw: NDArray[np.int64],
             following = torch.from_numpy(raw[begin:end, None] + np.arange(width, values.shape[1])).clamp_(
                 max=length - 1
             )
-            values[at, width:] = behind[following.to(values.device)].repeat_interleave(rows.shape[1], dim=0)
+            values[at, width:] = after[following.to(values.device)].repeat_interleave(rows.shape[1], dim=0)
     for i in range(begin):
         kept = window.values[-int(raw[i]) :, i][: values.shape[1]]
         following = torch.arange(kept.shape[0], values.shape[1]).clamp_(max=length - 1)
         values[rows[i], : kept.shape[0]] = kept.transpose(0, 1)
-        values[rows[i], kept.shape[0] :] = behind[following.to(values.device)]
-    if end < raw.size:  # what no feature reads
+        values[rows[i], kept.shape[0] :] = after[following.to(values.device)]
+    if end < raw.size:  # no feature reads these mutations
         values[rows[end:].flatten().to(values.device)] = reference.before[-1][-1]

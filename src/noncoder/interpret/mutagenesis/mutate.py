@@ -1,4 +1,4 @@
-"""In-silico mutagenesis of whole sequences."""
+"""In-silico mutagenesis of complete sequences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from noncoder.sequence.encoding import N_CODE
 Strategy = Literal["auto", "incremental", "brute"]
 
 _CHECKED = 8
-"""Mutations that both ways compute, to find out whether they agree."""
+"""Mutations per kind that both strategies compute to check that they agree."""
 
 
 def mutate(
@@ -39,25 +39,26 @@ def mutate(
     region: tuple[int, int] | None = None,
     batch_size: int = 64,
 ) -> Mutations:
-    """Effects of all substitutions, and on request deletions and insertions, on logits.
+    """Computes the effects of all substitutions, and optionally deletions and insertions, on logits.
 
-    The incremental way (see `windows.py`) computes what a mutation can reach in the convolutions, then what changes in
-    the head. "auto" takes it where the model allows it, and compares a few mutations of the first sequence with brute
-    force: where they differ, brute force it is, with a warning.
+    The strategy "incremental" (see `windows.py`) computes only the values of the convolutions that a mutation reaches,
+    then the changes in the head. "auto" uses it where the model supports it, and compares a few mutations of the first
+    sequence with brute force; if they differ, it warns and uses brute force.
 
     Args:
-        model: The model; it is used in evaluation mode, and left in the mode that it was in.
-        codes: The sequences, uint8 (n, L); L is the model's window.
-        tasks: Columns of the logits, in the order of the effects; all where None. An effect of all 919 tasks takes 11
-            MB a sequence of 1,000 bp.
-        deletions: Whether each base is left out too.
-        insertions: Whether each base is put before each position too.
-        strategy: "auto", "incremental", or "brute": each mutated sequence through the whole model.
-        region: Positions that are mutated, half-open; all where None.
-        batch_size: Sequences that go through the whole model at a time.
+        model: The model. It runs in evaluation mode; its training modes are restored afterwards.
+        codes: Sequences, uint8 (n, L); L is the model's window.
+        tasks: Columns of the logits, in the order of the effects; None for all. The effects of all substitutions on
+            919 tasks take 15 MB per sequence of 1,000 bp.
+        deletions: Also delete each base.
+        insertions: Also insert each base before each position.
+        strategy: "auto", "incremental", or "brute", which runs the complete model on each mutated sequence.
+        region: Half-open range of the mutated positions; None for all.
+        batch_size: Sequences per forward pass of the complete model.
 
     Raises:
-        InputError: The sequences, tasks or region do not fit the model, or it does not allow the incremental way.
+        InputError: The sequences, tasks or region do not fit the model, or it does not support the incremental
+            strategy.
     """
     codes = _check_codes(model, codes)
     columns = _check_tasks(model, tasks)
@@ -66,29 +67,29 @@ def mutate(
         raise InputError(f"strategy {strategy!r}", expected="auto, incremental or brute")
     if batch_size < 1:
         raise InputError(f"batches of {batch_size} sequences", expected="at least one")
-    asked: dict[Kind, bool] = {"substitution": True, "deletion": deletions, "insertion": insertions}
-    kinds = [kind for kind, wanted in asked.items() if wanted]
+    wanted: dict[Kind, bool] = {"substitution": True, "deletion": deletions, "insertion": insertions}
+    kinds = [kind for kind, chosen in wanted.items() if chosen]
     with evaluating(model):
-        ways = _Ways(model, strategy, batch_size)
+        engine = _Mutagenesis(model, strategy, batch_size)
         effects: dict[Kind, NDArray[np.float32]] = {kind: _empty(kind, codes, region, len(columns)) for kind in kinds}
         reference = np.empty((len(codes), len(columns)), dtype=np.float32)
         steps = sum(len(list_edits(kind, row, region)) for row in codes for kind in kinds)
         with progress_bar(total=steps, desc="mutations", unit="", leave=False) as bar:
             for i, row in enumerate(codes):
-                own = ways.brute.whole(row[None])[0, list(columns)]
+                own = engine.brute.predict(row[None])[0, list(columns)]
                 reference[i] = own.cpu().numpy()
                 edits = [list_edits(kind, row, region) for kind in kinds]
-                for part, logits in ways.logits(row, edits, columns):
+                for part, logits in engine.logits(row, edits, columns):
                     _write(effects[part.kind][i], part, logits - own)
                     bar.update(len(part))
     return Mutations(
         codes, columns, region, reference, effects["substitution"], effects.get("deletion"), effects.get("insertion"),
-        ways.strategy,
+        engine.strategy,
     )  # fmt: skip
 
 
-class _Ways:
-    """Brute force, and the incremental way where the model allows it and it gives the same."""
+class _Mutagenesis:
+    """Incremental evaluation where the model supports it and it agrees with brute force; else brute force."""
 
     def __init__(self, model: SequenceModel, strategy: Strategy, batch_size: int) -> None:
         weight = next(model.parameters())
@@ -96,7 +97,7 @@ class _Ways:
         self.incremental: Incremental | None = None
         self.unchecked = strategy == "auto"
         if strategy == "brute":
-            self.strategy = "brute force, as asked for"
+            self.strategy = "brute force, as requested"
             return
         try:
             trunk = describe_trunk(model)
@@ -104,7 +105,7 @@ class _Ways:
             if strategy == "incremental":
                 raise InputError(
                     f"{model.name}: {error}",
-                    expected="a model that reads bases by convolutions",
+                    expected="a model whose convolutions are described in interpret/mutagenesis/families.py",
                     hint="strategy='brute'",
                 ) from None
             self.strategy = f"brute force: {error}"
@@ -117,7 +118,7 @@ class _Ways:
     def logits(
         self, codes: NDArray[np.uint8], kinds: Sequence[Edits], tasks: Sequence[int]
     ) -> Iterator[tuple[Edits, Tensor]]:
-        """Part after part of the mutations of codes (L,) with their logits (m, tasks)."""
+        """Yields batches of the mutations of codes (L,) with their logits (m, tasks)."""
         prepared = None if self.incremental is None else self.incremental.prepare(codes)
         if prepared is not None and self.unchecked:
             self.unchecked = False
@@ -129,7 +130,7 @@ class _Ways:
                 yield from self.incremental.logits(prepared, edits, tasks)
 
     def _compare(self, prepared: PreparedSequence, kinds: Sequence[Edits], tasks: Sequence[int]) -> None:
-        """Goes on by brute force where a few mutations come out differently."""
+        """Compares a few mutations with brute force; if their logits differ, switches to brute force."""
         assert self.incremental is not None
         random = np.random.default_rng(0)
         for edits in kinds:
@@ -140,16 +141,16 @@ class _Ways:
             error = float((plain - ours).abs().max())
             if not error <= _tolerance(plain):
                 warnings.warn(
-                    f"mutagenesis by brute force: {edits.kind}s came out up to {error:.2g} different where only what a "
-                    "mutation reaches was computed",
+                    f"mutagenesis falls back to brute force: incremental logits of {edits.kind}s differ by up to "
+                    f"{error:.2g}",
                     stacklevel=4,
                 )
-                self.incremental, self.strategy = None, f"brute force: the incremental way was off by {error:.2g}"
+                self.incremental, self.strategy = None, f"brute force: incremental logits differed by {error:.2g}"
                 return
 
 
 def _tolerance(logits: Tensor) -> float:
-    # TF32, which convolutions on a GPU run in unless told otherwise, keeps three digits.
+    # TF32, the default of convolutions on a GPU, keeps three digits.
     rough = logits.is_cuda and torch.backends.cudnn.allow_tf32
     return (1e-2 if rough else 1e-4) * max(1.0, float(logits.abs().max()))
 
@@ -163,7 +164,7 @@ def _write(effects: NDArray[np.float32], edits: Edits, values: Tensor) -> None:
 
 
 def _empty(kind: Kind, codes: NDArray[np.uint8], region: tuple[int, int], tasks: int) -> NDArray[np.float32]:
-    """NaN, and 0 for the bases that are there."""
+    """Returns effects of NaN; substitutions within the region are 0, which remains for the present bases."""
     n, length = codes.shape
     shape = (n, length, tasks) if kind == "deletion" else (n, 4, length, tasks)
     effects = np.full(shape, np.nan, dtype=np.float32)
@@ -180,7 +181,7 @@ def _check_codes(model: SequenceModel, codes: NDArray[np.uint8]) -> NDArray[np.u
             expected=f"(n, {model.window}), the window of {model.name or 'the model'}",
         )
     if codes.size and (codes.dtype.kind not in "ui" or codes.min() < 0 or codes.max() > N_CODE):
-        raise InputError("codes other than 0 to 4", expected="A, C, G, T, N as 0, 1, 2, 3, 4")
+        raise InputError("codes outside 0 to 4", expected="A, C, G, T, N as 0, 1, 2, 3, 4")
     return codes.astype(np.uint8, copy=False)
 
 

@@ -1,4 +1,4 @@
-"""What mutations do to a model's logits."""
+"""Effects of mutations on a model's logits."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from noncoder.sequence.tracks import mutation_importance
 
 @dataclass(frozen=True)
 class Mutations:
-    """Effects of mutations on logits, of n sequences and K tasks.
+    """Effects of mutations of n sequences on the logits of K tasks.
 
-    An effect is the mutated sequence's logit minus the sequence's own. Outside of the region that was asked for it is
-    NaN.
+    An effect is the logit of the mutated sequence minus the logit of the sequence. It is NaN outside the mutated
+    region.
 
     Attributes:
-        codes: The sequences, uint8 (n, L).
-        tasks: The columns of the model's logits, in the order of K.
-        region: The positions that were mutated, half-open.
+        codes: Sequences, uint8 (n, L).
+        tasks: Columns of the model's logits, in the order of K.
+        region: Half-open range of the mutated positions.
         reference: Logits of the sequences, float32 (n, K).
-        substitutions: Effect of each base in place of the one that is there, float32 (n, 4, L, K); 0 for the latter.
-            All four replace an N.
-        deletions: Effect of leaving out each base, (n, L, K): what is on its right moves left, an N enters at the
-            right end.
-        insertions: Effect of each base put before each position, (n, 4, L, K): what is from there on moves right, the
-            last base falls off.
-        strategy: What was used, and why.
+        substitutions: Effect of replacing the present base by each base, float32 (n, 4, L, K); 0 for the present base.
+            All four bases replace an N.
+        deletions: Effect of deleting each base, (n, L, K): the bases on its right move left, and an N fills the right
+            end.
+        insertions: Effect of inserting each base before each position, (n, 4, L, K): the bases from there on move
+            right, and the last base is lost.
+        strategy: Strategy that computed the effects, and why.
     """
 
     codes: NDArray[np.uint8]
@@ -48,9 +48,9 @@ class Mutations:
 
     @property
     def importance(self) -> NDArray[np.float32]:
-        """How much the base that is there adds, float32 (n, L, K); see `noncoder.sequence.tracks.mutation_importance`.
+        """Importance of the present base, float32 (n, L, K); see `noncoder.sequence.tracks.mutation_importance`.
 
-        0 at an N, and NaN outside of the region.
+        0 at an N, and NaN outside the region.
         """
         by_task = mutation_importance(self.codes[:, None], self.substitutions.transpose(0, 3, 1, 2))
         return by_task.transpose(0, 2, 1).astype(np.float32, copy=False)

@@ -1,16 +1,16 @@
-"""What mutations make of a trunk's values, computed only where they can reach.
+"""Values of a trunk for mutated sequences, computed only where mutations reach.
 
-The idea is fastISM's (Nair et al., Bioinformatics 2022, doi:10.1093/bioinformatics/btac135). Two things are ours:
+The approach follows fastISM (Nair et al., Bioinformatics 2022, doi:10.1093/bioinformatics/btac135), with two additions:
 
-- A convolution is linear, so what is convolved is the difference to the unmutated values, which is not zero at few
-  positions; the result is added to the unmutated sums. Convolving the patches that the changed outputs read, as a plain
-  convolution does, takes three to four times as many operations.
-- Mutations whose positions differ by a multiple of the trunk's stride change equally many positions at equal offsets.
-  Such a group is computed at once, in arrays (positions, mutations, C): a tap of a convolution is then one matrix
-  product that adds to a contiguous block, and nothing is laid out for it.
+- Convolutions are linear, so only the difference from the unmutated values is convolved, which is nonzero at few
+  positions, and the result is added to the unmutated sums. Convolving the patches that the changed outputs read, as a
+  plain convolution does, takes three to four times as many operations.
+- Mutations whose positions differ by a multiple of the trunk's stride change the same number of positions at the same
+  offsets. Such a group is computed together in arrays (positions, mutations, C): each tap of a convolution is one
+  matrix product added to a contiguous block, without rearranging its inputs.
 
-A deletion or insertion has two unmutated sequences: what lies before it is the sequence's own, what lies behind it is
-that of the sequence shifted by one. Only what reads from both sides is computed.
+A deletion or insertion has two unmutated sequences: values before it equal those of the sequence, values after it
+equal those of the sequence shifted by one base. Only values that read both sides are computed.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from noncoder.interpret.mutagenesis.trunk import Grid, Maximum, Pointwise, Span,
 
 
 class Reference(NamedTuple):
-    """Values of all nodes, each (positions, C): of what lies before a mutation, and of what lies behind it.
+    """Unmutated values of all nodes, each (positions, C), valid before and after a mutation.
 
     For substitutions both are the same list.
     """
 
     before: list[Tensor]
-    behind: list[Tensor]
+    after: list[Tensor]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Mutations at q positions, a at each, that lie equally in the trunk's strides.
+    """Mutations at q positions, a per position, with the same phase in the trunk's stride.
 
     Attributes:
-        phase: The smallest place of a mutation in the trunk's stride, bp.
-        steps: The positions are phase + stride * steps, int64 (q,), ascending; on the CPU.
-        bases: What stands there instead, one-hot (q, a, 4); of a deletion (q, 1, 0).
+        phase: Position modulo the trunk's stride, bp.
+        steps: Position divided by the trunk's stride, int64 (q,), ascending; on the CPU.
+        bases: New bases, one-hot (q, a, 4); (q, 1, 0) for deletions.
     """
 
     phase: int
@@ -52,7 +52,10 @@ class Group:
 
 
 class Window(NamedTuple):
-    """Values (width, q, a, C) of the positions of a span, which a group's later members have `rate` further each."""
+    """Values (width, q, a, C) at the positions of a span.
+
+    Mutations of member i of the group have the span shifted by `steps[i]` strides of the trunk.
+    """
 
     span: Span
     values: Tensor
@@ -62,18 +65,18 @@ class Engine:
     """Evaluates groups of mutations.
 
     Args:
-        trunk: The layers.
+        trunk: Layers up to the features.
     """
 
     def __init__(self, trunk: Trunk) -> None:
         self.trunk = trunk
         self.stride = trunk.strides[-1]
         if any(self.stride % stride for stride in trunk.strides):
-            raise ValueError("strides that do not divide those of the features")
+            raise ValueError("the strides of the nodes do not divide the stride of the features")
         self._last_reader = trunk.last_reader()
 
     def span(self, phase: int, inserted: bool) -> Span:
-        """The features that a mutation at this place can change; `inserted` unless it is a deletion."""
+        """Returns the features that a mutation at a phase can change; `inserted` is False for deletions."""
         spans = [Span(phase, phase + inserted)]
         for node in self.trunk.nodes:
             if isinstance(node, Sum):
@@ -83,7 +86,7 @@ class Engine:
         return spans[-1]
 
     def features(self, reference: Reference, group: Group) -> Window:
-        """The features that the mutations of a group change; positions outside of the sequence hold no sense."""
+        """Returns the features that a group's mutations change; values outside the sequence are undefined."""
         bases = group.bases
         inserted = bases.shape[2] > 0
         span = Span(group.phase, group.phase + inserted)
@@ -103,22 +106,22 @@ class Engine:
 
 
 class _Run:
-    """One group's way through the trunk."""
+    """Evaluation of the trunk's nodes for one group."""
 
     def __init__(self, trunk: Trunk, reference: Reference, group: Group) -> None:
         self.trunk, self.reference, self.group = trunk, reference, group
         self.stride = trunk.strides[-1]
         self.steps = torch.from_numpy(group.steps).to(group.bases.device)
         self.shape = tuple(group.bases.shape[:2])
-        self.spliced = reference.before is not reference.behind
+        self.spliced = reference.before is not reference.after
 
-    def pointwise(self, node: Pointwise, window: Window, mine: bool) -> Window:
-        values = window.values if mine else window.values.clone()
+    def pointwise(self, node: Pointwise, window: Window, overwrite: bool) -> Window:
+        values = window.values if overwrite else window.values.clone()
         return Window(window.span, node.function(values) if window.span.width else values)
 
     def sum(self, i: int, node: Sum, windows: dict[int, Window]) -> Window:
         span = _hull([term.grid.reach(windows[term.source].span) for term in node.terms])
-        reference = self._gather(self.reference.behind, i, span)
+        reference = self._gather(self.reference.after, i, span)
         total = reference[:, :, None].expand(-1, -1, self.shape[1], -1).contiguous()
         if span.width:
             for term in node.terms:
@@ -134,27 +137,30 @@ class _Run:
             return Window(span, window.values.new_empty(0, *window.values.shape[1:]))
         read = grid.read(span)
         before = Span(read.start, max(read.start, window.span.start))
-        behind = Span(min(read.end, window.span.end), read.end)
-        skipped = max(0, read.start - window.span.start)  # where pooling leaves positions out
-        inside = window.values[skipped : skipped + read.width - before.width - behind.width]
+        after = Span(min(read.end, window.span.end), read.end)
+        skipped = max(0, read.start - window.span.start)  # with a stride above its width, pooling skips positions
+        inside = window.values[skipped : skipped + read.width - before.width - after.width]
         parts = [
             self._copies(self._gather(self.reference.before, node.source, before)),
             inside,
-            self._copies(self._gather(self.reference.behind, node.source, behind)),
+            self._copies(self._gather(self.reference.after, node.source, after)),
         ]
         values = torch.cat([part for part in parts if part.shape[0]])
         self._fill_outside(values, read, node.source, float("-inf"))
         return Window(span, _pool(values, grid, span.width))
 
     def _difference(self, term: Term, window: Window, out: Span) -> tuple[int, Tensor]:
-        """Where values differ from those behind, among what the outputs read: the first position, and by how much."""
+        """Returns the differences from the unmutated values after the mutation, and their first position.
+
+        They cover the window and, if both sides of a mutation differ, the earlier positions that the outputs read.
+        """
         span, source = window.span, term.source
-        behind = self._gather(self.reference.behind, source, span)
-        difference = window.values - behind[:, :, None]
+        after = self._gather(self.reference.after, source, span)
+        difference = window.values - after[:, :, None]
         if self.spliced:
             margin = Span(min(term.grid.read(out).start, span.start), span.start)
             left = self._gather(self.reference.before, source, margin)
-            left -= self._gather(self.reference.behind, source, margin)
+            left -= self._gather(self.reference.after, source, margin)
             difference = torch.cat([self._copies(left), difference])
             span = Span(margin.start, span.end)
         self._fill_outside(difference, span, source, 0.0)
@@ -164,7 +170,7 @@ class _Run:
         return values[:, :, None].expand(-1, -1, self.shape[1], -1)
 
     def _gather(self, reference: list[Tensor], node: int, span: Span) -> Tensor:
-        """Unmutated values at the positions of a span, (width, q, C); outside of the sequence, any."""
+        """Returns unmutated values at the positions of a span, (width, q, C); undefined outside the sequence."""
         values = reference[node]
         rate = self.stride // self.trunk.strides[node]
         offsets = torch.arange(span.start, span.end, device=values.device)
@@ -172,15 +178,15 @@ class _Run:
         return values.index_select(0, at.flatten()).view(*at.shape, values.shape[1])
 
     def _fill_outside(self, values: Tensor, span: Span, node: int, filling: float) -> None:
-        """Sets what lies outside of the sequence."""
+        """Sets the values at positions outside the sequence."""
         steps = self.group.steps
         rate = self.stride // self.trunk.strides[node]
-        length = self.reference.behind[node].shape[0]
+        length = self.reference.after[node].shape[0]
         if span.start + steps[0] * rate >= 0 and span.end + steps[-1] * rate <= length:
             return
         positions = np.arange(span.start, span.end)
-        firsts = np.searchsorted(steps, -(positions // rate))  # the first member whose position is not below 0
-        lasts = np.searchsorted(steps, -((positions - length) // rate))  # the first one whose position is past the end
+        firsts = np.searchsorted(steps, -(positions // rate))  # first member at or after position 0
+        lasts = np.searchsorted(steps, -((positions - length) // rate))  # first member past the end
         for offset, (first, last) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
             if first:
                 values[offset, :first] = filling
@@ -193,7 +199,7 @@ def _hull(spans: list[Span]) -> Span:
 
 
 def _pool(values: Tensor, grid: Grid, width: int) -> Tensor:
-    """The maxima of the taps, (positions, …) -> (width, …)."""
+    """Computes the maximum over the taps, (positions, …) -> (width, …)."""
     reach = (width - 1) * grid.stride + 1
     highest = values[: reach : grid.stride].clone()
     for tap in range(1, grid.taps):
@@ -203,7 +209,7 @@ def _pool(values: Tensor, grid: Grid, width: int) -> Tensor:
 
 
 def _add(term: Term, difference: Tensor, begin: int, total: Tensor, span: Span) -> None:
-    """Adds a term of differences, which begin at a position, to the sums (width, q, a, C') of a span of outputs."""
+    """Adds the term of differences from position `begin` on to the sums (width, q, a, C') of a span of outputs."""
     grid, rows = term.grid, total.shape[1] * total.shape[2]
     sums = total.view(-1, total.shape[3])
     end = begin + difference.shape[0] - 1

@@ -1,8 +1,8 @@
 """Heads with a recurrent or attention core, evaluated where a mutation reaches.
 
-An LSTM's states before the first changed position are those of the unmutated sequence, and so are they after the last
-one where it reads backward; in a Transformer-XL that sees one side, all layers are unchanged before it. What is
-unchanged is computed once a sequence; of the dense layer that reads all positions, its sums are kept.
+A mutation does not change the states of a forward LSTM before the first changed position, those of a backward LSTM
+after the last one, or any layer of a causal Transformer-XL before the first one. The unchanged values, and the sums of
+the dense layer that reads all positions, are computed once per sequence.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from noncoder.interpret.mutagenesis.cores.lstm_core import lstm_head
 from noncoder.interpret.mutagenesis.cores.transformerxl_core import transformerxl_head
 from noncoder.models import SequenceModel
 
-__all__ = ["head_for"]
+__all__ = ["core_head"]
 
 
-def head_for(model: SequenceModel) -> Head | None:
-    """A head that evaluates changed features faster than `model.head`, and gives the same; None where there is none.
+def core_head(model: SequenceModel) -> Head | None:
+    """Returns a head with the same logits as `model.head` that is faster on changed features; None if there is none.
 
-    It keeps copies of some of the weights: make it anew where they change.
+    The head copies some of the weights: create a new one after they change.
 
     Args:
-        model: In evaluation mode.
+        model: Model in evaluation mode.
     """
     return lstm_head(model) or transformerxl_head(model)

@@ -1,4 +1,4 @@
-"""The dense layers at a head's end, the first of which is a sum over positions that can be kept in parts."""
+"""Dense layers at the end of a head. The first one is a sum over positions, which is kept as partial sums."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from noncoder.models.layers.dense import DenseBlock, NormalisedLinear
 
 
 class Tail:
-    """The layers that read all positions: a linear map, perhaps batch norm and ReLU, and the last layer.
+    """Layers that read all positions: a linear map with optional batch norm and ReLU, and the last layer.
 
-    Where there is no hidden layer, the last layer is the sum over positions, and only the tasks asked for are summed.
+    Without a hidden layer, the last layer is the sum over positions, computed only for the requested tasks.
 
     Args:
-        hidden: The layer before the last; None for none.
-        output: The last layer.
+        hidden: Layer before the last; None without one.
+        output: Last layer.
         positions: P of the features.
-        around: Channels that reach these layers beside the core's, before them; 0 for none.
-        added: Whether the features are added to what the core gives.
+        around: Number of channels of a skip connection, concatenated before the core's channels; 0 for none.
+        added: Whether a skip connection adds the features to the core's outputs.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Tail:
         self._chosen: tuple[tuple[int, ...], Tensor, Tensor | None] | None = None
 
     def weights(self, tasks: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-        """What multiplies the core's outputs and the features to give the sums, (P, C, M); the latter may be none."""
+        """Returns the weights of the core's outputs and of the skip connection, (P, C, M); None without one."""
         if self.hidden:
             return self.core, self.around
         if self._chosen is None or self._chosen[0] != tuple(tasks):
@@ -53,12 +53,23 @@ class Tail:
             self._chosen = tuple(tasks), self.sums(self.core, tasks), around
         return self._chosen[1:]
 
+    def around_sums(self, features: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
+        """Returns the bias plus the sums of the skip connection on features (1, C, P), (M,).
+
+        Args:
+            features: Features of the unmutated sequence.
+            norm: Norm on the skip connection, (N, C, P) -> (N, C, P).
+        """
+        if self.around is None:
+            return self.bias
+        return self.bias + sums_before(norm(features)[0].t(), self.around)[-1]
+
     def sums(self, of_all: Tensor, tasks: Sequence[int]) -> Tensor:
-        """Of sums (…, M), those that the tasks need."""
+        """Selects from sums (…, M) those that the tasks need."""
         return of_all if self.hidden else of_all[..., list(tasks)]
 
     def logits(self, sums: Tensor, tasks: Sequence[int]) -> Tensor:
-        """(b, M) -> (b, tasks); the sums are used up."""
+        """Returns logits (b, tasks) from sums (b, M), which are overwritten."""
         if not self.hidden:
             return sums
         y = sums if self.norm is None else self.norm(sums)
@@ -67,12 +78,12 @@ class Tail:
 
 
 def linear_of(layer: nn.Linear | DenseBlock) -> nn.Linear:
-    """The linear map of a dense layer."""
+    """Returns the linear map of a dense layer."""
     return cast(nn.Linear, layer[0]) if isinstance(layer, DenseBlock) else layer
 
 
 def sums_before(y: Tensor, weight: Tensor) -> Tensor:
-    """Sums of y (P, C) times weights (P, C, M) over all positions before each, and over all: (P + 1, M)."""
+    """Sums y (P, C) times weights (P, C, M) over all positions before each position, and over all: (P + 1, M)."""
     parts = torch.bmm(y.unsqueeze(1), weight).squeeze(1).double().cumsum(dim=0)
     return F.pad(parts, (0, 0, 1, 0)).to(y.dtype)
 
@@ -80,14 +91,14 @@ def sums_before(y: Tensor, weight: Tensor) -> Tensor:
 def add_changes(
     sums: Tensor, features: Tensor, change: Change, weight: Tensor, transform: Callable[[Tensor], Tensor]
 ) -> None:
-    """Adds to sums (b, M) what changed features add to a linear map of all features.
+    """Updates the sums (b, M) of a linear map of all features for changed features.
 
     Args:
-        sums: Of the features before the change.
-        features: These, (P, C).
-        change: The changed ones.
-        weight: The map, (P, C, M).
-        transform: What lies before the map, on (N, C, positions) and position by position.
+        sums: Sums for the unmutated features; changed in place.
+        features: Unmutated features, (P, C).
+        change: Changed features.
+        weight: Weights of the linear map, (P, C, M).
+        transform: Positionwise layer before the map, on (N, C, positions).
     """
     before = transform(features.t().unsqueeze(0))[0].t()
     after = transform(change.values)
@@ -96,17 +107,17 @@ def add_changes(
 
 
 def index(offset: Tensor, values: Tensor) -> Tensor:
-    """Offsets (n,) as an index into values (b, C, w) along w: (n, C, 1)."""
+    """Expands offsets (n,) to an index (n, C, 1) into values (b, C, w) along w."""
     return offset[:, None, None].expand(-1, values.shape[1], 1)
 
 
 def changed_at(start: Tensor, width: int, positions: int) -> list[tuple[int, slice, Tensor]]:
-    """For every position that changes: it, which rows change it, and at which of their `width` values.
+    """Lists every changed position with the rows that change it and the index into each row's `width` values.
 
     Args:
-        start: First changed position of each row, (b,), ascending; below 0 where it lies before the first position.
-        width: Changed positions of a row.
-        positions: P; what lies past them is left out.
+        start: First changed position of each row, (b,), ascending; negative before the first position.
+        width: Changed positions per row.
+        positions: P; positions past the end are left out.
     """
     begin, end = bounds(start, width, positions)
     return [
@@ -117,7 +128,7 @@ def changed_at(start: Tensor, width: int, positions: int) -> list[tuple[int, sli
 
 
 def bounds(start: Tensor, width: int, positions: int) -> tuple[list[int], list[int]]:
-    """For each position, the first row that has not ended its change before, and the first that has not begun it."""
+    """Returns, for each position, the first row whose change ends there or later, and the first that starts later."""
     start, at = start.contiguous(), torch.arange(positions, device=start.device)
     begin = torch.searchsorted(start, at - width, right=True)
     end = torch.searchsorted(start, at, right=True)

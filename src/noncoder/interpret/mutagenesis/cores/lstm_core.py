@@ -1,8 +1,8 @@
-"""Heads with an LSTM in both directions before the dense layers.
+"""Heads with a bidirectional LSTM before the dense layers.
 
-Rows are sorted by their first changed position. At each step the rows that have changed by then go on from where they
-are, those that change now begin from the state of the unmutated sequence, and the others wait: the batch grows step by
-step. What enters the gates from the features is computed once a position, and again only where a row changes it.
+Rows are sorted by their first changed position. At each step, rows that have already changed continue from their own
+state, rows that change now start from the state of the unmutated sequence, and the others wait: the batch grows step
+by step. The features' input to the gates is computed once per position, and again only where a row changes it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from noncoder.models.wideresnet import BiLSTM, WideResNet
 
 
 class LstmRun(NamedTuple):
-    """One direction over the unmutated sequence, in the order in which it reads.
+    """States of one direction on the unmutated sequence, in reading order.
 
     Attributes:
-        inputs: What enters the gates from the features, (P, 4 H).
-        hidden: The output before each step and after the last, (P + 1, H).
-        cell: The cell likewise.
-        sums: What the outputs before each step add to the dense layer's sums, (P + 1, M).
+        inputs: Input of the features to the gates, (P, 4 H).
+        hidden: Hidden state before each step and after the last, (P + 1, H).
+        cell: Cell state before each step and after the last, (P + 1, H).
+        sums: Contribution of all outputs before each step to the dense layer's sums, (P + 1, M).
     """
 
     inputs: Tensor
@@ -44,22 +44,22 @@ class Direction:
     """One direction of an LSTM.
 
     Args:
-        lstm: One layer of two directions.
-        suffix: Of the names of the direction's weights.
-        turned: Whether it reads from the end.
+        lstm: One bidirectional layer.
+        suffix: Suffix of the names of the direction's weights.
+        backward: Whether it reads from the end.
         hard: Whether its gates are hard sigmoids.
     """
 
-    def __init__(self, lstm: nn.LSTM, suffix: str, turned: bool, hard: bool) -> None:
+    def __init__(self, lstm: nn.LSTM, suffix: str, backward: bool, hard: bool) -> None:
         weight, recurrent, bias, second = (
             getattr(lstm, f"{name}_l0{suffix}").detach() for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         self.weight, self.recurrent, self.bias = weight, recurrent.t().contiguous(), bias + second
-        self.turned, self.hard, self.units = turned, hard, lstm.hidden_size
+        self.backward, self.hard, self.units = backward, hard, lstm.hidden_size
 
     def begin(self, features: Tensor, weight: Tensor) -> LstmRun:
-        """Reads the unmutated features (P, C); the dense layer's weights are (P, H, M)."""
-        if self.turned:
+        """Runs on the unmutated features (P, C), with the dense layer's weights (P, H, M)."""
+        if self.backward:
             features, weight = features.flip(0), weight.flip(0)
         inputs = F.linear(features, self.weight, self.bias)
         hidden, cell = inputs.new_zeros(2, len(features) + 1, self.units)
@@ -70,26 +70,26 @@ class Direction:
         return LstmRun(inputs, hidden, cell, sums_before(hidden[1:], weight))
 
     def add(self, sums: Tensor, run: LstmRun, change: Change, weight: Tensor) -> None:
-        """Adds to sums (b, M) what the outputs on changed features add.
+        """Adds the contribution of the direction's outputs on changed features to sums (b, M).
 
         Args:
-            sums: Of the rest.
-            run: The unmutated sequence.
-            change: The changed features.
-            weight: The dense layer's, (P, H, M).
+            sums: Sums of the other inputs; changed in place.
+            run: States on the unmutated sequence.
+            change: Changed features.
+            weight: Weights of the dense layer, (P, H, M).
         """
         positions, width = len(run.inputs), change.values.shape[2]
-        if not self.turned:
+        if not self.backward:
             self._add(sums, run, change, weight)
             return
-        turned = Change(positions - width - change.start.flip(0), change.values.flip(0, 2))
+        flipped = Change(positions - width - change.start.flip(0), change.values.flip(0, 2))
         part = sums.new_zeros(sums.shape)
-        self._add(part, run, turned, weight.flip(0))
+        self._add(part, run, flipped, weight.flip(0))
         sums += part.flip(0)
 
     def _add(self, sums: Tensor, run: LstmRun, change: Change, weight: Tensor) -> None:
         positions, (rows, _, width) = len(run.inputs), change.values.shape
-        begin, end = bounds(change.start, width, positions)
+        first, end = bounds(change.start, width, positions)
         gates = sums.new_empty(rows, 4 * self.units)
         hidden, cell = sums.new_empty(2, rows, self.units)
         active = 0
@@ -99,9 +99,9 @@ class Direction:
                 continue
             hidden[fresh], cell[fresh], sums[fresh] = run.hidden[at], run.cell[at], sums[fresh] + run.sums[at]
             now = torch.mm(hidden[:active], self.recurrent, out=gates[:active])
-            now[: begin[at]] += run.inputs[at]
-            if begin[at] < active:
-                changing = slice(begin[at], active)
+            now[: first[at]] += run.inputs[at]
+            if first[at] < active:
+                changing = slice(first[at], active)
                 values = change.values[changing]
                 values = values.gather(2, index(at - change.start[changing], values)).squeeze(2)
                 now[changing] += F.linear(values, self.weight, self.bias)
@@ -109,7 +109,7 @@ class Direction:
             sums[:active].addmm_(hidden[:active], weight[at])
 
     def _step(self, gates: Tensor, hidden: Tensor, cell: Tensor) -> None:
-        """One step in place: hidden and cell (n, H) from what enters the gates, (n, 4 H), which is used up."""
+        """Updates hidden and cell (n, H) in place by one step, from the gates' inputs (n, 4 H), which it overwrites."""
         i, f, g, o = gates.chunk(4, dim=1)
         for gate in (i, f, o):
             if self.hard:
@@ -122,7 +122,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class LstmState:
-    """The unmutated sequence: its features (P, C), both directions, and the sums of all but the LSTM's outputs."""
+    """State of the unmutated sequence: features (P, C), both directions, and the sums without the LSTM's outputs."""
 
     features: Tensor
     runs: tuple[LstmRun, LstmRun]
@@ -130,13 +130,13 @@ class LstmState:
 
 
 class LstmHead:
-    """LSTMs in both directions, perhaps a way around them, and dense layers.
+    """Bidirectional LSTM with an optional skip connection, and dense layers.
 
     Args:
-        directions: Both.
-        tail: The dense layers.
-        joined: How the directions reach them: "concat", or "add", through the same weights.
-        norm: On the way around, (N, C, P) -> (N, C, P).
+        directions: Forward and backward direction.
+        tail: Dense layers.
+        joined: How the directions are joined: "concat", or "add", which applies the same weights to both.
+        norm: Norm on the skip connection, (N, C, P) -> (N, C, P).
     """
 
     def __init__(
@@ -145,16 +145,13 @@ class LstmHead:
         self.directions, self.tail, self.joined, self.norm = directions, tail, joined, norm
 
     def begin(self, features: Tensor) -> LstmState:
-        """What is kept of the unmutated sequence, from its features (1, C, P)."""
+        """Computes the state of the unmutated sequence from its features (1, C, P)."""
         rows = features[0].t().contiguous()
         runs = [d.begin(rows, w) for d, w in zip(self.directions, self._split(self.tail.core), strict=True)]
-        around = self.tail.bias
-        if self.tail.around is not None:
-            around = around + sums_before(self.norm(features)[0].t(), self.tail.around)[-1]
-        return LstmState(rows, (runs[0], runs[1]), around)
+        return LstmState(rows, (runs[0], runs[1]), self.tail.around_sums(features, self.norm))
 
     def logits(self, state: LstmState, change: Change, tasks: Sequence[int]) -> Tensor:
-        """Logits of the mutated versions, (b, len(tasks))."""
+        """Returns logits of the mutated versions, (b, len(tasks))."""
         tail = self.tail
         core, around = tail.weights(tasks)
         sums = tail.sums(state.around, tasks).repeat(len(change.start), 1)
@@ -172,7 +169,7 @@ class LstmHead:
 
 
 def lstm_head(model: SequenceModel) -> LstmHead | None:
-    """The head of a model whose core is one LSTM layer in both directions; None of another."""
+    """Returns the head of a model whose core is one bidirectional LSTM layer; None for other models."""
     if isinstance(model, DanQ) or (isinstance(model, NCNet) and not model.lstm_first):
         positions = linear_of(model.hidden).in_features // (2 * model.lstm.hidden_size)
         return LstmHead(both_directions(model.lstm), Tail(model.hidden, model.output, positions, 0), "concat", _same)
@@ -186,10 +183,10 @@ def lstm_head(model: SequenceModel) -> LstmHead | None:
 
 
 def both_directions(lstm: nn.LSTM) -> tuple[Direction, Direction]:
-    """The directions of a layer, of which the second may read forward too."""
+    """Returns both directions of a layer; the second one of a `KerasLSTM` can read forward too."""
     hard = isinstance(lstm, KerasLSTM) and lstm.gates == "hard-sigmoid"
-    turned = not (isinstance(lstm, KerasLSTM) and lstm.second == "forward")
-    return Direction(lstm, "", False, hard), Direction(lstm, "_reverse", turned, hard)
+    backward = not (isinstance(lstm, KerasLSTM) and lstm.second == "forward")
+    return Direction(lstm, "", False, hard), Direction(lstm, "_reverse", backward, hard)
 
 
 def _same(x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Heads with a Transformer-XL that sees one side of a position.
+"""Heads with a causal Transformer-XL, in which each position sees only itself and earlier positions.
 
-Before a row's first changed position nothing changes in any layer. Rows that change at about the same place are
-evaluated together from there on: their queries attend to the kept keys and values of the positions before, and to
-their own.
+No layer changes before a row's first changed position. Rows whose changes start nearby are evaluated together from the
+first of these positions on: their queries attend to the unmutated keys and values of earlier positions and to their
+own.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
-from noncoder.interpret.mutagenesis.change import Change
+from noncoder.interpret.mutagenesis.change import Change, splice_rows
 from noncoder.interpret.mutagenesis.cores.dense_core import Tail, add_changes, linear_of, sums_before
 from noncoder.models import SequenceModel
 from noncoder.models.layers.transformerxl import RelativeAttention, TransformerXL, make_view
 from noncoder.models.wideresnet import WideResNet
 
-_ROWS = 2048  # positions of all rows together that make a product of matrices worth its call
+_POSITIONS = 2048  # per group, all rows together: enough to make matrix products efficient
 
 
-class Kept(NamedTuple):
-    """One layer on the unmutated sequence: its inputs (1, P, C), and keys and values, each (H, 1, P, D)."""
+class LayerState(NamedTuple):
+    """State of one layer on the unmutated sequence: inputs (1, P, C), keys and values (H, 1, P, D) each."""
 
     inputs: Tensor
     key: Tensor
@@ -33,45 +33,43 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class TransformerXlState:
-    """The unmutated sequence.
+    """State of the unmutated sequence.
 
     Attributes:
-        features: (P, C).
-        layers: What is kept of each.
-        sums: What the core's outputs before each position add to the dense layer's sums, (P + 1, M).
-        around: The sums of all but the core's outputs, (M,).
+        features: Features, (P, C).
+        layers: State of each layer.
+        sums: Contribution of the core's outputs before each position to the dense layer's sums, (P + 1, M).
+        around: The dense layer's sums without the core's outputs, (M,).
     """
 
     features: Tensor
-    layers: list[Kept]
+    layers: list[LayerState]
     sums: Tensor
     around: Tensor
 
 
 class TransformerXLHead:
-    """A Transformer-XL that sees one side, perhaps a way around it, and dense layers.
+    """Causal Transformer-XL with an optional skip connection, and dense layers.
 
     Args:
-        core: Its layers.
-        tail: The dense layers.
-        norm: On the way around, (N, C, P) -> (N, C, P).
+        core: Transformer-XL layers.
+        tail: Dense layers.
+        norm: Norm on the skip connection, (N, C, P) -> (N, C, P).
     """
 
     def __init__(self, core: TransformerXL, tail: Tail, norm: Callable[[Tensor], Tensor]) -> None:
         self.core, self.tail, self.norm = core, tail, norm
 
     def begin(self, features: Tensor) -> TransformerXlState:
-        """What is kept of the unmutated sequence, from its features (1, C, P)."""
+        """Computes the state of the unmutated sequence from its features (1, C, P)."""
         rows = features[0].t().contiguous()
-        layers: list[Kept] = []
-        y = self._read(rows.unsqueeze(0), 0, [], layers)
-        around = self.tail.bias
-        if self.tail.around is not None:
-            around = around + sums_before(self.norm(features)[0].t(), self.tail.around)[-1]
-        return TransformerXlState(rows, layers, sums_before(y[0], self.tail.core), around)
+        layers: list[LayerState] = []
+        y = self._run(rows.unsqueeze(0), 0, [], layers)
+        sums = sums_before(y[0], self.tail.core)
+        return TransformerXlState(rows, layers, sums, self.tail.around_sums(features, self.norm))
 
     def logits(self, state: TransformerXlState, change: Change, tasks: Sequence[int]) -> Tensor:
-        """Logits of the mutated versions, (b, len(tasks))."""
+        """Returns logits of the mutated versions, (b, len(tasks))."""
         tail = self.tail
         core, around = tail.weights(tasks)
         before = tail.sums(state.sums, tasks)
@@ -79,18 +77,27 @@ class TransformerXLHead:
         if around is not None:
             add_changes(sums, state.features, change, around, self.norm)
         for rows, first in groups(change.start.tolist(), len(state.features)):
-            x = changed(state.features, Change(change.start[rows], change.values[rows]), first)
-            y = self._read(x, first, state.layers, [])
+            x = splice_rows(state.features[first:], Change(change.start[rows] - first, change.values[rows]))
+            y = self._run(x, first, state.layers, [])
             sums[rows] += before[first]
             sums[rows].addmm_(y.flatten(1), core[first:].flatten(0, 1))
         return tail.logits(sums, tasks)
 
-    def _read(self, x: Tensor, first: int, before: list[Kept], kept: list[Kept]) -> Tensor:
-        """The core's outputs (N, P - first, C) from its inputs there, given what is kept of the positions before."""
+    def _run(self, x: Tensor, first: int, before: list[LayerState], kept: list[LayerState]) -> Tensor:
+        """Returns the core's outputs (N, P - first, C) for its inputs from position `first` on.
+
+        Args:
+            x: Inputs, (N, P - first, C).
+            first: Their first position.
+            before: State of the unmutated sequence, for the positions before; not needed if `first` is 0.
+            kept: Receives the state of each layer if `first` is 0.
+        """
         view = make_view(x, first, True, self.core.reach)
         for i, (attention, feed_forward) in enumerate(zip(self.core.attentions, self.core.feed_forwards, strict=True)):
             layer = cast(RelativeAttention, attention)
-            reached = min(first, layer.convolution.before)  # a convolution in the heads reads positions before
+            reached = min(
+                first, layer.convolution.before
+            )  # a convolution in the attention heads reads earlier positions
             context = x
             if reached:
                 earlier = before[i].inputs[:, first - reached : first].expand(len(x), -1, -1)
@@ -102,29 +109,15 @@ class TransformerXLHead:
                     for old, new in ((before[i].key, key), (before[i].value, value))
                 )
             else:
-                kept.append(Kept(x, key, value))
+                kept.append(LayerState(x, key, value))
             x = feed_forward(layer.mix(x, query, key, value, view))
         return x
 
 
-def changed(features: Tensor, change: Change, first: int) -> Tensor:
-    """The features from a position on, (b, P - first, C), of which each row has its own changes.
-
-    Args:
-        features: Before the changes, (P, C).
-        change: None of them before `first`.
-        first: A position.
-    """
-    width = change.values.shape[2]
-    y = features.new_empty(len(change.start), len(features) - first + width, features.shape[1])
-    y[:, : len(features) - first] = features[first:]
-    at = (change.start - first)[:, None] + torch.arange(width, device=features.device)
-    y.scatter_(1, at[:, :, None].expand(-1, -1, features.shape[1]), change.values.transpose(1, 2))
-    return y[:, : len(features) - first]
-
-
 def groups(start: list[int], positions: int) -> Iterator[tuple[slice, int]]:
-    """Rows to be evaluated together, and their first changed position; rows that begin together stay so.
+    """Yields slices of rows to evaluate together, each with its first changed position.
+
+    A group has one row, or as many rows as have at most `_POSITIONS` positions from the first changed one on.
 
     Args:
         start: First changed position of each row, ascending.
@@ -132,13 +125,13 @@ def groups(start: list[int], positions: int) -> Iterator[tuple[slice, int]]:
     """
     begin = 0
     while begin < len(start):
-        end = begin + max(1, _ROWS // (positions - start[begin]))
+        end = begin + max(1, _POSITIONS // (positions - start[begin]))
         yield slice(begin, min(end, len(start))), start[begin]
         begin = end
 
 
 def transformerxl_head(model: SequenceModel) -> TransformerXLHead | None:
-    """The head of a model whose core is a Transformer-XL that sees one side; None of another."""
+    """Returns the head of a model whose core is a causal Transformer-XL; None for other models."""
     if not (isinstance(model, WideResNet) and isinstance(model.core, TransformerXL) and model.core.reach.causal):
         return None
     linear = linear_of(model.output if model.hidden is None else model.hidden)
