@@ -1,4 +1,4 @@
-"""What is compiled ahead is what an interpretation calls."""
+"""Compilation in advance covers the functions that an interpretation calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from noncoder.interpret.motifs.ahead import compile_ahead
 
 
 def test_patterns_are_found_and_compared() -> None:
-    """Were none found, the comparison of motifs would not be compiled."""
+    """Without a pattern, the comparison of motifs would not be compiled."""
     patterns, motifs = compile_ahead()
     assert patterns >= 1
     assert motifs >= 25
@@ -25,7 +25,7 @@ def test_patterns_are_found_and_compared() -> None:
 
 @pytest.mark.long
 def test_nothing_is_compiled_afterwards(tmp_path: Path) -> None:
-    """A second process finds all of it on disk: it writes no further file."""
+    """A second process finds everything in the cache and writes no further file."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     counts = []
     for code in ("compile_ahead()", "compile_ahead()"):

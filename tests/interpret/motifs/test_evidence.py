@@ -35,7 +35,7 @@ def held_out(positive: NDArray[np.uint8], negative: NDArray[np.uint8]) -> HeldOu
     return HeldOut(np.concatenate([positive, negative]), np.repeat([True, False], [len(positive), len(negative)]))
 
 
-def test_a_motif_of_the_positives_is_enriched_and_no_other() -> None:
+def test_only_the_motif_of_the_positives_is_enriched() -> None:
     data = held_out(windows(60, 0.45, 0, WORD, 0.8), windows(600, 0.45, 1))
     right, wrong = measure_enrichment([pattern(WORD), pattern("GATTACAGATTA")], data)
     assert right.auroc > 0.8
@@ -44,22 +44,22 @@ def test_a_motif_of_the_positives_is_enriched_and_no_other() -> None:
     assert (right.positives, right.negatives) == (60, 600)
 
 
-def test_a_motif_that_few_windows_have_is_seen_and_so_is_a_veto() -> None:
+def test_rare_motifs_and_motifs_of_negatives_are_significant() -> None:
     rare = held_out(windows(150, 0.45, 0, WORD, 0.15), windows(1000, 0.45, 1))
     assert measure_enrichment([pattern(WORD)], rare)[0].p < 0.001
-    veto = held_out(windows(150, 0.45, 0), windows(1000, 0.45, 1, WORD, 0.15))
-    assert measure_enrichment([pattern(WORD, "negative")], veto)[0].p < 0.001
-    assert measure_enrichment([pattern(WORD, "positive")], veto)[0].p > 0.1
+    depleted = held_out(windows(150, 0.45, 0), windows(1000, 0.45, 1, WORD, 0.15))
+    assert measure_enrichment([pattern(WORD, "negative")], depleted)[0].p < 0.001
+    assert measure_enrichment([pattern(WORD, "positive")], depleted)[0].p > 0.1
 
 
-def test_composition_alone_enriches_nothing() -> None:
+def test_composition_alone_causes_no_enrichment() -> None:
     data = held_out(windows(200, 0.65, 0), windows(800, 0.35, 1))
     found = measure_enrichment([pattern("GCCGGGCGCC"), pattern("GGGGGGGGGG"), pattern("CCAGCCGCTG")], data)
     assert all(one.p > 0.01 for one in found)
     assert np.abs(composition_free_scores(data.codes, Motif("g", pattern("GGGGGGGG").ppm))).max() < 1e-9
 
 
-def test_chance_is_not_taken_for_enrichment() -> None:
+def test_random_windows_show_no_enrichment() -> None:
     p = []
     for seed in range(30):
         data = held_out(windows(50, 0.45, 2 * seed), windows(150, 0.45, 2 * seed + 1))
@@ -68,14 +68,14 @@ def test_chance_is_not_taken_for_enrichment() -> None:
     assert min(p) > 0.001
 
 
-def test_many_patterns_are_corrected_for() -> None:
+def test_p_values_are_corrected_for_the_number_of_patterns() -> None:
     data = held_out(windows(40, 0.45, 0, WORD, 0.3), windows(400, 0.45, 1))
     alone = measure_enrichment([pattern(WORD)], data)[0].p
     among = measure_enrichment([pattern(WORD)] + [pattern("GATTACAGATTA")] * 9, data)[0].p
     assert among == pytest.approx(10 * alone)
 
 
-def test_without_both_labels_nothing_is_shown() -> None:
+def test_p_is_one_without_both_labels_or_enough_bases() -> None:
     data = HeldOut(windows(5, 0.5, 0), np.zeros(5, dtype=np.bool_))
     found = measure_enrichment([pattern(WORD)], data)[0]
     assert found.p == 1
@@ -86,7 +86,7 @@ def test_without_both_labels_nothing_is_shown() -> None:
         HeldOut(windows(5, 0.5, 0), np.zeros(4, dtype=np.bool_))
 
 
-def test_the_middle_is_cut_and_the_draw_is_the_same() -> None:
+def test_windows_are_cropped_to_the_middle_and_sampling_is_reproducible() -> None:
     codes, labels = windows(100, 0.5, 0), np.arange(100) % 10 == 0
     first, second = HeldOut.cut(codes, labels, 50), HeldOut.cut(codes, labels, 50)
     np.testing.assert_array_equal(first.codes, second.codes)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,10 +9,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from noncoder.config import InterpretConfig
 from noncoder.errors import InputError
+from noncoder.interpret.kernels import interpret_filters
 from noncoder.interpret.motifs import FilterConfig, first_layer_motifs
 from noncoder.interpret.motifs.filters import find_first_layer
 from noncoder.models import SequenceModel, create_model, list_models
+from noncoder.runs.folder import FiltersFolder
 from noncoder.sequence.encoding import decode, encode
 from noncoder.sequence.motifs import read_meme, write_meme
 
@@ -55,9 +60,26 @@ def test_every_model_with_a_convolution_of_the_bases_has_filters(name: str) -> N
 
 
 @pytest.mark.parametrize("name", WITHOUT)
-def test_a_model_whose_bases_are_read_by_something_else_is_refused(name: str) -> None:
+def test_a_model_whose_first_layer_is_no_convolution_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="no convolution that reads the bases"):
         first_layer_motifs(make(name), draw(2))
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [(2, 1), (1, 3)])
+def test_filters_with_a_stride_or_dilation_are_skipped_with_the_reason(
+    tmp_path: Path, stride: int, dilation: int
+) -> None:
+    model, codes = make("compact"), draw(2)
+    model.stem = torch.nn.Conv2d(4, 8, (1, 15), (1, stride), (0, 7 * dilation), (1, dilation))
+    reason = f"stride {stride} and dilation {dilation}"
+    with pytest.raises(InputError, match=reason):
+        find_first_layer(model)
+    predictor: Any = SimpleNamespace(model=model)
+    store = SimpleNamespace(read_codes=lambda rows: codes[rows])
+    scored: Any = SimpleNamespace(indices=np.arange(2), store=store, split="test")
+    summary = interpret_filters(FiltersFolder(tmp_path / "filters"), predictor, scored, InterpretConfig())
+    assert summary["n"] == 0
+    assert reason in summary["text"]
 
 
 @pytest.mark.parametrize("name", ["compact", "deepsea", "danq", "wideresnet-lstm"])
@@ -86,9 +108,9 @@ def test_a_planted_filter_gives_its_motif_and_drives_its_task(name: str) -> None
 
 
 def _set_filter(module: Any, kernel: torch.Tensor) -> None:
-    """Makes the second filter answer to a kernel alone."""
+    """Sets the second filter to a kernel."""
     if hasattr(module, "embedding"):
-        # The pseudo-inverse of the embedding: multiplied together they are the kernel.
+        # Weights times embedding equal the kernel, by the pseudo-inverse of the embedding.
         module.stem.weight[1, :, 0] = torch.linalg.pinv(module.embedding.weight).T @ kernel
         return
     module.weight[1] = kernel.view(module.weight[1].shape)
@@ -96,7 +118,7 @@ def _set_filter(module: Any, kernel: torch.Tensor) -> None:
         module.bias[1] = 0
 
 
-def test_the_effect_is_the_change_of_the_logit_with_the_output_of_a_sequence_without_the_motif() -> None:
+def test_effects_equal_the_change_of_the_logit_after_exchanging_outputs() -> None:
     model, codes = make("compact"), draw(40)
     one = next(one for one in first_layer_motifs(model, codes, FilterConfig(sample=10, tasks=3)) if one.effects)
     stem: Any = model.stem
@@ -111,15 +133,15 @@ def test_the_effect_is_the_change_of_the_logit_with_the_output_of_a_sequence_wit
             changed[:, one.filter, 0] = output[low]
             return changed
 
-        whole = model(x[high])
+        own = model(x[high])
         handle = stem.register_forward_hook(exchange)
-        change = (whole - model(x[high])).mean(dim=0)
+        change = (own - model(x[high])).mean(dim=0)
         handle.remove()
     for effect in one.effects:
         assert effect.effect == pytest.approx(float(change[effect.task]), rel=1e-3)
 
 
-def test_sites_with_an_n_or_over_the_end_are_left_out_and_dead_filters_too() -> None:
+def test_sites_with_n_or_past_the_end_and_dead_filters_are_left_out() -> None:
     model = make("compact")
     with torch.no_grad():
         _set_filter(model.stem, torch.zeros(4, 15))
@@ -131,14 +153,14 @@ def test_sites_with_an_n_or_over_the_end_are_left_out_and_dead_filters_too() -> 
     assert all(one.effects == () for one in found)
 
 
-def test_what_is_no_window_is_refused() -> None:
+def test_wrong_windows_are_refused() -> None:
     with pytest.raises(InputError, match="at least one"):
         first_layer_motifs(make("compact"), draw(0))
     with pytest.raises(InputError, match="shape"):
         first_layer_motifs(make("compact"), draw(2, 100))
 
 
-def test_filters_go_to_json_and_to_a_meme_file(tmp_path: Any) -> None:
+def test_filters_are_written_to_json_and_meme(tmp_path: Any) -> None:
     found = first_layer_motifs(make("compact"), draw(8))
     values = found[0].to_dict(["a", "b", "c"])
     assert len(values["ppm"]) == found[0].motif.width

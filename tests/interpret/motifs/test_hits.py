@@ -16,12 +16,12 @@ MOTIF = Motif("m", np.random.default_rng(0).dirichlet(np.ones(4) * 0.4, 6).T)
 
 @pytest.mark.parametrize("p", [0.1, 0.01, 0.001])
 @pytest.mark.parametrize("background", [(0.25, 0.25, 0.25, 0.25), (0.3, 0.2, 0.2, 0.3)])
-def test_the_threshold_is_that_of_all_words(p: float, background: tuple[float, ...]) -> None:
+def test_the_threshold_equals_that_of_all_words(p: float, background: tuple[float, ...]) -> None:
     words = np.array(list(product(range(4), repeat=6)))
     scores = MOTIF.pwm(background=background)[words, np.arange(6)].sum(axis=1)
     chances = np.array(background)[words].prod(axis=1)
     threshold = score_threshold(MOTIF, p, background)
-    # Scores within the rounding of the threshold may fall on either side.
+    # Scores within rounding of the threshold can fall on either side.
     assert chances[scores >= threshold + 0.07].sum() <= p
     assert chances[scores >= threshold - 0.07].sum() > p * 0.8
 
@@ -45,20 +45,20 @@ def certain(text: str) -> Motif:
     return Motif(text, np.eye(4)[encode(text)].T)
 
 
-def test_a_mismatch_that_is_too_likely_is_no_hit() -> None:
+def test_probable_mismatches_are_no_hits() -> None:
     """Any 1 of 8 bases wrong: 25 of 65,536 words, more than 1 in 10,000."""
     hits = find_hits(words(8), certain("GATTACAG"))
     assert sorted(decode(words(8)[row]) for row in hits.sequence) == ["CTGTAATC", "GATTACAG"]
 
 
-def test_a_mismatch_that_is_rare_is_a_hit() -> None:
+def test_rare_mismatches_are_hits() -> None:
     codes = np.tile(encode("GATTACAGCGT"), (2, 1))
     codes[1, 4] = 3
     assert find_hits(codes, certain("GATTACAGCGT")).sequence.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("text", ["GATAA", "CACGTG", "A"])
-def test_of_a_motif_too_short_for_p_its_best_words_are_hits(text: str) -> None:
+def test_motifs_too_short_for_p_have_their_best_words_as_hits(text: str) -> None:
     hits = find_hits(words(len(text)), certain(text))
     best = {text, decode(reverse_complement(encode(text)[None])[0])}
     assert {decode(words(len(text))[row]) for row in hits.sequence} == best

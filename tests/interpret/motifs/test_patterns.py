@@ -29,7 +29,7 @@ def draw(n: int, length: int = 200, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def planted(n: int, length: int = 200) -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[int, tuple[int, bool]]]:
-    """Attributions of a word that lies once in each sequence, every other time on the other strand."""
+    """Attributions of a word planted once in each sequence, in every other sequence on the reverse strand."""
     rng = np.random.default_rng(1)
     codes = draw(n, length)
     values = rng.normal(0, 0.02, (n, 4, length)).astype(np.float32)
@@ -49,7 +49,7 @@ def found() -> tuple[NDArray[np.float32], NDArray[np.uint8], dict[int, tuple[int
     return planted(80)
 
 
-def test_a_word_is_found_where_it_lies(
+def test_a_planted_word_is_found_at_its_sites(
     found: tuple[NDArray[np.float32], NDArray[np.uint8], dict[int, tuple[int, bool]]],
 ) -> None:
     values, codes, places = found
@@ -70,13 +70,13 @@ def test_a_word_is_found_where_it_lies(
     json.dumps(best.to_dict())
 
 
-def test_a_region_is_searched_alone_and_places_stay_those_of_the_window(
+def test_only_the_region_is_searched_and_sites_refer_to_the_window(
     found: tuple[NDArray[np.float32], NDArray[np.uint8], dict[int, tuple[int, bool]]],
 ) -> None:
     values, codes, places = found
     best = find_patterns(values, codes, PatternConfig(region=(40, 170), signs=("positive",))).patterns[0]
     assert all(places[site.row][0] == site.start for site in best.sites)
-    with pytest.raises(InputError, match="the region 40 to 300"):
+    with pytest.raises(InputError, match="the region is 40 to 300"):
         find_patterns(values, codes, PatternConfig(region=(40, 300)))
 
 
@@ -91,7 +91,7 @@ def test_a_pattern_that_lowers_the_logit_is_negative(
 
 
 @pytest.mark.parametrize("case", ["none", "one", "flat", "constant", "short", "n", "noise", "few"])
-def test_what_has_no_patterns_says_why(case: str) -> None:
+def test_the_diagnosis_explains_missing_patterns(case: str) -> None:
     rng = np.random.default_rng(0)
     n, length = {"none": (0, 200), "one": (1, 200), "short": (9, 30), "few": (6, 120)}.get(case, (30, 200))
     codes = np.full((n, length), 4, dtype=np.uint8) if case == "n" else draw(n, length)
@@ -107,19 +107,19 @@ def test_what_has_no_patterns_says_why(case: str) -> None:
     assert all(sentence.endswith(".") for sentence in diagnosis.text)
     json.dumps(diagnosis.to_dict(), allow_nan=False)
     if case in ("flat", "n"):
-        assert any("Every attribution is 0." in sentence for sentence in diagnosis.text)
+        assert any("All attributions are 0." in sentence for sentence in diagnosis.text)
     if case in ("none", "short"):
-        assert any("too little for a seqlet" in sentence for sentence in diagnosis.text)
+        assert any("too small for a seqlet" in sentence for sentence in diagnosis.text)
 
 
-def test_what_fits_nothing_is_refused() -> None:
+def test_wrong_attributions_are_refused() -> None:
     with pytest.raises(InputError, match="attributions of shape"):
         find_patterns(np.zeros((2, 4, 9), dtype=np.float32), draw(2, 10))
-    with pytest.raises(InputError, match="no finite number"):
+    with pytest.raises(InputError, match="NaN or infinity"):
         find_patterns(np.full((2, 4, 100), np.nan, dtype=np.float32), draw(2, 100))
 
 
-def test_the_core_of_a_seqlet_on_the_other_strand_is_counted_from_its_end() -> None:
+def test_cores_on_the_reverse_strand_are_counted_from_the_end() -> None:
     ppm, cwm = np.full((4, 20), 0.25), np.full((4, 20), 0.01)
     ppm[:, 2:8], cwm[0, 2:8] = np.array([[0.97], [0.01], [0.01], [0.01]]), 1.0
     seqlets = [
@@ -127,19 +127,19 @@ def test_the_core_of_a_seqlet_on_the_other_strand_is_counted_from_its_end() -> N
     ]  # fmt: skip
     made = SimpleNamespace(sequence=ppm.T, contrib_scores=cwm.T, seqlets=seqlets)
     contributions = np.zeros((2, 100, 4))
-    contributions[0, 52:58, 0], contributions[1, 62:68, 3] = 1, 2  # base 0 of a seqlet is base 19 of its other strand
+    contributions[0, 52:58, 0], contributions[1, 62:68, 3] = 1, 2  # base 0 of a seqlet is base 19 of its reverse strand
     pattern = _pattern(made, "pos_0", "positive", contributions, PatternConfig())
     assert pattern is not None
     assert pattern.core == (2, 8)
     assert pattern.sites == ((0, 52, 58, "+", 6.0), (1, 62, 68, "-", 12.0))
 
 
-def test_the_core_leaves_even_columns_out() -> None:
+def test_the_core_leaves_out_uniform_columns() -> None:
     ppm, cwm = np.full((4, 40), 0.25), np.full((4, 40), 0.01)
     ppm[:, 12:20], cwm[:, 12:20] = np.array([[0.97], [0.01], [0.01], [0.01]]), 0.0
     cwm[0, 12:20] = 1.0
     assert find_core(ppm, cwm) == (12, 20)
-    # High contributions without a preferred base are no core, nor is a preferred base without contributions.
+    # A core needs both high contributions and preferred bases.
     cwm[0, 30:38] = 1.0
     assert find_core(ppm, cwm) == (12, 20)
     ppm[:, 2:6] = ppm[:, 12:13]
@@ -149,18 +149,16 @@ def test_the_core_leaves_even_columns_out() -> None:
     assert find_core(ppm[:, 10:14], cwm[:, 10:14]) is None
 
 
-def test_the_diagnosis_knows_the_model_and_its_sums() -> None:
+def test_the_diagnosis_reports_performance_and_completeness() -> None:
     patterns = find_patterns(np.zeros((3, 4, 100), dtype=np.float32), draw(3, 100))
     account = Account(np.array([1.0, 2.0, 3.0]), explained=np.array([2.0, -2.0, 2.0]), error=np.array([1.0, -1.0, 1.0]))
     diagnosis = diagnose(patterns, [], Performance(0.53, 0.1, 40), account)
     text = " ".join(diagnosis.text)
-    assert (
-        diagnosis.text[0] == "The task's AUROC is 0.53: the model has not learned it, and can show no more than that."
-    )
+    assert diagnosis.text[0] == "The task's AUROC is 0.53: the model has not learned it, so its motifs are unreliable."
     assert "Training had 40 positive windows" in text
     assert "3 windows were explained: too few" in text
-    assert "miss what they should sum to by 1 where 2 is explained" in text
+    assert "differ by 1 from the expected 2 logits" in text
     assert (diagnosis.median_logit, diagnosis.median_explained, diagnosis.median_error) == (2.0, 2.0, 1.0)
     undefined = diagnose(patterns, [], Performance(float("nan"), float("nan"), 0))
-    assert "how well the model does is not known" in undefined.text[0]
+    assert "the model's AUROC is unknown" in undefined.text[0]
     assert undefined.auroc is None

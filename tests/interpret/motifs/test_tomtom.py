@@ -11,12 +11,12 @@ from noncoder.sequence.motifs import Motif, load_jaspar
 DATABASE = load_database("JASPAR2026", "fungi")
 
 
-def test_the_database_is_read_once() -> None:
+def test_the_database_is_cached() -> None:
     assert load_database("JASPAR2026", "fungi") is DATABASE
     assert len(DATABASE) > 100
 
 
-def test_a_motif_matches_itself_on_both_strands_where_it_lies() -> None:
+def test_a_motif_matches_itself_on_both_strands_at_the_right_offset() -> None:
     reb1 = load_jaspar(["REB1"], taxon="fungi")[0]
     pad = np.full((4, 2), 0.25)
     whole = Motif("whole", reb1.ppm)
@@ -33,7 +33,7 @@ def test_a_motif_matches_itself_on_both_strands_where_it_lies() -> None:
     assert found[0][0].to_dict()["name"] == "REB1"
 
 
-def test_p_values_are_uniform_where_columns_are_drawn_one_by_one() -> None:
+def test_p_values_are_uniform_for_independent_columns() -> None:
     rng = np.random.default_rng(0)
     columns = np.concatenate([motif.ppm for motif in DATABASE], axis=1)
     drawn = [
@@ -54,7 +54,7 @@ def test_q_is_the_larger_of_both_corrections() -> None:
     assert (among.q >= among.p).all()
 
 
-def test_nothing_is_named_of_noise_or_of_low_complexity() -> None:
+def test_noise_and_low_complexity_have_no_matches() -> None:
     rng = np.random.default_rng(1)
     noise = [Motif(f"n{i}", rng.dirichlet(np.ones(4), int(rng.integers(6, 30))).T) for i in range(40)]
     flat = Motif("flat", np.tile([[0.3], [0.25], [0.25], [0.2]], 40))
@@ -63,10 +63,10 @@ def test_nothing_is_named_of_noise_or_of_low_complexity() -> None:
     assert sum(bool(matches) for matches in found) == 0
 
 
-def test_what_cannot_be_matched_is_said() -> None:
+def test_short_queries_and_small_databases_are_refused() -> None:
     short = Motif("short", np.full((4, 3), 0.25))
-    with pytest.raises(InputError, match="short of 3 bp"):
+    with pytest.raises(InputError, match="short has 3 bp"):
         match_motifs([short], DATABASE)
-    with pytest.raises(InputError, match="whole one"):
+    with pytest.raises(InputError, match="complete one"):
         match_motifs([DATABASE[0]], DATABASE[:10])
     assert match_motifs([], DATABASE) == []

@@ -1,4 +1,4 @@
-"""Planted motifs are recovered by name, and nothing is named where labels are shuffled."""
+"""Planted motifs are recovered by name, and nothing is named if labels are shuffled."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Trained(NamedTuple):
     auroc: NDArray[np.float64]
 
 
-def trained(store: Store, labels: NDArray[np.uint8], passes: int) -> Trained:
-    model, rows = quickly_trained(store, labels, passes), np.flatnonzero(store.split > 0)
+def trained(store: Store, labels: NDArray[np.uint8], epochs: int) -> Trained:
+    model, rows = quickly_trained(store, labels, epochs), np.flatnonzero(store.split > 0)
     with torch.no_grad():
         logits = model(one_hot(torch.from_numpy(store.read_codes(rows)))).numpy()
     return Trained(store, labels, model, auroc(logits, labels[rows]))
@@ -52,13 +52,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def learned(store: Store) -> Trained:
-    return trained(store, store.read_labels(store.indices()), passes=10)
+    return trained(store, store.read_labels(store.indices()), epochs=10)
 
 
 @pytest.fixture(scope="module")
 def unlearned(store: Store) -> Trained:
     labels = store.read_labels(store.indices())
-    return trained(store, labels[np.random.default_rng(1).permutation(len(labels))], passes=10)
+    return trained(store, labels[np.random.default_rng(1).permutation(len(labels))], epochs=10)
 
 
 def explain(found: Trained, task: int, settings: PatternConfig) -> tuple[Patterns, list[Named], Diagnosis]:
@@ -82,7 +82,7 @@ def test_planted_motifs_are_recovered_by_name(learned: Trained, task: int, motif
     assert best.enrichment is not None
     assert best.enrichment.auroc > 0.9
     assert f"Named: {motif}" in " ".join(diagnosis.text)
-    # The core lies on planted sites: in nearly all of its sites the scanned motif is there too.
+    # The base frequencies of the sites equal the motif's.
     codes = learned.store.read_codes(np.flatnonzero(learned.labels[:, task]))
     site = best.pattern.sites[0]
     assert site.end - site.start == best.pattern.motif.width
@@ -93,7 +93,7 @@ def test_planted_motifs_are_recovered_by_name(learned: Trained, task: int, motif
 
 
 @pytest.mark.parametrize("task", [0, 1, 2])
-def test_nothing_is_named_where_labels_are_shuffled(unlearned: Trained, task: int) -> None:
+def test_nothing_is_named_if_labels_are_shuffled(unlearned: Trained, task: int) -> None:
     assert unlearned.auroc[task] < 0.6
     _, named, diagnosis = explain(unlearned, task, PatternConfig(max_seqlets=150))
     assert [one.name for one in named if one.name] == []
@@ -102,9 +102,9 @@ def test_nothing_is_named_where_labels_are_shuffled(unlearned: Trained, task: in
     assert "Named" not in " ".join(diagnosis.text)
 
 
-def test_the_held_out_windows_stop_what_the_model_believes(learned: Trained) -> None:
-    # The attributions of a good model, judged by held-out windows with shuffled labels: the pattern is there and
-    # resembles CTCF, and is not named.
+def test_held_out_windows_stop_an_unsupported_pattern(learned: Trained) -> None:
+    # Attributions of a good model, but held-out windows with shuffled labels: the pattern resembles CTCF and gets no
+    # name.
     rows = np.flatnonzero(learned.labels[:, 0])
     codes = learned.store.read_codes(rows)
     patterns = find_patterns(attribute(learned.model, codes, 0, "input-x-gradient").values, codes, SETTINGS)
@@ -113,13 +113,13 @@ def test_the_held_out_windows_stop_what_the_model_believes(learned: Trained) -> 
     named = name_patterns(patterns.patterns, load_database(), HeldOut.cut(learned.store.read_codes(held), labels, BIN))
     assert (named[0].name, named[0].stopped) == (None, "enrichment")
     assert named[0].matches[0].name == "CTCF"
-    unjudged = name_patterns(patterns.patterns, load_database())
-    assert unjudged[0].name == "CTCF"
-    assert unjudged[0].enrichment is None
-    assert "names rest on resemblance alone" in " ".join(diagnose(patterns, unjudged).text)
+    untested = name_patterns(patterns.patterns, load_database())
+    assert untested[0].name == "CTCF"
+    assert untested[0].enrichment is None
+    assert "names rest on similarity alone" in " ".join(diagnose(patterns, untested).text)
 
 
-def test_patterns_are_the_same_every_time(learned: Trained) -> None:
+def test_patterns_are_reproducible(learned: Trained) -> None:
     rows = np.flatnonzero(learned.labels[:, 0])
     codes = learned.store.read_codes(rows)
     values = attribute(learned.model, codes, 0, "input-x-gradient").values

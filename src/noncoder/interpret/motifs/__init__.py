@@ -1,4 +1,4 @@
-"""Motifs of a model: its first filters, and patterns of its attributions, with names where they earn them."""
+"""Motifs of a model: filters of its first convolution and recurring patterns of its attributions."""
 
 from noncoder.interpret.motifs.diagnosis import Account, Diagnosis, Performance, diagnose
 from noncoder.interpret.motifs.evidence import Enrichment, HeldOut, measure_enrichment

@@ -1,7 +1,7 @@
-"""Compiles what interpretation needs, before it is needed: `python -m noncoder.interpret.motifs.ahead`.
+"""Compiles numba functions of interpretation in advance: `python -m noncoder.interpret.motifs.ahead`.
 
-memelite's comparison of motifs and modisco-lite's clustering are compiled by numba when they are first called on a
-machine, which takes up to a minute and a half, and kept on disk from then on. `make install` does it once.
+numba compiles memelite's motif comparison and modisco-lite's clustering at their first call on a machine, which takes
+up to a minute and a half, and caches the result on disk. `make install` runs this module once.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _WINDOWS, _LENGTH = 120, 120
 
 
 def compile_ahead() -> tuple[int, int]:
-    """Finds patterns in made-up attributions, and compares them with made-up motifs.
+    """Finds patterns in random attributions with two planted words, and compares them with random motifs.
 
     Returns:
-        How many patterns were found, and with how many motifs they were compared.
+        Number of patterns found, and number of motifs they were compared with.
     """
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 4, (_WINDOWS, _LENGTH), dtype=np.uint8)

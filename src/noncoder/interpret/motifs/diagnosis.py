@@ -1,4 +1,4 @@
-"""Why a task has the motifs that it has, or none: numbers, and what they say in plain sentences."""
+"""Explains why motifs were found for a task or not, in numbers and sentences."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from noncoder.interpret.motifs.patterns import Patterns
 from noncoder.interpret.motifs.seqlets import SIGNS
 
 FEW_WINDOWS = 100
-"""Windows below which patterns are a matter of luck."""
+"""Number of windows below which patterns are unreliable."""
 LEARNED = 0.7
 """Test AUROC below which a model has hardly learned a task."""
-_SPREAD = 0.5  # share of a logit's attribution that a motif's worth of bases holds where it is not spread
+_SPREAD = 0.5  # concentration below which attributions count as spread over the window
 _INCOMPLETE = 0.1  # of the explained difference
-_ROUNDING = 1e-4  # logits: less is float32's noise
+_ROUNDING = 1e-4  # logits: rounding error of float32
 _GATES: dict[Gate, str] = {
-    "information": "say too little to be compared",
-    "similarity": "resemble no known motif",
-    "chance": "resemble known motifs no more than by chance",
-    "enrichment": "are as common in held-out negatives as in positives",
+    "information": "with too little information for a comparison",
+    "similarity": "that resemble no known motif",
+    "chance": "that resemble known motifs no more than by chance",
+    "enrichment": "that held-out windows do not confirm",
 }
 
 
 @dataclass(frozen=True)
 class Performance:
-    """How well the model does on a task.
+    """Performance of the model on a task.
 
     Args:
-        auroc: On held-out windows; NaN where it is undefined.
-        average_precision: On the same.
-        train_positives: Windows that were positive in training.
+        auroc: AUROC on held-out windows; NaN if undefined.
+        average_precision: Average precision on the same windows.
+        train_positives: Positive windows of the training split.
     """
 
     auroc: float
@@ -47,12 +47,12 @@ class Performance:
 
 @dataclass(frozen=True, eq=False)
 class Account:
-    """What the attributions should sum to, and the logits that they explain.
+    """Logits of the explained windows, and completeness of their attributions.
 
     Args:
-        logits: Of the windows, (n,).
-        explained: Logit less the reference's, (n,); None where the method claims no sum.
-        error: Sum of the attributions less `explained`, (n,); None as well.
+        logits: Logits of the windows, (n,).
+        explained: Logit minus the references' mean logit, (n,); None if the method has no expected sum.
+        error: Sum of the attributions minus `explained`, (n,); None if the method has no expected sum.
     """
 
     logits: NDArray[Any]
@@ -62,27 +62,27 @@ class Account:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Numbers about a task's motifs and what they say.
+    """Numbers about a task's motifs, and their interpretation in sentences.
 
     Args:
-        windows: How many were explained.
-        seqlets_positive: Stretches of high attribution; of them at most `seqlets_used` a sign were clustered.
-        seqlets_negative: Stretches of low attribution.
-        seqlets_used: Clustered, both signs.
-        threshold_positive: Least attribution of a stretch; None where there is none.
-        threshold_negative: The same of negative ones, without its sign.
+        windows: Number of explained windows.
+        seqlets_positive: Seqlets that raise the logit.
+        seqlets_negative: Seqlets that lower the logit.
+        seqlets_used: Clustered seqlets of both signs.
+        threshold_positive: Smallest attribution of a positive seqlet; None without seqlets.
+        threshold_negative: Smallest absolute attribution of a negative seqlet; None without seqlets.
         attribution_scale: Mean absolute attribution of a base.
-        concentration: Share of the absolute attribution of a window that its strongest 5% of bases hold; the median.
-        patterns: With an informative core.
-        named: With a name.
-        stopped: How many patterns each gate stopped.
-        median_logit: Of the windows; None where it is not known.
-        median_explained: Of the absolute differences that attributions should sum to; None where none is claimed.
-        median_error: Of how far they are from it; None where none is claimed.
-        auroc: The model's on held-out windows; None where it is not known.
-        average_precision: The same.
-        train_positives: The same.
-        text: Plain sentences, the likeliest cause first.
+        concentration: Median over windows of the fraction of absolute attribution in the strongest 5% of bases.
+        patterns: Patterns with an informative core.
+        named: Patterns with a name.
+        stopped: Number of patterns that each gate stopped.
+        median_logit: Median logit of the windows; None if unknown.
+        median_explained: Median absolute value of the attributions' expected sum; None without one.
+        median_error: Median absolute difference from the expected sum; None without one.
+        auroc: AUROC of the model on held-out windows; None if unknown.
+        average_precision: Average precision of the model on held-out windows; None if unknown.
+        train_positives: Positive windows of the training split; None if unknown.
+        text: Sentences, the likeliest cause first.
     """
 
     windows: int
@@ -105,7 +105,7 @@ class Diagnosis:
     text: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Returns JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
 
@@ -116,14 +116,14 @@ def diagnose(
     account: Account | None = None,
     held_out: HeldOut | None = None,
 ) -> Diagnosis:
-    """Says why the patterns of a task are what they are.
+    """Explains the patterns of a task, or their absence.
 
     Args:
-        found: What `find_patterns` gave.
-        named: What `name_patterns` made of it.
-        performance: How well the model does on the task, where it is known.
-        account: What the attributions should sum to, where it is known.
-        held_out: The windows that decided on names, where there were some.
+        found: Result of `find_patterns`.
+        named: Result of `name_patterns`.
+        performance: Performance of the model on the task, if known.
+        account: Logits and completeness of the attributions, if known.
+        held_out: Windows of the enrichment test, if any.
     """
     seqlets = found.seqlets
     explained, error = _medians(account)
@@ -170,13 +170,13 @@ def _about_model(performance: Performance | None) -> list[str]:
     if performance is None:
         return []
     if np.isnan(performance.auroc):
-        return ["The held-out windows lack positives or negatives of this task: how well the model does is not known."]
+        return ["The held-out windows lack positives or negatives of this task, so the model's AUROC is unknown."]
     text = []
     if performance.auroc < LEARNED:
         word = "has not learned it" if performance.auroc < 0.6 else "has hardly learned it"
-        text.append(f"The task's AUROC is {performance.auroc:.2f}: the model {word}, and can show no more than that.")
+        text.append(f"The task's AUROC is {performance.auroc:.2f}: the model {word}, so its motifs are unreliable.")
     if performance.train_positives < FEW_WINDOWS:
-        text.append(f"Training had {performance.train_positives:,} positive windows: few to learn a motif from.")
+        text.append(f"Training had {performance.train_positives:,} positive windows: few for learning a motif.")
     return text
 
 
@@ -184,12 +184,12 @@ def _about_windows(found: Patterns, held_out: HeldOut | None) -> list[str]:
     text = []
     if found.windows < FEW_WINDOWS:
         text.append(
-            f"{found.windows:,} windows were explained: too few for patterns to recur; take {FEW_WINDOWS} or more."
+            f"Only {found.windows:,} windows were explained: too few for patterns to recur; use {FEW_WINDOWS} or more."
         )
     if held_out is None:
-        text.append("No held-out windows were given: names rest on resemblance alone.")
+        text.append("No held-out windows were given: names rest on similarity alone.")
     elif not held_out.enough:
-        text.append("The held-out windows lack positives or negatives: no pattern can be confirmed, and none is named.")
+        text.append("The held-out windows lack positives or negatives: no pattern can be confirmed or named.")
     return text
 
 
@@ -197,27 +197,28 @@ def _about_sums(explained: float | None, error: float | None) -> list[str]:
     if explained is None or error is None or error <= _INCOMPLETE * max(explained, _ROUNDING):
         return []
     return [
-        f"Attributions miss what they should sum to by {error:.2g} where {explained:.2g} is explained (medians): they "
-        "are not exact for this model; integrated-gradients with more steps, or ism, are."
+        f"The sums of the attributions differ by {error:.2g} from the expected {explained:.2g} logits (medians): the "
+        "method is not exact for this model; use integrated-gradients with more steps, or ism."
     ]
 
 
 def _about_seqlets(found: Patterns) -> list[str]:
     seqlets, least = found.seqlets, found.settings.min_seqlets
-    text = [f"{trouble[0].upper()}{trouble[1:]}." for trouble in seqlets.trouble]
+    text = [f"{problem[0].upper()}{problem[1:]}." for problem in seqlets.problems]
     if seqlets.scale == 0:
         return text
     clustered = [sign for sign in found.settings.signs if seqlets.count[sign] >= least]
     if not clustered:
         counts = " and ".join(f"{seqlets.count[sign]} {sign}" for sign in SIGNS)
-        text.append(f"{counts} stretches stand out, and {least} of a sign are needed.")
+        text.append(f"Only {counts} seqlets were found; at least {least} of one sign are required.")
     if not found.patterns and seqlets.concentration is not None and seqlets.concentration < _SPREAD:
         text.append(
-            f"Attributions are spread: the strongest 5% of bases hold {seqlets.concentration:.0%} of a window's."
+            "Attributions are spread over the windows: the strongest 5% of bases hold "
+            f"{seqlets.concentration:.0%} of a window's absolute attribution."
         )
     if clustered and not found.patterns:
         total = sum(seqlets.used.values())
-        text.append(f"{total:,} stretches were clustered, and no {least} of them share an informative core.")
+        text.append(f"{total:,} seqlets were clustered, but no {least} of them share an informative core.")
     return text
 
 
@@ -227,10 +228,10 @@ def _about_names(found: Patterns, named: Sequence[Named]) -> list[str]:
     if names:
         text.append(f"Named: {', '.join(names)}.")
     elif named:
-        text.append(f"{len(named)} patterns were found, and none has earned a name.")
+        text.append(f"Patterns found: {len(named)}; none passes all four tests for a name.")
     for gate, count in Counter(one.stopped for one in named if one.stopped is not None).items():
         example = next(one for one in named if one.stopped == gate)
-        text.append(f"{count} {_GATES[gate]}; {example.pattern.name}: {example.why}.")
+        text.append(f"Patterns {_GATES[gate]}: {count}. {example.pattern.name}: {example.why}.")
     if found.coreless:
-        text.append(f"{len(found.coreless)} more have no informative core: {', '.join(found.coreless)}.")
+        text.append(f"Patterns without an informative core: {', '.join(found.coreless)}.")
     return text

@@ -1,11 +1,12 @@
-"""Whether a pattern tells positive from negative windows that the model did not see.
+"""Enrichment of patterns in positive windows that the model did not see in training.
 
-A model's attributions show what the model responds to, right or wrong; a model of shuffled labels has patterns too.
-What is found in held-out windows is the data's word. A window's score is the pattern's best log-odds in the window's
-middle, less the mean of the best of the same pattern with its columns shuffled, so that GC content or low complexity
-alone enrich nothing. Two one-sided tests look at it: Mann and Whitney's of all ranks, and Fisher's of the tenth of
-windows with the highest scores, for motifs that few windows have, such as a veto's. The smaller p counts twice
-(Bonferroni), and Holm's method corrects for the number of patterns.
+Attributions show what a model responds to, right or wrong: a model trained on shuffled labels has patterns too.
+Held-out windows test whether the data support a pattern. A window's score is the pattern's best log-odds score in the
+window's middle, minus the mean best score of the same pattern with shuffled columns, so that GC content or low
+complexity alone cause no enrichment. Two one-sided tests compare the scores of positives and negatives: the
+Mann-Whitney test on all ranks, and Fisher's exact test on the tenth of the windows with the highest scores, for motifs
+in few windows, such as a motif that occurs only in negatives. The smaller p-value is doubled (Bonferroni), and Holm's
+method corrects for the number of patterns.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from noncoder.metrics.multiple import adjust
 from noncoder.sequence.motifs import Motif, best_scores
 
 SHUFFLES = 10
-"""How often the columns of a pattern are shuffled."""
-_TOP = 0.1  # share of the windows whose composition Fisher's test looks at
-_MOST = 4000  # windows of each label, which is more than the tests need
+"""Column shuffles of each pattern."""
+_TOP = 0.1  # fraction of windows with the highest scores in Fisher's exact test
+_MOST = 4000  # windows per label, more than the tests need
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Windows that the model was not trained on, and their labels.
+    """Windows that the model was not trained on, with their labels.
 
     Args:
-        codes: uint8 (n, L); best only the middle that the labels are about, see `cut`.
-        labels: Whether each is positive, (n,).
+        codes: Windows, uint8 (n, L); preferably only the labelled middle, see `cut`.
+        labels: Whether each window is positive, (n,).
 
     Raises:
-        InputError: The shapes do not fit.
+        InputError: The shapes do not match.
     """
 
     codes: NDArray[np.uint8]
@@ -52,13 +53,13 @@ class HeldOut:
 
     @classmethod
     def cut(cls, codes: NDArray[np.uint8], labels: NDArray[Any], width: int, seed: int = 0) -> HeldOut:
-        """The middle of windows, at most 4,000 of each label, drawn at random.
+        """Samples at most 4,000 windows per label at random and crops them to their middle.
 
         Args:
-            codes: uint8 (n, L).
-            labels: (n,), 0 or 1.
-            width: Of the middle, bp: the labelled bin.
-            seed: Of the draw.
+            codes: Windows, uint8 (n, L).
+            labels: Labels, 0 or 1, (n,).
+            width: Width of the labelled bin in the middle, bp.
+            seed: Random seed.
         """
         positive = np.asarray(labels).astype(np.bool_)
         chosen = draw_held_out(positive, ~positive, seed)
@@ -66,39 +67,43 @@ class HeldOut:
 
     @property
     def enough(self) -> bool:
-        """Whether there is a window of either label."""
+        """Whether both labels have at least one window."""
         return bool(self.labels.any() and not self.labels.all())
 
 
 def draw_held_out(positive: NDArray[np.bool_], negative: NDArray[np.bool_], seed: int = 0) -> NDArray[np.int64]:
-    """The windows that decide on names, at most 4,000 of each label, drawn at random: positives first, each in order.
+    """Samples the windows of the enrichment test at random, at most 4,000 per label.
 
     Args:
         positive: Whether each window is positive, (n,).
-        negative: Whether each is negative, (n,); a window with an unknown label is neither.
-        seed: Of the draw.
+        negative: Whether each window is negative, (n,); a window with an unknown label is neither.
+        seed: Random seed.
+
+    Returns:
+        Rows of positives, then rows of negatives, both in ascending order.
     """
     rng, rows = np.random.default_rng(seed), []
-    for those in (np.flatnonzero(positive), np.flatnonzero(negative)):
-        rows.append(np.sort(rng.choice(those, min(_MOST, those.size), replace=False)))
+    for labelled in (np.flatnonzero(positive), np.flatnonzero(negative)):
+        rows.append(np.sort(rng.choice(labelled, min(_MOST, labelled.size), replace=False)))
     return np.concatenate(rows)
 
 
 def central(codes: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """The middle of windows (n, L), at most `width` bp."""
+    """Crops windows (n, L) to the `width` bp in their middle; shorter windows are unchanged."""
     first = max(0, (codes.shape[1] - width) // 2)
     return codes[:, first : first + width]
 
 
 @dataclass(frozen=True)
 class Enrichment:
-    """How a pattern tells held-out positives from negatives.
+    """Enrichment of a pattern in held-out positives over negatives.
 
     Args:
-        auroc: Of the windows' scores: above 0.5 where positives score higher.
-        p: One-sided, in the direction of the pattern's sign, corrected for the number of patterns.
-        positives: Windows.
-        negatives: Windows.
+        auroc: AUROC of the windows' scores, above 0.5 if positives score higher.
+        p: One-sided p-value, corrected for the number of patterns: enrichment in positives for patterns that raise the
+            logit, depletion for patterns that lower it.
+        positives: Number of positive windows.
+        negatives: Number of negative windows.
     """
 
     auroc: float
@@ -107,16 +112,16 @@ class Enrichment:
     negatives: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Returns JSON values."""
         return asdict(self)
 
 
 def measure_enrichment(patterns: Sequence[Pattern], held_out: HeldOut) -> list[Enrichment]:
-    """Tests each pattern on held-out windows; without a window of either label, p is 1.
+    """Tests each pattern on held-out windows; p is 1 if either label has no windows.
 
     Args:
-        patterns: Those of one task.
-        held_out: Its windows.
+        patterns: Patterns of one task.
+        held_out: Held-out windows of the task.
     """
     positives = int(held_out.labels.sum())
     negatives = held_out.labels.size - positives
@@ -144,10 +149,10 @@ def _test(motif: Motif, sign: Sign, held_out: HeldOut) -> tuple[float, float]:
 
 
 def composition_free_scores(codes: NDArray[np.uint8], motif: Motif) -> NDArray[np.float64]:
-    """The best score of a motif in each sequence, less the mean best score of the motif with shuffled columns, (n,).
+    """Returns a motif's best score in each sequence minus its mean best score with shuffled columns, (n,).
 
     Args:
-        codes: uint8 (n, L), L at least the motif's width.
+        codes: Sequences, uint8 (n, L), L at least the motif's width.
         motif: The motif.
     """
     rng = np.random.default_rng(0)

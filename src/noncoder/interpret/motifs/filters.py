@@ -1,17 +1,19 @@
-"""The filters of a model's first convolution as motifs, and what each does to the tasks.
+"""Filters of a model's first convolution as motifs, and their effects on tasks.
 
-The procedure of Alipanahi et al. 2015 (doi:10.1038/nbt.3300), DeepSEA and DanQ, as it is done here: for every filter,
-the activations (what the convolution gives, before any rectifier or pooling) at all positions of all sequences; half of
-the highest of them is the threshold; from every sequence with an activation above it the one subsequence with the
-highest is taken, as wide as the filter; the share of each base at each position is the filter's motif. Subsequences
-that reach over the window's ends or hold an N are left out, and so is a filter whose highest activation is not above
-zero.
+The procedure follows Alipanahi et al. 2015 (doi:10.1038/nbt.3300), DeepSEA and DanQ. The activations of a filter are
+the convolution's outputs, before any rectifier or pooling, at all positions of all sequences. The threshold is half of
+the highest activation. Each sequence with an activation above the threshold contributes one site: the bases that the
+filter reads at its highest activation. The base frequencies of the sites are the filter's motif. Sites that contain an
+N or extend past the window's ends are left out, and so are filters whose highest activation is not above zero.
 
-What a filter does to a task is measured by exchanging its output: in the sequences with the highest activations, each
-gets that of a sequence where the highest activation is lowest, all else staying. A task's effect is the mean of (logit
-- logit with the other's output): what it owes to the filter having found its motif. A constant in its place would not
-do: poolings take maxima, and those of a real output lie above its mean wherever there is no motif too. Effects nearer
-to zero than three of their standard errors are not told.
+A site is a run of consecutive bases that starts at the position of the activation. So convolutions with a stride or
+dilation above 1 are refused.
+
+The effect of a filter on a task is measured by exchanging its output: each of the sequences with the highest
+activations gets the filter's output of one of the sequences with the lowest maximum, all other outputs unchanged. The
+effect is the mean of (logit - logit with the other output), the filter's contribution for having found its motif. A
+constant output would not do: poolings take maxima, and the maxima of a real output exceed its mean even without a
+motif. Effects within three standard errors of zero are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from noncoder.sequence.encoding import N_CODE
 from noncoder.sequence.motifs import Motif
 
 _THRESHOLD = 0.5  # of the highest activation
-_ERRORS = 3.0  # standard errors that an effect has to be away from zero
+_ERRORS = 3.0  # standard errors between zero and a reported effect, at least
 _BATCH = 64
 
 Progress = Callable[[int], object]
@@ -42,11 +44,11 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True)
 class FilterConfig:
-    """How filters are looked at.
+    """Settings of the analysis of filters.
 
     Args:
-        sample: Most sequences in which a filter's output is exchanged; 0 leaves the effects out.
-        tasks: Most tasks that are told of a filter, those with the greatest effects.
+        sample: Largest number of sequences in which a filter's output is exchanged; 0 leaves out the effects.
+        tasks: Largest number of tasks reported per filter, those with the largest effects.
     """
 
     sample: int = 32
@@ -54,7 +56,7 @@ class FilterConfig:
 
 
 class Effect(NamedTuple):
-    """What a filter that has found its motif adds to a task's logit: the mean, and its standard error."""
+    """Effect of a filter's motif on a task's logit: mean and standard error."""
 
     task: int
     effect: float
@@ -63,14 +65,14 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FilterMotif:
-    """A filter of the first convolution.
+    """Filter of the first convolution.
 
     Args:
-        filter: Its channel.
-        motif: Share of each base in its sites.
-        sequences: How many sequences have a site; one site each.
-        threshold: The activation that a site exceeds.
-        effects: The tasks that it drives, the greatest effect first.
+        filter: Output channel of the convolution.
+        motif: Base frequencies of the sites.
+        sequences: Number of sequences with a site; each has one.
+        threshold: Activation that sites exceed.
+        effects: Effects on tasks, the largest absolute effect first.
     """
 
     filter: int
@@ -81,11 +83,15 @@ class FilterMotif:
 
     @property
     def information(self) -> float:
-        """Bits of all positions together."""
+        """Information of all positions together, bits."""
         return self.motif.total_information
 
     def to_dict(self, tasks: list[str]) -> dict[str, Any]:
-        """As JSON values, with the names of all tasks given."""
+        """Returns JSON values.
+
+        Args:
+            tasks: Names of all tasks of the model.
+        """
         return {
             "filter": self.filter,
             "ppm": self.motif.ppm.T.round(5).tolist(),
@@ -97,7 +103,7 @@ class FilterMotif:
 
 
 class FirstLayer(NamedTuple):
-    """The module that reads the bases, its filters' width, and the zeros that it puts before them."""
+    """Module that reads the bases, with the width of its filters and its padding on the left."""
 
     module: nn.Module
     width: int
@@ -110,16 +116,17 @@ def first_layer_motifs(
     settings: FilterConfig | None = None,
     progress: Progress | None = None,
 ) -> list[FilterMotif]:
-    """The filters that have sites, in the order of their channels.
+    """Returns the filters that have sites, in the order of their channels.
 
     Args:
-        model: A model whose first layer is a convolution of the bases.
-        codes: Sequences as long as its window, uint8 (n, L).
-        settings: How to look.
-        progress: Called with the number of sequences read since the last call, in the pass over all of them.
+        model: Model whose first layer is a convolution of the bases.
+        codes: Sequences of the model's window length, uint8 (n, L).
+        settings: Settings of the analysis.
+        progress: Called with the number of scanned sequences since the last call.
 
     Raises:
-        InputError: The model has no convolution of the bases, or the sequences are none or not its window long.
+        InputError: The model has no convolution of the bases with stride 1 and dilation 1, or the sequences are empty
+            or of the wrong length.
     """
     settings = settings or FilterConfig()
     if codes.ndim != 2 or codes.shape[1] != model.window or not len(codes):
@@ -144,37 +151,47 @@ def first_layer_motifs(
 
 
 def find_first_layer(model: SequenceModel) -> FirstLayer:
-    """The convolution that reads the bases, or the module that multiplies one with an embedding of the bases.
+    """Returns the convolution that reads the bases, or the module that multiplies it with an embedding of the bases.
 
     Raises:
-        InputError: Something else reads the bases.
+        InputError: Another layer reads the bases, or the convolution has a stride or dilation other than 1.
     """
     first = first_convolution(model)
+    convolutions = []
     if first is not None and first.reads_bases:
         convolutions = [part for part in first.module.modules() if isinstance(part, nn.modules.conv._ConvNd)]
-        if len(convolutions) == 1:  # a module with more of them is a network of its own
-            width, padding = int(convolutions[0].kernel_size[-1]), convolutions[0].padding
-            if isinstance(padding, str):
-                padding = ((width - 1) // 2 if padding == "same" else 0,)
-            return FirstLayer(first.module, width, int(padding[-1]))
-    raise InputError(
-        f"the model {model.name!r} has no convolution that reads the bases",
-        expected="a first layer whose filters are motifs, as compact, danq, deepsea or wideresnet-txl have",
-        hint="look at the patterns of its attributions",
-    )
+    if first is None or len(convolutions) != 1:  # a module with several convolutions is a network of its own
+        raise InputError(
+            f"the model {model.name!r} has no convolution that reads the bases",
+            expected="a first layer whose filters are motifs, as in compact, danq, deepsea or wideresnet-txl",
+            hint="use the patterns of its attributions instead",
+        )
+    (convolution,) = convolutions
+    stride, dilation, width = convolution.stride[-1], convolution.dilation[-1], int(convolution.kernel_size[-1])
+    if (stride, dilation) != (1, 1):
+        raise InputError(
+            f"the first convolution of the model {model.name!r} has stride {stride} and dilation {dilation}, so its "
+            "filters are not shown as motifs",
+            expected="stride 1 and dilation 1",
+            hint="use the patterns of its attributions instead",
+        )
+    padding = convolution.padding
+    if isinstance(padding, str):
+        padding = ((width - 1) // 2 if padding == "same" else 0,)
+    return FirstLayer(first.module, width, int(padding[-1]))
 
 
 def _scan(
     model: SequenceModel, layer: FirstLayer, codes: NDArray[np.uint8], progress: Progress | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Of each sequence the highest activation and where its subsequence begins, (n, C) both."""
+    """Returns each filter's highest activation in each sequence and the first base that it reads, both (n, C)."""
     best, places = [], []
     for rows in batches(len(codes), _BATCH):
         output = _output(model, layer, codes[rows])
         # Position i of the output reads from base i - padding on.
-        whole = output[:, :, layer.padding : layer.padding + codes.shape[1] - layer.width + 1]
+        inside = output[:, :, layer.padding : layer.padding + codes.shape[1] - layer.width + 1]
         unknown = torch.from_numpy(codes[rows] == N_CODE).to(output.device).unfold(1, layer.width, 1).any(dim=2)
-        highest = whole.masked_fill(unknown[:, None], -torch.inf).max(dim=2)
+        highest = inside.masked_fill(unknown[:, None], -torch.inf).max(dim=2)
         best.append(highest.values.float().cpu().numpy())
         places.append(highest.indices.cpu().numpy())
         if progress is not None:
@@ -183,9 +200,9 @@ def _scan(
 
 
 def _output(model: SequenceModel, layer: FirstLayer, codes: NDArray[np.uint8]) -> Tensor:
-    """The output of the layer for codes (n, L), (n, C, positions)."""
+    """Returns the layer's output (n, C, positions) for codes (n, L)."""
     kept: list[Tensor] = []
-    # A copy: what comes after may write into it.
+    # A copy, because later layers can overwrite the output.
     handle = layer.module.register_forward_hook(lambda module, inputs, output: kept.append(output.clone()))
     try:
         x = as_input(model, codes)
@@ -202,20 +219,20 @@ def _effects(
     best: Mapping[int, NDArray[np.float32]],
     settings: FilterConfig,
 ) -> dict[int, tuple[Effect, ...]]:
-    """By filter, the tasks that change the most where its output is that of a sequence without its motif."""
+    """Returns, for each filter, the tasks whose logits change most with the output of a sequence without its motif."""
     size = min(settings.sample, len(codes) // 2)
     orders = [np.argsort(-highest, kind="stable") for highest in best.values()]
     rows = np.array([order[:size] for order in orders], dtype=np.int64).ravel()
     donors = np.array([order[::-1][:size] for order in orders], dtype=np.int64).ravel()
     channels = np.repeat(np.array(list(best), dtype=np.int64), size)
     read, place = np.unique(rows, return_inverse=True)
-    whole = _logits(model, codes, read)[place]
-    other = np.empty_like(whole)
+    own = _logits(model, codes, read)[place]
+    other = np.empty_like(own)
     for part in batches(rows.size, _BATCH):
         given = _output(model, layer, codes[donors[part]])
         with _exchanged(layer.module, channels[part], given[np.arange(len(given)), channels[part]]):
             other[part] = _logits(model, codes, rows[part])
-    change = whole - other
+    change = own - other
     return {channel: _greatest(change[channels == channel], settings.tasks) for channel in best}
 
 
@@ -235,7 +252,7 @@ def _greatest(change: NDArray[np.float64], most: int) -> tuple[Effect, ...]:
 
 @contextmanager
 def _exchanged(module: nn.Module, channels: NDArray[np.int64], outputs: Tensor) -> Iterator[None]:
-    """Within it, of each sequence of a batch one channel of a module's output is another one's, (b, positions)."""
+    """Context that replaces one channel of a module's output per sequence of the batch by outputs (b, positions)."""
 
     def exchange(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         output = output.clone()

@@ -1,11 +1,12 @@
-"""Which patterns get a name: four gates, of which each says what it stopped.
+"""Names of patterns. A pattern gets a name if it passes four gates; each stopped pattern has a reason.
 
-1. The core has at least `LEAST_BITS` bits: less fits anything.
-2. It resembles a known motif (TOMTOM, q below 0.01), and
-3. more than it resembles known motifs with shuffled columns.
-4. It is enriched in held-out positive windows, or depleted where it lowers the logit.
+1. Information: the core has at least `LEAST_BITS` bits; less would fit almost any motif.
+2. Similarity: it resembles a known motif (TOMTOM, q below 0.01).
+3. Chance: it resembles that motif more than known motifs with shuffled columns.
+4. Enrichment: it is enriched in held-out positive windows, or depleted if it lowers the logit.
 
-The first three are about the name, the last is about the pattern: without held-out windows it is left out, and said.
+The first three gates test the name, the last one the pattern. Without held-out windows the last gate is left out, and
+the diagnosis says so.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from noncoder.interpret.motifs.tomtom import Q_VALUE, Match, MotifComparison, co
 from noncoder.sequence.motifs import Motif
 
 LEAST_BITS = 5.0
-"""Information from which a motif is informative, bits: a core needs it for a name, and kernels with it are counted."""
+"""Least information of an informative motif, bits: required of a core for a name and of a kernel to be counted."""
 ENRICHMENT_P = 0.001
-"""Largest corrected p-value of the enrichment in held-out windows."""
+"""Corrected p-value of the enrichment in held-out windows must be below this."""
 
-_TOLD = 10  # matches in a file: a family of factors can have a hundred
+_LISTED = 10  # matches in a file: a family of factors can have a hundred
 
 Gate = Literal["information", "similarity", "chance", "enrichment"]
 
 
 @dataclass(frozen=True)
 class Named:
-    """A pattern and what it may be called.
+    """Pattern with its matches and, if it passes all gates, a name.
 
     Args:
         pattern: The pattern.
         matches: Known motifs that it resembles significantly and more than by chance, best first.
-        enrichment: What held-out windows say; None where there were none.
-        name: The best match's name where every gate let it through.
-        stopped: The gate that did not.
-        why: In words, with the numbers; empty for one that is named.
+        enrichment: Enrichment in held-out windows; None without them.
+        name: Name of the best match; None if a gate stopped the pattern.
+        stopped: First gate that stopped the pattern; None if it has a name.
+        why: Reason with numbers; empty if it has a name.
     """
 
     pattern: Pattern
@@ -50,9 +51,9 @@ class Named:
     why: str
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values: those of the pattern, its best matches and its name."""
+        """Returns the pattern, its best matches and its name as JSON values."""
         return self.pattern.to_dict() | {
-            "matches": [match.to_dict() for match in self.matches[:_TOLD]],
+            "matches": [match.to_dict() for match in self.matches[:_LISTED]],
             "enrichment": None if self.enrichment is None else self.enrichment.to_dict(),
             "named": self.name,
             "stopped": self.stopped,
@@ -63,13 +64,13 @@ class Named:
 def name_patterns(
     patterns: Sequence[Pattern], database: Sequence[Motif], held_out: HeldOut | None = None, q: float = Q_VALUE
 ) -> list[Named]:
-    """Names the patterns of one task as far as the gates allow.
+    """Names the patterns of one task that pass all gates.
 
     Args:
-        patterns: Those that `find_patterns` found.
+        patterns: Patterns from `find_patterns`.
         database: Known motifs.
         held_out: Windows that the model was not trained on; without them the last gate is left out.
-        q: Largest q-value of a match.
+        q: The q-value of a match must be below this.
 
     Raises:
         InputError: The database is too small for p-values.
@@ -99,17 +100,19 @@ def _gate(
     q: float,
 ) -> tuple[Gate | None, str]:
     if bits < LEAST_BITS:
-        return "information", f"its core has {bits:.1f} bits, and {LEAST_BITS:g} are needed"
+        return "information", f"its core has {bits:.1f} bits of information, at least {LEAST_BITS:g} are required"
     if best.q >= q:
         return "similarity", f"it resembles no known motif (best: {best.name}, q = {best.q:.2g})"
     if not matches:
         return "chance", (
-            f"it resembles {best.name} (p = {best.p:.1g}) hardly more than a shuffled motif (p = {chance:.1g})"
+            f"it resembles {best.name} (p = {best.p:.1g}) hardly more than it resembles a motif with shuffled columns "
+            f"(p = {chance:.1g})"
         )
     if enrichment is not None and not enrichment.p < ENRICHMENT_P:
-        word = "more often" if is_positive else "less often"
+        word = "enriched" if is_positive else "depleted"
         return "enrichment", (
-            f"it resembles {best.name}, but {enrichment.positives:,} held-out positives do not hold it {word} than "
-            f"{enrichment.negatives:,} negatives (AUROC {enrichment.auroc:.2f}, corrected p = {enrichment.p:.2g})"
+            f"it resembles {best.name} but is not significantly {word} in {enrichment.positives:,} held-out positives "
+            f"compared with {enrichment.negatives:,} negatives (AUROC {enrichment.auroc:.2f}, corrected "
+            f"p = {enrichment.p:.2g})"
         )
     return None, ""

@@ -1,10 +1,10 @@
-"""Recurring patterns of high attribution: TF-MoDISco (Shrikumar et al. 2018, arXiv:1811.00416) as modisco-lite has it.
+"""Recurring patterns of high attribution: TF-MoDISco (Shrikumar et al. 2018, arXiv:1811.00416) by modisco-lite.
 
-Seqlets of one sign that look alike become a pattern (see `seqlets`); their number is bounded, since the time grows with
-it. What is ours is the core: it is where both the contributions and the base frequencies of a pattern say something,
-from the first to the last position with at least `trim` of the highest contribution and four beyond on either side, and
-of those the run with the greatest sum of (information - 0.3 bits). Flanks of 20 nearly even columns resemble many long
-database motifs by chance.
+Similar seqlets of one sign form a pattern (see `seqlets`). Their number is limited, because the time grows with it.
+This module adds the core of a pattern, where both its contributions and its base frequencies are informative:
+candidates are the positions from the first to the last one with at least `trim` of the highest contribution, and four
+more on either side; the core is the run of candidates with the highest sum of (information - 0.3 bits). Without this
+step, flanks of 20 nearly uniform columns would resemble many long database motifs by chance.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from noncoder.interpret.motifs.seqlets import (
 from noncoder.sequence.motifs import Motif
 
 LEAST_INFORMATION = 0.3
-"""Bits a position of a core has to have on average, and more."""
-_PRIOR = 1.0  # sites' worth of even base frequencies mixed into a pattern's frequencies
-_BESIDE = 4  # positions beyond the high contributions that may belong to a core
+"""Bits per position that the mean information of a core exceeds; single positions can have less."""
+_PRIOR = 1.0  # pseudocount of uniform base frequencies, in sites
+_BESIDE = 4  # candidate positions of a core on either side of the high contributions
 _MIN_CORE = 4  # bp
 
 
 class MotifSite(NamedTuple):
-    """Where a seqlet's core lies: row of the codes, first base and end (0-based, half-open), strand, attribution."""
+    """Core of a seqlet: row of the codes, first base and end (0-based, half-open), strand, summed attribution."""
 
     row: int
     start: int
@@ -48,15 +48,15 @@ class MotifSite(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Seqlets that look alike.
+    """Group of similar seqlets.
 
     Args:
-        name: "pos_0", "pos_1", …, "neg_0", by falling number of seqlets.
-        sign: Whether they raise or lower the logit.
-        ppm: Share of each base at each position, (4, W).
+        name: "pos_0", "pos_1", …, "neg_0", in descending number of seqlets.
+        sign: Whether the seqlets raise ("positive") or lower ("negative") the logit.
+        ppm: Frequency of each base at each position, (4, W).
         cwm: Mean contribution of each base at each position, (4, W).
         core: First position and end of the informative part.
-        sites: The core in each seqlet, those in the first rows first.
+        sites: Core of each seqlet, ordered by row.
     """
 
     name: str
@@ -68,22 +68,22 @@ class Pattern:
 
     @property
     def seqlets(self) -> int:
-        """How many there are."""
+        """Number of seqlets."""
         return len(self.sites)
 
     @property
     def motif(self) -> Motif:
-        """The core's base frequencies, with one site's worth of even ones."""
+        """Base frequencies of the core, with a pseudocount of one uniform site."""
         counts = self.ppm[:, slice(*self.core)] * self.seqlets + _PRIOR / 4
         return Motif(self.name, counts / counts.sum(axis=0))
 
     @property
     def core_cwm(self) -> NDArray[np.float64]:
-        """The core's mean contributions, (4, w)."""
+        """Mean contributions of the core, (4, w)."""
         return self.cwm[:, slice(*self.core)]
 
     def to_dict(self) -> dict[str, Any]:
-        """The core and its sites as JSON values; matrices have a row for each position."""
+        """Returns the core and its sites as JSON values; matrices have one row per position."""
         return {
             "name": self.name,
             "sign": self.sign,
@@ -96,14 +96,14 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Patterns:
-    """The patterns of a task.
+    """Patterns of a task.
 
     Args:
-        patterns: Those with a core, positive ones first, by falling number of seqlets.
-        seqlets: What they were made of.
-        coreless: Names of those without a core: no run of positions is informative.
-        windows: How many windows there were.
-        settings: How they were found.
+        patterns: Patterns with a core, positive ones first, in descending number of seqlets.
+        seqlets: Statistics of the seqlets.
+        coreless: Names of patterns without a core: no run of positions is informative.
+        windows: Number of windows.
+        settings: Settings of the search.
     """
 
     patterns: tuple[Pattern, ...]
@@ -114,12 +114,12 @@ class Patterns:
 
 
 def middle_region(window: int, bin: int, beside: int = 100) -> tuple[int, int]:
-    """First base and end of the labelled bin with some bases on either side, as far as the window goes.
+    """Returns first base and end of the labelled bin extended on either side, within the window.
 
     Args:
-        window: Its width, bp.
+        window: Width of the window, bp.
         bin: Width of its labelled centre, bp.
-        beside: Bases on either side.
+        beside: Bases on either side of the bin.
     """
     first = max(0, (window - bin) // 2 - beside)
     return first, window - first
@@ -128,35 +128,36 @@ def middle_region(window: int, bin: int, beside: int = 100) -> tuple[int, int]:
 def find_patterns(
     values: NDArray[np.float32], codes: NDArray[np.uint8], settings: PatternConfig | None = None
 ) -> Patterns:
-    """Finds recurring patterns in attributions; too few windows, or nothing that stands out, give none.
+    """Finds recurring patterns in attributions; without enough windows or strong attributions there are none.
 
     Args:
-        values: Hypothetical contributions, (n, 4, L): what each base would contribute.
-        codes: The sequences, uint8 (n, L).
-        settings: How to look.
+        values: Hypothetical contributions of each base, (n, 4, L).
+        codes: Sequences, uint8 (n, L).
+        settings: Settings of the search.
 
     Raises:
-        InputError: The shapes do not fit each other, the region is none of theirs, or an attribution is no finite
-            number.
+        InputError: The shapes do not match, the region is outside the sequences, or an attribution is not finite.
     """
     settings = settings or PatternConfig()
     if codes.ndim != 2 or values.shape != (codes.shape[0], 4, codes.shape[1]):
         raise InputError(f"attributions of shape {values.shape} for codes {codes.shape}", expected="(n, 4, L), (n, L)")
     if not np.isfinite(values).all():
-        raise InputError("an attribution that is no finite number", expected="numbers", hint="look at the model")
+        raise InputError(
+            "the attributions contain NaN or infinity", expected="finite numbers", hint="check the model's weights"
+        )
     first, end = settings.region or (0, codes.shape[1])
     if not 0 <= first < end <= codes.shape[1]:
-        raise InputError(f"the region {first} to {end}", expected=f"bases within 0 to {codes.shape[1]}")
+        raise InputError(f"the region is {first} to {end}", expected=f"a range within 0 to {codes.shape[1]}")
     one_hot = (codes[:, :, None] == np.arange(4, dtype=np.uint8)).astype(np.float32)
     hypothetical = np.ascontiguousarray(values.transpose(0, 2, 1), dtype=np.float32)
     tracks = SeqletTracks(one_hot, one_hot * hypothetical, hypothetical)
     known = int((codes < 4).sum())
     scale = float(np.abs(tracks.contributions).sum() / known) if known else 0.0
-    found, trouble = extract(tracks.contributions.sum(axis=2), scale, settings)
+    found, problems = extract(tracks.contributions.sum(axis=2), scale, settings)
     patterns: dict[str, Pattern | None] = {}
     for sign in progress_bar(settings.signs, "clustering seqlets", unit="sign"):
-        made, why = cluster(found[sign][: settings.max_seqlets], sign, tracks, settings)
-        trouble += why
+        made, failures = cluster(found[sign][: settings.max_seqlets], sign, tracks, settings)
+        problems += failures
         for i, one in enumerate(sorted(made, key=lambda one: -len(one.seqlets))):
             name = f"{sign[:3]}_{i}"
             patterns[name] = _pattern(one, name, sign, tracks.contributions, settings)
@@ -167,7 +168,7 @@ def find_patterns(
         scale=scale,
         concentration=concentration(tracks.contributions),
         used={sign: min(counts[sign], settings.max_seqlets) if sign in settings.signs else 0 for sign in SIGNS},
-        trouble=tuple(trouble),
+        problems=tuple(problems),
     )
     cored = tuple(pattern for pattern in patterns.values() if pattern is not None)
     coreless = tuple(name for name, pattern in patterns.items() if pattern is None)
@@ -175,7 +176,7 @@ def find_patterns(
 
 
 def _pattern(made: Any, name: str, sign: Sign, contributions: Any, settings: PatternConfig) -> Pattern | None:
-    """A pattern of ours; None where it has no core."""
+    """Converts a pattern of modisco-lite; None if it has no core."""
     ppm, cwm = np.asarray(made.sequence.T, dtype=np.float64), np.asarray(made.contrib_scores.T, dtype=np.float64)
     core = find_core(ppm, cwm, settings.trim)
     if core is None:
@@ -186,18 +187,18 @@ def _pattern(made: Any, name: str, sign: Sign, contributions: Any, settings: Pat
         row, start, end = int(seqlet.example_idx), int(seqlet.start + before), int(seqlet.start + after)
         score = float(contributions[row, start:end].sum())
         sites.append(MotifSite(row, start, end, "-" if seqlet.is_revcomp else "+", score))
-    # An N counts for no base: what is missing is shared evenly.
+    # An N counts as no base: its frequency is split equally among the four bases.
     ppm = ppm + (1 - ppm.sum(axis=0)) / 4
     return Pattern(name, sign, ppm, cwm, core, tuple(sorted(sites)))
 
 
 def find_core(ppm: NDArray[np.float64], cwm: NDArray[np.float64], trim: float = 0.3) -> tuple[int, int] | None:
-    """First position and end of a pattern's informative part, of at least 4 bp; None where there is none.
+    """Returns first position and end of a pattern's informative part, at least 4 bp; None if there is none.
 
     Args:
-        ppm: Share of each base at each position, (4, W).
+        ppm: Frequency of each base at each position, (4, W).
         cwm: Mean contributions, (4, W).
-        trim: Share of the highest contribution that the first and last position have.
+        trim: Fraction of the highest absolute contribution that bounds the candidates.
     """
     strength = np.abs(cwm).sum(axis=0)
     if not strength.max(initial=0) > 0:

@@ -1,9 +1,9 @@
-"""Seqlets: stretches of a window whose attribution stands out, found and clustered by modisco-lite.
+"""Seqlets: short regions of a window with significant attribution, found and clustered by modisco-lite.
 
-Windows of the summed attribution that stand out against a Laplacian null become seqlets; seqlets of one sign that look
-alike become a pattern (TF-MoDISco, Shrikumar et al. 2018, arXiv:1811.00416). The steps are those of modisco-lite's own
-`TFMoDISco`; they are called one by one so that the strongest seqlets are clustered, where it takes those of the first
-windows, and so that one sign's failure is not the other's.
+Regions whose summed attribution is significant against a Laplacian null become seqlets; similar seqlets of one sign
+form a pattern (TF-MoDISco, Shrikumar et al. 2018, arXiv:1811.00416). The steps are those of modisco-lite's own
+`TFMoDISco`. They are called one by one so that the strongest seqlets are clustered, where `TFMoDISco` takes those of
+the first windows, and so that a failure of one sign does not affect the other.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from noncoder.threads import limit_numba
 Sign = Literal["positive", "negative"]
 SIGNS: tuple[Sign, Sign] = ("positive", "negative")
 
-_LEIDEN_RUNS = 4  # of which the best is taken; 50 are modisco-lite's default, and take longer than all else
-# A seqlet stays where its two similarities with the others correlate at least so much. Of few seqlets that are nearly
-# all alike the noise decides that, and none may stay: then all do.
+_LEIDEN_RUNS = 4  # the best run is used; modisco-lite's default of 50 takes longer than all other steps together
+# modisco-lite keeps a seqlet if its two similarities with the others correlate at least this much. With few, nearly
+# identical seqlets, noise dominates the correlation and can remove all of them; the second attempt keeps all.
 _CORRELATIONS = (0.15, -1.0)
 _KERNELS = ("affinitymat", "aggregator", "gapped_kmer", "util")
 
 
 @dataclass(frozen=True)
 class PatternConfig:
-    """How patterns are found.
+    """Settings of the search for patterns.
 
     Args:
-        signs: Which contributions are looked at.
-        max_seqlets: Most seqlets of a sign; the strongest stay.
-        min_seqlets: Fewest seqlets of a sign to cluster, and of a pattern.
+        signs: Signs of the contributions to search.
+        max_seqlets: Largest number of seqlets to cluster per sign; the strongest are kept.
+        min_seqlets: Smallest number of seqlets per sign for clustering, and per pattern.
         width: Bases over which attributions are summed to find seqlets.
-        flank: Bases added to either side of a seqlet.
-        fdr: Share of seqlets that may come from the null.
-        trim: Share of the highest contribution that the first and last position of a core have.
-        region: First base and end of the part of the windows that is searched; None for all of them. The flanks hold
-            sites that decide nothing about the labelled middle.
+        flank: Bases added on either side of a seqlet.
+        fdr: Target false discovery rate of seqlets against the null.
+        trim: Fraction of the highest contribution that bounds the candidates of a core.
+        region: First base and end of the searched part of the windows; None for all bases. Sites in the flanks do not
+            determine the labels of the middle.
     """
 
     signs: tuple[Sign, ...] = SIGNS
@@ -57,16 +57,16 @@ class PatternConfig:
 
 @dataclass(frozen=True)
 class Seqlets:
-    """What stood out, before it was clustered.
+    """Statistics of seqlets.
 
     Args:
-        count: Seqlets of each sign.
-        threshold: Least absolute sum over a seqlet's middle, of each sign; None where there is none.
-        scale: Mean absolute attribution of a base that is there.
-        concentration: Share of a window's absolute attribution that its strongest 5% of bases hold, the median over
-            windows; None where there is no attribution.
-        used: Seqlets of each sign that were clustered.
-        trouble: What went wrong, empty if nothing did.
+        count: Number of seqlets per sign.
+        threshold: Smallest absolute sum over a seqlet's middle, per sign; None without seqlets.
+        scale: Mean absolute attribution of the present bases.
+        concentration: Median over windows of the fraction of absolute attribution in the strongest 5% of bases; None
+            if all attributions are zero.
+        used: Number of clustered seqlets per sign.
+        problems: Sentences on failed steps, without a capital letter and full stop.
     """
 
     count: dict[Sign, int]
@@ -74,11 +74,11 @@ class Seqlets:
     scale: float
     concentration: float | None
     used: dict[Sign, int]
-    trouble: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class SeqletTracks(NamedTuple):
-    """What modisco-lite reads, (n, L, 4) each: the bases, what they contribute, and what each would."""
+    """Input of modisco-lite, (n, L, 4) each: one-hot bases, their contributions, and hypothetical contributions."""
 
     one_hot: NDArray[np.float32]
     contributions: NDArray[np.float32]
@@ -86,24 +86,24 @@ class SeqletTracks(NamedTuple):
 
 
 Found = dict[Sign, list[tuple[float, Any]]]
-"""Seqlets of each sign with the sums over their middles, the strongest first."""
+"""Seqlets of each sign with the sums of attributions over their middles, the strongest first."""
 
 
 def extract(track: NDArray[np.float32], scale: float, settings: PatternConfig) -> tuple[Found, list[str]]:
-    """Seqlets of each sign with their sums, the strongest first, and what went wrong.
+    """Finds seqlets of each sign; returns them with their sums, the strongest first, and problems.
 
     Args:
         track: Contributions, (n, L).
-        scale: Their mean absolute value.
-        settings: How to look.
+        scale: Mean absolute contribution.
+        settings: Settings of the search.
     """
     found: Found = {"positive": [], "negative": []}
     first, end = settings.region or (0, track.shape[1])
     width, flank = settings.width, settings.flank
     if track.shape[0] == 0 or end - first < width + 2 * flank:
-        return found, [f"{track.shape[0]} windows of {end - first} bp: too little for a seqlet"]
+        return found, [f"{track.shape[0]} windows of {end - first} bp are too small for a seqlet"]
     if scale == 0:
-        return found, ["every attribution is 0"]
+        return found, ["all attributions are 0"]
     from modiscolite.extract_seqlets import extract_seqlets
 
     track = track[:, first:end]
@@ -120,8 +120,8 @@ def extract(track: NDArray[np.float32], scale: float, settings: PatternConfig) -
                 weak_threshold_for_counting_sign=0.8,
             )
     except (ValueError, IndexError) as error:
-        # The null cannot be fitted where nearly all sums are equal.
-        return found, [f"no threshold for seqlets could be found ({error})"]
+        # The null cannot be fitted if nearly all sums are equal.
+        return found, [f"modisco-lite found no threshold for seqlets ({error})"]
     for seqlet in seqlets:
         total = float(track[seqlet.example_idx, seqlet.start + flank : seqlet.end - flank].sum())
         if abs(total) > threshold:
@@ -134,28 +134,28 @@ def extract(track: NDArray[np.float32], scale: float, settings: PatternConfig) -
 def cluster(
     seqlets: Sequence[tuple[float, Any]], sign: Sign, tracks: SeqletTracks, settings: PatternConfig
 ) -> tuple[list[Any], list[str]]:
-    """Patterns as modisco-lite makes them, and what went wrong.
+    """Clusters seqlets; returns the patterns of modisco-lite and problems.
 
     Args:
-        seqlets: Those of one sign, with their sums.
-        sign: Theirs.
-        tracks: What they lie on.
-        settings: How to look.
+        seqlets: Seqlets of one sign, with their sums.
+        sign: Their sign.
+        tracks: Tracks that contain the seqlets.
+        settings: Settings of the search.
     """
     if len(seqlets) < settings.min_seqlets:
         return [], []
     _keep_compiled()
     limit_numba()
-    trouble = ""
+    reason = ""
     for correlation in _CORRELATIONS:
         try:
             made = _patterns([seqlet for _, seqlet in seqlets], sign, tracks, settings, correlation)
         except (ValueError, IndexError) as error:
-            trouble = str(error)  # so few of them resemble each other that nothing is left to cluster
+            reason = str(error)  # too few seqlets resemble each other, and none is left to cluster
             continue
         if made:
             return made, []
-    return [], [f"{len(seqlets)} {sign} seqlets do not resemble each other ({trouble})"] if trouble else []
+    return [], [f"{len(seqlets)} {sign} seqlets do not resemble each other ({reason})"] if reason else []
 
 
 def _patterns(
@@ -183,9 +183,9 @@ def _patterns(
 
 @cache
 def _keep_compiled() -> None:
-    """Lets numba keep modisco-lite's kernels on disk: compiling them takes longer than clustering does.
+    """Enables numba's disk cache for modisco-lite's kernels, because compiling takes longer than clustering.
 
-    modisco-lite does so itself, but not in a process with threads, which PyTorch's are.
+    modisco-lite enables it itself, but not in a process with threads, and PyTorch starts threads.
     """
     from numba.core.dispatcher import Dispatcher
 
@@ -195,14 +195,14 @@ def _keep_compiled() -> None:
                 try:
                     kernel.enable_caching()
                 except RuntimeError:
-                    return  # there is no place to write to: they are compiled each time
+                    return  # no writable cache directory: kernels are compiled in each process
 
 
 def concentration(contributions: NDArray[np.float32]) -> float | None:
-    """Share of a window's absolute contributions that its strongest 5% of bases hold, the median over windows.
+    """Returns the median over windows of the fraction of absolute contributions in the strongest 5% of bases.
 
     Args:
-        contributions: (n, L, 4).
+        contributions: Contributions, (n, L, 4).
     """
     strength = np.sort(np.abs(contributions.sum(axis=2)), axis=1)
     strength = strength[strength.sum(axis=1) > 0]

@@ -1,14 +1,14 @@
-"""Which known motifs a pattern resembles: TOMTOM (Gupta et al. 2007, doi:10.1186/gb-2007-8-2-r24) as memelite has it.
+"""Similarity to known motifs by TOMTOM (Gupta et al. 2007, doi:10.1186/gb-2007-8-2-r24), as implemented in memelite.
 
-TOMTOM's p-value is that of the best alignment, on either strand, against targets whose columns are drawn one by one
-from all columns of the database. q-values are Benjamini and Hochberg's, taken twice: over all targets of a query, and
-over all targets of all queries. The larger of the two counts, so that neither one query's many relatives nor the many
-queries of a run make a chance match significant.
+TOMTOM's p-value is that of the best alignment, on either strand, under a null of targets whose columns are drawn
+independently from all columns of the database. q-values (Benjamini-Hochberg) are computed over all targets of a query
+and over all targets of all queries. The larger one is used, so that neither many related targets of one query nor many
+queries make a chance match significant.
 
-Columns of real motifs are not drawn one by one, and a query of many nearly even columns fits long weak motifs far
-better than that null allows. So each database is matched a second time with the columns of each motif shuffled, three
-times over: whatever a query resembles among those is chance. A query's best match has to have a p-value ten times
-lower than the best of them, and each further match a lower one.
+Columns of real motifs are not independent, and a query with many nearly uniform columns fits long weak motifs far
+better than this null allows. So each query is also compared with the database's motifs with shuffled columns, three
+shuffles each; similarity to these is chance. The p-value of a query's best match must be ten times lower than the
+lowest among the shuffled motifs, and the p-value of every further match lower than it.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from noncoder.sequence.motifs import JASPAR_RELEASE, Motif, load_jaspar_collecti
 from noncoder.threads import limit_numba
 
 Q_VALUE = 0.01
-"""Largest q-value of a match."""
+"""The q-value of a match must be below this."""
 SHUFFLES = 3
-"""How often the columns of the database's motifs are shuffled."""
+"""Column shuffles of each motif of the database."""
 MARGIN = 10.0
-"""How many times lower than that of the best shuffled motif the p-value of a query's best match has to be."""
-_LEAST_TARGETS = 25  # with fewer, TOMTOM's p-values depend on which they are
+"""Required ratio of the lowest p-value among shuffled motifs to the p-value of a query's best match."""
+_LEAST_TARGETS = 25  # with fewer, TOMTOM's p-values depend on the choice of targets
 _LEAST_WIDTH = 4  # bp of a query
 
 
 @dataclass(frozen=True)
 class Match:
-    """A known motif that a query resembles.
+    """Match of a query with a known motif.
 
     Args:
-        id: Its id in the database.
-        name: Its name.
+        id: Id of the known motif in the database.
+        name: Name of the known motif.
         p: TOMTOM's p-value of the best alignment.
-        q: p, corrected for all targets and all queries.
-        offset: Positions of the known motif, as it lies on `strand`, before the query's first; negative where the query
-            begins before it.
-        strand: "-" where its reverse complement is what the query resembles.
-        overlap: Positions that both have.
+        q: q-value over all targets and all queries.
+        offset: Number of positions of the known motif, oriented as in `strand`, before the query's first position;
+            negative if the query starts first.
+        strand: "-" if the query resembles the reverse complement of the known motif.
+        overlap: Number of aligned positions.
     """
 
     id: str
@@ -60,22 +60,22 @@ class Match:
     overlap: int
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Returns JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class MotifComparison:
-    """Queries against a database.
+    """Comparison of Q queries with a database of D motifs.
 
     Args:
-        database: The known motifs, D.
+        database: Known motifs, D.
         p: TOMTOM's p-values, (Q, D).
-        q: Corrected p-values, (Q, D).
+        q: q-values, (Q, D).
         chance: Lowest p-value among motifs with shuffled columns, (Q,).
-        offset: See `Match`, (Q, D).
-        overlap: See `Match`, (Q, D).
-        reverse: Whether the known motif is turned round, (Q, D).
+        offset: Offsets, see `Match`, (Q, D).
+        overlap: Overlaps, see `Match`, (Q, D).
+        reverse: Whether the known motif is reverse-complemented, (Q, D).
     """
 
     database: Sequence[Motif]
@@ -87,18 +87,18 @@ class MotifComparison:
     reverse: NDArray[np.bool_]
 
     def matches(self, query: int, q: float = Q_VALUE) -> list[Match]:
-        """The significant matches of a query that beat chance, best first."""
+        """Returns the significant matches of a query that are better than chance, best first."""
         if not self.p[query].min() * MARGIN < self.chance[query]:
             return []
         significant = (self.q[query] < q) & (self.p[query] < self.chance[query])
         return [self.match(query, i) for i in np.argsort(self.p[query], kind="stable") if significant[i]]
 
     def best(self, query: int) -> Match:
-        """The best match of a query, significant or not."""
+        """Returns the best match of a query, significant or not."""
         return self.match(query, int(self.p[query].argmin()))
 
     def match(self, query: int, target: int) -> Match:
-        """How a query and a known motif fit."""
+        """Returns the match of a query with one known motif."""
         motif, at = self.database[target], (query, target)
         return Match(
             id=motif.id or motif.name,
@@ -113,51 +113,51 @@ class MotifComparison:
 
 @lru_cache(maxsize=4)
 def load_database(release: str = JASPAR_RELEASE, taxon: str = "vertebrates") -> tuple[Motif, ...]:
-    """JASPAR's CORE motifs of a taxon; read once a process.
+    """Returns JASPAR's CORE motifs of a taxonomic group; they are read once per process.
 
     Raises:
-        UnknownNameError: There is no such release or taxon.
+        UnknownNameError: The release or taxonomic group does not exist.
     """
     return tuple(load_jaspar_collection(release, taxon))
 
 
 def match_motifs(queries: Sequence[Motif], database: Sequence[Motif], q: float = Q_VALUE) -> list[list[Match]]:
-    """The known motifs that each query resembles significantly, best first, on either strand.
+    """Returns the known motifs that each query resembles significantly, on either strand, best first.
 
     Args:
         queries: Motifs of at least 4 bp.
         database: Known motifs, at least 25.
-        q: Largest q-value.
+        q: The q-value of a match must be below this.
 
     Raises:
-        InputError: A query is too short, or the database too small for p-values.
+        InputError: A query is too short, or the database is too small for p-values.
     """
     comparison = compare_motifs(queries, database)
     return [comparison.matches(i, q) for i in range(len(queries))]
 
 
 def compare_motifs(queries: Sequence[Motif], database: Sequence[Motif]) -> MotifComparison:
-    """Compares each query with each known motif, and with motifs of shuffled columns.
+    """Compares each query with each known motif, and with known motifs with shuffled columns.
 
     Args:
         queries: Motifs of at least 4 bp.
         database: Known motifs, at least 25.
 
     Raises:
-        InputError: A query is too short, or the database too small for p-values.
+        InputError: A query is too short, or the database is too small for p-values.
     """
     if len(database) < _LEAST_TARGETS:
         raise InputError(
-            f"a database of {len(database)} motifs", expected=f"{_LEAST_TARGETS} or more",
-            hint="p-values rest on all columns of a database: give a whole one",
+            f"the database has {len(database)} motifs", expected=f"{_LEAST_TARGETS} or more",
+            hint="p-values depend on all columns of a database; give a complete one",
         )  # fmt: skip
     for query in queries:
         if query.width < _LEAST_WIDTH:
-            raise InputError(f"the motif {query.name} of {query.width} bp", expected=f"{_LEAST_WIDTH} bp or more")
+            raise InputError(f"the motif {query.name} has {query.width} bp", expected=f"{_LEAST_WIDTH} bp or more")
     if not queries:
         empty = np.zeros((0, len(database)))
-        whole = empty.astype(np.int64)
-        return MotifComparison(database, empty, empty, np.zeros(0), whole, whole, empty.astype(np.bool_))
+        integers = empty.astype(np.int64)
+        return MotifComparison(database, empty, empty, np.zeros(0), integers, integers, empty.astype(np.bool_))
     p, offset, overlap, reverse = _tomtom(queries, [motif.ppm for motif in database])
     chance = _tomtom(queries, _shuffled(database))[0].min(axis=1)
     each = np.stack([adjust(row, "bh") for row in p])
@@ -168,7 +168,7 @@ def compare_motifs(queries: Sequence[Motif], database: Sequence[Motif]) -> Motif
 
 
 def _tomtom(queries: Sequence[Motif], targets: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:
-    """p-values, offsets, overlaps and strands, (Q, D) each."""
+    """Returns p-values, offsets, overlaps and strands, (Q, D) each."""
     from memelite import tomtom
 
     limit_numba()
