@@ -13,7 +13,7 @@ import pytest
 
 from noncoder.config import InterpretConfig
 from noncoder.data.store import Store
-from noncoder.errors import ConfigError, InputError, UnknownNameError
+from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import read_json
 from noncoder.interpret import job, task_arrays
 from noncoder.interpret.attribution import attribute
@@ -256,10 +256,3 @@ class TestMistakes:
         made = [stage(tmp_path, predictor_of(other), other)._folder_name(i) for i in range(5)]
         assert len({name.casefold() for name in made}) == 5
         assert all("/" not in name and not name.startswith(".") for name in made)
-
-
-def test_a_recipe_with_an_unknown_method() -> None:
-    from noncoder.config import validate
-
-    with pytest.raises(ConfigError, match="gradcam"):
-        validate(InterpretConfig, {"method": "grad-cam"}, origin="the options")

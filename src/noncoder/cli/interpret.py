@@ -11,13 +11,14 @@ import click
 from noncoder.cli.options import as_json, emit, force, given_options, model_source, section_from, section_options
 from noncoder.cli.verbs import Verb
 from noncoder.config import DesignConfig, GrammarConfig, InterpretConfig
+from noncoder.interpret.method_names import method_names
 
 _SHORT = {"windows": "--n", "figures": "--figure"}
 
 
 @click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
-@section_options(InterpretConfig, _SHORT, needed=False)
+@section_options(InterpretConfig, _SHORT, needed=False, names={"method": method_names()})
 @click.option("--store", type=click.Path(path_type=Path), help="Store to use instead of the run's own.")
 @model_source
 @force

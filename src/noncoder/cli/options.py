@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +40,10 @@ model_source = click.option(
 
 
 def section_options(
-    section: type[Section], short: Mapping[str, str] | None = None, needed: bool = True
+    section: type[Section],
+    short: Mapping[str, str] | None = None,
+    needed: bool = True,
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[[F], F]:
     """Adds one option for each field of a section, with the field's docstring as help.
 
@@ -49,6 +52,7 @@ def section_options(
         short: Other option names, by field.
         needed: Require the fields that have no default; false where the command takes one of several sections. A field
             shared by two sections becomes one option, with the help of the lower decorator's section.
+        names: Known values of fields whose type does not list them, by field; shown in the help.
     """
 
     def add(function: F) -> F:
@@ -67,7 +71,7 @@ def section_options(
                 name,
                 multiple=several,
                 nargs=2 if pair else 1,
-                metavar=_metavar(field.annotation),
+                metavar=_choice(names[name]) if names and name in names else _metavar(field.annotation),
                 required=needed and field.is_required(),
                 help=" ".join((field.description or "").split()).replace("`", "") + shown,
             )(function)
@@ -126,12 +130,16 @@ def _holds(annotation: Any, kind: type) -> bool:
 
 def _metavar(annotation: Any) -> str:
     if getattr(annotation, "__origin__", None) is typing.Literal:
-        return "[" + "|".join(annotation.__args__) + "]"
+        return _choice(annotation.__args__)
     kinds = annotation.__args__ if isinstance(annotation, types.UnionType) or hasattr(annotation, "__args__") else ()
     for kind, word in ((Path, "PATH"), (bool, "BOOL"), (int, "N"), (float, "X")):
         if kind in (annotation, *kinds):
             return word
     return "TEXT"
+
+
+def _choice(names: Sequence[str]) -> str:
+    return "[" + "|".join(names) + "]"
 
 
 def _shown(value: Any) -> str:

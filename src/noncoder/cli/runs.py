@@ -59,10 +59,12 @@ def train(recipe: Path, overrides: tuple[str, ...], force: bool, as_json: bool) 
 
     config = read_recipe(recipe, overrides)
     check_sources(config, makes=False)  # before torch is loaded
+    from noncoder.interpret.attribution import attribution_method
     from noncoder.train import train as fit
     from noncoder.train.log import describe_scores
     from noncoder.train.ranks import is_first
 
+    attribution_method(config.interpret.method)  # refuse a wrong name before training
     summary = fit(config, force)
     if not is_first() or summary is None or summary.best is None:
         return

@@ -9,18 +9,6 @@ from pydantic import Field, model_validator
 
 from noncoder.config.section import Section
 
-Method = Literal[
-    "saliency",
-    "input-x-gradient",
-    "smooth-grad",
-    "guided-backprop",
-    "integrated-gradients",
-    "deeplift",
-    "ism",
-    "gradcam",
-    "guided-gradcam",
-]
-
 
 class InterpretConfig(Section):
     """Settings of interpretation: which tasks, which windows and which methods."""
@@ -28,8 +16,9 @@ class InterpretConfig(Section):
     tasks: tuple[str, ...] = ()
     """Tasks to interpret; by default those of `report.tasks`, else the three with the highest average precision among
     those with at least 30 positives in the test split."""
-    method: Method = "deeplift"
-    """Attribution method: how a window's logit is attributed to its bases."""
+    method: str = "deeplift"
+    """Attribution method: how a window's logit is attributed to its bases. `noncoder interpret --help` lists the
+    names."""
     split: Literal["all", "train", "valid", "test"] = "all"
     """Split of the windows. For every choice, a motif is named only if windows outside the training split support
     it."""

@@ -17,6 +17,7 @@ from noncoder.data.tasks import find_tasks
 from noncoder.errors import InputError
 from noncoder.evaluate.evaluation_stage import EvaluationStage
 from noncoder.files import locked, only_writer, refuse_existing, write_bytes, write_json
+from noncoder.interpret.attribution import attribution_method
 from noncoder.interpret.choosing import check_regions, judged_split, positive_windows
 from noncoder.interpret.design import Design, design_sequences
 from noncoder.interpret.design.design_figures import design_figures
@@ -61,6 +62,7 @@ def interpret_run(
     if not isinstance(config, InterpretConfig):
         before = {} if recipe is None else recipe.interpret.model_dump()
         config = validate(InterpretConfig, before | dict(config), origin="the options")
+    attribution_method(config.method)  # refuse a wrong name before the store and the predictor are loaded
     path = store or (None if recipe is None or config.sequences else recipe.store)
     opened = None if path is None else open_store(path)
     if opened is not None and config.regions is not None:

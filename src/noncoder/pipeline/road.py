@@ -13,6 +13,7 @@ from noncoder.data.store import Store, open_store
 from noncoder.data.tasks import find_tasks
 from noncoder.errors import ConfigError, InputError, NoncoderError
 from noncoder.files import locked, write_json
+from noncoder.interpret.attribution import attribution_method
 from noncoder.interpret.choosing import check_regions
 from noncoder.interpret.interpretation_stage import note_skipped
 from noncoder.models import check_model
@@ -43,6 +44,7 @@ def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
     began = time.perf_counter()
     check_place(config.run)
     check_model(config.model.name, config.model.parameters)  # before hours of data, not after
+    attribution_method(config.interpret.method)
     if _only_trains(config):
         from noncoder.train import train
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from noncoder.cli.interpret import interpret
+from noncoder.config import RunConfig
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.interpret.attribution import (
     AttributionConfig,
@@ -17,7 +20,9 @@ from noncoder.interpret.attribution import (
     list_attributions,
     register,
 )
+from noncoder.interpret.method_names import method_names
 from noncoder.models import SequenceModel, create_model, list_models
+from noncoder.pipeline import interpret_run, run_recipe
 from noncoder.sequence.encoding import one_hot
 from tests.interpret.attribution.small import QUICK, TASKS, WINDOW, hot, lively, make_codes, make_lively
 from tests.models.test_models import SMALL
@@ -193,6 +198,22 @@ def test_a_sequence_without_other_shuffles_gets_a_warning() -> None:
 def test_two_methods_cannot_share_a_name() -> None:
     with pytest.raises(ValueError, match="deeplift"):
         register("deeplift", about="", source="")(attribution_method("deeplift").explain)
+
+
+def test_the_help_lists_every_method() -> None:
+    assert method_names() == list_attributions()
+    options = {option.name: option for option in interpret.params}
+    assert options["method"].metavar == f"[{'|'.join(list_attributions())}]"
+
+
+def test_an_unknown_method_is_refused_before_training_and_before_loading(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    recipe = RunConfig.model_validate({"run": run, "interpret": {"method": "grad-cam"}})
+    with pytest.raises(UnknownNameError, match=r"(?s)expected: .*ism.*did you mean 'gradcam'"):
+        run_recipe(recipe)
+    with pytest.raises(UnknownNameError, match="did you mean 'gradcam'"):
+        interpret_run(run, {"method": "grad-cam"})
+    assert not run.exists()
 
 
 def test_every_method_has_a_description_and_a_source() -> None:
