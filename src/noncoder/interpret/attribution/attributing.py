@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from noncoder.interpret.attribution.methods import (
     attribution_method,
 )
 from noncoder.interpret.attribution.target import Target
+from noncoder.interpret.mutagenesis.mutate import check_tasks
 from noncoder.models import SequenceModel
 from noncoder.predictor.inference import batches, device_of, differentiating
 from noncoder.sequence.encoding import N_CODE, one_hot
@@ -55,7 +57,7 @@ def attribute(
     """
     settings, chosen = settings or AttributionConfig(), attribution_method(method)
     _check_codes(codes, model.window)
-    target = Target(model, _columns(tasks, model.tasks))
+    target = Target(model, check_tasks(model, [tasks] if isinstance(tasks, int | np.integer) else tasks))
     _check_weights(model)
     device = device_of(model)
     parts: list[AttributionPart] = []
@@ -79,8 +81,7 @@ def _join(method: Method, codes: NDArray[np.uint8], parts: Sequence[AttributionP
     explained = torch.cat(sums).double().numpy() if sums else None
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     found = Attribution(method.name, codes, values.astype(np.float32), method.hypothetical, explained, ())
-    warnings = (*notes, *_zero_warnings(found), *_completeness_warnings(found))
-    return Attribution(method.name, codes, found.values, method.hypothetical, explained, warnings)
+    return replace(found, warnings=(*notes, *_zero_warnings(found), *_completeness_warnings(found)))
 
 
 def _zero_warnings(found: Attribution) -> list[str]:
@@ -113,16 +114,6 @@ def _completeness_warnings(found: Attribution) -> list[str]:
         f"worst: {found.total[worst]:.4g} instead of {found.explained[worst]:.4g} (sequence {worst + 1}). More exact: "
         f"{better}"
     ]
-
-
-def _columns(tasks: int | Sequence[int], known: int) -> tuple[int, ...]:
-    columns = (int(tasks),) if isinstance(tasks, int | np.integer) else tuple(int(task) for task in tasks)
-    if not columns:
-        raise InputError("no task is given", expected="at least one column")
-    wrong = [column for column in columns if not 0 <= column < known]
-    if wrong:
-        raise InputError(f"column {wrong[0]} is not a task of the model", expected=f"0 to {known - 1}")
-    return columns
 
 
 def _check_codes(codes: NDArray[np.uint8], window: int) -> None:

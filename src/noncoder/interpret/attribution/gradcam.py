@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noncoder.data.loading import one_hot
-from noncoder.interpret.attribution.gradients import guided_gradient
+from noncoder.interpret.attribution.gradients import corrected, guided_gradient
 from noncoder.interpret.attribution.methods import AttributionConfig, AttributionPart, register
-from noncoder.interpret.attribution.target import Target, subtract_mean
+from noncoder.interpret.attribution.target import Target
 from noncoder.interpret.layers import Layer, find_layer, watching
 
 
@@ -69,7 +69,5 @@ def gradcam(target: Target, codes: Tensor, settings: AttributionConfig) -> Attri
 )
 def guided_gradcam(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """Guided gradient of each base times the class activation."""
-    guided = guided_gradient(target, one_hot(codes))
-    if settings.correct:
-        guided = subtract_mean(guided)
+    guided = corrected(guided_gradient(target, one_hot(codes)), settings)
     return AttributionPart(guided * _cam(target, codes, settings).unsqueeze(1))

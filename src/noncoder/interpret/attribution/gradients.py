@@ -11,12 +11,17 @@ from noncoder.data.loading import one_hot
 from noncoder.interpret.attribution.methods import AttributionConfig, AttributionPart, register
 from noncoder.interpret.attribution.references import seed_of
 from noncoder.interpret.attribution.rules import Guided
-from noncoder.interpret.attribution.target import Target, subtract_mean
+from noncoder.interpret.attribution.target import Target
 from noncoder.sequence.encoding import N_CODE
 
 
-def _corrected(gradient: Tensor, settings: AttributionConfig) -> Tensor:
-    return subtract_mean(gradient) if settings.correct else gradient
+def corrected(gradient: Tensor, settings: AttributionConfig) -> Tensor:
+    """Subtracts the mean over the four bases from a gradient (N, 4, L), unless the settings keep it.
+
+    Columns of one-hot DNA sum to one, so a network never sees data that vary along the mean, and its gradient in that
+    direction is noise (Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3).
+    """
+    return gradient - gradient.mean(dim=1, keepdim=True) if settings.correct else gradient
 
 
 def _generator(codes: NDArray[np.uint8], seed: int) -> torch.Generator:
@@ -30,7 +35,7 @@ def _generator(codes: NDArray[np.uint8], seed: int) -> torch.Generator:
 )
 def input_x_gradient(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """Gradient with respect to each base."""
-    return AttributionPart(_corrected(target.gradient(one_hot(codes)), settings))
+    return AttributionPart(corrected(target.gradient(one_hot(codes)), settings))
 
 
 @register(
@@ -40,7 +45,7 @@ def input_x_gradient(target: Target, codes: Tensor, settings: AttributionConfig)
 )
 def saliency(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """Absolute gradient with respect to each base."""
-    return AttributionPart(_corrected(target.gradient(one_hot(codes)), settings).abs())
+    return AttributionPart(corrected(target.gradient(one_hot(codes)), settings).abs())
 
 
 @register(
@@ -58,7 +63,7 @@ def smooth_grad(target: Target, codes: Tensor, settings: AttributionConfig) -> A
     )
     rows = (x[:, None] + settings.noise * noise.to(x.device) * known[:, None]).flatten(0, 1)
     gradients = torch.cat([target.gradient(some) for some in torch.split(rows, settings.batch_size)])
-    return AttributionPart(_corrected(gradients.view(len(x), *shape).mean(dim=1), settings))
+    return AttributionPart(corrected(gradients.view(len(x), *shape).mean(dim=1), settings))
 
 
 @register(
@@ -68,7 +73,7 @@ def smooth_grad(target: Target, codes: Tensor, settings: AttributionConfig) -> A
 )
 def guided_backprop(target: Target, codes: Tensor, settings: AttributionConfig) -> AttributionPart:
     """Guided gradient with respect to each base."""
-    return AttributionPart(_corrected(guided_gradient(target, one_hot(codes)), settings))
+    return AttributionPart(corrected(guided_gradient(target, one_hot(codes)), settings))
 
 
 def guided_gradient(target: Target, x: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Call:
                 kwargs[spot] = tensor
         return self.function(*args, **kwargs)
 
-    def beside(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+    def recorded(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Returns the recorded tensors, repeated to the shapes of these."""
         return [_tiled(other, tensor) for other, tensor in zip(self.other, tensors, strict=True)]
 
@@ -197,7 +197,7 @@ def rescale(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list
     entirely wrong, so for functions with kinks only differences within rounding are too close.
     """
     (reference,), (gradient,) = tensors, gradients
-    (x,) = call.beside(tensors)
+    (x,) = call.recorded(tensors)
     assert gradient is not None
     difference = x - reference
     close = _rounding(difference, x, reference) if call.name in _KINKED else difference.abs() < 1e-3
@@ -236,7 +236,7 @@ def halve(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[T
     """Rule of elementwise products: a factor's multiplier is the mean of the other factor in the two forward passes."""
     (gradient,) = gradients
     assert gradient is not None
-    first, second = ((one + other) / 2 for one, other in zip(tensors, call.beside(tensors), strict=True))
+    first, second = ((one + other) / 2 for one, other in zip(tensors, call.recorded(tensors), strict=True))
     return [(gradient * factor).sum_to_size(of.shape) for factor, of in zip((second, first), tensors, strict=True)]
 
 
@@ -249,7 +249,7 @@ def average_along_path(nodes: int) -> Rule:
     points, weights = np.polynomial.legendre.leggauss(nodes)
 
     def rule(call: Call, tensors: Sequence[Tensor], gradients: Gradients) -> list[Tensor]:
-        found, others = [torch.zeros_like(tensor) for tensor in tensors], call.beside(tensors)
+        found, others = [torch.zeros_like(tensor) for tensor in tensors], call.recorded(tensors)
         for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
             at = [_between(tensor, other, float(point)) for tensor, other in zip(tensors, others, strict=True)]
             for total, part in zip(found, call.pull(at, gradients), strict=True):

@@ -31,12 +31,3 @@ class Target:
         """Returns the gradient with respect to x, (N, 4, L)."""
         x = x.detach().requires_grad_()
         return torch.autograd.grad(self(x).sum(), x)[0]
-
-
-def subtract_mean(gradient: Tensor) -> Tensor:
-    """Subtracts the mean over the four bases from a gradient, (N, 4, L).
-
-    Columns of one-hot DNA sum to one, so a network never sees data that vary along the mean, and its gradient in that
-    direction is noise (Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3).
-    """
-    return gradient - gradient.mean(dim=1, keepdim=True)

@@ -113,15 +113,15 @@ class Patterns:
     settings: PatternConfig = field(default_factory=PatternConfig)
 
 
-def middle_region(window: int, bin: int, beside: int = 100) -> tuple[int, int]:
+def middle_region(window: int, bin: int, flank: int = 100) -> tuple[int, int]:
     """Returns first base and end of the labelled bin extended on either side, within the window.
 
     Args:
         window: Width of the window, bp.
         bin: Width of its labelled centre, bp.
-        beside: Bases on either side of the bin.
+        flank: Bases on either side of the bin.
     """
-    first = max(0, (window - bin) // 2 - beside)
+    first = max(0, (window - bin) // 2 - flank)
     return first, window - first
 
 

@@ -61,7 +61,7 @@ def mutate(
             strategy.
     """
     codes = _check_codes(model, codes)
-    columns = _check_tasks(model, tasks)
+    columns = check_tasks(model, tasks)
     region = _check_region(codes, region)
     if strategy not in get_args(Strategy):
         raise InputError(f"strategy {strategy!r}", expected="auto, incremental or brute")
@@ -185,7 +185,12 @@ def _check_codes(model: SequenceModel, codes: NDArray[np.uint8]) -> NDArray[np.u
     return codes.astype(np.uint8, copy=False)
 
 
-def _check_tasks(model: SequenceModel, tasks: Sequence[int] | None) -> tuple[int, ...]:
+def check_tasks(model: SequenceModel, tasks: Sequence[int] | None) -> tuple[int, ...]:
+    """Returns the columns of tasks, of all tasks for None.
+
+    Raises:
+        InputError: No task is given, or the model has no such column.
+    """
     columns = tuple(range(model.tasks)) if tasks is None else tuple(int(task) for task in tasks)
     wrong = [task for task in columns if not 0 <= task < model.tasks]
     if wrong or not columns:
