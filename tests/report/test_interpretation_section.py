@@ -18,9 +18,10 @@ from noncoder.interpret.grammar import Grammar
 from noncoder.report import interpretation_section, write_report
 from noncoder.report.motif_logos import pattern_logos
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import MotifMatch, PatternResult
 from noncoder.sequence.motifs import load_jaspar
 from tests.browser import Browser
-from tests.report.interpreted import design_of, grammar_of, write_interpretation, write_json
+from tests.report.interpreted import design_of, grammar_of, match_of, write_interpretation, write_json
 from tests.report.pages import Page
 from tests.report.small import HOSTILE
 
@@ -220,8 +221,11 @@ class TestLogos:
         for oriented in (motif, motif.reverse_complement()):
             ppm = np.hstack([flank, oriented.ppm, flank])
             heights = plots.information_heights(ppm)
-            pattern = {"name": "pos_0", "ppm": ppm.T.tolist(), "cwm": heights.T.tolist()}
-            logos = pattern_logos(pattern, {"id": motif.id, "name": "REB1"}, {str(motif.id): motif.ppm})
+            pattern = PatternResult(
+                name="pos_0", sign="positive", seqlets=20, ppm=ppm.T.tolist(), cwm=heights.T.tolist()
+            )
+            match = MotifMatch.model_validate(match_of(motif, np.random.default_rng(0)))
+            logos = pattern_logos(pattern, match, {str(motif.id): motif.ppm})
             assert logos.known is not None
             assert 'aria-label="the known motif REB1"' in logos.known
             # In a frame of the same width the known one shows what the oriented one is.
@@ -230,8 +234,10 @@ class TestLogos:
             assert re.findall('viewBox="[^"]*"', logos.found) == re.findall('viewBox="[^"]*"', logos.known)
 
     def test_of_an_unknown_match_stand_alone(self) -> None:
-        pattern = {"name": "pos_0", "ppm": [[0.25] * 4] * 3, "cwm": [[0, 0, 0, 0], [1, 0, 0, -1], [0.1, 0, 0, 0]]}
-        logos = pattern_logos(pattern, {"id": "mine", "name": "x"}, {})
+        cwm = [[0.0, 0, 0, 0], [1, 0, 0, -1], [0.1, 0, 0, 0]]
+        pattern = PatternResult(name="pos_0", sign="positive", seqlets=20, ppm=[[0.25] * 4] * 3, cwm=cwm)
+        match = MotifMatch(id="mine", name="x", p=1e-9, q=1e-7, offset=0, strand="+", overlap=3)
+        logos = pattern_logos(pattern, match, {})
         assert logos.known is None
         # The flanks are left out.
         assert 'viewBox="0 0 20 100"' in logos.found

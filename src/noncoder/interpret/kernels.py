@@ -37,11 +37,10 @@ def interpret_filters(
         return {"n": 0, "informative": 0, "matched": 0, "text": error.found}
     motifs = [one.motif for one in filters]
     matches = match_motifs(motifs, load_database(config.release, config.taxon))
-    rows = [
-        one.to_dict([task.name for task in predictor.tasks]) | {"matches": [match.to_dict() for match in found]}
-        for one, found in zip(filters, matches, strict=True)
-    ]
-    write_json(folder.filters, rows)
+    names = [task.name for task in predictor.tasks]
+    write_json(
+        folder.filters, [one.result(names, found).to_json() for one, found in zip(filters, matches, strict=True)]
+    )
     if motifs:
         write_meme(motifs, folder.motifs)
     return {

@@ -63,7 +63,7 @@ def find_motifs(job: Job, found: Found, performance: Mapping[str, Any]) -> Motif
     held_out = None if job.store is None else held_out_windows(job.predictor, job.store, job.column)
     named = name_patterns(patterns.patterns, database, held_out)
     diagnosis = diagnose(patterns, named, _performance(job, performance), _account(found), held_out)
-    write_json(job.folder.patterns, [one.to_dict() for one in named])
+    write_json(job.folder.patterns, [one.result().to_json() for one in named])
     if named:
         motifs = [replace(one.pattern.motif, id=one.pattern.name, name=one.name or "unknown") for one in named]
         write_meme(motifs, job.folder.motifs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from noncoder.files import check_file, read_arrays, read_json, unreadable
 from noncoder.runs.folder import InterpretFolder, TaskFolder
+from noncoder.runs.results import FilterResult, PatternResult
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -39,7 +39,7 @@ class TaskFiles:
     attributions: Arrays | None
     gradcam: Arrays | None
     mutations: Arrays | None
-    patterns: list[Any] | None
+    patterns: list[PatternResult] | None
     grammar: dict[str, Any] | None
     design: dict[str, Any] | None
 
@@ -56,7 +56,7 @@ class Interpretation:
 
     summary: dict[str, Any]
     tasks: list[TaskFiles]
-    filters: list[Any] | None
+    filters: list[FilterResult] | None
 
 
 def read_interpretation(folder: InterpretFolder, drawn: int) -> Interpretation | None:
@@ -80,7 +80,7 @@ def read_interpretation(folder: InterpretFolder, drawn: int) -> Interpretation |
             _read_task(folder.task(entry["folder"]), entry.get("task"), i < drawn) for i, entry in enumerate(listed)
         ]
     check_file(folder.filters.filters, ((summary or {}).get("filters") or {}).get("digests"))
-    return Interpretation(summary or {}, tasks, _read_list(folder.filters.filters))
+    return Interpretation(summary or {}, tasks, FilterResult.read_list(folder.filters.filters))
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _read_task(folder: TaskFolder, name: str | None, with_arrays: bool) -> TaskF
         arrays(folder.attributions, {"codes": "nl", "values": "n4l", "logit": "n"}),
         arrays(folder.gradcam, {"cam": "nl"}),
         arrays(folder.mutations, {"codes": "nl", "substitutions": "n4l", "index": "n"}),
-        _read_list(folder.patterns),
+        PatternResult.read_list(folder.patterns),
         read_json(folder.grammar),
         read_json(folder.design),
     )
@@ -145,15 +145,3 @@ def _read_arrays(path: Path, shapes: Mapping[str, str]) -> Arrays | None:
         if len(shape) != len(letters) or list(shape) != wanted:
             raise unreadable(path, f"{name} has the shape {shape}")
     return arrays
-
-
-def _read_list(path: Path) -> list[Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        values = json.loads(path.read_text())
-    except (ValueError, OSError, RecursionError) as error:
-        raise unreadable(path, error) from error
-    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise unreadable(path, "it holds no list of objects")
-    return values

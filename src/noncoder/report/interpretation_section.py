@@ -16,6 +16,7 @@ from noncoder.report.interpret_files import Interpretation, TaskFiles, as_writte
 from noncoder.report.interpret_grammar import design_part, grammar_part
 from noncoder.report.motif_logos import PairOfLogos, filter_logo, known_motifs, pattern_logos
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import PatternResult
 
 # Windows that are drawn of the first tasks, rows of a heat map, and filters with a logo: a page stays light.
 _WINDOWS, _ROWS, _FILTERS = (2, 1, 1), 48, 60
@@ -75,17 +76,17 @@ def _task(task: TaskFiles, part: str, known: Mapping[str, Floats], bin_: int | N
     }
 
 
-def _pattern(pattern: Mapping[str, Any], known: Mapping[str, Floats]) -> dict[str, Any]:
-    matches = pattern.get("matches") or []
-    logos: PairOfLogos = pattern_logos(pattern, matches[0] if matches else None, known)
+def _pattern(pattern: PatternResult, known: Mapping[str, Floats]) -> dict[str, Any]:
+    match = pattern.matches[0] if pattern.matches else None
+    logos: PairOfLogos = pattern_logos(pattern, match, known)
     return {
-        "name": pattern["name"],
-        "sign": pattern["sign"],
-        "seqlets": pattern["seqlets"],
-        "sites": len(pattern.get("sites") or []),
-        "named": pattern.get("named"),
-        "match": matches[0] if matches else None,
-        "others": [match["name"] for match in matches[1:6]],
+        "name": pattern.name,
+        "sign": pattern.sign,
+        "seqlets": pattern.seqlets,
+        "sites": len(pattern.sites),
+        "named": pattern.named,
+        "match": match,
+        "others": [other.name for other in pattern.matches[1:6]],
         "logo": logos.found,
         "known": logos.known,
     }
@@ -94,10 +95,10 @@ def _pattern(pattern: Mapping[str, Any], known: Mapping[str, Floats]) -> dict[st
 def _filters(found: Interpretation) -> dict[str, Any]:
     if found.filters is None:
         return {"filters": None}
-    ordered = sorted(found.filters, key=lambda row: -row["information"])
+    ordered = sorted(found.filters, key=lambda row: -row.information)
     rows = [
-        {**row, "logo": filter_logo(row), "match": (row.get("matches") or [None])[0],
-         "driven": sorted(row.get("tasks") or [], key=lambda one: -abs(one["effect"]))[:3]}
+        {**dict(row), "logo": filter_logo(row), "match": row.matches[0] if row.matches else None,
+         "driven": sorted(row.tasks, key=lambda one: -abs(one.effect))[:3]}
         for row in ordered[:_FILTERS]
     ]  # fmt: skip
     return {"filters": rows, "more_filters": len(ordered) - len(rows), "all_filters": len(ordered)}
@@ -146,10 +147,10 @@ def _window(task: TaskFiles, row: int, values: Floats, centre: tuple[int, int] |
         one = task.mutations
         tracks["mutagenesis, logit"] = plots.mutation_importance(one["codes"][mutated], one["substitutions"][mutated])
     hits = [
-        plots.Hit(int(site["start"]), int(site["end"]), pattern.get("named") or pattern["name"], site["strand"])
+        plots.Hit(site.start, site.end, pattern.named or pattern.name, site.strand)
         for pattern in task.patterns or []
-        for site in pattern.get("sites") or []
-        if site["row"] == row
+        for site in pattern.sites
+        if site.row == row
     ]
     return plots.plot_window(
         task.attributions["codes"][row], values, hits, tracks, None, centre, _place(task.attributions, row)

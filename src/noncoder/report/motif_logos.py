@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from noncoder import plots
 from noncoder.errors import UnknownNameError
 from noncoder.report.interpret_files import Interpretation
+from noncoder.runs.results import FilterResult, MotifMatch, PatternResult
 from noncoder.sequence.motifs import load_jaspar
 
 # Positions at the ends of a pattern whose contribution is below this share of its largest are flanks (modisco's rule).
@@ -28,27 +29,22 @@ class PairOfLogos(NamedTuple):
 
 
 def known_motifs(found: Interpretation) -> dict[str, Floats]:
-    """Probabilities (4, w) of the motifs that anything matches best, by id, as far as they can be had.
+    """Returns probabilities (4, w) of the best matches of all patterns, by id.
 
-    They come with the match, or from the JASPAR release that the interpretation names.
+    They come from the JASPAR release that the interpretation names; without it, or if one is missing there, none do.
     """
-    listed: Sequence[Any] = [pattern for task in found.tasks for pattern in task.patterns or []]
-    matches = [entry["matches"][0] for entry in listed if entry.get("matches")]
-    given = {match["id"]: np.array(match["ppm"], dtype=float).T for match in matches if match.get("ppm")}
+    patterns = [pattern for task in found.tasks for pattern in task.patterns or [] if pattern.matches]
+    wanted = list(dict.fromkeys(pattern.matches[0].id for pattern in patterns))
     release = (found.summary.get("database") or {}).get("release")
-    wanted = [id for id in dict.fromkeys(match["id"] for match in matches) if id not in given]
     if not release or not wanted:
-        return given
+        return {}
     try:
-        return given | {motif.id: motif.ppm for motif in load_jaspar(wanted, release) if motif.id}
+        return {motif.id: motif.ppm for motif in load_jaspar(wanted, release) if motif.id}
     except UnknownNameError:
-        # Motifs of somebody's own file.
-        return given
+        return {}
 
 
-def pattern_logos(
-    pattern: Mapping[str, Any], match: Mapping[str, Any] | None, known: Mapping[str, Floats]
-) -> PairOfLogos:
+def pattern_logos(pattern: PatternResult, match: MotifMatch | None, known: Mapping[str, Floats]) -> PairOfLogos:
     """The contributions of a pattern without its flanks, and the motif that it matches, on the strand that fits.
 
     Args:
@@ -56,12 +52,12 @@ def pattern_logos(
         match: Its best match.
         known: Motifs by id.
     """
-    cwm, ppm = (np.array(pattern[key], dtype=float).T for key in ("cwm", "ppm"))
+    cwm, ppm = np.array(pattern.cwm, dtype=float).T, np.array(pattern.ppm, dtype=float).T
     sizes = np.abs(cwm).sum(axis=0)
     strong = np.flatnonzero(sizes >= _FLANK * sizes.max())
     low, high = int(strong[0]), int(strong[-1]) + 1
-    spoken = f"contributions of the pattern {pattern['name']}"
-    other = known.get(match["id"]) if match else None
+    spoken = f"contributions of the pattern {pattern.name}"
+    other = known.get(match.id) if match else None
     if match is None or other is None:
         return PairOfLogos(Markup(plots.logo_svg(cwm[:, low:high], label=spoken)), None)
     oriented, at = _aligned(plots.information_heights(ppm), plots.information_heights(other))
@@ -69,15 +65,15 @@ def pattern_logos(
     frames = [np.zeros((4, end - begin)) for _ in range(2)]
     frames[0][:, low - begin : high - begin] = cwm[:, low:high]
     frames[1][:, at - begin : at - begin + oriented.shape[1]] = oriented
-    texts = (spoken, f"the known motif {match['name']}")
+    texts = (spoken, f"the known motif {match.name}")
     return PairOfLogos(*(Markup(plots.logo_svg(frame, top, text))
                          for frame, top, text in zip(frames, (None, 2.0), texts, strict=True)))  # fmt: skip
 
 
-def filter_logo(row: Mapping[str, Any]) -> Markup:
+def filter_logo(row: FilterResult) -> Markup:
     """The logo of a filter, in bits."""
-    heights = plots.information_heights(np.array(row["ppm"], dtype=float).T)
-    return Markup(plots.logo_svg(heights, 2.0, f"motif of filter {row['filter']}"))
+    heights = plots.information_heights(np.array(row.ppm, dtype=float).T)
+    return Markup(plots.logo_svg(heights, 2.0, f"motif of filter {row.filter}"))
 
 
 def _aligned(heights: Floats, other: Floats) -> tuple[Floats, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -46,9 +47,23 @@ class Result(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise unreadable(path, f"{place}: {first['msg']}; it is not as this version writes it") from error
+            raise unreadable(path, _first_problem(error)) from error
+
+    @classmethod
+    def read_list(cls, path: Path) -> list[Self] | None:
+        """Reads a JSON list of results; None if there is no file.
+
+        Raises:
+            InputError: The file is damaged, or another version's.
+        """
+        if not path.is_file():
+            return None
+        try:
+            return [cls.model_validate(values) for values in json.loads(path.read_text())]
+        except ValidationError as error:
+            raise unreadable(path, _first_problem(error)) from error
+        except (TypeError, ValueError, OSError, RecursionError) as error:
+            raise unreadable(path, error) from error
 
     @classmethod
     def read_or_none(cls, path: Path, instead: str = "it is made again") -> Self | None:
@@ -72,6 +87,12 @@ class Result(BaseModel):
         """JSON values, with None for NaN."""
         values: dict[str, Any] = plain_json(self.model_dump(mode="json"))
         return values
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}; it is not as this version writes it"
 
 
 class TrainingStart(Result):
@@ -492,3 +513,113 @@ class PairedComparison(Result):
     resamples: int
     warnings: tuple[str, ...] = ()
     pairs: tuple[Pair, ...]
+
+
+class MotifMatch(Result):
+    """Match of a motif with a known motif.
+
+    Args:
+        id: Id of the known motif in the database.
+        name: Name of the known motif.
+        p: TOMTOM's p-value of the best alignment.
+        q: q-value over all targets and all queries.
+        offset: Number of positions of the known motif, oriented as in `strand`, before the query's first position;
+            negative if the query starts first.
+        strand: "-" if the query resembles the reverse complement of the known motif.
+        overlap: Number of aligned positions.
+    """
+
+    id: str
+    name: str
+    p: float
+    q: float
+    offset: int
+    strand: Literal["+", "-"]
+    overlap: int
+
+
+class PatternSite(Result):
+    """Core of one seqlet of a pattern.
+
+    Args:
+        row: Row of the explained window.
+        start: First base in the window.
+        end: One past the last base.
+        strand: Strand of the pattern.
+        score: Summed attribution of the core.
+    """
+
+    row: int
+    start: int
+    end: int
+    strand: Literal["+", "-"]
+    score: float | None = None
+
+
+class EnrichmentResult(Result):
+    """Enrichment of a pattern in held-out windows; see `noncoder.interpret.motifs.Enrichment`."""
+
+    auroc: float | None = None
+    p: float | None = None
+    positives: int
+    negatives: int
+
+
+class PatternResult(Result):
+    """Recurring pattern of a task's attributions: an entry of patterns.json.
+
+    Args:
+        name: "pos_0", "pos_1", …, "neg_0", in descending number of seqlets.
+        sign: Whether the seqlets raise ("positive") or lower ("negative") the logit.
+        seqlets: Number of seqlets.
+        ppm: Base frequencies of the core, one row per position.
+        cwm: Mean contributions of the core, one row per position.
+        sites: Core of each seqlet.
+        matches: Best matches with known motifs.
+        enrichment: Enrichment in held-out windows; None without them.
+        named: Name of the best match; None if a test stopped the pattern.
+        stopped: First test that stopped the pattern; None if it has a name.
+        why: Reason with numbers; empty if it has a name.
+    """
+
+    name: str
+    sign: Literal["positive", "negative"]
+    seqlets: int
+    ppm: list[list[float]]
+    cwm: list[list[float]]
+    sites: tuple[PatternSite, ...] = ()
+    matches: tuple[MotifMatch, ...] = ()
+    enrichment: EnrichmentResult | None = None
+    named: str | None = None
+    stopped: str | None = None
+    why: str = ""
+
+
+class FilterEffect(Result):
+    """Mean effect of a filter's motif on a task's logit, with its standard error."""
+
+    task: str
+    effect: float
+    error: float | None = None
+
+
+class FilterResult(Result):
+    """Filter of the first convolution: an entry of filters.json.
+
+    Args:
+        filter: Output channel of the convolution.
+        ppm: Base frequencies of the sites, one row per position.
+        information: Information of all positions together, bits.
+        sequences: Number of sequences with a site.
+        sites: Number of sites.
+        tasks: Effects on tasks, the largest absolute effect first.
+        matches: Known motifs that the filter resembles, best first.
+    """
+
+    filter: int
+    ppm: list[list[float]]
+    information: float
+    sequences: int
+    sites: int
+    tasks: tuple[FilterEffect, ...] = ()
+    matches: tuple[MotifMatch, ...] = ()

@@ -162,9 +162,9 @@ def test_wrong_windows_are_refused() -> None:
 
 def test_filters_are_written_to_json_and_meme(tmp_path: Any) -> None:
     found = first_layer_motifs(make("compact"), draw(8))
-    values = found[0].to_dict(["a", "b", "c"])
+    values = found[0].result(["a", "b", "c"], []).to_json()
     assert len(values["ppm"]) == found[0].motif.width
-    assert set(values) == {"filter", "ppm", "information", "sequences", "sites", "tasks"}
+    assert set(values) == {"filter", "ppm", "information", "sequences", "sites", "tasks", "matches"}
     write_meme([one.motif for one in found], tmp_path / "filters.meme")
     assert [motif.consensus for motif in read_meme(tmp_path / "filters.meme")] == [one.motif.consensus for one in found]
     assert decode(encode(found[0].motif.consensus)) == found[0].motif.consensus

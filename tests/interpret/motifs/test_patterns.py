@@ -67,7 +67,9 @@ def test_a_planted_word_is_found_at_its_sites(
         assert site.score == pytest.approx(10, abs=0.1)
     assert patterns.seqlets.count["positive"] >= best.seqlets
     assert patterns.seqlets.threshold["positive"] is not None
-    json.dumps(best.to_dict())
+    json.dumps(
+        [one.result().to_json() for one in name_patterns(patterns.patterns[:1], load_database("JASPAR2026", "fungi"))]
+    )
 
 
 def test_only_the_region_is_searched_and_sites_refer_to_the_window(

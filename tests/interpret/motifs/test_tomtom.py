@@ -30,7 +30,7 @@ def test_a_motif_matches_itself_on_both_strands_at_the_right_offset() -> None:
     ]  # fmt: skip
     assert all(match.name == "REB1" and match.p < 1e-6 and match.q < 0.01 for match in best)
     assert found[0][0].id == reb1.id
-    assert found[0][0].to_dict()["name"] == "REB1"
+    assert found[0][0].to_json()["name"] == "REB1"
 
 
 def test_p_values_are_uniform_for_independent_columns() -> None:

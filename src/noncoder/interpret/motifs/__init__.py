@@ -7,7 +7,8 @@ from noncoder.interpret.motifs.hits import find_hits, score_threshold
 from noncoder.interpret.motifs.naming import LEAST_BITS, Named, name_patterns
 from noncoder.interpret.motifs.patterns import MotifSite, Pattern, Patterns, find_patterns, middle_region
 from noncoder.interpret.motifs.seqlets import PatternConfig, Seqlets
-from noncoder.interpret.motifs.tomtom import Match, compare_motifs, load_database, match_motifs
+from noncoder.interpret.motifs.tomtom import compare_motifs, load_database, match_motifs
+from noncoder.runs.results import MotifMatch
 
 __all__ = [
     "LEAST_BITS",
@@ -18,7 +19,7 @@ __all__ = [
     "FilterConfig",
     "FilterMotif",
     "HeldOut",
-    "Match",
+    "MotifMatch",
     "MotifSite",
     "Named",
     "Pattern",

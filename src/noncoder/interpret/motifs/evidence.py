@@ -12,7 +12,7 @@ method corrects for the number of patterns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -110,10 +110,6 @@ class Enrichment:
     p: float
     positives: int
     negatives: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns JSON values."""
-        return asdict(self)
 
 
 def measure_enrichment(patterns: Sequence[Pattern], held_out: HeldOut) -> list[Enrichment]:

@@ -18,7 +18,7 @@ motif. Effects within three standard errors of zero are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from noncoder.errors import InputError
 from noncoder.interpret.layers import first_convolution
 from noncoder.models import SequenceModel
 from noncoder.predictor.inference import as_input, ask, batches, evaluating
+from noncoder.runs.results import FilterEffect, FilterResult, MotifMatch
 from noncoder.sequence.encoding import N_CODE
 from noncoder.sequence.motifs import Motif
 
@@ -86,20 +87,22 @@ class FilterMotif:
         """Information of all positions together, bits."""
         return self.motif.total_information
 
-    def to_dict(self, tasks: list[str]) -> dict[str, Any]:
-        """Returns JSON values.
+    def result(self, tasks: Sequence[str], matches: Sequence[MotifMatch]) -> FilterResult:
+        """Returns the filter, its effects and its matches, for filters.json.
 
         Args:
             tasks: Names of all tasks of the model.
+            matches: Known motifs that the filter resembles.
         """
-        return {
-            "filter": self.filter,
-            "ppm": self.motif.ppm.T.round(5).tolist(),
-            "information": round(self.information, 3),
-            "sequences": self.sequences,
-            "sites": self.sequences,
-            "tasks": [{"task": tasks[one.task], "effect": one.effect, "error": one.error} for one in self.effects],
-        }
+        return FilterResult(
+            filter=self.filter,
+            ppm=self.motif.ppm.T.round(5).tolist(),
+            information=round(self.information, 3),
+            sequences=self.sequences,
+            sites=self.sequences,
+            tasks=tuple(FilterEffect(task=tasks[one.task], effect=one.effect, error=one.error) for one in self.effects),
+            matches=tuple(matches),
+        )
 
 
 class FirstLayer(NamedTuple):

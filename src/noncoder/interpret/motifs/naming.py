@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from noncoder.interpret.motifs.evidence import Enrichment, HeldOut, measure_enrichment
 from noncoder.interpret.motifs.patterns import Pattern
-from noncoder.interpret.motifs.tomtom import Q_VALUE, Match, MotifComparison, compare_motifs
+from noncoder.interpret.motifs.tomtom import Q_VALUE, MotifComparison, compare_motifs
+from noncoder.runs.results import EnrichmentResult, MotifMatch, PatternResult, PatternSite
 from noncoder.sequence.motifs import Motif
 
 LEAST_BITS = 5.0
@@ -44,21 +45,28 @@ class Named:
     """
 
     pattern: Pattern
-    matches: tuple[Match, ...]
+    matches: tuple[MotifMatch, ...]
     enrichment: Enrichment | None
     name: str | None
     stopped: Gate | None
     why: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the pattern, its best matches and its name as JSON values."""
-        return self.pattern.to_dict() | {
-            "matches": [match.to_dict() for match in self.matches[:_LISTED]],
-            "enrichment": None if self.enrichment is None else self.enrichment.to_dict(),
-            "named": self.name,
-            "stopped": self.stopped,
-            "why": self.why,
-        }
+    def result(self) -> PatternResult:
+        """Returns the pattern's core and sites, its best matches and its name, for patterns.json."""
+        pattern = self.pattern
+        return PatternResult(
+            name=pattern.name,
+            sign=pattern.sign,
+            seqlets=pattern.seqlets,
+            ppm=pattern.motif.ppm.T.round(5).tolist(),
+            cwm=pattern.core_cwm.T.round(6).tolist(),
+            sites=tuple(PatternSite(**site._asdict()) for site in pattern.sites),
+            matches=self.matches[:_LISTED],
+            enrichment=None if self.enrichment is None else EnrichmentResult(**vars(self.enrichment)),
+            named=self.name,
+            stopped=self.stopped,
+            why=self.why,
+        )
 
 
 def name_patterns(
@@ -92,8 +100,8 @@ def _name(pattern: Pattern, i: int, comparison: MotifComparison, enrichment: Enr
 
 def _gate(
     bits: float,
-    matches: tuple[Match, ...],
-    best: Match,
+    matches: tuple[MotifMatch, ...],
+    best: MotifMatch,
     chance: float,
     enrichment: Enrichment | None,
     is_positive: bool,

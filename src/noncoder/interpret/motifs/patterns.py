@@ -82,17 +82,6 @@ class Pattern:
         """Mean contributions of the core, (4, w)."""
         return self.cwm[:, slice(*self.core)]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the core and its sites as JSON values; matrices have one row per position."""
-        return {
-            "name": self.name,
-            "sign": self.sign,
-            "seqlets": self.seqlets,
-            "ppm": self.motif.ppm.T.round(5).tolist(),
-            "cwm": self.core_cwm.T.round(6).tolist(),
-            "sites": [site._asdict() for site in self.sites],
-        }
-
 
 @dataclass(frozen=True)
 class Patterns:

@@ -14,15 +14,15 @@ lowest among the shuffled motifs, and the p-value of every further match lower t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from noncoder.errors import InputError
 from noncoder.metrics.multiple import adjust
+from noncoder.runs.results import MotifMatch
 from noncoder.sequence.motifs import JASPAR_RELEASE, Motif, load_jaspar_collection
 from noncoder.threads import limit_numba
 
@@ -36,34 +36,6 @@ _LEAST_TARGETS = 25  # with fewer, TOMTOM's p-values depend on the choice of tar
 _LEAST_WIDTH = 4  # bp of a query
 
 
-@dataclass(frozen=True)
-class Match:
-    """Match of a query with a known motif.
-
-    Args:
-        id: Id of the known motif in the database.
-        name: Name of the known motif.
-        p: TOMTOM's p-value of the best alignment.
-        q: q-value over all targets and all queries.
-        offset: Number of positions of the known motif, oriented as in `strand`, before the query's first position;
-            negative if the query starts first.
-        strand: "-" if the query resembles the reverse complement of the known motif.
-        overlap: Number of aligned positions.
-    """
-
-    id: str
-    name: str
-    p: float
-    q: float
-    offset: int
-    strand: Literal["+", "-"]
-    overlap: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns JSON values."""
-        return asdict(self)
-
-
 @dataclass(frozen=True, eq=False)
 class MotifComparison:
     """Comparison of Q queries with a database of D motifs.
@@ -73,8 +45,8 @@ class MotifComparison:
         p: TOMTOM's p-values, (Q, D).
         q: q-values, (Q, D).
         chance: Lowest p-value among motifs with shuffled columns, (Q,).
-        offset: Offsets, see `Match`, (Q, D).
-        overlap: Overlaps, see `Match`, (Q, D).
+        offset: Offsets, see `MotifMatch`, (Q, D).
+        overlap: Overlaps, see `MotifMatch`, (Q, D).
         reverse: Whether the known motif is reverse-complemented, (Q, D).
     """
 
@@ -86,21 +58,21 @@ class MotifComparison:
     overlap: NDArray[np.int64]
     reverse: NDArray[np.bool_]
 
-    def matches(self, query: int, q: float = Q_VALUE) -> list[Match]:
+    def matches(self, query: int, q: float = Q_VALUE) -> list[MotifMatch]:
         """Returns the significant matches of a query that are better than chance, best first."""
         if not self.p[query].min() * MARGIN < self.chance[query]:
             return []
         significant = (self.q[query] < q) & (self.p[query] < self.chance[query])
         return [self.match(query, i) for i in np.argsort(self.p[query], kind="stable") if significant[i]]
 
-    def best(self, query: int) -> Match:
+    def best(self, query: int) -> MotifMatch:
         """Returns the best match of a query, significant or not."""
         return self.match(query, int(self.p[query].argmin()))
 
-    def match(self, query: int, target: int) -> Match:
+    def match(self, query: int, target: int) -> MotifMatch:
         """Returns the match of a query with one known motif."""
         motif, at = self.database[target], (query, target)
-        return Match(
+        return MotifMatch(
             id=motif.id or motif.name,
             name=motif.name,
             p=float(self.p[at]),
@@ -121,7 +93,7 @@ def load_database(release: str = JASPAR_RELEASE, taxon: str = "vertebrates") -> 
     return tuple(load_jaspar_collection(release, taxon))
 
 
-def match_motifs(queries: Sequence[Motif], database: Sequence[Motif], q: float = Q_VALUE) -> list[list[Match]]:
+def match_motifs(queries: Sequence[Motif], database: Sequence[Motif], q: float = Q_VALUE) -> list[list[MotifMatch]]:
     """Returns the known motifs that each query resembles significantly, on either strand, best first.
 
     Args:
