@@ -30,8 +30,8 @@ class Mixed(NamedTuple):
 
     Args:
         codes: uint8 (n, L).
-        labels: uint8 (n, T), 0 or 1.
-        share: float32 (n, 1), from 0 to 1: how much of each mixture the batch's own window is.
+        labels: uint8 (n, T), or (n, R, T) for regions of R bins, 0 or 1.
+        share: float32 (n,), from 0 to 1: how much of each mixture the batch's own window is.
     """
 
     codes: Tensor
@@ -48,11 +48,13 @@ class Batch(NamedTuple):
 
     Args:
         codes: uint8 (n, L).
-        labels: uint8 (n, T), 0 or 1.
-        known: bool (n, T), whether the label, and where windows are mixed both labels, are known; None where all are.
+        labels: uint8 (n, T), or (n, R, T) for regions of R bins, 0 or 1.
+        known: bool of the labels' shape, whether the label, and where windows are mixed both labels, are known; None
+            where all are.
         whole: Windows of the batch in all processes together.
         mixed: What its windows are mixed with; None for nothing.
         stands_in: Whether its windows only stand in for none: nothing of the batch is left for this process.
+        full: Whether it has as many windows or regions as most batches.
     """
 
     codes: Tensor
@@ -61,25 +63,27 @@ class Batch(NamedTuple):
     whole: int = 0
     mixed: Mixed | None = None
     stands_in: bool = False
+    full: bool = True
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch on another device."""
         known = None if self.known is None else self.known.to(device, non_blocking=non_blocking)
         codes, labels = (part.to(device, non_blocking=non_blocking) for part in (self.codes, self.labels))
         mixed = None if self.mixed is None else self.mixed.to(device, non_blocking)
-        return Batch(codes, labels, known, self.whole, mixed, self.stands_in)
+        return self._replace(codes=codes, labels=labels, known=known, mixed=mixed)
 
-    def inputs(self) -> tuple[Tensor, Tensor]:
-        """What a model is trained with: bases (n, 4, L), and labels (n, T).
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What a model is trained with: bases (n, 4, L), labels and which are known, (n, T) or (n R, T).
 
         Where windows are mixed (mixup, Zhang et al. 2018, arXiv:1710.09412), both are sums of two by their shares.
         """
         x = one_hot(self.codes)
-        if self.mixed is None:
-            return x, self.labels
-        share = self.mixed.share
-        x = torch.lerp(one_hot(self.mixed.codes), x, share[:, :, None])
-        return x, torch.lerp(self.mixed.labels.float(), self.labels.float(), share)
+        labels = self.labels
+        if self.mixed is not None:
+            share = self.mixed.share
+            x = torch.lerp(one_hot(self.mixed.codes), x, share[:, None, None])
+            labels = torch.lerp(self.mixed.labels.float(), labels.float(), share.view(-1, *[1] * (labels.ndim - 1)))
+        return x, labels.flatten(0, -2), None if self.known is None else self.known.flatten(0, -2)
 
 
 @dataclass(frozen=True)
@@ -184,11 +188,12 @@ class Batches:
         self.position = 0
         self.seconds = 0.0
         """Seconds spent reading so far, by the clock of the process."""
-        self._place: _Place = _Host(store)
+        self._rows, self._per_batch = indices, batch_size
+        self._place = self._on_host()
 
     def __len__(self) -> int:
         """Batches a pass."""
-        whole, left = divmod(self.indices.size, self.batch_size)
+        whole, left = divmod(self._rows.size, self._per_batch)
         return whole + (left > 1 or not whole)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -196,23 +201,23 @@ class Batches:
             self.epoch, self.position = self.epoch + 1, 0
         began = time.perf_counter()
         drawn = self.draw(self.epoch)
-        placed = Pass(*(self._place.put(part) for part in drawn._replace(order=self.indices[drawn.order])))
+        placed = Pass(*(self._place.put(part) for part in drawn._replace(order=self._rows[drawn.order])))
         self.seconds += time.perf_counter() - began
         while self.position < len(self):
             began = time.perf_counter()
-            rows, stand_in = self._rows()
+            rows, stand_in = self._rows_of_process()
             codes, labels, known = self._read(placed, rows)
             mixed = None
             if self.draws.mix:
                 other_codes, other_labels, also = self._read(placed, placed.partner[rows])
-                mixed = Mixed(other_codes, other_labels, torch.as_tensor(placed.share[rows])[:, None])
+                mixed = Mixed(other_codes, other_labels, torch.as_tensor(placed.share[rows]))
                 known = None if known is None or also is None else known & also
             if stand_in:
                 known = torch.zeros_like(labels, dtype=torch.bool)
-            whole = self.size_of(self.position)
+            whole, full = self.size_of(self.position), self._rows_in(self.position) == self._per_batch
             self.position += 1
             self.seconds += time.perf_counter() - began
-            yield Batch(codes, labels, known, whole, mixed, stand_in)
+            yield Batch(codes, labels, known, whole, mixed, stand_in, full)
         self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int]:
@@ -231,27 +236,36 @@ class Batches:
         """
         device = torch.device(device)
         if device.type != "cuda":
-            self._place = _Host(self.store)
+            self._place = self._on_host()
             return device.type == "cpu"
         key = (str(device), self.store.digest)
         if key not in _copies and bytes_on_device(self.store) > torch.cuda.mem_get_info(device)[0] // 2:
             return False
-        self._place = _on_device(self.store, device)
+        self._place = self._on_device(_on_device(self.store, device))
         return True
+
+    def _on_host(self) -> _Place:
+        return _Host(self.store)
+
+    def _on_device(self, copy: DeviceWindows) -> _Place:
+        return copy
 
     def windows_of(self, epoch: int, position: int) -> NDArray[np.int64]:
         """Which windows of the store a batch of a pass holds, over all processes."""
-        low = position * self.batch_size
-        return self.indices[self.draw(epoch).order[low : low + self.size_of(position)]]
+        low = position * self._per_batch
+        return self._rows[self.draw(epoch).order[low : low + self._rows_in(position)]]
 
     def size_of(self, position: int) -> int:
         """Windows of a batch of a pass, over all processes."""
+        return self._rows_in(position)
+
+    def _rows_in(self, position: int) -> int:
         last = position == len(self) - 1
-        return self.indices.size - position * self.batch_size if last else self.batch_size
+        return self._rows.size - position * self._per_batch if last else self._per_batch
 
     def draw(self, epoch: int) -> Pass:
         """What a pass is drawn to be."""
-        draws, n = self.draws, self.indices.size
+        draws, n = self.draws, self._rows.size
         rng = np.random.Generator(np.random.Philox(key=np.array([draws.seed, epoch], dtype=np.uint64)))
         order = np.arange(n)
         if draws.weights is not None:
@@ -275,10 +289,10 @@ class Batches:
             codes = self.change(codes, torch.as_tensor(placed.keys[rows]), self.epoch + self.position / len(self))
         return codes, labels, known
 
-    def _rows(self) -> tuple[slice, bool]:
+    def _rows_of_process(self) -> tuple[slice, bool]:
         """Which rows of the pass this process reads next, and whether they only stand in for none."""
-        low = self.position * self.batch_size
-        first, end = self.share.of(self.size_of(self.position))
+        low = self.position * self._per_batch
+        first, end = self.share.of(self._rows_in(self.position))
         if first == end:
             return slice(low, low + self.share.least), True
         return slice(low + first, low + end), False
@@ -313,7 +327,8 @@ class DeviceWindows:
     def __init__(self, store: Store, device: torch.device | str) -> None:
         self.device, self.tasks = torch.device(device), len(store.tasks)
         layout = store.layout
-        self.codes = self.put(layout.codes).unfold(0, store.window, 1)
+        self.bases = self.put(layout.codes)
+        self.codes = self.bases.unfold(0, store.window, 1)
         self.rows, self.first, self.last = (self.put(part) for part in (layout.row, layout.first, layout.last))
         self.labels = self.put(store.packed_labels)
         self.known = None if store.packed_known is None else self.put(store.packed_known)

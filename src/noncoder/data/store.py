@@ -46,12 +46,16 @@ class StoreLayout(NamedTuple):
         row: Where each window's first base lies in `codes`, (N,).
         first: The lowest place to which a shift may move it, (N,).
         last: The highest, (N,).
+        low: Where the first base of its contig lies, (N,).
+        high: Where its contig ends, (N,).
     """
 
     codes: NDArray[np.uint8]
     row: NDArray[np.int64]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
 
 
 class Store:
@@ -312,7 +316,9 @@ class Store:
     @cached_property
     def layout(self) -> StoreLayout:
         """The arrays from which windows are sliced, for whoever slices them elsewhere."""
-        return StoreLayout(self._padded, self._rows, self._first_row, self._last_row)
+        low = self._first_row + self._pad
+        high = low + self.contigs[2][self._contig]
+        return StoreLayout(self._padded, self._rows, self._first_row, self._last_row, low, high)
 
     @cached_property
     def _windows(self) -> NDArray[np.uint8]:

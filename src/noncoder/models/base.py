@@ -35,6 +35,10 @@ class SequenceModel(nn.Module):
     """The last layer. Its bias, (T,) or (1,), is set from the share of positives before training."""
     origin: ModelOrigin | None = None
     """Where the model comes from; None if it is built in."""
+    feature_step: int | None = None
+    """Distance between neighbouring positions of `features`, bp, if the trunk is convolutional: then it can read a
+    longer sequence, and position i depends on the bases around `feature_step * i`. None if `features` needs a whole
+    window."""
 
     def __init__(self, tasks: int, window: int, config: Section | None = None) -> None:
         super().__init__()

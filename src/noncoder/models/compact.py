@@ -69,7 +69,7 @@ class Compact(SequenceModel):
             raise InputError("a kernel of an even width shifts the sequence", expected="odd stem_kernel and kernel")
         channels = config.channels
         self.stem = same_length_conv(4, channels, config.stem_kernel)
-        self.pool = config.pool
+        self.pool = self.feature_step = config.pool
         self.stem_norm = nn.BatchNorm2d(channels)
         self.blocks = nn.Sequential(
             *(ResidualBlock(channels, config.kernel, d, config.block_dropout) for d in config.dilations)

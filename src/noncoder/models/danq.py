@@ -106,7 +106,7 @@ class DanQ(SequenceModel):
         if positions < 1:
             least = config.kernel_width + config.pool - 1
             raise InputError(f"a window of {window} bp is too short for danq", expected=f"{least} bp or more")
-        self.pool = config.pool
+        self.pool = self.feature_step = config.pool
         self.convolution = BaseConv1d(config.kernels, config.kernel_width)
         self.pool_dropout = Dropout(config.pool_dropout)
         self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases, config.gates, config.second_lstm)

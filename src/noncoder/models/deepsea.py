@@ -53,7 +53,7 @@ class DeepSea(SequenceModel):
 
     def __init__(self, tasks: int, window: int, config: DeepSeaConfig) -> None:
         super().__init__(tasks, window, config)
-        length = window
+        length, self.feature_step = window, _POOL**2
         for pooled in (True, True, False):
             length = (length - _KERNEL + 1) // (_POOL if pooled else 1)
         if length < 1:

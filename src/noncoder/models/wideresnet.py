@@ -210,6 +210,8 @@ class WideResNet(SequenceModel):
         step = prod(config.strides)
         if window < step:
             raise InputError(f"a window of {window} bp is too short for a wide ResNet", expected=f"{step} bp or more")
+        # Squeeze-and-excitation takes means over all positions, which only a window has.
+        self.feature_step = None if config.squeeze else step
         channels = config.width // step
         self.front = Front(config.embedding, channels, config.stem_kernel, config.unknown)
         self.stem_norm = nn.BatchNorm2d(channels) if config.stem_norm else None
