@@ -144,6 +144,10 @@ class TrainConfig(Section):
     one_class: Literal["refuse", "leave-out", "keep"] = "refuse"
     """What to do with tasks whose known labels in the training split are all positive or all negative: `refuse` to
     train, `leave-out` these tasks, so that the predictor does not have them, or `keep` them."""
+    dense: int = Field(0, ge=0)
+    """Dense training: bins per region. The convolutional trunk reads a region of so many neighbouring bins once, where
+    window by window it would read each base window / bin times; strand, shift and augmentation are drawn per region.
+    A batch holds batch_size / dense regions. 0 trains window by window."""
     shift: int = Field(0, ge=0)
     """Largest random shift, bp, of training windows in either direction."""
     random_strand: bool = True
@@ -201,6 +205,10 @@ class TrainConfig(Section):
             raise ValueError("give either warmup or warmup_steps")
         if self.decay in _CYCLES and (self.warmup_steps or not unset):
             raise ValueError(f"{self.decay} rises by itself: set warmup to 0 and leave out warmup_steps")
+        if self.dense > self.batch_size:
+            raise ValueError(f"a region of {self.dense} bins is more than batch_size, {self.batch_size}")
+        if self.dense and self.resample:
+            raise ValueError("resample draws single windows, dense reads regions: give one of them")
         if self.average and self.average_last:
             raise ValueError("give either average (EMA) or average_last (SWA)")
         if not self.resample and self.resample_cap != type(self).model_fields["resample_cap"].default:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from noncoder.models.regions import RegionModel
 from noncoder.models.registry import SequenceModel, build, count_parameters, model_entry
 
 Shape = tuple[int, ...]
@@ -63,7 +64,14 @@ def layer_table(
     return [*rows, LayerRow("(others)", "Parameter", None, loose)] if loose else rows
 
 
-def count_operations(name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None) -> int:
+def count_operations(
+    name: str,
+    tasks: int,
+    window: int = 1000,
+    parameters: Mapping[str, Any] | None = None,
+    bins: int = 1,
+    step: int = 200,
+) -> float:
     """Floating-point operations of a forward pass of one window; no weights are made for a built-in model.
 
     A multiplication and an addition are two. Matrix products, convolutions, attention and recurrent layers count; what
@@ -75,9 +83,11 @@ def count_operations(name: str, tasks: int, window: int = 1000, parameters: Mapp
         tasks: How many tasks, T.
         window: How many bp it reads, L.
         parameters: Its own settings; defaults for the rest.
+        bins: Windows whose features are computed together, as `RegionModel` does; 1 for each by itself.
+        step: Distance between neighbouring windows then, bp.
 
     Raises:
-        NoncoderError: There is no such model or setting, or the window is too short.
+        NoncoderError: There is no such model or setting, the window is too short, or the model reads windows alone.
     """
     recurrent: list[int] = []
     counter = FlopCounterMode(display=False)
@@ -97,9 +107,10 @@ def count_operations(name: str, tasks: int, window: int = 1000, parameters: Mapp
             if isinstance(part, nn.RNNBase):
                 part.register_forward_pre_hook(begin)
                 part.register_forward_hook(end)
+        network = model if bins == 1 else RegionModel(model, bins, step)
         with counter:
-            model(torch.zeros(1, 4, window))
-    return int(counter.get_total_flops()) - sum(recurrent)
+            network(torch.zeros(1, 4, window + (bins - 1) * step))
+    return (int(counter.get_total_flops()) - sum(recurrent)) / bins
 
 
 @contextmanager

@@ -170,7 +170,7 @@ class FaultWatch(pl.Callback):
         epoch, position = self.passes.place(number)
         windows = self.passes.batches.windows_of(epoch, position)
         with self.reading_again(module, number) as batch, trainer.precision_plugin.forward_context():
-            layer = first_broken_layer(module.model, batch)
+            layer = first_broken_layer(module.network, batch)
         layers = [found for found in gather(layer) if found]
         layer = layers[0] if layers else _broken_gradient(module.model)
         fault = {
@@ -272,8 +272,7 @@ def load_fault(run: str | Path) -> tuple[Batch, TrainingModule]:
     module.on_fit_start()
     reduced = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fault["precision"])
     if reduced is not None:
-        module.model = _Reduced(module.model, reduced)  # type: ignore[assignment]
-        module.__dict__["run_model"] = module.model
+        module.__dict__["network"] = module.__dict__["run_model"] = _Reduced(module.network, reduced)
     module.train()
     batches.load_state_dict({"epoch": fault["pass"], "position": fault["position"]})
     batch = next(iter(batches))

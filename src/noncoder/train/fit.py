@@ -153,7 +153,9 @@ def _fit(
     model = config.model
     pace = Pace(
         passes.batches, prepared.validation, log,
-        3 * count_operations(model.name, len(store.tasks), store.window, model.parameters),
+        3 * count_operations(
+            model.name, len(store.tasks), store.window, model.parameters, settings.dense or 1, store.bin
+        ),
     )  # fmt: skip
     files = (folder.train.fault, folder.train.fault_weights)
     watch = FaultWatch(passes, world, files, config.seed, closely, settings.explosion)

@@ -35,10 +35,13 @@ class TrainingModule(pl.LightningModule):
         steps_per_pass: Optimiser steps a pass over the training split.
         compiled: How torch.compile compiles the model; "none" for not at all.
         task_weights: What the labels of each task count, (T,); None for 1.
+        network: What is trained in place of `model`, whose weights it has: the model on regions. None for the model.
     """
 
+    network: nn.Module
+    """What gives the logits of a training batch."""
     run_model: nn.Module
-    """The model, compiled where it should be."""
+    """The network, compiled if the settings say so."""
 
     def __init__(
         self,
@@ -48,17 +51,18 @@ class TrainingModule(pl.LightningModule):
         steps_per_pass: float,
         compiled: str = "none",
         task_weights: Tensor | None = None,
+        network: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.training_loss = TrainingLoss(config.loss, task_weights)
         self.model, self.settings, self.steps, self.steps_per_pass = model, config, steps, steps_per_pass
         # No part of the module by Lightning's reckoning: its weights are the model's, and a checkpoint of a compiled
         # one could not go on uncompiled on another device.
-        self.__dict__["run_model"] = model
+        self.__dict__["network"] = self.__dict__["run_model"] = model if network is None else network
         if compiled != "none":
             # Without CUDA graphs: replayed within Lightning's loop, they overwrite what the backward pass still needs.
             mode = "max-autotune-no-cudagraphs" if compiled == "max-autotune" else compiled
-            self.__dict__["run_model"] = torch.compile(model, mode=mode, dynamic=False)
+            self.__dict__["run_model"] = torch.compile(self.network, mode=mode, dynamic=False)
         # Noted before FSDP may make every parameter flat.
         self._decays = decaying(model)
         self._valid: list[_Part] = []
@@ -90,9 +94,9 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of this process's part of a batch, by what it counts for in the optimiser step."""
         # The last batch of a pass, of another size, is not worth compiling for once more.
-        run = self.run_model if batch.whole == self.settings.batch_size else self.model
-        x, labels = batch.inputs()
-        loss = self.training_loss(run(x), labels, batch.known) * weight_of_part(batch)
+        run = self.run_model if batch.full else self.network
+        x, labels, known = batch.inputs()
+        loss = self.training_loss(run(x), labels, known) * weight_of_part(batch)
         if self._last_input is not None:
             loss = loss + self.settings.l1 * weight_of_sum(batch) * self._last_input.float().abs().sum()
             self._last_input = None  # or it would keep the batch's graph until the next

@@ -12,10 +12,12 @@ from torch import nn
 from noncoder.config import RunConfig, TrainConfig
 from noncoder.data.augmentation import Augmentation
 from noncoder.data.loading import Batches, EpochDraws, Share
+from noncoder.data.regions import RegionBatches
 from noncoder.data.sampling_weights import window_weights
 from noncoder.data.store import Store
 from noncoder.errors import ConfigError, InputError
 from noncoder.models import SequenceModel, create_model, last_layer, set_prior_bias
+from noncoder.models.regions import RegionModel
 from noncoder.predictor.inference import restoring_modes
 from noncoder.train.device import choose_accelerator
 from noncoder.train.module import TrainingModule
@@ -37,7 +39,7 @@ def read_passes(config: RunConfig, store: Store, share: Share | None = None) -> 
     """The batches of a training.
 
     Raises:
-        InputError: The store has no training split.
+        InputError: The store has no training split, or too few neighbouring windows for `train.dense`.
         ConfigError: A step would take more batches than a pass has, or batches are too small for a batch norm.
     """
     settings, indices = config.train, store.indices("train")
@@ -45,6 +47,9 @@ def read_passes(config: RunConfig, store: Store, share: Share | None = None) -> 
     weights = window_weights(store, indices, settings.resample, settings.resample_cap) if settings.resample else None
     draws = EpochDraws(config.seed, True, settings.random_strand, settings.shift, weights, settings.mixup)
     change = Augmentation(settings.augment, settings.epochs) if settings.augment.kinds else None
+    if settings.dense:
+        regions = RegionBatches(store, indices, settings.dense, settings.batch_size, draws, share, change)
+        return Passes(regions, settings)
     return Passes(Batches(store, indices, settings.batch_size, draws, share, change), settings)
 
 
@@ -84,7 +89,8 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
         # On CPUs each process normalises its own part of a batch.
         batches.share = batches.share._replace(least=2)
     weights = task_weights(settings.loss, store)
-    module = TrainingModule(model, settings, passes.steps, passes.steps_per_pass, compiled, weights)
+    network = RegionModel(model, settings.dense, store.bin) if settings.dense else None
+    module = TrainingModule(model, settings, passes.steps, passes.steps_per_pass, compiled, weights, network)
     return PreparedTraining(model, module, passes, validation)
 
 

@@ -30,8 +30,7 @@ def as_image(x: Tensor) -> Tensor:
 
 def same_length_conv(channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
     """A convolution along the sequence of (N, C, 1, L), same length, without bias: a batch norm follows it."""
-    padding = dilation * (kernel // 2)
-    return nn.Conv2d(channels_in, channels_out, (1, kernel), padding=(0, padding), dilation=(1, dilation), bias=False)
+    return SequenceConv(channels_in, channels_out, kernel, dilation * (kernel // 2), dilation, bias=False)
 
 
 class SequenceConv(nn.Conv2d):
