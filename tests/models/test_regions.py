@@ -100,10 +100,10 @@ def test_training_reaches_every_parameter(name: str) -> None:
 
 def test_modes_are_kept() -> None:
     model = make("compact", 400, channels=8).train()
-    model.dropout.eval()  # type: ignore[operator]
+    model.get_submodule("dropout").eval()
     RegionModel(model, 4, 80)
     assert model.training
-    assert not model.dropout.training  # type: ignore[union-attr]
+    assert not model.get_submodule("dropout").training
 
 
 class TestRefusals:

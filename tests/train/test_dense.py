@@ -84,6 +84,7 @@ def test_training_learns_the_planted_motif(tmp_path: Path) -> None:
     )
     summary = train(config)
     assert summary is not None
+    assert summary.best is not None
     assert summary.best.average_precision is not None
     assert summary.best.average_precision > 0.9
 
@@ -107,6 +108,7 @@ def test_an_epoch_counts_windows(tmp_path: Path, store: Path) -> None:
     config = make_recipe(tmp_path / "r", store, model=COMPACT, dense=8, batch_size=16, epochs=3)
     summary = train(config)
     assert summary is not None
+    assert summary.epochs is not None
     n = open_store(store).indices("train").size
     assert summary.epochs == pytest.approx(3, abs=0.1)
     assert int(logged(config.run)[-1]["windows"]) == round(summary.epochs * n)

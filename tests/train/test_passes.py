@@ -13,11 +13,12 @@ from noncoder.train.passes import Passes
 
 
 def passes(windows: int, batch_size: int, **values: Any) -> Passes:
-    class Road(Batches):
+    class Counted(Batches):
         def __init__(self) -> None:
-            self.batch_size, self.indices = batch_size, np.arange(windows)
+            self.indices = self._rows = np.arange(windows)
+            self.batch_size = self._per_batch = batch_size
 
-    return Passes(Road(), TrainConfig.model_validate({"batch_size": batch_size} | values))
+    return Passes(Counted(), TrainConfig.model_validate({"batch_size": batch_size} | values))
 
 
 @settings(deadline=None, max_examples=300)
@@ -27,36 +28,36 @@ def test_training_is_as_long_as_asked_and_leaves_room_for_checkpoints(
 ) -> None:
     batches = len(passes(windows, batch_size).batches)
     accumulate = min(accumulate, batches)
-    road = passes(windows, batch_size, epochs=epochs, validations=validations, accumulate=accumulate)
+    read = passes(windows, batch_size, epochs=epochs, validations=validations, accumulate=accumulate)
     asked = epochs * batches / accumulate
-    assert road.steps % road.interval == 0
-    assert asked <= road.steps + 1e-9
-    assert road.steps <= max(math.ceil(asked), 1.02 * asked)
-    assert road.interval >= min(2, road.steps)
-    assert road.steps // road.interval <= max(1, round(epochs * validations))
+    assert read.steps % read.interval == 0
+    assert asked <= read.steps + 1e-9
+    assert read.steps <= max(math.ceil(asked), 1.02 * asked)
+    assert read.interval >= min(2, read.steps)
+    assert read.steps // read.interval <= max(1, round(epochs * validations))
 
 
 @settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 4))
 def test_each_pass_reads_each_window_once_and_no_batch_is_a_single_one(windows: int, size: int, passes_: int) -> None:
-    road = passes(windows, size, epochs=passes_)
-    sizes = [road.batches.size_of(i) for i in range(len(road.batches))]
+    read = passes(windows, size, epochs=passes_)
+    sizes = [read.batches.size_of(i) for i in range(len(read.batches))]
     assert sum(sizes) == windows
     assert all(one == size for one in sizes[:-1])
     assert min(sizes) > 1 or min(windows, size) == 1
     assert max(sizes) <= size + (windows % size == 1 < size)
-    assert road.windows == sum(road.batches.size_of(road.place(i)[1]) for i in range(len(road)))
+    assert read.windows == sum(read.batches.size_of(read.place(i)[1]) for i in range(len(read)))
 
 
 def test_a_last_window_by_itself_goes_with_the_batch_before() -> None:
-    road = passes(31, 10, accumulate=3)  # batches of 10, 10 and 11
-    assert [road.batches.size_of(i) for i in range(len(road.batches))] == [10, 10, 11]
-    assert [road.weight(i) for i in range(3)] == [30 / 31, 30 / 31, 33 / 31]
+    read = passes(31, 10, accumulate=3)  # batches of 10, 10 and 11
+    assert [read.batches.size_of(i) for i in range(len(read.batches))] == [10, 10, 11]
+    assert [read.weight(i) for i in range(3)] == [30 / 31, 30 / 31, 33 / 31]
 
 
 def test_a_small_last_batch_weighs_by_its_windows() -> None:
-    road = passes(35, 10, accumulate=3)  # batches of 10, 10, 10 and 5; steps go across passes
-    weights = [road.weight(i) for i in range(12)]
+    read = passes(35, 10, accumulate=3)  # batches of 10, 10, 10 and 5; steps go across passes
+    weights = [read.weight(i) for i in range(12)]
     sizes = [10, 10, 10, 5] * 3
     for first in range(0, 12, 3):
         group = slice(first, first + 3)

@@ -43,7 +43,7 @@ class Regions:
     @property
     def bins(self) -> int:
         """Bins per region, R."""
-        return self.windows.shape[1]
+        return int(self.windows.shape[1])
 
     @property
     def counts(self) -> NDArray[np.int64]:

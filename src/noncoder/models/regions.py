@@ -82,7 +82,7 @@ class RegionModel(nn.Module):
         features = self.model.features(x)
         windows = features.unfold(2, self._width, self._stride)[:, :, :count]
         logits = self.model.head(windows.transpose(1, 2).flatten(0, 1))
-        return logits.unflatten(0, (len(x), count))
+        return logits.view(len(x), count, logits.shape[1])
 
 
 def feature_width(model: SequenceModel) -> int:
