@@ -154,7 +154,7 @@ def test_what_is_named_has_to_be_the_source(program: Program, monkeypatch: pytes
     for here in (True, False):
         if not here:
             switch_account(monkeypatch, tmp_path / "other")
-        with pytest.raises(PredictorError, match=r"nets/net\.py has changed since, or is another file"):
+        with pytest.raises(PredictorError, match=r"nets/net\.py has changed, or is another file"):
             noncoder.load("runs/own", source="nets/net.py")
         code, _, err = program("evaluate", "runs/own", "--model-source", "nets/net.py")
         assert code == 2

@@ -92,7 +92,7 @@ def test_a_model_of_the_base_class_keeps_its_config(tmp_path: Path) -> None:
         (PLAIN.replace("5 * channels, tasks", "5 * channels, 7"), r"gives torch.float32 \(4, 7\)"),
         (PLAIN.replace("return self.last(", "return self.oops("), r"net.py, line \d+\): AttributeError.*oops"),
         (PLAIN.replace("nn.Linear(5 * channels", "nn.Linear(6 * channels"), r"net.py, line \d+\): RuntimeError"),
-        (PLAIN.replace("super().__init__()", "1 / 0"), r"cannot be made .*line 11\): ZeroDivisionError"),
+        (PLAIN.replace("super().__init__()", "1 / 0"), r"cannot be built .*line 11\): ZeroDivisionError"),
         (PLAIN.replace("class Net", "import nothing_of_this_name\n\n\nclass Net"), "ModuleNotFoundError"),
         (PLAIN.replace("class Net", "class Net("), "SyntaxError"),
         (PLAIN.replace(".flatten(1)))", ".flatten(1))).sigmoid()"),

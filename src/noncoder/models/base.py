@@ -1,4 +1,4 @@
-"""What every model is, and what is known of one by its name."""
+"""The base class of all models, and the record of a model by its name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ModelOrigin(Protocol):
     """Where a model that is not built in comes from: a file or a package."""
 
     def describe(self) -> Mapping[str, Any]:
-        """What a predictor's folder keeps of it, as JSON values."""
+        """Describes the origin for a predictor's folder, as JSON values."""
 
     def check(self, described: Mapping[str, Any]) -> None:
-        """Makes sure that it is what a predictor's folder describes."""
+        """Checks that the origin is the one that a predictor's folder describes."""
 
 
 class SequenceModel(nn.Module):
@@ -68,7 +68,7 @@ class SequenceModel(nn.Module):
         return self.head(self.features(x))
 
     def check_input(self, x: Tensor) -> None:
-        """Makes sure that an input is (N, 4, L).
+        """Checks that an input is (N, 4, L).
 
         Raises:
             InputError: It has another shape.
@@ -88,13 +88,13 @@ def last_layer(model: nn.Module) -> nn.Linear | None:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model by name.
+    """A registered model.
 
     Args:
         name: Its name.
-        build: Makes it from the number of tasks, the window and its settings.
-        config: The class of its settings.
-        about: What it is, in a line.
+        build: Builds the model from the number of tasks, the window and its settings.
+        config: Class of its settings.
+        about: Description in one line.
         source: The publication or file that it follows.
         origin: Where it comes from; None if it is built in.
     """

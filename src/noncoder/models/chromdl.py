@@ -1,9 +1,9 @@
 """ChromDL (Hill et al., Bioinformatics 2023; github.com/chrishil1/ChromDL).
 
-A GRU in both directions on the bases themselves, a separable and a plain convolution, two LSTMs in both directions and
-one dense layer. For 919 tasks and 1,000 bp: 10,414,445 parameters that training changes; with the 512 running means and
-variances of its batch norm, 10,414,957, which is Keras' total; PyTorch's two biases a gate of the LSTMs add 2,048. The
-GRU has two biases in both (Keras' `reset_after`).
+A bidirectional GRU on the bases, a separable and a plain convolution, two bidirectional LSTMs and one dense layer. For
+919 tasks and 1,000 bp it has 10,414,445 trainable parameters. The 512 running means and variances of its batch norm
+give Keras' total of 10,414,957. PyTorch's two biases per gate of the LSTMs add 2,048. The GRU has two biases per gate
+in both libraries (Keras' `reset_after`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ChromDLConfig(Section):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout after the first LSTM."""
     lstm_biases: Literal[1, 2] = 1
-    """Biases a gate of the LSTMs: one as in Keras, two as in PyTorch."""
+    """Biases per gate of the LSTMs: one as in Keras, two as in PyTorch."""
 
 
 @register(
@@ -52,8 +52,8 @@ class ChromDL(SequenceModel):
     """ChromDL.
 
     Args:
-        tasks: How many tasks, T.
-        window: How many bp it reads, L, at least 54.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp; at least 54.
         config: Its settings.
 
     Raises:
@@ -72,7 +72,7 @@ class ChromDL(SequenceModel):
         self.convolution = SequenceConv(config.separable, config.kernels, _PLAIN)
         self.first_lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases)
         self.dropout = Dropout(config.dropout)
-        self.norm = nn.BatchNorm1d(units, eps=1e-3, momentum=0.01)  # Keras' figures
+        self.norm = nn.BatchNorm1d(units, eps=1e-3, momentum=0.01)  # Keras' defaults
         self.second_lstm = KerasLSTM(units, config.units, config.lstm_biases)
         self.output = nn.Linear(positions * units, tasks)
         begin_like_keras(self.gru)
@@ -83,7 +83,7 @@ class ChromDL(SequenceModel):
         """(N, 4, L) -> (N, C, positions): the pooled convolutions."""
         with float32_on_cpu(x) as x:
             y, _ = self.gru(x.transpose(1, 2))
-        image = y.transpose(1, 2).unsqueeze(2)  # the channels are innermost in memory already
+        image = y.transpose(1, 2).unsqueeze(2)  # the channels are already innermost in memory
         image = F.relu(self.pointwise(self.depthwise(image)), inplace=True)
         return F.max_pool2d(F.relu(self.convolution(image), inplace=True), (1, _MAXIMUM)).squeeze(2)
 

@@ -1,8 +1,8 @@
 """A small convolutional network with attention pooling, which a laptop trains in minutes.
 
-Our own: a wide first convolution, max-pooling, a few dilated residual blocks, and attention heads that know how far a
-position lies from the centre, in place of the wide fully connected layer that holds most parameters of DeepSEA and
-DanQ.
+This package's own: a wide first convolution, max-pooling, a few dilated residual blocks, and attention heads that know
+the distance of a position from the centre. They replace the wide fully connected layer that holds most parameters of
+DeepSEA and DanQ.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ class CompactConfig(Section):
     channels: int = Field(128, ge=1)
     """Channels of every convolution."""
     stem_kernel: int = Field(15, ge=1)
-    """Width of the first convolution, bp; about a motif."""
+    """Width of the first convolution, bp; about the width of a motif."""
     pool: int = Field(8, ge=1)
-    """Positions that the pooling after the first convolution joins."""
+    """Positions that are pooled into one after the first convolution."""
     kernel: int = Field(5, ge=1)
     """Width of the convolutions in the residual blocks."""
     dilations: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 4, 8)
-    """One residual block for each, with this distance between its taps."""
+    """Dilation of each residual block; one block per number."""
     heads: int = Field(8, ge=1)
     """Attention heads of the pooling over positions."""
     block_dropout: float = Field(0.05, ge=0, lt=1)
-    """Share of whole channels left out after each residual block's convolution."""
+    """Fraction of channels that are dropped after each residual block's convolution."""
     dropout: float = Field(0.3, ge=0, lt=1)
     """Dropout before the last layer."""
 
@@ -53,8 +53,8 @@ class Compact(SequenceModel):
     """The compact network.
 
     Args:
-        tasks: How many tasks, T.
-        window: How many bp it reads, L, at least `pool`.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp; at least `pool`.
         config: Its settings.
 
     Raises:
@@ -82,7 +82,7 @@ class Compact(SequenceModel):
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 4, L) -> (N, C, ceil(L / pool))."""
-        # Pooling first: the maximum of a motif's matches is what counts, and the norm then runs on an eighth.
+        # Pooling comes first: a motif's best match counts, and the norm then runs on an eighth of the positions.
         x = F.max_pool2d(self.stem(as_image(x)), (1, self.pool), ceil_mode=True)
         x = self.blocks(F.gelu(self.stem_norm(x)))
         return F.gelu(self.norm(x)).squeeze(2)

@@ -1,14 +1,14 @@
 """DanQ and DanQ-JASPAR (Quang & Xie, Nucleic Acids Research 2016, doi:10.1093/nar/gkw226; github.com/uci-cbcl/DanQ).
 
-A convolution, max-pooling, LSTMs in both directions over the sequence and a fully connected layer. For 919 tasks and
-1,000 bp: 46,926,479 and 67,892,175 parameters, with one bias a gate as in the authors' Keras (PyTorch's two give
+A convolution, max-pooling, a bidirectional LSTM over the sequence and a fully connected layer. For 919 tasks and
+1,000 bp: 46,926,479 and 67,892,175 parameters, with one bias per gate as in the authors' Keras (PyTorch's two give
 46,929,039 and 67,896,271). The recurrence runs along the sequence; in public PyTorch versions it runs along the batch.
 
-What the authors' code has and the paper does not say: the gates of that Keras are hard sigmoids; the layer that should
-read both ways turns round the batch in place of the positions, so that both LSTMs read forward
-(github.com/EderSantana/seya/issues/32); the convolution begins uniform within 0.05, the LSTMs with orthogonal matrices
-1.1 times as large. The first two are settings, which weights of theirs need, and off by default: the paper's formulas
-are what is built. How the weights begin is followed.
+The authors' code differs from the paper. The gates of that Keras version are hard sigmoids. The bidirectional layer
+reverses the batch instead of the positions, so both LSTMs read forward (github.com/EderSantana/seya/issues/32). The
+convolution is initialized uniformly within 0.05, the LSTMs with orthogonal matrices scaled by 1.1. Hard sigmoids and
+the reading direction are settings that the authors' weights need. They are off by default, so the model follows the
+paper's formulas. The initialization follows the code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from noncoder.models.layers.recurrent import KerasLSTM, begin_dense_like_keras, 
 from noncoder.models.registry import SequenceModel, register
 from noncoder.sequence.motifs import Motif, load_jaspar_collection
 
-# Motifs that the authors' list holds on both strands: GATA1, REST, CTCF, GATA1::TAL1, ESRRB, POU5F1::SOX2.
+# Motifs that the authors' list contains on both strands: GATA1, REST, CTCF, GATA1::TAL1, ESRRB, POU5F1::SOX2.
 _BOTH_STRANDS = ("MA0035.3", "MA0138.2", "MA0139.1", "MA0140.2", "MA0141.3", "MA0142.1")
 
 
@@ -42,7 +42,7 @@ class DanQConfig(Section):
     kernel_width: int = Field(26, ge=1)
     """Their width, bp."""
     pool: int = Field(13, ge=1)
-    """Positions that max-pooling joins."""
+    """Positions that max-pooling combines into one."""
     units: int = Field(320, ge=1)
     """Units of the LSTM in each direction."""
     hidden: int = Field(925, ge=1)
@@ -52,13 +52,14 @@ class DanQConfig(Section):
     lstm_dropout: float = Field(0.5, ge=0, lt=1)
     """Dropout after the LSTM."""
     lstm_biases: Literal[1, 2] = 1
-    """Biases a gate: one as in Keras, two as in PyTorch."""
+    """Biases per gate: one as in Keras, two as in PyTorch."""
     gates: Literal["sigmoid", "hard-sigmoid"] = "sigmoid"
-    """What squashes the gates: the paper's formula, or that of the authors' Keras, slower, which their weights need."""
+    """Activation of the gates: the paper's formula, or the slower hard sigmoid of the authors' Keras, for their
+    weights."""
     second_lstm: Literal["backward", "forward"] = "backward"
-    """Which way the second LSTM reads: backward as in the paper; forward as in the authors' code, for their weights."""
+    """Direction of the second LSTM: backward as in the paper, or forward as in the authors' code, for their weights."""
     motifs: Literal["none", "jaspar"] = "none"
-    """Whether the first kernels begin as motifs of JASPAR."""
+    """Whether the first kernels are initialized with JASPAR motifs."""
 
 
 class DanQJasparConfig(DanQConfig):
@@ -69,31 +70,31 @@ class DanQJasparConfig(DanQConfig):
     kernel_width: int = Field(30, ge=1)
     """Their width, bp."""
     pool: int = Field(15, ge=1)
-    """Positions that max-pooling joins."""
+    """Positions that max-pooling combines into one."""
     units: int = Field(512, ge=1)
     """Units of the LSTM in each direction."""
     motifs: Literal["none", "jaspar"] = "jaspar"
-    """Whether the first kernels begin as motifs of JASPAR."""
+    """Whether the first kernels are initialized with JASPAR motifs."""
 
 
 @register(
     "danq-jaspar",
     DanQJasparConfig,
-    about="DanQ with more and wider kernels, which begin as JASPAR's motifs",
+    about="DanQ with more and wider kernels, initialized with JASPAR motifs",
     source="Quang & Xie 2016, doi:10.1093/nar/gkw226",
 )
 @register(
     "danq",
     DanQConfig,
-    about="a convolution, LSTMs in both directions and a wide fully connected layer",
+    about="a convolution, a bidirectional LSTM and a wide fully connected layer",
     source="Quang & Xie 2016, doi:10.1093/nar/gkw226",
 )
 class DanQ(SequenceModel):
     """DanQ.
 
     Args:
-        tasks: How many tasks, T.
-        window: How many bp it reads, L, at least the kernels' width and the pooling.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp; at least the width of the kernels and the pooling.
         config: Its settings.
 
     Raises:
@@ -133,21 +134,21 @@ class DanQ(SequenceModel):
 
 @cache
 def danq_motifs() -> tuple[Motif, ...]:
-    """The 525 motifs of DanQ-JASPAR: the 519 of vertebrates in JASPAR 2016, then six of them from the other strand."""
+    """Returns the 525 motifs of DanQ-JASPAR: 519 of vertebrates in JASPAR 2016, then six of these reversed."""
     motifs = load_jaspar_collection("JASPAR2016")
     return (*motifs, *(motif.reverse_complement() for motif in motifs if motif.id in _BOTH_STRANDS))
 
 
 def begin_as_motifs(convolution: nn.Conv1d, motifs: Sequence[Motif]) -> None:
-    """Lays a motif into each of the first kernels: probabilities less a quarter, at a random place, with a random bias.
+    """Initializes the first kernels with motifs: probabilities minus 0.25, at a random position, with a random bias.
 
-    The place keeps three positions free on either side where the motif is short enough for that; of a motif wider than
-    the kernel the columns around its middle are taken. The bias is uniform between -1 and 0. Draws are PyTorch's. The
-    authors' Theano turns kernels round, and they turned the motifs; here neither is turned.
+    At least three positions stay free on both sides if the motif is short enough. Of a motif wider than the kernel,
+    the central columns are used. The bias is uniform between -1 and 0. PyTorch draws the random numbers. Theano flips
+    kernels, and the authors flipped the motifs; here neither is flipped.
 
     Args:
-        convolution: Its weight is (C, 4, w), rows A, C, G, T.
-        motifs: At most C of them are used.
+        convolution: Convolution with weights (C, 4, w), rows A, C, G, T.
+        motifs: Motifs, of which at most C are used.
     """
     kernels, _, width = convolution.weight.shape
     with torch.no_grad():

@@ -1,8 +1,8 @@
 """DeepATT (Li et al., Briefings in Bioinformatics 2021; github.com/jiawei6636/Bioinfor-DeepATT).
 
-A convolution and LSTMs in both directions, then one learned query a task, which attends to the positions; what it finds
-is read by two dense layers that all tasks share. For 919 tasks and 1,000 bp: 7,808,057 parameters, with one bias a gate
-as in the authors' Keras (PyTorch's two give 7,812,153). All tasks share the last bias too.
+A convolution and a bidirectional LSTM, then one learned query per task, which attends to the positions. Two dense
+layers that all tasks share read the result. For 919 tasks and 1,000 bp: 7,808,057 parameters, with one bias per gate as
+in the authors' Keras (PyTorch's two give 7,812,153). All tasks also share the last bias.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class DeepAttConfig(Section):
     kernel_width: int = Field(30, ge=1)
     """Their width, bp."""
     pool: int = Field(15, ge=1)
-    """Positions that max-pooling joins."""
+    """Positions that max-pooling combines into one."""
     units: int = Field(512, ge=1)
     """Units of the LSTM in each direction."""
     attention: int = Field(400, ge=1)
-    """Width of queries, keys and values, of all heads together."""
+    """Total width of queries, keys and values over all heads."""
     heads: int = Field(4, ge=1)
     """Attention heads."""
     hidden: int = Field(100, ge=1)
@@ -43,21 +43,21 @@ class DeepAttConfig(Section):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout after the attention."""
     lstm_biases: Literal[1, 2] = 1
-    """Biases a gate: one as in Keras, two as in PyTorch."""
+    """Biases per gate: one as in Keras, two as in PyTorch."""
 
 
 @register(
     "deepatt",
     DeepAttConfig,
-    about="a convolution, LSTMs, and a learned query for each task",
+    about="a convolution, an LSTM, and a learned query for each task",
     source="Li et al. 2021, github.com/jiawei6636/Bioinfor-DeepATT",
 )
 class DeepAtt(SequenceModel):
     """DeepATT.
 
     Args:
-        tasks: How many tasks, T.
-        window: How many bp it reads, L, at least the kernels' width and the pooling.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp; at least the width of the kernels and the pooling.
         config: Its settings.
 
     Raises:
@@ -80,7 +80,7 @@ class DeepAtt(SequenceModel):
         self.convolution = BaseConv1d(config.kernels, config.kernel_width)
         self.pool_dropout = Dropout(config.pool_dropout)
         self.lstm = KerasLSTM(config.kernels, config.units, config.lstm_biases)
-        # The authors multiply a one-hot code of each task with a dense layer: its rows are the queries.
+        # The authors multiply a one-hot code of each task by a dense layer, whose rows are the queries.
         self.query = nn.Linear(tasks, width)
         self.key = nn.Linear(2 * config.units, width)
         self.value = nn.Linear(2 * config.units, width)

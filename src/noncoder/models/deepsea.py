@@ -29,7 +29,7 @@ class DeepSeaConfig(Section):
 
 
 def _rectifier() -> nn.Threshold:
-    # The authors' rectifier gives 1e-6, not 0, for what is not positive.
+    # The authors' rectifier returns 1e-6, not 0, for values that are not positive.
     return nn.Threshold(0, 1e-6)
 
 
@@ -43,8 +43,8 @@ class DeepSea(SequenceModel):
     """DeepSEA.
 
     Args:
-        tasks: How many tasks, T.
-        window: How many bp it reads, L, at least 163.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp; at least 163.
         config: Its settings.
 
     Raises:

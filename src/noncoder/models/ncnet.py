@@ -1,13 +1,13 @@
 """NCNet-bRR and NCNet-RbR (Zhang et al., Frontiers in Genetics 2019, doi:10.3389/fgene.2019.00432).
 
-Published: the order of the parts (bRR: eight bottleneck residual blocks, then an LSTM in both directions; RbR: the LSTM
-on the bases themselves, then bottleneck residual blocks); the size of the trained files, 69.5 and 18.1 MB, from which
-about 8.69 and 2.26 million parameters follow, since the optimiser's state doubles a file; the training recipe.
+Published are the order of the parts (bRR: eight bottleneck residual blocks, then a bidirectional LSTM; RbR: the LSTM on
+the bases, then bottleneck residual blocks), the training recipe, and the size of the trained files, 69.5 and 18.1 MB.
+About 8.69 and 2.26 million parameters follow from these sizes, since the optimiser's state doubles a file.
 
-Not published: every width, kernel, stride and pooling. They are our choice, made to meet those sizes (8,663,767 and
-2,239,007 parameters for 919 tasks and 1,000 bp): a first convolution about as DanQ's, blocks that widen where they
-halve the positions, a dense layer. This is no reproduction of the published figures, which are relative to a DanQ of
-unknown quality.
+Widths, kernels, strides and poolings are not published. They are our choice and match those sizes (8,663,767 and
+2,239,007 parameters for 919 tasks and 1,000 bp): a first convolution similar to DanQ's, blocks that double the channels
+where they halve the positions, a dense layer. This is not a reproduction of the published scores, which are relative
+to a DanQ of unknown quality.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class NCNetConfig(Section):
     """Settings of NCNet; the defaults are our NCNet-bRR."""
 
     order: Literal["blocks-lstm", "lstm-blocks"] = "blocks-lstm"
-    """Whether the residual blocks read the bases and the LSTM what they give, or the other way round."""
+    """Whether the residual blocks read the bases and the LSTM reads the blocks, or the other way round."""
     stem: int = Field(320, ge=1)
-    """Kernels of the convolution before the blocks, where these come first."""
+    """Kernels of the convolution before the blocks, if the blocks come first."""
     stem_kernel: int = Field(25, ge=1)
     """Their width, bp, odd."""
     pool: int = Field(4, ge=1)
-    """Positions that max-pooling joins before the blocks."""
+    """Positions that max-pooling before the blocks combines into one."""
     widths: Widths = Field((128, 128, 256, 256, 384, 384, 512, 512), min_length=1)
-    """Channels that each block gives; where they grow, the positions are halved."""
+    """Output channels of each block; a block that increases them halves the positions."""
     kernel: int = Field(3, ge=1)
     """Width of the middle convolution of a block, odd."""
     units: int = Field(256, ge=1)
     """Units of the LSTM in each direction."""
     lstm_biases: Literal[1, 2] = 1
-    """Biases a gate: one as in Keras, two as in PyTorch."""
+    """Biases per gate: one as in Keras, two as in PyTorch."""
     hidden: int = Field(320, ge=1)
     """Units of the dense layer before the last."""
     lstm_dropout: float = Field(0.2, ge=0, lt=1)
@@ -62,9 +62,9 @@ class NCNetRbrConfig(NCNetConfig):
     """Settings of NCNet; the defaults are our NCNet-RbR."""
 
     order: Literal["blocks-lstm", "lstm-blocks"] = "lstm-blocks"
-    """Whether the residual blocks read the bases and the LSTM what they give, or the other way round."""
+    """Whether the residual blocks read the bases and the LSTM reads the blocks, or the other way round."""
     widths: Widths = Field((64, 64, 128, 128, 192, 192, 256, 256), min_length=1)
-    """Channels that each block gives; where they grow, the positions are halved."""
+    """Output channels of each block; a block that increases them halves the positions."""
     units: int = Field(64, ge=1)
     """Units of the LSTM in each direction."""
     hidden: int = Field(200, ge=1)
@@ -87,8 +87,8 @@ class NCNet(SequenceModel):
     """NCNet, in either order.
 
     Args:
-        tasks: How many tasks, T.
-        window: How many bp it reads, L, at least the pooling.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp; at least the pooling.
         config: Its settings.
 
     Raises:
@@ -124,7 +124,7 @@ class NCNet(SequenceModel):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, x: Tensor) -> Tensor:
-        """(N, 4, L) -> (N, C, positions): what the residual blocks give."""
+        """(N, 4, L) -> (N, C, positions): the output of the residual blocks."""
         if self.stem is None:
             y, _ = self.lstm(x.transpose(1, 2))
             image = self.lstm_dropout(y).transpose(1, 2).unsqueeze(2)

@@ -1,6 +1,6 @@
 """The models by name: built-in ones, those of installed packages, and those of a user's own files.
 
-A new built-in one is a file in this folder and one decorator; the test suite of all models is then its own.
+A new built-in model is one file in this folder with one decorator; it then passes through the test suite of all models.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def register(name: str, config: type[Section], about: str, source: str) -> Calla
 
 
 def list_models() -> list[str]:
-    """The names of all models, built in and of installed packages, sorted."""
+    """Returns the names of all models, built in and from installed packages, sorted."""
     return sorted({*_ENTRIES, *package_models()})
 
 
 def model_entry(name: str) -> Entry:
-    """What is known of a model by its name.
+    """Returns the entry of a model by its name.
 
     Args:
-        name: One of `list_models()`, or "path/to/file.py:Class": the file is then run. A built-in model comes before
-            one of the same name in a package.
+        name: One of `list_models()`, or "path/to/file.py:Class", which runs the file. A built-in model takes precedence
+            over a model of the same name in a package.
 
     Raises:
         UnknownNameError: There is no such model; the message offers the nearest name.
@@ -57,7 +57,7 @@ def model_entry(name: str) -> Entry:
 
 
 def installed_entry(name: str) -> Entry:
-    """What is known of a model that is built in or in an installed package; no file is run.
+    """Returns the entry of a built-in model or of a model in an installed package; runs no file.
 
     Raises:
         UnknownNameError: There is no such model; the message offers the nearest name.
@@ -70,7 +70,7 @@ def installed_entry(name: str) -> Entry:
 
 
 def check_model(name: str, parameters: Mapping[str, Any]) -> Section:
-    """The settings of a model, checked without building it.
+    """Checks the settings of a model without building it, and returns them.
 
     Raises:
         UnknownNameError: There is no such model.
@@ -83,12 +83,12 @@ def check_model(name: str, parameters: Mapping[str, Any]) -> Section:
 def create_model(
     name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None
 ) -> SequenceModel:
-    """Builds a model with fresh weights.
+    """Builds a model with newly initialized weights.
 
     It is a `torch.nn.Module` that takes one-hot DNA `(N, 4, L)`, float, channels A, C, G, T, where N is four zeros,
     and gives logits `(N, T)`. Weights are drawn from PyTorch's global random state. Every built-in model compiles as
-    one graph, `torch.compile(model, fullgraph=True)`; those with an LSTM or GRU (all but compact, deepsea and
-    wideresnet-txl) after `torch._dynamo.config.allow_rnn = True`, without which PyTorch refuses these layers.
+    one graph, `torch.compile(model, fullgraph=True)`. PyTorch compiles models with an LSTM or GRU (all but compact,
+    deepsea and wideresnet-txl) only after `torch._dynamo.config.allow_rnn = True`.
 
         >>> import noncoder, torch
         >>> model = noncoder.create_model("compact", tasks=3, window=200, parameters={"channels": 16})
@@ -97,7 +97,7 @@ def create_model(
         (torch.Size([8, 4, 200]), torch.Size([8, 3]))
 
     Args:
-        name: One of `list_models()`, or "path/to/file.py:Class" for a model of your own: the file is then run.
+        name: One of `list_models()`, or "path/to/file.py:Class" for your own model, which runs the file.
         tasks: Number of tasks, T.
         window: Length of the input, L, bp.
         parameters: The model's settings by name; defaults for the rest. `noncoder models NAME` lists them.
@@ -105,13 +105,13 @@ def create_model(
     Raises:
         UnknownNameError: There is no such model.
         ConfigError: A setting is unknown or wrong.
-        InputError: The window is too short for the model, or a model of your own fails.
+        InputError: The window is too short for the model, or your own model fails.
     """
     return build(model_entry(name), tasks, window, parameters or {})
 
 
 def build(entry: Entry, tasks: int, window: int, parameters: Mapping[str, Any]) -> SequenceModel:
-    """Builds a model with fresh weights from its entry; arguments and errors are those of `create_model`."""
+    """Builds a model with newly initialized weights from its entry; see `create_model` for arguments and errors."""
     config = validate(entry.config, parameters, origin=f"model {entry.name}")
     if tasks < 1:
         raise InputError(f"{tasks} tasks", expected="at least one task")
@@ -121,17 +121,17 @@ def build(entry: Entry, tasks: int, window: int, parameters: Mapping[str, Any]) 
 
 
 def build_empty(entry: Entry, tasks: int, window: int, parameters: Mapping[str, Any]) -> SequenceModel:
-    """A model whose weights are about to be loaded; where possible no weights are drawn.
+    """Builds a model whose weights will be loaded; draws no weights if possible.
 
     Args:
-        entry: What is known of it.
+        entry: Entry of the model.
         tasks: Number of tasks, T.
         window: Length of the input, L, bp.
         parameters: The model's settings.
 
     Raises:
         ConfigError: A setting is unknown or wrong.
-        InputError: The window is too short for the model, or a model of a user's own fails.
+        InputError: The window is too short for the model, or a user's own model fails.
     """
     if entry.origin is None:
         with torch.device("meta"):
@@ -139,23 +139,23 @@ def build_empty(entry: Entry, tasks: int, window: int, parameters: Mapping[str, 
         stored = model.state_dict()
         if all(name in stored for name, _ in model.named_buffers()):
             return model.to_empty(device="cpu")
-    # Buffers that are not stored have to be computed.
+    # Buffers that are not stored must be computed.
     return build(entry, tasks, window, parameters)
 
 
 def count_parameters(model: nn.Module) -> int:
-    """How many numbers training changes."""
+    """Returns the number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def set_prior_bias(model: SequenceModel, prevalence: Tensor) -> bool:
     """Sets the last bias to the logit of each task's share of positives, (T,).
 
-    Training then starts from the loss of the base rates (the idea of arXiv:1901.05555). Shares of 0 and 1 count as one
-    in a million. A model whose tasks share one bias (DeepATT) gets that of the mean share.
+    Training then starts at the loss of the base rates (as in arXiv:1901.05555). Shares of 0 and 1 count as one in a
+    million. A model whose tasks share one bias (DeepATT) gets the logit of the mean share.
 
     Returns:
-        Whether there is a last linear layer with a bias; a model without one stays as it is.
+        Whether the model has a last linear layer with a bias; a model without one is unchanged.
     """
     output = last_layer(model)
     if output is None or output.bias is None:

@@ -1,4 +1,4 @@
-"""A model as a table of its layers: what each gives, and how many parameters it has."""
+"""A model as a table of its layers, with output shapes and numbers of parameters; operations per window."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 class LayerRow(NamedTuple):
-    """A layer, or a part made of layers.
+    """A layer, or a part that consists of layers.
 
     Attributes:
-        name: Its place in the model, e.g. "blocks.0".
-        kind: Its class, e.g. "Conv1d".
-        shape: What it gives for one sequence; None where only its weights are used.
-        parameters: How many numbers in it training changes.
+        name: Name in the model, e.g. "blocks.0".
+        kind: Class, e.g. "Conv1d".
+        shape: Output shape for one sequence; None if the layer is not called and only its weights are used.
+        parameters: Number of trainable parameters.
     """
 
     name: str
@@ -37,14 +37,14 @@ class LayerRow(NamedTuple):
 def layer_table(
     name: str, tasks: int, window: int = 1000, parameters: Mapping[str, Any] | None = None, depth: int = 2
 ) -> list[LayerRow]:
-    """The layers of a model, in the order in which they are called; no weights are made for a built-in model.
+    """Lists the layers of a model in the order of their calls; allocates no weights of a built-in model.
 
     Args:
         name: As in `create_model`.
-        tasks: How many tasks, T.
-        window: How many bp it reads, L.
-        parameters: Its own settings; defaults for the rest.
-        depth: How far parts are taken apart; a part that is taken apart has no row of its own.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp.
+        parameters: The model's settings; defaults for the rest.
+        depth: Levels to which parts are expanded; an expanded part has no row of its own.
 
     Raises:
         NoncoderError: There is no such model or setting, or the window is too short.
@@ -57,7 +57,7 @@ def layer_table(
     order = {place: i for i, place in enumerate(shapes)}
     parts = list(_parts(model, depth, shapes))
     rows = [LayerRow(place, type(part).__name__, shapes.get(place), count_parameters(part)) for place, part in parts]
-    # What is not called itself goes with its part, or first: it is an embedding, or queries.
+    # Parts that are not called, such as embeddings or queries, are placed with their parent, or first.
     del order[""]
     rows.sort(key=lambda row: order.get(row.name, order.get(row.name.rpartition(".")[0], -1)))
     loose = count_parameters(model) - sum(row.parameters for row in rows)
@@ -72,19 +72,19 @@ def count_operations(
     bins: int = 1,
     step: int = 200,
 ) -> float:
-    """Floating-point operations of a forward pass of one window; no weights are made for a built-in model.
+    """Counts the floating-point operations of a forward pass per window; allocates no weights of a built-in model.
 
-    A multiplication and an addition are two. Matrix products, convolutions, attention and recurrent layers count; what
-    is done element by element does not: it costs bytes rather than operations. A training step, forward and backward,
-    takes three times as many.
+    A multiplication and an addition are two operations. Matrix products, convolutions, attention and recurrent layers
+    count. Elementwise operations do not: memory traffic, not arithmetic, determines their time. A training step,
+    forward and backward, takes three times as many operations.
 
     Args:
         name: As in `create_model`.
-        tasks: How many tasks, T.
-        window: How many bp it reads, L.
-        parameters: Its own settings; defaults for the rest.
-        bins: Windows whose features are computed together, as `RegionModel` does; 1 for each by itself.
-        step: Distance between neighbouring windows then, bp.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp.
+        parameters: The model's settings; defaults for the rest.
+        bins: Neighbouring windows whose features are computed together, as in `RegionModel`; 1 for single windows.
+        step: Distance between these windows, bp.
 
     Raises:
         NoncoderError: There is no such model or setting, the window is too short, or the model reads windows alone.
@@ -99,7 +99,7 @@ def count_operations(
         directions, units, width = 1 + layer.bidirectional, layer.hidden_size, layer.input_size
         weights = _GATES[layer.mode] * units * directions
         weights *= width + units + (layer.num_layers - 1) * (directions + 1) * units
-        recurrent.append(counter.get_total_flops())  # what the counter has seen within counts once
+        recurrent.append(counter.get_total_flops())  # operations that the counter saw inside count once
         recurrent.append(-2 * inputs[0].shape[1 if layer.batch_first else 0] * weights)
 
     with _probed(name, tasks, window, parameters or {}) as model:
@@ -115,7 +115,7 @@ def count_operations(
 
 @contextmanager
 def _probed(name: str, tasks: int, window: int, parameters: Mapping[str, Any]) -> Iterator[SequenceModel]:
-    """A model in evaluation mode on the meta device, which knows shapes alone; a user's own has its numbers."""
+    """A model in evaluation mode on the meta device, which has shapes only; a user's own model has real weights."""
     entry = model_entry(name)
     with (
         torch.device("cpu" if entry.origin is not None else "meta"),
@@ -125,7 +125,7 @@ def _probed(name: str, tasks: int, window: int, parameters: Mapping[str, Any]) -
         model = build(entry, tasks, window, parameters).eval()
         for part in model.modules():
             if isinstance(part, nn.RNNBase) and entry.origin is None:
-                part.forward = _recurrent_shape(part)  # without numbers it would run step by step, for seconds
+                part.forward = _recurrent_shape(part)  # on the meta device it would run step by step, for seconds
         yield model
 
 
@@ -134,14 +134,14 @@ def _parts(
 ) -> Iterator[tuple[str, nn.Module]]:
     for name, part in module.named_children():
         place, children = before + name, dict(part.named_children())
-        if isinstance(part, nn.ModuleList):  # a list is no layer: it is not called itself
+        if isinstance(part, nn.ModuleList):  # a list is never called itself
             yield from _parts(part, depth, shapes, f"{place}.")
-        # A part with parameters of its own would lose them if only its children had rows.
+        # If only its children had rows, a part's own parameters would be lost.
         elif depth == 1 or not children or any(True for _ in part.parameters(recurse=False)):
             yield place, part
         else:
             if place in shapes and not any(f"{place}.{child}" in shapes for child in children):
-                # It takes its children's weights and calls none of them: what it gives is the last one's.
+                # The part uses the weights of its children without calling them: its output is the last child's.
                 shapes[f"{place}.{list(children)[-1]}"] = shapes[place]
             yield from _parts(part, depth - 1, shapes, f"{place}.")
 

@@ -2,10 +2,10 @@
 
 The models of the 2020 report (R. Chaves Moreno, github.com/Rvbens/non-coding-DNA-classifier at commit 49de66a) are
 the defaults: `wideresnet-txl` with its Transformer-XL and `wideresnet-lstm`. For 919 tasks and 1,000 bp they have
-39,239,447 and 44,911,559 parameters. The report counts 39,242,021 for the first, with 2,574 weights of word embeddings
-that nothing uses.
+39,239,447 and 44,911,559 parameters. The report counts 39,242,021 for the first, because it includes 2,574 unused
+weights of word embeddings.
 
-What the report compared is a setting here: embedding or one-hot, blocks, expansion (Wide ResNet, arXiv:1605.07146),
+The report's comparisons are settings: embedding or one-hot, blocks, expansion (Wide ResNet, arXiv:1605.07146),
 cardinality (ResNeXt, arXiv:1611.05431), squeeze-and-excitation (arXiv:1709.01507), activation before or after the
 convolutions (arXiv:1603.05027), the core, the skip connection, and weight vector normalisation (arXiv:1912.01857).
 """
@@ -38,7 +38,7 @@ class WideResNetConfig(Section):
     embedding: int = Field(64, ge=0)
     """Width of the learned embedding of a base; 0 for one-hot."""
     unknown: Literal["zeros", "A"] = "zeros"
-    """What an N is: zeros, or an A as in the report's data; the latter for its weights alone."""
+    """Encoding of N: zeros, or A as in the report's data, which only its weights need."""
     stem_kernel: int = Field(7, ge=1)
     """Width of the first convolution, bp, odd."""
     stem_norm: bool = False
@@ -46,25 +46,25 @@ class WideResNetConfig(Section):
     width: int = Field(256, ge=1)
     """Channels after the last block; they grow by each block's stride up to this."""
     strides: tuple[Annotated[int, Field(ge=1)], ...] = Field((2, 2, 2), min_length=1)
-    """One residual block for each, which keeps one of so many positions and has so many times the channels."""
+    """Stride of each residual block, which divides the positions and multiplies the channels; one block per number."""
     block_kernel: int = Field(3, ge=1)
     """Width of the middle convolution of a block, odd."""
     expansion: float = Field(16, gt=0)
-    """Channels inside a block, as multiples of a quarter of those it gives (Wide ResNet)."""
+    """Channels inside a block, as a multiple of a quarter of its output channels (Wide ResNet)."""
     cardinality: int = Field(1, ge=1)
     """Groups of the middle convolution of a block (ResNeXt)."""
     squeeze: int = Field(0, ge=0)
-    """Squeeze-and-excitation at the end of a block, with a layer so many times narrower; 0 for none."""
+    """Reduction of the squeeze-and-excitation at the end of a block; 0 for none."""
     activation: Literal["pre", "post"] = "pre"
     """Norm and ReLU before each convolution of a block, or after it."""
     resnet_dropout: float = Field(0.2, ge=0, lt=1)
     """Dropout after the last block."""
     core: Literal["none", "lstm", "transformer-xl", "encoder"] = "transformer-xl"
-    """What reads along the sequence between the blocks and the head; `encoder` is the plain Transformer's."""
+    """What reads along the sequence between the blocks and the head; `encoder` is the plain Transformer encoder."""
     core_layers: int | None = Field(None, ge=1)
-    """Layers of the core; by default 6, of an LSTM 1."""
+    """Layers of the core; by default 6, or 1 for an LSTM."""
     core_heads: int = Field(4, ge=1)
-    """Attention heads a layer."""
+    """Attention heads per layer."""
     core_head_width: int = Field(16, ge=1)
     """Width of a head's queries, keys and values."""
     core_inner: int = Field(256, ge=1)
@@ -72,25 +72,25 @@ class WideResNetConfig(Section):
     core_kernel: int = Field(1, ge=1)
     """Width of the convolutions in the attention heads; 1 for none."""
     core_dropout: float = Field(0.1, ge=0, lt=1)
-    """Dropout within an attention core, or after the LSTM."""
+    """Dropout inside an attention core, or after the LSTM."""
     bidirectional: bool = False
-    """Whether Transformer-XL sees both sides of a position, without memory, or only what lies before it."""
+    """Whether Transformer-XL sees both sides of a position, without memory, or only the positions before it."""
     memory: int = Field(256, ge=0)
-    """Slots of zero memory before the first position, of a Transformer-XL that sees one side."""
+    """Slots of zero memory before the first position, for a Transformer-XL that sees one side."""
     same_length: bool = True
-    """Whether every query of it sees as many keys as there are slots."""
+    """Whether each of its queries sees as many keys as there are slots."""
     directions: Literal["concat", "add"] = "concat"
     """How the two directions of the LSTM are joined."""
     skip: Literal["none", "concat", "add"] = "concat"
-    """How the blocks' output goes to the head beside the core's; without a core there is nothing beside it."""
+    """How the blocks' output bypasses the core to the head; without a core there is no bypass."""
     skip_norm: bool = False
-    """Batch norm on that way."""
+    """Batch norm on the bypass."""
     hidden: int = Field(512, ge=0)
     """Units of the dense layer before the last; 0 for none."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Dropout before the last layer."""
     wvn: bool = False
-    """Weight vector normalisation: each task's weights in the last layer have length one."""
+    """Weight vector normalisation: the weights of each task in the last layer have norm one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -113,9 +113,9 @@ class WideResNetLstmConfig(WideResNetConfig):
     width: int = Field(352, ge=1)
     """Channels after the last block; they grow by each block's stride up to this."""
     core: Literal["none", "lstm", "transformer-xl", "encoder"] = "lstm"
-    """What reads along the sequence between the blocks and the head; `encoder` is the plain Transformer's."""
+    """What reads along the sequence between the blocks and the head; `encoder` is the plain Transformer encoder."""
     core_dropout: float = Field(0.5, ge=0, lt=1)
-    """Dropout within an attention core, or after the LSTM."""
+    """Dropout inside an attention core, or after the LSTM."""
     hidden: int = Field(256, ge=0)
     """Units of the dense layer before the last; 0 for none."""
     dropout: float = Field(0.3, ge=0, lt=1)
@@ -125,14 +125,14 @@ class WideResNetLstmConfig(WideResNetConfig):
 class Front(nn.Module):
     """The embedding of bases and the first convolution.
 
-    Both are linear, so they are multiplied into one convolution of one-hot DNA; the wide embedding of each base never
-    exists.
+    Both are linear, so they are multiplied into one convolution of one-hot DNA; the wide embedding of each base is
+    never computed.
 
     Args:
-        embedding: Its width; 0 for one-hot.
+        embedding: Width of the embedding; 0 for one-hot.
         channels: Channels of the convolution.
-        kernel: Its width, odd.
-        unknown: What an N is.
+        kernel: Width of the convolution, odd.
+        unknown: Encoding of N.
     """
 
     def __init__(self, embedding: int, channels: int, kernel: int, unknown: Literal["zeros", "A"]) -> None:
@@ -140,7 +140,7 @@ class Front(nn.Module):
         self.unknown, self.padding = unknown, (0, kernel // 2)
         self.embedding = nn.Linear(4, embedding, bias=False) if embedding else None
         if self.embedding is not None:
-            nn.init.normal_(self.embedding.weight)  # as nn.Embedding draws
+            nn.init.normal_(self.embedding.weight)  # as nn.Embedding does
         self.stem = nn.Conv2d(embedding or 4, channels, (1, kernel), padding=self.padding, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,13 +155,13 @@ class Front(nn.Module):
 
 
 class BiLSTM(nn.Module):
-    """LSTMs in both directions, then dropout.
+    """A bidirectional LSTM, then dropout.
 
     Args:
-        width: Channels in, and units of each direction.
-        layers: How many.
-        directions: Whether the two are concatenated or added.
-        dropout: Dropout of what comes out.
+        width: Input channels, and units of each direction.
+        layers: Number of layers.
+        directions: Whether the two directions are concatenated or added.
+        dropout: Dropout of the output.
     """
 
     def __init__(self, width: int, layers: int, directions: Literal["concat", "add"], dropout: float) -> None:
@@ -171,7 +171,7 @@ class BiLSTM(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, L, C) -> (N, L, 2C), or (N, L, C) where the directions are added."""
+        """(N, L, C) -> (N, L, 2C), or (N, L, C) if the directions are added."""
         with float32_on_cpu(x) as x:
             y, _ = self.lstm(x)
         if self.width < y.shape[2]:
@@ -196,13 +196,13 @@ class WideResNet(SequenceModel):
     """The wide residual network with a core.
 
     Args:
-        tasks: How many tasks, T.
-        window: How many bp it reads, L, at least the product of the strides.
+        tasks: Number of tasks, T.
+        window: Length of the input, L, bp; at least the product of the strides.
         config: Its settings.
 
     Raises:
         InputError: The window is too short.
-        ConfigError: The channels inside a block are no multiple of the groups.
+        ConfigError: The groups do not divide the channels inside a block.
     """
 
     def __init__(self, tasks: int, window: int, config: WideResNetConfig) -> None:
@@ -210,7 +210,7 @@ class WideResNet(SequenceModel):
         step = prod(config.strides)
         if window < step:
             raise InputError(f"a window of {window} bp is too short for a wide ResNet", expected=f"{step} bp or more")
-        # Squeeze-and-excitation takes means over all positions, which only a window has.
+        # Squeeze-and-excitation takes means over all positions of a window.
         self.feature_step = None if config.squeeze else step
         channels = config.width // step
         self.front = Front(config.embedding, channels, config.stem_kernel, config.unknown)
@@ -220,7 +220,7 @@ class WideResNet(SequenceModel):
         for stride in config.strides:
             self.blocks.append(_block(channels, channels * stride, stride, config))
             channels, self.positions = channels * stride, -(-self.positions // stride)
-        # Blocks that end in a norm and ReLU need no more of them.
+        # Blocks that end in a norm and ReLU need no further norm.
         self.norm = nn.BatchNorm2d(channels) if config.activation == "pre" else None
         self.resnet_dropout = Dropout(config.resnet_dropout)
         self.core = _core(self.positions, config)
@@ -234,7 +234,7 @@ class WideResNet(SequenceModel):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, x: Tensor) -> Tensor:
-        """(N, 4, L) -> (N, C, positions): what the residual blocks give."""
+        """(N, 4, L) -> (N, C, positions): the output of the residual blocks."""
         y = self.front(x)
         if self.stem_norm is not None:
             y = F.relu(self.stem_norm(y), inplace=True)
@@ -244,7 +244,7 @@ class WideResNet(SequenceModel):
         return y.squeeze(2)  # type: ignore[no-any-return]
 
     def head(self, features: Tensor) -> Tensor:
-        """(N, C, positions) -> (N, T): the core, the way around it, and the dense layers."""
+        """(N, C, positions) -> (N, T): the core, its bypass, and the dense layers."""
         x = self.resnet_dropout(features.transpose(1, 2))
         y = x if self.core is None else self.core(x)
         if self.skip != "none":

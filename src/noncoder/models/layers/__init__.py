@@ -1,1 +1,1 @@
-"""Layers and blocks that models are put together from."""
+"""Layers and blocks of which models consist."""

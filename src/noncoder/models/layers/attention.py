@@ -14,8 +14,8 @@ from noncoder.models.layers.dropout import Dropout
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
     """Attention with a learned bias on the scores: softmax(query @ key.T + bias) @ value.
 
-    PyTorch's fused kernel, except for training on a CPU: there it has none that gives the bias a gradient, and what it
-    does instead is slower than this.
+    This is PyTorch's fused kernel, except for training on a CPU: there the fused kernel gives the bias no gradient, and
+    PyTorch's fallback is slower than this function.
 
     Args:
         query: (…, L, D), scaled.
@@ -27,7 +27,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         (…, L, D).
     """
     if query.is_cuda:
-        # cuDNN's kernel, which PyTorch prefers on recent cards, gives the bias no gradient either: it would raise.
+        # cuDNN's kernel, which PyTorch prefers on recent GPUs, gives the bias no gradient either and would raise.
         with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
             return F.scaled_dot_product_attention(query, key, value, bias.to(query.dtype), scale=1.0)
     if not torch.is_grad_enabled():
@@ -40,8 +40,8 @@ class HeadConvolution(nn.Module):
 
     Args:
         width: Channels, C of (N, L, C).
-        kernel: Width, odd unless causal; 1 leaves everything as it is.
-        causal: A position reads itself and those before it.
+        kernel: Width, odd unless causal; 1 for no convolution.
+        causal: Whether a position reads only itself and those before it.
     """
 
     def __init__(self, width: int, kernel: int, causal: bool) -> None:
@@ -62,13 +62,13 @@ class HeadConvolution(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear maps at each position, added to the input; the sum is normed.
+    """Two linear maps at each position; their output is added to the input, and the sum is normalized.
 
     Args:
         width: d of (N, L, d).
-        inner: Units between the two.
-        activation: Between the two.
-        dropout: Dropout after each.
+        inner: Units between the two maps.
+        activation: Activation between the two maps.
+        dropout: Dropout after each map.
     """
 
     def __init__(self, width: int, inner: int, activation: nn.Module, dropout: float = 0.0) -> None:
@@ -85,14 +85,14 @@ class FeedForward(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Attention of all positions to all, added to the input; the sum is normed.
+    """Attention of all positions to all; its output is added to the input, and the sum is normalized.
 
     Args:
         width: d of (N, L, d).
         heads: H.
         head_width: Width of a head's queries, keys and values.
         kernel: Width of the convolution in each head's queries, keys and values; 1 for none.
-        dropout: Dropout of what the heads add.
+        dropout: Dropout of the heads' output.
     """
 
     def __init__(self, width: int, heads: int, head_width: int, kernel: int = 1, dropout: float = 0.0) -> None:
@@ -115,17 +115,17 @@ class SelfAttention(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The plain Transformer encoder: learned absolute positions, norms after the sums, GELU.
+    """The plain Transformer encoder: learned absolute positions, norms after the residual sums, GELU.
 
     Args:
         length: L of (N, L, d).
         width: d.
-        layers: How many.
+        layers: Number of layers.
         heads: Attention heads.
         head_width: Width of a head.
         inner: Units of the feed-forward parts.
         kernel: Width of the convolutions in the heads; 1 for none.
-        dropout: Dropout of the input and of what each part adds.
+        dropout: Dropout of the input and of each part's output.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Encoder(nn.Module):
 def initialise_normal(module: nn.Module, spread: float = 0.02) -> None:
     """Draws matrices and free parameters from N(0, spread²), as BERT and Transformer-XL do; biases become 0.
 
-    Norms begin at 1 (HuggingFace's Transformer-XL draws them close to it), convolutions in the heads as PyTorch's.
+    Norms start at 1 (HuggingFace's Transformer-XL draws them close to 1), convolutions in the heads as in PyTorch.
     """
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):

@@ -11,13 +11,13 @@ from torch.autograd.function import once_differentiable
 
 from noncoder.models.layers.recurrent import float32_on_cpu
 
-# oneDNN 3.12's depthwise convolution of so few channels in bfloat16 never returns on processors with AVX-512.
+# oneDNN 3.12's depthwise bfloat16 convolution of so few channels never returns on processors with AVX-512.
 _NARROW = 16
-# oneDNN 3.12 computes the gradient of a strided 1 x 1 convolution's weights past the ends of its buffers where a vector
-# holds more than the input channels: 2 to 7 with AVX2, 2 to 15 with AVX-512, there in bfloat16 too. Training crashed,
-# hung or got wrong numbers, depending on the batch, the length and the number of threads.
+# oneDNN 3.12 computes the weight gradient of a strided 1 x 1 convolution beyond the ends of its buffers if a vector
+# register holds more values than there are input channels: 2 to 7 with AVX2, 2 to 15 with AVX-512, there also in
+# bfloat16. Depending on the batch, the length and the number of threads, training crashed, hung or got wrong numbers.
 _VECTOR = 16
-_FEW_CHANNELS = 16  # a product a tap reads the gradient once a tap: not worth it for few columns
+_FEW_CHANNELS = 16  # one product per tap reads the gradient once per tap, which does not pay off for few columns
 
 
 def as_image(x: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def as_image(x: Tensor) -> Tensor:
 
 
 def same_length_conv(channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> nn.Conv2d:
-    """A convolution along the sequence of (N, C, 1, L), same length, without bias: a batch norm follows it."""
+    """A convolution along (N, C, 1, L) of the same length, without bias, since a batch norm follows it."""
     return SequenceConv(channels_in, channels_out, kernel, dilation * (kernel // 2), dilation, bias=False)
 
 
@@ -40,10 +40,10 @@ class SequenceConv(nn.Conv2d):
         channels_in: C of (N, C, 1, L).
         channels_out: C' of (N, C', 1, L').
         kernel: Width.
-        padding: Zeros on either side.
+        padding: Zeros on each side.
         dilation: Distance between taps.
-        groups: Groups of channels that do not mix.
-        bias: Whether there is one.
+        groups: Groups of channels that are not mixed.
+        bias: Whether there is a bias.
     """
 
     def __init__(
@@ -73,8 +73,7 @@ class SequenceConv(nn.Conv2d):
                 return super().forward(input)
         plain = (
             self.groups > 1
-            or self.in_channels
-            < _FEW_CHANNELS  # a product a tap reads the gradient once a tap: not worth it for few columns
+            or self.in_channels < _FEW_CHANNELS
             or input.device.type != "cpu"
             or input.dtype not in (torch.float32, torch.float64)
             or torch.is_autocast_enabled("cpu")
@@ -88,12 +87,12 @@ class SequenceConv(nn.Conv2d):
 
 
 class PointConv(nn.Conv2d):
-    """A convolution of width 1 along (N, C, 1, L), without bias, that reads each stride-th position.
+    """A convolution of width 1 along (N, C, 1, L), without bias, that reads every stride-th position.
 
     Args:
         channels_in: C of (N, C, 1, L).
         channels_out: C' of (N, C', 1, ceil(L / stride)).
-        stride: One of so many positions is read.
+        stride: Distance between the positions that are read.
     """
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
@@ -102,22 +101,22 @@ class PointConv(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, 1, L) -> (N, C', 1, ceil(L / stride))."""
         safe = self.in_channels >= _VECTOR or self.stride[1] == 1 or input.device.type != "cpu"
-        if safe or not torch.is_grad_enabled():  # only the gradient needs care
+        if safe or not torch.is_grad_enabled():  # only the gradient is wrong
             return super().forward(input)
         read = input[..., :: self.stride[1]].contiguous(memory_format=torch.channels_last)
         return F.conv2d(read, self.weight)
 
 
 class BaseConv1d(nn.Conv1d):
-    """A convolution of the bases themselves, (N, 4, L) -> (N, C, L - w + 1), unpadded, that is fast on a CPU.
+    """A convolution of the bases, (N, 4, L) -> (N, C, L - w + 1), without padding, that is fast on a CPU.
 
-    With four channels, the 4 w numbers that each position reads are few beside the C that it gives: they are laid out
-    side by side, and the convolution is one matrix product. It leaves the channels innermost in memory, in which order
-    max-pooling is fast too.
+    The 4 w inputs of each position are few compared with its C outputs: they are laid out side by side, and the
+    convolution becomes one matrix product. Its output has the channels innermost in memory, which also makes
+    max-pooling fast.
 
     Args:
-        kernels: C.
-        width: w, bp.
+        kernels: Number of kernels, C.
+        width: Width, w, bp.
     """
 
     def __init__(self, kernels: int, width: int) -> None:
@@ -132,15 +131,15 @@ class BaseConv1d(nn.Conv1d):
 
 
 def rectified_maxima(x: Tensor, pool: int) -> Tensor:
-    """ReLU and max-pooling, (N, C, L) -> (N, C, L // pool); the maximum first, which changes no number."""
+    """Max-pooling and ReLU, (N, C, L) -> (N, C, L // pool); the order of the two does not change the result."""
     return F.relu(F.max_pool2d(x.unsqueeze(2), (1, pool)).squeeze(2), inplace=True)
 
 
 class _Convolve(torch.autograd.Function):
-    """PyTorch's convolution forward; backward as matrix products, one a tap.
+    """PyTorch's convolution in the forward pass, matrix products in the backward pass, one per tap.
 
-    In float32 oneDNN's backward pass reaches half of the rate that matrix products do. With the sequences of a batch
-    end to end, zeros between them, a tap is the same matrix a few rows on: nothing is copied for it.
+    In float32, oneDNN's backward pass reaches half the rate of matrix products. The sequences of a batch are laid end
+    to end with zeros between them; then each tap is the same matrix, shifted by a few rows, and nothing is copied.
     """
 
     @staticmethod

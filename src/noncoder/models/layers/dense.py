@@ -9,10 +9,10 @@ from noncoder.models.layers.dropout import Dropout
 
 
 class NormalisedLinear(nn.Linear):
-    """A linear map whose outputs' weight vectors have length one, so that none is favoured for its length.
+    """A linear map whose weight vectors have norm one, so that no output is favoured for the norm of its weights.
 
-    Weight vector normalisation (Kim & Kim 2019, arXiv:1912.01857) as the 2020 report meant it; there the weights were
-    to be set to length one after each backward pass, here the forward pass does it, and the gradient knows it.
+    Weight vector normalisation (Kim & Kim 2019, arXiv:1912.01857). The 2020 report sets the norms to one after each
+    backward pass; here the forward pass normalizes, so the gradient takes it into account.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -21,12 +21,12 @@ class NormalisedLinear(nn.Linear):
 
 
 class DenseBlock(nn.Sequential):
-    """A linear map, batch norm, which makes its bias needless, ReLU and dropout.
+    """A linear map without bias (the batch norm replaces it), batch norm, ReLU and dropout.
 
     Args:
         features_in: F of (N, F).
         features_out: F' of (N, F').
-        dropout: Share of the units that are left out.
+        dropout: Fraction of the units that are dropped.
     """
 
     def __init__(self, features_in: int, features_out: int, dropout: float) -> None:

@@ -10,14 +10,14 @@ _LEVELS = 1 << 16
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose random numbers on a CPU are 16 bits an element, four from each draw of the generator.
+    """Dropout that uses 16 random bits per element on a CPU, four elements from each draw of the generator.
 
-    PyTorch draws one real number an element, which takes a tenth of a training step of a Transformer. The share that is
-    left out is rounded to 1/65,536, and what is kept is scaled by the rounded share.
+    PyTorch draws one real number per element, which takes a tenth of a training step of a Transformer. The dropped
+    fraction is rounded to a multiple of 1/65,536, and kept elements are scaled by the rounded fraction.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Any shape -> the same shape."""
+        """Returns a tensor of the same shape."""
         cut = min(round(self.p * _LEVELS), _LEVELS - 1)
         if not self.training or cut == 0:
             return input
@@ -27,6 +27,6 @@ class Dropout(nn.Dropout):
         bits = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(1 << 63), None).view(torch.int16)[:n]
         scale = torch.ge(bits, cut - _LEVELS // 2, out=torch.empty(n, dtype=input.dtype))
         scale.mul_(_LEVELS / (_LEVELS - cut))
-        # The order in which elements lie in memory is the input's: both are then read along.
+        # The mask has the memory layout of the input, so both are read in the same order.
         dense = torch.empty_like(input)
         return input * scale.as_strided(dense.shape, dense.stride())

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 class CentreBias(nn.Module):
     """A learned number for each position and output, a smooth function of the distance from the window's centre.
 
-    It is made of Gaussian bumps over the distance in bp, the same on both sides, so both strands are read alike.
+    It is a sum of Gaussian bumps over the distance in bp, equal on both sides, so both strands are treated alike.
 
     Args:
-        outputs: K.
+        outputs: Number of outputs, K.
         step: Distance between neighbouring positions, bp.
-        reach: Farther positions count as this far, bp.
-        bumps: How many bumps.
+        reach: Larger distances count as this one, bp.
+        bumps: Number of bumps.
     """
 
     centres: Tensor
@@ -24,7 +24,7 @@ class CentreBias(nn.Module):
         super().__init__()
         self.step, self.reach = step, reach
         self.register_buffer("centres", torch.linspace(0, reach, bumps), persistent=False)
-        # At first what lies within about 150 bp of the centre counts, what lies beyond hardly.
+        # Initially positions within about 150 bp of the centre count, and those beyond hardly count.
         self.heights = nn.Parameter((-((self.centres / 150) ** 2)).clamp(min=-4).repeat(outputs, 1))
 
     def forward(self, length: int) -> Tensor:
@@ -37,7 +37,7 @@ class CentreBias(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Weighted means over positions, one a head; the weights depend on content and on distance from the centre.
+    """Weighted means over positions, one per head; the weights depend on content and on the distance from the centre.
 
     Args:
         channels: C of (N, L, C).
@@ -48,7 +48,7 @@ class AttentionPool(nn.Module):
     def __init__(self, channels: int, heads: int, step: float) -> None:
         super().__init__()
         self.query = nn.Linear(channels, heads, bias=False)
-        nn.init.zeros_(self.query.weight)  # at first a head looks at the centre, evenly at what is there
+        nn.init.zeros_(self.query.weight)  # initially the weights depend on the distance only
         self.bias = CentreBias(heads, step)
 
     def forward(self, x: Tensor) -> Tensor:

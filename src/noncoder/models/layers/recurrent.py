@@ -1,4 +1,4 @@
-"""Recurrent layers as Keras has them."""
+"""Recurrent layers with the conventions of Keras."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 
 class KerasLSTM(nn.LSTM):
-    """PyTorch's bidirectional LSTM on (N, L, C), begun as Keras begins it, with one bias a gate if asked.
+    """PyTorch's bidirectional LSTM on (N, L, C), initialized as in early Keras, with one or two biases per gate.
 
-    PyTorch adds two biases in each gate, Keras has one. With one, PyTorch's second (`bias_hh`) is a buffer of zeros:
-    the arithmetic, the number of parameters and the steps of an optimiser are those of one bias, the names of the
-    weights and the fast kernels stay.
+    PyTorch adds two biases in each gate, Keras one. With one bias, PyTorch's second (`bias_hh`) is a buffer of zeros:
+    the arithmetic, the number of parameters and the optimiser's steps are those of one bias, while the names of the
+    weights and the fast kernels stay the same.
 
     Args:
-        channels: C.
-        units: Units of each direction; 2 * units come out, forward first.
-        biases: Biases a gate.
-        gates: What the gates are squashed by. Keras before 2.3 took "hard-sigmoid", min(max(0.2 x + 0.5, 0), 1), for
-            which there is no fast kernel: a plain loop.
-        second: Which way the second direction reads; "forward" is an error of old that weights of old need.
+        channels: Input channels, C.
+        units: Units of each direction; the output has 2 * units channels, forward first.
+        biases: Biases per gate.
+        gates: Activation of the gates. Keras before 2.3 used "hard-sigmoid", min(max(0.2 x + 0.5, 0), 1), which has no
+            fast kernel and runs in a plain loop.
+        second: Direction of the second LSTM; "forward" reproduces an old error that old weights need.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class KerasLSTM(nn.LSTM):
             self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
 
     def forward(self, input: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        """(N, L, C) -> (N, L, 2 * units), and None: states are neither taken nor kept."""
+        """(N, L, C) -> (N, L, 2 * units), and None in place of the states."""
         if self.gates == "hard-sigmoid":
             turned = input if self.second == "forward" else input.flip(1)
             other = _hard_lstm(turned, self, "_reverse")
@@ -53,7 +53,7 @@ class KerasLSTM(nn.LSTM):
             return torch.cat([_hard_lstm(input, self, ""), other], dim=2), None
         with float32_on_cpu(input) as x:
             y = super().forward(x)[0]
-            if self.second == "forward":  # what reads the turned sequence from its end reads the sequence forward
+            if self.second == "forward":  # reading the reversed sequence from its end is reading forward
                 other = super().forward(x.flip(1))[0].flip(1)
                 y = torch.cat([y[..., : self.hidden_size], other[..., self.hidden_size :]], dim=2)
         return y, None
@@ -61,7 +61,7 @@ class KerasLSTM(nn.LSTM):
 
 @contextmanager
 def float32_on_cpu(x: Tensor) -> Iterator[Tensor]:
-    """On a CPU, x in float32 with autocast off: oneDNN's recurrent layers refuse half precision on many."""
+    """Returns x in float32 with autocast off on a CPU: oneDNN's recurrent layers refuse half precision on many CPUs."""
     if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
             yield x.float()
@@ -87,10 +87,10 @@ def _hard_lstm(x: Tensor, lstm: nn.LSTM, suffix: str) -> Tensor:
 
 
 def begin_like_keras(layer: nn.RNNBase) -> None:
-    """As Keras 2 and TensorFlow begin a recurrent layer.
+    """Initializes a recurrent layer as Keras 2 and TensorFlow do.
 
-    Glorot's uniform draw for what multiplies the input, an orthogonal matrix for the state, each over all gates
-    together; zero biases, but 1 for the forget gate of an LSTM (Jozefowicz et al. 2015).
+    Input weights are Glorot-uniform and state weights are orthogonal, each over all gates together; biases are zero,
+    except 1 for the forget gate of an LSTM (Jozefowicz et al. 2015).
     """
     for name, parameter in layer.named_parameters():
         if name.startswith("weight_ih"):
@@ -101,9 +101,9 @@ def begin_like_keras(layer: nn.RNNBase) -> None:
 
 
 def begin_like_first_keras(layer: nn.LSTM) -> None:
-    """As Keras before version 2 begins an LSTM: each gate drawn by itself, orthogonal matrices 1.1 times as large.
+    """Initializes an LSTM as Keras before version 2 does: each gate by itself, orthogonal matrices scaled by 1.1.
 
-    Its gates are about twice as far from zero at first as those of `begin_like_keras`.
+    The gates' initial weights are about twice as large as those of `begin_like_keras`.
     """
     for name, parameter in layer.named_parameters():
         for gate in parameter.detach().chunk(4):
@@ -115,7 +115,7 @@ def begin_like_first_keras(layer: nn.LSTM) -> None:
 
 
 def _orthogonal(matrix: Tensor, gain: float) -> None:
-    if not matrix.is_meta:  # an orthogonal matrix is computed, which needs numbers
+    if not matrix.is_meta:  # computing an orthogonal matrix needs real numbers
         nn.init.orthogonal_(matrix, gain)
 
 
@@ -128,7 +128,7 @@ def _begin_biases(layer: nn.RNNBase) -> None:
 
 
 def begin_dense_like_keras(*layers: nn.Linear | nn.Conv1d | nn.Conv2d) -> None:
-    """Glorot's uniform draw and zero biases."""
+    """Initializes with Glorot-uniform weights and zero biases."""
     for layer in layers:
         nn.init.xavier_uniform_(layer.weight)
         if layer.bias is not None:

@@ -1,4 +1,4 @@
-"""Blocks of residual networks, along a sequence."""
+"""Residual blocks along a sequence."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from noncoder.models.layers.convolution import PointConv, SequenceConv, same_len
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by what the channels' means say (Hu et al. 2018, arXiv:1709.01507).
+    """Scales each channel by a function of all channel means (Hu et al. 2018, arXiv:1709.01507).
 
     Args:
         channels: C of (N, C, 1, L).
-        reduction: How many times narrower the layer between is.
+        reduction: Ratio of the channels to the units of the layer between.
     """
 
     def __init__(self, channels: int, reduction: int) -> None:
@@ -31,17 +31,17 @@ class SqueezeExcitation(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions, the middle one wide or grouped, beside a shortcut with a convolution of its own.
+    """Three convolutions, the middle one wide or grouped, beside a shortcut with its own convolution.
 
-    The width between follows Wide ResNet (arXiv:1605.07146), the groups ResNeXt (arXiv:1611.05431), the order of norm
-    and convolution He et al. 2016 (arXiv:1603.05027) for "pre" and He et al. 2015 (arXiv:1512.03385) for "post".
+    The width follows Wide ResNet (arXiv:1605.07146) and the groups ResNeXt (arXiv:1611.05431). The order of norm and
+    convolution follows He et al. 2016 (arXiv:1603.05027) for "pre" and He et al. 2015 (arXiv:1512.03385) for "post".
 
     Args:
         channels_in: C of (N, C, 1, L).
         channels_out: C' of (N, C', 1, ceil(L / stride)).
-        inner: Channels between.
+        inner: Channels of the middle convolution.
         kernel: Width of the middle convolution, odd.
-        stride: One of so many positions is kept, by the first convolution.
+        stride: Distance between the positions that the first convolution reads.
         groups: Groups of the middle convolution; they divide `inner`.
         squeeze: Reduction of squeeze-and-excitation at the end; 0 for none.
         activation: Norm and ReLU before each convolution, or norm after it and ReLU after that and after the sum.
@@ -96,7 +96,7 @@ class ResidualBlock(nn.Module):
         channels: C of (N, C, 1, L).
         kernel: Width of the convolution, odd.
         dilation: Distance between its taps.
-        dropout: Share of whole channels that are left out; element by element would cost a quarter of a CPU's step.
+        dropout: Fraction of channels that are dropped; dropping single elements would take a quarter of a CPU's step.
     """
 
     def __init__(self, channels: int, kernel: int, dilation: int, dropout: float = 0.0) -> None:

@@ -1,7 +1,7 @@
-"""Models of a user's own: a class in a Python file, or in an installed package.
+"""A user's own models: a class in a Python file or in an installed package.
 
-`source` reads files and knows which ones the user has named, `packages` finds entry points, `settings` makes the
-model's settings from a signature, `adapter` turns a plain `nn.Module` into a model and tries it.
+`source` reads files and records which files the user has named, `packages` finds entry points, `settings` derives a
+model's settings from a signature, and `adapter` turns a plain `nn.Module` into a model and tests it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from noncoder.models.own.source import (
 
 
 def file_entry(source: ModelSource) -> Entry:
-    """The model of a Python file, which is run. The caller makes sure that the user has named the file.
+    """Runs a Python file and returns its model. The caller makes sure that the user has named the file.
 
     Raises:
         InputError: The file fails, or has no such class or function of the right signature.
@@ -53,7 +53,7 @@ def file_entry(source: ModelSource) -> Entry:
 
 
 def package_entry(name: str) -> Entry | None:
-    """The model of an installed package; None if none has the name.
+    """Returns the model of an installed package; None if no package registers the name.
 
     Raises:
         InputError: The package cannot be imported, or its class does not have the right signature.
@@ -75,7 +75,7 @@ def _entry(target: Any, name: str, source: str, origin: ModelOrigin) -> Entry:
 def _builder(target: Callable[..., Any], name: str, origin: ModelOrigin) -> Callable[[int, int, Any], SequenceModel]:
     def build(tasks: int, window: int, config: Section) -> SequenceModel:
         given = {"config": config} if takes_config(target) else dict(config)
-        with explained(f"{name} cannot be made", name):
+        with explained(f"{name} cannot be built", name):
             network = target(tasks=tasks, window=window, **given)
         model = adapt(network, name, tasks, window, config)
         model.origin = origin
@@ -86,10 +86,10 @@ def _builder(target: Callable[..., Any], name: str, origin: ModelOrigin) -> Call
 
 def _run(source: ModelSource) -> ModuleType:
     name = f"noncoder_own_{source.sha256[:16]}"
-    if name not in sys.modules:  # a file is run once, wherever a copy of it is
+    if name not in sys.modules:  # a file runs once, however many copies of it there are
         module = ModuleType(name)
         module.__file__ = source.path
-        sys.modules[name] = module  # dataclasses and annotations look there
+        sys.modules[name] = module  # dataclasses and annotations are resolved there
         try:
             with explained(f"{source.file} cannot be run", f"{source.file}:"):
                 exec(compile(source.content, source.file, "exec"), module.__dict__)

@@ -1,4 +1,4 @@
-"""A user's own network as a model: a trial run on a few windows, and what the run shows of its parts."""
+"""A user's own network as a model, and a trial run that finds its parts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class OwnModel(SequenceModel):
 
     @property
     def has_features(self) -> bool:
-        """Whether the network has `features` and `head`, and `head(features(x))` is what it gives."""
+        """Whether the network has `features` and `head` with `head(features(x))` equal to its output."""
         return self._split
 
     def features(self, x: Tensor) -> Tensor:
@@ -55,18 +55,18 @@ class OwnModel(SequenceModel):
             InputError: The input has another shape.
         """
         self.check_input(x)
-        # In training the network may do more than its two parts, such as dropout between them.
+        # In training the network may do more than apply its two parts, such as dropout between them.
         if self._split and not self.training:
             return self.head(self.features(x))
         logits: Tensor = self.network(x)
         return logits
 
     def find_parts(self, x: Tensor, logits: Tensor) -> None:
-        """Looks for the last linear layer, and whether the network consists of features and head.
+        """Finds the last linear layer, and whether the network consists of features and head.
 
         Args:
             x: One-hot DNA (N, 4, L).
-            logits: What the network gives for it in evaluation mode.
+            logits: The network's output for it in evaluation mode.
         """
         outputs: list[tuple[nn.Linear, Tensor]] = []
         handles = [
@@ -81,7 +81,7 @@ class OwnModel(SequenceModel):
                 handle.remove()
         last = next((layer for layer, y in reversed(outputs) if torch.equal(y.flatten(), logits.flatten())), None)
         if last is not None and last.out_features in (1, self.tasks):
-            self.__dict__["output"] = last  # not a part of this module: it is one of the network's
+            self.__dict__["output"] = last  # a part of the network, so not registered as a part of this module
         if callable(getattr(self.network, "features", None)) and callable(getattr(self.network, "head", None)):
             with explained(f"head(features(x)) of {self.name}", self.name):
                 both = self.head(self.features(x))
@@ -89,17 +89,17 @@ class OwnModel(SequenceModel):
 
 
 def adapt(network: Any, name: str, tasks: int, window: int, config: Section) -> SequenceModel:
-    """A user's own network as a model, after a trial run in evaluation mode.
+    """Turns a user's own network into a model, after a trial run in evaluation mode.
 
     Args:
-        network: What the user's class or function has made.
+        network: The object that the user's class or function returned.
         name: The model's name.
         tasks: Number of tasks, T.
         window: Length of the input, L, bp.
         config: The network's settings.
 
     Raises:
-        InputError: It is no `nn.Module` of (N, 4, L) -> (N, T), or gives probabilities.
+        InputError: It is not an `nn.Module` of (N, 4, L) -> (N, T), or its outputs are probabilities.
     """
     if not isinstance(network, nn.Module):
         raise InputError(f"{name} made a {type(network).__name__}", expected="an nn.Module")
@@ -143,7 +143,7 @@ def _check(logits: Any, name: str, tasks: int) -> None:
 
 @contextmanager
 def explained(what: str, name: str) -> Iterator[None]:
-    """Turns an error of a user's code into one message with its line.
+    """Turns an error in a user's code into one message with its line.
 
     Args:
         what: What failed.

@@ -26,11 +26,11 @@ class Package:
     version: str
 
     def describe(self) -> dict[str, Any]:
-        """What a predictor's folder keeps of it."""
+        """Describes the package for a predictor's folder."""
         return {"package": {"name": self.name, "version": self.version}}
 
     def check(self, described: Mapping[str, Any]) -> None:
-        """Makes sure that the package is the one described; its version may be another.
+        """Checks that the package is the one described; its version may differ.
 
         Raises:
             InputError: The model comes from another package.
@@ -41,12 +41,12 @@ class Package:
 
 
 def package_models() -> list[str]:
-    """The names of the models of all installed packages, sorted."""
+    """Returns the names of the models of all installed packages, sorted."""
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
 def load_from_package(name: str) -> tuple[Any, Package] | None:
-    """The class or function that a package registers under a name; None if none does.
+    """Returns the class or function that a package registers under a name; None if there is none.
 
     Raises:
         InputError: Two packages register the name, or the package cannot be imported.

@@ -1,4 +1,4 @@
-"""The settings of a model from the signature of its class or function."""
+"""Derives the settings of a model from the signature of its class or function."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class _Open(Section):
 
 
 def settings_of(target: Callable[..., Any], name: str) -> type[Section]:
-    """The settings that a class or function takes besides `tasks` and `window`.
+    """Returns the settings class of a class or function: its parameters besides `tasks` and `window`.
 
-    A parameter `config` annotated with a `Section` stands for its fields, as in the built-in models. Otherwise each
-    parameter is a setting. A parameter whose default is not a JSON value is left alone.
+    A parameter `config` annotated with a `Section` provides that section's fields, as in the built-in models.
+    Otherwise each parameter is a setting. A parameter whose default is not a JSON value keeps its default.
 
     Args:
         target: The class or function.
         name: Its name, for messages.
 
     Raises:
-        InputError: It does not take tasks and window, or a parameter cannot be a setting.
+        InputError: It does not accept tasks and window, or a parameter cannot be a setting.
     """
     try:
         parameters = inspect.signature(target).parameters
@@ -86,12 +86,12 @@ def takes_config(target: Callable[..., Any]) -> bool:
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(getattr(target, "__init__", None) if isinstance(target, type) else target)
-    except (NameError, TypeError, AttributeError):  # annotations that say nothing at run time
+    except (NameError, TypeError, AttributeError):  # annotations that cannot be resolved at run time
         return {}
 
 
 def _known(annotation: Any) -> Any:
-    """The annotation, or Any where pydantic does not know it."""
+    """Returns the annotation, or Any if pydantic does not support it."""
     try:
         TypeAdapter(annotation)
     except (PydanticSchemaGenerationError, pydantic.PydanticUserError):

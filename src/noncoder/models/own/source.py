@@ -1,8 +1,9 @@
-"""Python files with models, and which of them this user has named.
+"""Python files with models, and the record of the files that this user has named.
 
 A file is run only if the user names it: in a recipe, on the command line or in a call. The SHA-256 of its content is
-then noted in the user's own folder. A predictor's folder holds a copy of the file; `noncoder.load` runs this copy only
-if its content was named before. So one's own runs load without further ado, and nobody else's code is run unasked.
+then recorded in the user's own folder. A predictor's folder holds a copy of the file, and `noncoder.load` runs this
+copy only if its content was named before. So a user's own runs load without further steps, and code of others does not
+run unasked.
 """
 
 from __future__ import annotations
@@ -53,25 +54,25 @@ class ModelSource:
         return hashlib.sha256(self.content).hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """What a predictor's folder keeps besides a copy of the file."""
+        """Describes the file for a predictor's folder, which also holds a copy of it."""
         return {"source": {"file": self.file, "path": self.path, "class": self.attribute, "sha256": self.sha256}}
 
     def check(self, described: Mapping[str, Any]) -> None:
-        """Makes sure that the content is the one described.
+        """Checks that the content is the one described.
 
         Raises:
-            InputError: It is another.
+            InputError: The content differs.
         """
         expected = described["source"]["sha256"]
         if self.sha256 != expected:
             raise InputError(
-                f"{self.file} has changed since, or is another file: its SHA-256 is {self.sha256[:12]}…",
+                f"{self.file} has changed, or is another file: its SHA-256 is {self.sha256[:12]}…",
                 expected=f"the file with SHA-256 {expected}",
             )
 
 
 def source_digest(name: str) -> str | None:
-    """SHA-256 of the file that the name of a model names; None for a model by name.
+    """Returns the SHA-256 of the file that a model's name refers to; None for a registered model.
 
     Raises:
         InputError: The file cannot be read.
@@ -82,18 +83,18 @@ def source_digest(name: str) -> str | None:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether the name of a model names a Python file."""
+    """Whether a model's name refers to a Python file."""
     return name.endswith(".py") or name.rpartition(":")[0].endswith(".py")
 
 
 def name_source(name: str) -> ModelSource:
-    """Reads the file that a user names, and notes that it was named.
+    """Reads the file that a user names, and records that it was named.
 
     Args:
         name: "path/to/file.py:Class".
 
     Raises:
-        InputError: There is no such file, or no class is named.
+        InputError: The file does not exist, or the name contains no class.
     """
     file, _, attribute = name.rpartition(":")
     if not file or not attribute:
@@ -104,10 +105,10 @@ def name_source(name: str) -> ModelSource:
 
 
 def read_source(path: Path) -> bytes:
-    """The content of a Python file.
+    """Returns the content of a Python file.
 
     Raises:
-        InputError: It is missing, no file, or too large.
+        InputError: It is missing, not a file, or too large.
     """
     check_name(path)
     try:
@@ -124,17 +125,17 @@ def read_source(path: Path) -> bytes:
 
 
 def is_named(sha256: str) -> bool:
-    """Whether this user has named a file of this content before."""
+    """Whether this user has named a file with this content before."""
     folder = _folder()
     return sha256 in _named or (folder is not None and sha256.isalnum() and (folder / sha256).is_file())
 
 
 def note_named(sha256: str, path: Path) -> None:
-    """Notes that the user has named a file.
+    """Records that the user has named a file.
 
     Args:
-        sha256: Of its content.
-        path: Where it is; kept for the user to look up.
+        sha256: SHA-256 of its content.
+        path: Its path, recorded for the user's information.
     """
     if is_named(sha256):
         return
@@ -143,13 +144,13 @@ def note_named(sha256: str, path: Path) -> None:
     if folder is not None:
         try:
             write_bytes(folder / sha256, f"{path.absolute()}\n".encode())
-        except InputError:  # without a home that can be written to, the user names the file each time
+        except InputError:  # without a writable home the user names the file each time
             return
 
 
 @contextmanager
 def offering(paths: Sequence[Path]) -> Iterator[None]:
-    """Inside the block, predictors are loaded with one of these files where they need one."""
+    """Inside the block, predictors that need one of these files are loaded with it."""
     _offered.extend(paths)
     try:
         yield
