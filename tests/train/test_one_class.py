@@ -11,7 +11,7 @@ import noncoder
 from noncoder.config import RunConfig, validate
 from noncoder.errors import InputError
 from noncoder.pipeline.evaluating import evaluate_run
-from noncoder.pipeline.road import run_recipe
+from noncoder.pipeline.running import run_recipe
 from noncoder.train import train
 from noncoder.train.lr_range_test import Ramp, find_learning_rate
 from tests.conftest import listing

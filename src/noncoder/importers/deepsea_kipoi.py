@@ -1,8 +1,9 @@
 """The PyTorch conversion of DeepSEA that Kipoi distributes (`deepsea_predict.pth`, doi:10.5281/zenodo.1466993).
 
-Its layers stand in the repository kipoi/models, DeepSEA/model_architecture.py: numbered in an `nn.Sequential`, alone
-(`deepsea_cpu.pth`), or behind the swap of the channels (`deepsea_variant_effects.pth`: "1."), or behind that and the
-reverse complement ("2."). The convolutions are two-dimensional, of height one, and read A, G, C, T.
+Kipoi's repository (kipoi/models, DeepSEA/model_architecture.py) defines its layers. They are numbered in an
+`nn.Sequential`: without a prefix (`deepsea_cpu.pth`), after the swap of the channels (`deepsea_variant_effects.pth`,
+prefix "1."), or after the swap and the reverse complement (prefix "2."). The convolutions are two-dimensional, of
+height one, and read A, G, C, T.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from pathlib import Path
 from noncoder.importers.weight_files import Imported, Weights, check_shapes, read_torch, shapes_of
 from noncoder.predictor import Shape
 
-# The bases A, C, G, T among the channels A, G, C, T that DeepSEA's data have.
+# Positions of A, C, G, T in the channel order A, G, C, T of DeepSEA's data.
 ACGT_OF_AGCT = [0, 2, 1, 3]
 
 _LAYERS = {"0": "convolutions.0", "4": "convolutions.4", "8": "convolutions.8", "12.1": "hidden.1", "14.1": "output"}
 
 
 def read_deepsea(path: Path) -> Imported:
-    """Reads the file into `deepsea`.
+    """Reads the file as weights of `deepsea`.
 
     Raises:
         InputError: It cannot be read, or a tensor is missing, additional or of another shape.

@@ -1,8 +1,8 @@
 """The checkpoints of the 2020 report's own models (github.com/Rvbens/non-coding-DNA-classifier at commit 49de66a).
 
 Lightning wrote them: a module with the attribute `model`, of the class ResTransXL, with HuggingFace's
-`TransfoXLModel` 2.3.0 or an LSTM between the residual network and the head. Its data have the bases as the numbers
-A, G, C, T = 0, 1, 2, 3, and an N is 0, an A.
+`TransfoXLModel` 2.3.0 or an LSTM between the residual network and the head. Its data encode A, G, C, T as 0, 1, 2, 3
+and N as 0, the code of A.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from noncoder.predictor import Shape
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _LSTM = [f"{kind}_{part}_l0{way}" for way in ("", "_reverse") for kind in ("weight", "bias") for part in ("ih", "hh")]
-# A layer of HuggingFace's Transformer-XL, and what its parts are called here.
+# Parts of a layer of HuggingFace's Transformer-XL, and their names here.
 _XL_LAYER = {
     "dec_attn.r_r_bias": "attentions.{}.position_bias",
     "dec_attn.r_w_bias": "attentions.{}.content_bias",
@@ -39,18 +39,18 @@ _XL_LAYER = {
     "pos_ff.layer_norm.weight": "feed_forwards.{}.norm.weight",
     "pos_ff.layer_norm.bias": "feed_forwards.{}.norm.bias",
 }
-_MEMORY, _WINDOW = 256, 1000  # the first is no shape of a tensor; it stands in the report's notebook
+_MEMORY, _WINDOW = 256, 1000  # the memory is no shape of a tensor; its size is from the report's notebook
 
 
 def read_report(path: Path) -> Imported:
-    """Reads the file into `wideresnet-txl` or `wideresnet-lstm`, whichever core it has.
+    """Reads the file as weights of `wideresnet-txl` or `wideresnet-lstm`, depending on its core.
 
     Raises:
         InputError: It cannot be read, or a tensor is missing, additional or of another shape.
     """
     found = read_torch(path)
     prefix = "model." if any(name.startswith("model.") for name in found) else ""
-    # What a Transformer-XL that is given vectors does not use: word embeddings, and a table that it can make.
+    # A Transformer-XL that receives vectors does not use word embeddings, nor a table of positions that it can compute.
     unused = [name for name in found if name.startswith((f"{prefix}core.word_emb.", f"{prefix}core.pos_emb."))]
     words = sum(found.pop(name).numel() for name in unused if "word_emb" in name)
     for name in unused:
@@ -70,13 +70,13 @@ def read_report(path: Path) -> Imported:
     if parameters["core"] == "transformer-xl":
         notes += [
             f"the Transformer-XL has {_MEMORY} slots of memory, as in the report's notebook; the file does not say",
-            f"left out: {words:,} weights of word embeddings, which nothing uses",
+            f"left out: {words:,} unused weights of word embeddings",
         ]
     return Imported(name, parameters, weights, notes)
 
 
 class _Sizes:
-    """Looks up shapes by the names that the report's class gives."""
+    """Looks up shapes by the names in the report's class."""
 
     def __init__(self, path: Path, weights: Weights, prefix: str) -> None:
         self.path, self.weights, self.prefix = path, weights, prefix
@@ -91,13 +91,13 @@ class _Sizes:
         return tuple(tensor.shape)
 
     def count(self, pattern: str) -> int:
-        """How many numbers there are in the place of the pattern's group, from the lowest to the highest."""
+        """Counts the distinct numbers that the pattern's group matches, from the lowest to the highest."""
         matches = (re.fullmatch(re.escape(self.prefix) + pattern, name) for name in self.weights)
         return len({match[1] for match in matches if match})
 
 
 def _settings(path: Path, sizes: _Sizes) -> tuple[str, dict[str, Any], int]:
-    """The name of our model, its settings and how many tasks it has, from the shapes."""
+    """Derives the model's name, its settings and its number of tasks from the shapes."""
     embedding = sizes.of("emb.weight", 2)[1]
     channels = sizes.of("res.layers.0.weight", 3)[0]
     blocks = sizes.count(r"res\.layers\.(\d+)\.cvbn2\.bn\.weight")
@@ -139,7 +139,7 @@ def _settings(path: Path, sizes: _Sizes) -> tuple[str, dict[str, Any], int]:
 
 
 def _names(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Our name for each of theirs."""
+    """Maps the names of the file to our names."""
     names = {"emb.weight": "front.embedding.weight", "res.layers.0.weight": "front.stem.weight"}
     for i in range(len(parameters["strides"])):
         parts = {f"cvbn{k + 1}": (f"norms.{k}", f"convolutions.{k}") for k in range(3)} | {
@@ -167,7 +167,7 @@ def _norm(theirs: str, ours: str) -> dict[str, str]:
 
 
 def _drop_repeated(path: Path, found: Weights, repeated: str, original: str) -> None:
-    """The last layer is an attribute of the head and in its list of layers, so it stands in the file twice."""
+    """Removes the second copy of the last layer, which is both an attribute of the head and in its list of layers."""
     for part in ("weight", "bias"):
         again, first = found.pop(repeated + part, None), found.get(original + part)
         if again is None or first is None or not torch.equal(again, first):

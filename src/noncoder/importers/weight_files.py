@@ -1,4 +1,4 @@
-"""Files of weights: opened without running anything that is in them, and compared with what they should hold."""
+"""Reads files of weights without running code from them, and compares them with the expected tensors."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from noncoder.predictor import Shape, first_difference
 
 Weights: TypeAlias = dict[str, Tensor]
 
-# What the Lightning of 2020 puts beside the weights: settings, and scores that are NumPy numbers. Old files name
-# NumPy's constructor by its old place.
-_MOST_PACKED = 20  # how much smaller than its content a file may be: other programs may have packed it
-_LEAST = 1 << 30  # bytes that are always read
-_MOST_SHARED = 4 * _MOST_PACKED  # tensors may share what lies in the file
+# Lightning of 2020 stores settings and scores that are NumPy numbers beside the weights. Old files refer to NumPy's
+# constructor by its old module path.
+_MOST_PACKED = 20  # largest ratio of content to file: other programs may have compressed the file
+_LEAST = 1 << 30  # content up to this many bytes is always read
+_MOST_SHARED = 4 * _MOST_PACKED  # tensors may share bytes of the file
 _SCALAR: Any = np.float64(0).__reduce__()[0]
 _HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     argparse.Namespace,
@@ -39,13 +39,13 @@ _HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 @dataclass(frozen=True)
 class Imported:
-    """Weights as a model of ours takes them.
+    """Weights for a model of this package.
 
     Args:
-        model: The model's name.
-        parameters: Its settings.
-        weights: Its state, by our names.
-        notes: What a user should know of it.
+        model: Name of the model.
+        parameters: Settings of the model.
+        weights: State of the model, by our names.
+        notes: Remarks for the user.
     """
 
     model: str
@@ -55,24 +55,24 @@ class Imported:
 
     @property
     def tasks(self) -> int:
-        """How many tasks the last layer has."""
+        """Number of outputs of the last layer."""
         return len(self.weights["output.weight"])
 
 
 def check_file(path: Path) -> None:
-    """Makes sure that there is a file.
+    """Checks that the file exists.
 
     Raises:
-        InputError: There is none, or it is empty.
+        InputError: It does not exist, or it is empty.
     """
     if not path.is_file():
-        raise InputError(f"{path} is " + ("a folder" if path.is_dir() else "not there"), expected="a file of weights")
+        raise InputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}", expected="a file of weights")
     if not path.stat().st_size:
-        raise InputError(f"{path} is empty", expected="a file of weights", hint="fetch it again")
+        raise InputError(f"{path} is empty", expected="a file of weights", hint="download it again")
 
 
 def read_torch(path: Path) -> Weights:
-    """The weights in a file of `torch.save`, of the new or the old layout, or in a Lightning checkpoint.
+    """Reads the weights in a file of `torch.save`, in the new or the old layout, or in a Lightning checkpoint.
 
     Raises:
         InputError: The file is missing, damaged, of another kind, or holds objects other than weights.
@@ -82,7 +82,7 @@ def read_torch(path: Path) -> Weights:
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle may fail in any way
+    except Exception as error:  # reading a damaged pickle may raise any error
         raise _unreadable(path, error) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
@@ -97,10 +97,10 @@ def read_torch(path: Path) -> Weights:
 
 
 def _check_zip(path: Path) -> None:
-    """Compares the checksums of the zip file that torch.save writes, which torch does not, and limits its size."""
+    """Checks the checksums of the zip file that torch.save writes, which torch does not do, and limits its size."""
     try:
         with zipfile.ZipFile(path) as packed:
-            # torch.save packs nothing: what unpacks to far more than the file is none of its files.
+            # torch.save does not compress: a file with far larger content is not its own.
             total, size = sum(entry.file_size for entry in packed.infolist()), path.stat().st_size
             if total > _MOST_PACKED * size:
                 raise InputError(
@@ -108,41 +108,41 @@ def _check_zip(path: Path) -> None:
                 )
             damaged = packed.testzip()
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError):
-        return  # of the old layout, which has no checksums, or so damaged that torch refuses it
+        return  # a file of the old layout has no checksums; a badly damaged one is refused by torch
     if damaged is not None:
         raise InputError(
             f"{path} is damaged: the checksum of {damaged} in it is wrong",
-            hint="compare its size and digest with the source's, and fetch it again",
+            hint="compare its size and digest with the source's, and download it again",
         )
 
 
 def _check_sizes(path: Path, content: Mapping[str, Tensor]) -> None:
-    """A tensor may claim any shape over a few bytes: nothing is computed with one that its file cannot hold."""
+    """Refuses a tensor whose shape claims more than its file can hold, before anything is computed with it."""
     total = 0
     for name, tensor in content.items():
         plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_complex()
         size = tensor.numel() * tensor.element_size()
         if not plain or tensor.is_meta:
             told = f"{path}: {shorten(repr(name))} is no plain tensor: {tensor.layout}, {tensor.dtype}"
-            raise InputError(told, expected="real numbers, one for each place")
+            raise InputError(told, expected="real numbers, one for each element")
         total += size
     if total > max(_LEAST, _MOST_SHARED * path.stat().st_size):
         raise InputError(f"{path}: its tensors claim {total:,} bytes", expected="what a file of this size can hold")
 
 
 def shorten(text: str, most: int = 80) -> str:
-    """A text from a file, cut for a message."""
+    """Shortens a text from a file for a message."""
     return text if len(text) <= most else text[:most] + "…"
 
 
 def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, Shape], of: str) -> None:
-    """Makes sure that a file has exactly the tensors of a model.
+    """Checks that a file has exactly the tensors of a model.
 
     Args:
         path: The file.
-        found: The shapes of what it has.
-        expected: The shapes of what it should have.
-        of: The model, for the message.
+        found: Shapes of the tensors in the file.
+        expected: Expected shapes.
+        of: Name of the model, for the message.
 
     Raises:
         InputError: The first tensor that differs.
@@ -156,18 +156,18 @@ def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, 
 
 
 def check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Makes sure that all values are numbers.
+    """Checks that all values are finite.
 
     Raises:
-        InputError: The first tensor with one that is not.
+        InputError: A tensor has a value that is not finite.
     """
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
-            raise InputError(f"{path}: {name} has values that are not finite", hint="fetch the file again")
+            raise InputError(f"{path}: {name} has values that are not finite", hint="download the file again")
 
 
 def shapes_of(weights: Mapping[str, Tensor]) -> dict[str, Shape]:
-    """The shape of each tensor."""
+    """Returns the shape of each tensor."""
     return {name: tuple(tensor.shape) for name, tensor in weights.items()}
 
 
@@ -177,9 +177,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
         return InputError(
             f"{path} asks for {refused[1]}, which could run code",
             expected="weights alone, as `torch.save(model.state_dict(), …)` writes them",
-            hint="where you trust the file, load it where it was made and save its state_dict",
+            hint="if you trust the file, load it where it was made and save its state_dict",
         )
     return InputError(
-        f"{path} is no file of torch.save, or it is damaged", expected="a .pth, .pt or .ckpt file",
-        hint="compare its size and digest with the source's, and fetch it again",
+        f"{path} is not a file of torch.save, or it is damaged", expected="a .pth, .pt or .ckpt file",
+        hint="compare its size and digest with the source's, and download it again",
     )  # fmt: skip

@@ -1,12 +1,12 @@
-"""Whole stages for whoever calls them: the road from a recipe to a report, and single stages of a run.
+"""Whole stages: from a recipe to a report, and single stages of a run.
 
-`road` walks the stages; `evaluating`, `interpreting` and `predicting` do one of them for a run that is there.
+`running` runs all stages; `evaluating`, `interpreting` and `predicting` run one stage of an existing run.
 """
 
 from noncoder.pipeline.evaluating import evaluate_run
 from noncoder.pipeline.interpreting import design_for_run, explore_run, interpret_run, layers_of
 from noncoder.pipeline.predicting import predict_fasta
-from noncoder.pipeline.road import make_data, run_recipe
+from noncoder.pipeline.running import make_data, run_recipe
 
 __all__ = [
     "design_for_run",

@@ -1,4 +1,4 @@
-"""Where models run."""
+"""Default device of models."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import torch
 
 
 def best_device() -> str:
-    """The GPU where there is one, else the CPU."""
+    """Returns "cuda" if a GPU is available, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""Measures the predictor of a run."""
+"""Evaluates the predictor of a run."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def evaluate_run(
     force: bool = False,
     save_temperatures: bool = False,
 ) -> list[SplitSummary]:
-    """Measures the predictor of a run; a split that was measured in the same way before is read, not measured again.
+    """Evaluates the predictor of a run; results of splits that were evaluated with the same settings are reused.
 
     Args:
         run: The run's folder.
-        config: The section to go by, or what is other than in the recipe's.
+        config: Settings of the evaluation, or changes of those in the recipe.
         store: Another store than the run's own.
-        force: Measure again.
-        save_temperatures: Keep the fitted temperatures with the predictor, whose probabilities are then calibrated.
+        force: Evaluate again.
+        save_temperatures: Save the fitted temperatures with the predictor, whose probabilities are then calibrated.
 
     Raises:
-        NoncoderError: There is no predictor, no such split, or the store does not fit.
+        NoncoderError: The run has no predictor or no such split, or the store does not fit.
     """
     recipe = read_run(run)
     if not isinstance(config, EvaluateConfig):
@@ -43,13 +43,13 @@ def evaluate_run(
     predictors = [load(path).to(device) for path in (run, *config.ensemble)]
     opened = open_store(store or recipe.store)
     for split in config.splits:
-        opened.indices(split)  # an unknown split is told before anything is measured
+        opened.indices(split)  # refuse an unknown split before the evaluation
     stage = EvaluationStage(folder.evaluate, predictors, opened, config, force)
     if save_temperatures:
-        stage.check_saving()  # what cannot be kept is told before anything is measured
+        stage.check_saving()  # refuse temperatures that cannot be saved before the evaluation
     with locked(folder.evaluate.path, hint="wait for it"):
         summaries = [stage.evaluate(split) for split in config.splits]
         if save_temperatures:
-            with locked(folder.train.path, hint="wait for it: a training writes the predictor at its end"):
+            with locked(folder.train.path, hint="wait for it: a training writes the predictor when it ends"):
                 stage.save_temperatures(folder.predictor.path)
     return summaries

@@ -1,4 +1,4 @@
-"""Looks into the predictor of a run: its tasks, the grammar of motifs, and sequences that please it."""
+"""Interprets the predictor of a run: its tasks, the grammar of motifs, and designed sequences."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from noncoder.runs.folder import RunFolder
 from noncoder.runs.run_recipe import read_run
 from noncoder.sequence.motifs import Motif, load_jaspar, read_meme
 
-# Files of other formats are refused by name.
+# Other formats are refused by the file's suffix.
 _MOTIF_FILES = (".meme", ".txt", ".jaspar", ".pfm", ".motif", ".motifs", ".homer", ".transfac")
-_WINDOWS = 500  # of a task, of which backgrounds are made and with which designs are compared
+_WINDOWS = 500  # windows of a task from which backgrounds are made and with which designs are compared
 
 
 def interpret_run(
@@ -43,19 +43,19 @@ def interpret_run(
     store: Path | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Looks into the predictor of a run; tasks that were looked into in the same way before are read.
+    """Interprets the predictor of a run; results of tasks that were interpreted with the same settings are reused.
 
     Args:
-        run: The run's folder, or one with a predictor alone, which has no store of its own.
-        config: The section to go by, or what is other than in the recipe's.
+        run: The run's folder, or a folder with only a predictor, which has no store of its own.
+        config: Settings of the interpretation, or changes of those in the recipe.
         store: Another store than the run's own.
-        force: Do it again.
+        force: Interpret again.
 
     Returns:
         As `noncoder.interpret.interpretation_stage.InterpretationStage.interpret`.
 
     Raises:
-        NoncoderError: There is no predictor, no such task, or nothing to look at.
+        NoncoderError: There is no predictor, no such task, or nothing to interpret.
     """
     folder = RunFolder(run)
     recipe = read_run(run) if folder.recipe.is_file() else None
@@ -77,7 +77,7 @@ def interpret_run(
 
 
 def layers_of(run: Path) -> list[dict[str, Any]]:
-    """The layers of a run's model at which Grad-CAM can look: name, channels, positions and the bp between them."""
+    """Lists the layers of a run's model that Grad-CAM supports: name, channels, positions and bp between positions."""
     return [
         {"name": layer.name, "channels": layer.channels, "positions": layer.positions, "step": layer.step}
         for layer in list_layers(load(run).model)
@@ -87,18 +87,18 @@ def layers_of(run: Path) -> list[dict[str, Any]]:
 def explore_run(
     run: Path, task: str, motifs: Sequence[str], settings: GrammarConfig, out: Path, force: bool = False
 ) -> Grammar:
-    """Explores the grammar of a task, and writes it with its figures.
+    """Measures the motif grammar of a task, and writes it with its figures.
 
     Args:
         run: The run's folder.
         task: The task.
-        motifs: JASPAR's names or ids, files of motifs in MEME's format, or k-mers.
-        settings: What is explored.
-        out: A .json file; the figures lie beside it.
-        force: Replace a file that is there.
+        motifs: JASPAR names or ids, files of motifs in MEME format, or k-mers.
+        settings: What to measure.
+        out: A .json file; figures are written beside it.
+        force: Replace an existing file.
 
     Raises:
-        NoncoderError: There is no such run, task or motif, or the file is there.
+        NoncoderError: There is no such run, task or motif, or the file exists.
     """
     predictor, recipe, windows = _open(run, task)
     _check_out(out, ".json", force)
@@ -115,18 +115,18 @@ def explore_run(
 def design_for_run(
     run: Path, task: str, settings: DesignConfig, out: Path, against: str | None = None, force: bool = False
 ) -> Design:
-    """Designs sequences that please a task, and writes them as FASTA, with all numbers as JSON and figures beside.
+    """Designs sequences with a high predicted logit for a task; writes FASTA, all numbers as JSON, and figures.
 
     Args:
         run: The run's folder.
         task: The task.
-        settings: How.
+        settings: Settings of the design.
         out: A .fa or .fasta file.
-        against: A second task, which is made low or held.
-        force: Replace a file that is there.
+        against: A second task, whose logit is lowered or held.
+        force: Replace an existing file.
 
     Raises:
-        NoncoderError: There is no such run or task, or the file is there.
+        NoncoderError: There is no such run or task, or the file exists.
     """
     predictor, _, windows = _open(run, task)
     _check_out(out, ".fa, .fasta", force)
@@ -146,10 +146,10 @@ def design_for_run(
 
 
 def read_motifs(text: str, config: InterpretConfig) -> tuple[list[Motif | str], tuple[str, ...]]:
-    """What a user means by a motif: the motifs of a MEME file, a k-mer, or one of JASPAR's.
+    """Resolves a motif that a user names: the motifs of a MEME file, a k-mer, or a JASPAR motif.
 
     Returns:
-        The motifs, and a sentence for each that was left out of a file.
+        The motifs, and a message for each motif of a file that was left out.
 
     Raises:
         InputError: The file cannot be read.

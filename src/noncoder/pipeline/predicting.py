@@ -15,7 +15,7 @@ from noncoder.predictor import Strands, load
 
 
 class Predicted(NamedTuple):
-    """What was written: how many records, and the name of the column that holds their names."""
+    """The number of records that were written, and the name of the column of record names."""
 
     records: int
     column: str
@@ -26,14 +26,14 @@ def predict_fasta(run: Path, fasta: Path, out: Path, strands: str, force: bool =
 
     Args:
         run: The run's or predictor's folder.
-        fasta: Records as long as the model's window.
-        out: A .tsv, .csv or .parquet file: first the names of the records, then a column a task. The first column is
-            called `record`, or `record_` where a task has that name.
+        fasta: A FASTA file whose records have the length of the model's window.
+        out: A .tsv, .csv or .parquet file: first the names of the records, then a column per task. The first column is
+            called `record`, or `record_` if a task has that name.
         strands: Which strands are read.
-        force: Replace a file that is there.
+        force: Replace an existing file.
 
     Raises:
-        NoncoderError: There is no predictor, the input is no FASTA, a record has another length, or the file is there.
+        NoncoderError: There is no predictor, the input is not FASTA, a record has another length, or the file exists.
     """
     from noncoder.sequence.genome import Genome
 

@@ -1,8 +1,8 @@
-"""A trained model with its tasks and window, and what it predicts: the waist between training and all that follows.
+"""A trained model with its tasks and window, and its predictions. All stages after training depend on it alone.
 
-`inference` is the one way to ask a model: modes, batches, strands. `folder` is the predictor and its folder on disk,
-`building` makes its model, `schemes` are several ways to average, and `matching` gives the labels of a store by the
-predictor's tasks.
+`inference` applies a model: modes, batches, strands. `predictor` is the predictor and its folder on disk, `building`
+builds its model, `schemes` averages predictions in several ways, and `task_labels` reads the labels of a store in the
+order of the predictor's tasks.
 """
 
 from noncoder.predictor.building import PredictorError

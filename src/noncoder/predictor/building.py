@@ -1,4 +1,4 @@
-"""The model of a predictor's folder, by what its description says of it."""
+"""Builds the model that a predictor's folder describes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from noncoder.runs.folder import PredictorFolder
 
 
 class PredictorError(NoncoderError):
-    """A predictor's folder that is missing, damaged or of another model."""
+    """A predictor's folder is missing, damaged or belongs to another model."""
 
 
 def build_described(
     description: Mapping[str, Any], folder: PredictorFolder, source: str | Path | None
 ) -> SequenceModel:
-    """The model that a folder describes; its weights are not loaded yet.
+    """Builds the model that a folder describes, without its weights.
 
-    No file is run but one that the user has named, now or before.
+    Runs no file that the user has not named, now or before.
 
     Args:
         description: The content of model.json.
@@ -38,7 +38,7 @@ def build_described(
         source: A Python file that the user names for it.
 
     Raises:
-        NoncoderError: There is no such model here, or its source is missing, has changed, or was never named.
+        NoncoderError: No such model exists, or its source is missing, has changed, or was never named.
     """
     name, tasks, window = str(description["model"]), len(description["tasks"]), int(description["window"])
     if "source" not in description and "package" not in description and not is_file_name(name):
@@ -71,7 +71,7 @@ def _installed(name: str, description: Mapping[str, Any], folder: PredictorFolde
 
 
 def _find_source(stated: Mapping[str, Any], folder: PredictorFolder, named: Sequence[Path]) -> ModelSource:
-    """The source of a model, as it was in training: of the named files the right one, else the copy in the folder."""
+    """Returns the source of a model as in training: the matching one of the named files, else the folder's copy."""
     file, path, attribute = (str(stated[key]) for key in ("file", "path", "class"))
     for place in named or [folder.source]:
         try:

@@ -1,4 +1,4 @@
-"""One way to ask a model: modes that are restored, batches, strands, tasks and progress."""
+"""Applies a model: restores modes, and handles batches, strands, tasks and progress."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Strands = Literal["both", "forward", "reverse"]
 
 @contextmanager
 def restoring_modes(*modules: nn.Module) -> Iterator[None]:
-    """Training and evaluation modes may change inside the block; each sub-module's own mode is restored on exit.
+    """Restores the training or evaluation mode of each sub-module on exit.
 
-    A model need not be in one mode throughout: a frozen part is in evaluation mode while the rest is trained.
+    Modes may differ within a model: a frozen part can be in evaluation mode while the rest is trained.
     """
     modes = [(part, part.training) for module in modules for part in module.modules()]
     try:
@@ -46,10 +46,10 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def differentiating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode with gradients for the input alone; modes and `requires_grad` are restored on exit.
+    """Evaluation mode with gradients for the input only; modes and `requires_grad` are restored on exit.
 
-    On a GPU, cuDNN has a backward pass for recurrent layers in training mode only. Without dropout that mode computes
-    the same, so these layers are put into it; a model with dropout inside of a recurrent layer does without cuDNN.
+    On a GPU, cuDNN has a backward pass for recurrent layers in training mode only. Without dropout both modes compute
+    the same, so these layers are put into training mode; recurrent layers with dropout run without cuDNN.
     """
     asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     recurrent = [module for module in model.modules() if isinstance(module, nn.RNNBase)] if _on_gpu(model) else []
@@ -70,8 +70,8 @@ def differentiating(model: nn.Module) -> Iterator[None]:
 class MeanProbability:
     """The mean of the probabilities of several forward passes over the same windows, as a logit.
 
-    It is log(p1 + p2 + …) - log(q1 + q2 + …) with q = 1 - p, in logarithms throughout: float32 probabilities near 1
-    would tie, and with them the ranks that AUROC needs. The mean of one pass is that pass's logits, unchanged.
+    It is log(p1 + p2 + …) - log(q1 + q2 + …) with q = 1 - p, computed in logarithms: float32 probabilities near 1 would
+    tie, and so would the ranks that AUROC needs. The mean of one pass is that pass's logits, unchanged.
     """
 
     def __init__(self) -> None:
@@ -91,26 +91,26 @@ class MeanProbability:
         self._no = torch.logaddexp(self._no, F.logsigmoid(-logits))
 
     def logits(self) -> Tensor:
-        """The logits (n, T) of the mean probability so far; at least one pass has been added."""
+        """Returns the logits (n, T) of the mean probability so far; requires at least one pass."""
         assert self._first is not None
         return self._first if self._passes == 1 else self._yes - self._no
 
 
 def strands_of(strands: Strands) -> tuple[Strand, ...]:
-    """Which strands are read, the forward strand first."""
+    """Returns the strands to read, the forward strand first."""
     return ("forward", "reverse") if strands == "both" else (strands,)
 
 
 def read_strand(model: SequenceModel, x: Tensor, strand: Strand) -> Tensor:
-    """Logits (n, T) of one-hot sequences (n, 4, L), read on one strand."""
+    """Returns logits (n, T) of one-hot sequences (n, 4, L), read on one strand."""
     logits: Tensor = model(x if strand == "forward" else x.flip(1, 2))
     return logits
 
 
 def strand_logits(model: SequenceModel, x: Tensor, strands: Strands) -> Tensor:
-    """Logits (n, T) of one-hot sequences (n, 4, L); for "both", the logit of the mean probability of the two strands.
+    """Returns logits (n, T) of one-hot sequences (n, 4, L); for "both", the logit of the strands' mean probability.
 
-    A gradient passes through, where one is wanted.
+    Gradients flow through if enabled.
     """
     mean = MeanProbability()
     for strand in strands_of(strands):
@@ -119,19 +119,19 @@ def strand_logits(model: SequenceModel, x: Tensor, strands: Strands) -> Tensor:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device that a model's weights are on; the CPU for a model without weights."""
+    """Returns the device of a model's weights; the CPU for a model without weights."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def as_input(model: nn.Module, codes: Codes) -> Tensor:
-    """Codes (n, L) as one-hot (n, 4, L), on the model's device and of its weights' type."""
+    """Converts codes (n, L) to one-hot (n, 4, L) on the model's device, with the dtype of its weights."""
     weight = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
     placed = torch.from_numpy(np.ascontiguousarray(codes)).to(device_of(model))
     return one_hot(placed, torch.float32 if weight is None else weight.dtype)
 
 
 def batches(n: int, size: int) -> Iterator[slice]:
-    """The rows 0 to n in order, at most `size` at a time."""
+    """Yields slices of the rows 0 to n in order, each of at most `size` rows."""
     return (slice(at, min(n, at + size)) for at in range(0, n, size))
 
 
@@ -143,13 +143,13 @@ def ask(
     strands: Strands = "both",
     doing: str = "predicting",
 ) -> NDArray[np.float32]:
-    """Logits (n, K) of n windows, in evaluation mode and without gradients, with a progress bar where it takes long.
+    """Returns logits (n, K) of n windows, in evaluation mode, without gradients, with a progress bar.
 
     Args:
-        model: The model, on the device where it is; modes are restored afterwards.
-        blocks: Codes, uint8 (b, L) each and n rows in all; each block is one forward pass a strand.
-        n: How many windows.
-        tasks: Columns of the logits, K; all T of them where None.
+        model: The model, used on its device; modes are restored afterwards.
+        blocks: Codes, uint8 (b, L) each, n rows in total; each block is one forward pass per strand.
+        n: Number of windows.
+        tasks: Columns of the logits, K; None for all T.
         strands: The strands that are read; "both" gives the logit of the mean probability.
         doing: Label of the progress bar.
     """

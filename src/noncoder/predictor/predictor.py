@@ -1,7 +1,7 @@
-"""A trained model with its tasks and window: one folder, from which evaluation, interpretation and variants read.
+"""A trained model with its tasks and window, and its folder, which evaluation, interpretation and variants read.
 
-`weights.safetensors` holds the weights, `model.json` all else, with a SHA-256 of the weights' file and of itself. If
-the model is a class in a Python file of a user's own, `source.py` is a copy of the file. No pickle is read.
+`weights.safetensors` holds the weights. `model.json` holds everything else, with the SHA-256 of the weights' file and
+of itself. If the model is a class in a user's own Python file, `source.py` is a copy of the file. No pickle is read.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Predictor:
     """A trained model.
 
     Args:
-        model: Its network.
-        tasks: What its columns stand for, T.
-        bin: The centre that the labels were about, bp.
-        info: What it was trained on and how, as plain JSON values: "store_digest", "training", …
-        temperatures: By what the logits of each task are divided, (T,), before they become probabilities; None where
-            the predictor was not calibrated.
+        model: The network.
+        tasks: The T tasks, one per column of the logits.
+        bin: Width of the labelled centre of a window, bp.
+        info: Data and course of the training as plain JSON values: "store_digest", "training", …
+        temperatures: Divisor of the logits of each task, (T,), before they become probabilities; None if the predictor
+            is not calibrated.
 
     Raises:
         PredictorError: The temperatures are not T positive numbers.
@@ -79,12 +79,12 @@ class Predictor:
 
     @property
     def window(self) -> int:
-        """How many bp the model reads, L."""
+        """Length of the model's input, L, bp."""
         return self.model.window
 
     @property
     def device(self) -> torch.device:
-        """Where the model lies."""
+        """Device of the model."""
         return next(self.model.parameters()).device
 
     def to(self, device: str | torch.device) -> Predictor:
@@ -93,7 +93,7 @@ class Predictor:
         return self
 
     def digest(self) -> str:
-        """A SHA-256 of the weights, and of what their columns stand for: the same for the same predictions."""
+        """SHA-256 of the weights and the meaning of their columns; equal digests mean equal predictions."""
         found = hashlib.sha256("\n".join(task.name for task in self.tasks).encode())
         if isinstance(self.model.origin, ModelSource):
             found.update(self.model.origin.content)
@@ -103,7 +103,7 @@ class Predictor:
         return found.hexdigest()
 
     def calibrated(self, temperatures: ArrayLike) -> Predictor:
-        """The same model, the probabilities of which are calibrated.
+        """Returns the same model with calibrated probabilities.
 
         Args:
             temperatures: (T,), as `noncoder.metrics.temperature.fit_temperatures` finds them, of logits that were
@@ -115,22 +115,22 @@ class Predictor:
         return replace(self, temperatures=tuple(np.asarray(temperatures, dtype=np.float64).ravel().tolist()))
 
     def uncalibrated(self) -> Predictor:
-        """The same model, the probabilities of which are the sigmoid of its raw logits."""
+        """Returns the same model without temperatures: its probabilities are the sigmoid of the raw logits."""
         return replace(self, temperatures=None)
 
     def predict(self, sequences: Sequences, strands: Strands = "both", batch_size: int = 256) -> NDArray[np.float32]:
-        """Probabilities (n, T) of sequences, calibrated where the predictor has temperatures.
+        """Predicts probabilities (n, T) of sequences, calibrated if the predictor has temperatures.
 
-        Probabilities are averaged first; then the logit of the mean is divided by the task's temperature, which changes
-        no rank. `uncalibrated` gives a predictor that leaves it out.
+        Probabilities are averaged first; then the logit of the mean is divided by the task's temperature, which does
+        not change ranks. `uncalibrated` returns a predictor without this step.
 
         Args:
             sequences: n texts of L bp, or codes (n, L).
             strands: "both" averages the probabilities of the two strands.
-            batch_size: Windows a forward pass.
+            batch_size: Windows per forward pass.
 
         Raises:
-            SequenceError: A character is no base.
+            SequenceError: A character is not a base.
             InputError: The sequences are not L bp long.
         """
         logits = self.predict_logits(sequences, strands, batch_size)
@@ -145,21 +145,21 @@ class Predictor:
         strands: Strands = "both",
         batch_size: int = 256,
     ) -> pl.DataFrame:
-        """Probabilities of sequences as a polars table: a row a sequence, a column a task.
+        """Predicts probabilities of sequences as a polars table with a row per sequence and a column per task.
 
         Args:
             sequences: n texts of L bp, or codes (n, L).
-            names: Names of the sequences for a first column, called "record", or "record_" where a task has that name;
-                None for tasks alone.
+            names: Names of the sequences for a first column, called "record", or "record_" if a task has that name;
+                None for task columns only.
             strands: "both" averages the probabilities of the two strands.
-            batch_size: Windows a forward pass.
+            batch_size: Windows per forward pass.
 
         Raises:
-            SequenceError: A character is no base.
+            SequenceError: A character is not a base.
             InputError: The sequences are not L bp long, or there are more or fewer names than sequences.
         """
         if names is not None and len(names) != len(sequences):
-            raise InputError(f"{len(names):,} names for {len(sequences):,} sequences", expected="a name a sequence")
+            raise InputError(f"{len(names):,} names for {len(sequences):,} sequences", expected="one name per sequence")
         probs = self.predict(sequences, strands, batch_size)
         first = {} if names is None else {column_beside(self.tasks, "record"): list(names)}
         return pl.DataFrame(first | {task.name: probs[:, i] for i, task in enumerate(self.tasks)})
@@ -167,18 +167,18 @@ class Predictor:
     def predict_logits(
         self, sequences: Sequences, strands: Strands = "both", batch_size: int = 256
     ) -> NDArray[np.float32]:
-        """Raw logits (n, T) of sequences; for "both" strands the logit of the mean probability.
+        """Predicts raw logits (n, T) of sequences; for "both" strands the logit of the mean probability.
 
-        No temperature is in them. Ranks, as AUROC needs them, are those of the probabilities, without the ties of
+        Temperatures are not applied. Logits have the ranks of the probabilities, as AUROC needs, without the ties of
         float32 probabilities near 1.
 
         Args:
             sequences: n texts of L bp, or codes (n, L).
             strands: Which strands are read.
-            batch_size: Windows a forward pass.
+            batch_size: Windows per forward pass.
 
         Raises:
-            SequenceError: A character is no base.
+            SequenceError: A character is not a base.
             InputError: The sequences are not L bp long.
         """
         if isinstance(sequences, np.ndarray):
@@ -198,7 +198,7 @@ class Predictor:
     def predict_store(
         self, store: Store, indices: NDArray[np.int64], strands: Strands = "both", batch_size: int = 256
     ) -> NDArray[np.float32]:
-        """Raw logits (n, T) of windows of a store, as `predict_logits`.
+        """Predicts raw logits (n, T) of windows of a store; see `predict_logits`.
 
         Raises:
             InputError: The store's windows have another width.
@@ -209,13 +209,13 @@ class Predictor:
         return ask(self.model, blocks, len(indices), None, strands)
 
     def save(self, folder: str | Path) -> None:
-        """Writes the folder, or exchanges it for one that is there: whenever it is killed, the old or the new is there.
+        """Writes the folder, or replaces an existing predictor; if the process is killed, the old or the new one stays.
 
-        A folder that holds other files as well stays, and gets the two files one after the other; `load` then notices
+        A folder that also holds other files is kept, and the two files are replaced one after the other; `load` detects
         if the process was killed between them.
 
         Raises:
-            InputError: The system will not let us; what was there before stays.
+            InputError: The system refuses to write; the existing folder stays.
         """
         description = {
             "model": self.model.name,
@@ -231,7 +231,7 @@ class Predictor:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
         if origin is not None:
             description |= origin.describe()
-            # A user's own model may use one tensor under two names, which the format does not allow.
+            # A user's own model may share a tensor between two names, which the format does not allow.
             tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         weights = save_tensors(tensors)
         _write(
@@ -250,17 +250,17 @@ def load(path: str | Path, source: str | Path | None = None) -> Predictor:
         >>> predictor
         Predictor('compact', 146 tasks, window of 1,000 bp)
         >>> probs = predictor.predict(["ACGT" * 250, "GGCA" * 250])  # float32 (n, T), both strands averaged
-        >>> table = predictor.predict_table(["ACGT" * 250], names=["a"])  # a polars frame, a column a task
+        >>> table = predictor.predict_table(["ACGT" * 250], names=["a"])  # a polars table, one column per task
         >>> predictor.to("cuda").predict_logits(codes)  # codes: uint8 (n, L), A, C, G, T, N = 0, 1, 2, 3, 4
 
     Args:
         path: The folder.
-        source: The Python file with the model, where it is somebody's own and you have not named the file before. The
-            file is then run; its content has to be that of training. No other file is ever run.
+        source: The Python file with the model, if it is someone else's model and you have not named the file before.
+            The file is then run; its content must be that of training. No other file is ever run.
 
     Raises:
-        PredictorError: There is none, it is damaged, or its weights or temperatures are not of its model; or the source
-            of its model is missing, has changed, or was not named.
+        PredictorError: The folder holds no predictor, it is damaged, or its weights or temperatures do not fit its
+            model; or the source of its model is missing, has changed, or was not named.
     """
     run, folder = RunFolder(Path(path)), PredictorFolder(Path(path))
     if settled(folder.path) and not folder.description.is_file() and settled(run.predictor.path):
@@ -270,7 +270,7 @@ def load(path: str | Path, source: str | Path | None = None) -> Predictor:
         if run.recipe.is_file():
             found, hint = (
                 f"{path} holds no predictor",
-                "its training is not finished: `noncoder train` goes on",
+                "its training is not finished: `noncoder train` resumes it",
             )
         raise PredictorError(
             found, expected=f"a folder with {folder.description.name} and {folder.weights.name}, or a run's", hint=hint
@@ -303,7 +303,7 @@ def _read_bin(description: Mapping[str, Any]) -> int:
 
 
 def is_predictor(folder: Path) -> bool:
-    """Whether a folder is that of a predictor, whole or damaged."""
+    """Whether a folder is that of a predictor, intact or damaged."""
     return PredictorFolder(folder).description.is_file() or PredictorFolder(folder).weights.is_file()
 
 
@@ -329,11 +329,11 @@ def _write_files(folder: PredictorFolder, weights: bytes, description: Mapping[s
 
 
 def _read(folder: PredictorFolder) -> tuple[dict[str, Any], bytes]:
-    """The description and the content of the weights' file, both of one predictor, even while it is replaced.
+    """Reads the description and the weights' file, both of one predictor, even while it is being replaced.
 
     Raises:
         OSError: A file cannot be read.
-        PredictorError: A file is not what was written.
+        PredictorError: A file differs from what was written.
     """
     place = folder.path.stat()
     try:
@@ -369,5 +369,5 @@ def _fit(model: SequenceModel, weights: Mapping[str, Tensor], folder: PredictorF
 
 
 def first_difference(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> str | None:
-    """The first tensor that is missing, has another shape, or should not be there; None where all is as expected."""
+    """Returns the first tensor that is missing, has another shape, or is unexpected; None if all match."""
     return next((name for name in [*expected, *found] if expected.get(name) != found.get(name)), None)

@@ -1,7 +1,7 @@
-"""Several ways to average predictions from one pass over the windows, each beside the plain one.
+"""Averages predictions in several ways in one run over the windows.
 
-A scheme's passes are the first few of the next one's, so that their sums are looked at on the way and nothing is
-computed twice. All of them average probabilities.
+The forward passes of a scheme are the first of those of the next scheme: the running mean is read after each scheme,
+so nothing is computed twice. All schemes average probabilities.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from noncoder.predictor.inference import (
 )
 from noncoder.predictor.predictor import Predictor
 
-# Takes the position of a block's first window among all, and the block's logits (b, T) by each scheme.
+# Called with the position of a block's first window and the block's logits (b, T) by each scheme.
 Write = Callable[[int, list[NDArray[np.float32]]], None]
 
 
@@ -38,7 +38,7 @@ class Scheme(NamedTuple):
 
     Args:
         name: E.g. "both strands, 3 shifts of 2 models".
-        passes: How many passes through a network it takes; those of one scheme begin with those of the one before.
+        passes: Number of forward passes; the first of them are those of the previous scheme.
     """
 
     name: str
@@ -47,16 +47,16 @@ class Scheme(NamedTuple):
 
 @dataclass(frozen=True)
 class Averaging:
-    """What predictions of a store's windows are averaged over.
+    """The strands and shifts over which predictions of a store's windows are averaged.
 
     Args:
-        strands: "both", or the one that is read.
-        shifts: By how many bp, besides 0, windows are moved to the right, e.g. (-10, 10). A store has no bases beyond
-            its contigs: a move that would reach further past a contig's end than any window of the store does is cut
-            short there, and where each window is a contig of its own none moves at all. `cut_short` counts.
+        strands: "both", or the one strand to read.
+        shifts: Shifts of the windows to the right, bp, besides 0, e.g. (-10, 10). A store has no bases beyond its
+            contigs: a shift is shortened if it would reach further past a contig's end than every window of the store,
+            and a window that is a contig of its own is not shifted. `cut_short` counts these windows.
 
     Raises:
-        InputError: A shift is 0 or stands twice.
+        InputError: A shift is 0 or given twice.
     """
 
     strands: Strands = "both"
@@ -66,21 +66,21 @@ class Averaging:
         if 0 in self.shifts or len(set(self.shifts)) < len(self.shifts):
             raise InputError(
                 f"the shifts {', '.join(map(str, self.shifts))}",
-                expected="whole numbers of bp other than 0, each once; the windows as they are always take part",
+                expected="whole numbers of bp other than 0, each once; the unshifted windows always take part",
             )
 
     def schemes(self, models: int = 1) -> tuple[Scheme, ...]:
-        """The plain way first: one model, one strand, windows as they are; then each with more than the one before.
+        """Lists the schemes: first one model, one strand, no shift; each further one averages over more.
 
         Args:
-            models: How many models the last scheme averages over.
+            models: Number of models that the last scheme averages.
         """
         first, *second = strands_of(self.strands)
         found = [Scheme(f"{first} strand", 1)]
         if second:
             found.append(Scheme("both strands", 2))
         if self.shifts:
-            # Windows as they are count as a shift of 0.
+            # The unshifted windows count as a shift of 0.
             places = len(self.shifts) + 1
             found.append(Scheme(f"{found[-1].name}, {places} shifts", found[-1].passes * places))
         if models > 1:
@@ -98,15 +98,15 @@ def predict_store_schemes(
 ) -> None:
     """Predicts windows of a store by each scheme of `averaging.schemes(len(predictors))`, block by block.
 
-    Logits are raw: temperatures of the predictors play no part. A temperature for a scheme is fitted on its logits,
-    after the mean was taken.
+    Logits are raw: temperatures of the predictors are not applied. A temperature for a scheme is fitted on its logits,
+    after averaging.
 
     Args:
-        predictors: An ensemble, of the same kind of model or of several; schemes but the last are those of the first.
+        predictors: An ensemble of one or several kinds of models; all schemes but the last use the first.
         store: The dataset.
-        indices: Which windows, (n,).
-        averaging: Over what is averaged.
-        batch_size: Windows a forward pass.
+        indices: Store indices of the windows, (n,).
+        averaging: Strands and shifts.
+        batch_size: Windows per forward pass.
         write: Called with each block in order; columns are the first predictor's tasks.
 
     Raises:
@@ -119,7 +119,7 @@ def predict_store_schemes(
     far = [shift for shift in averaging.shifts if abs(shift) > store.window // 2]
     if far:
         raise InputError(
-            f"a shift of {far[0]:,} bp leaves the middle of the window out",
+            f"a shift of {far[0]:,} bp moves the middle of the window out of it",
             expected=f"at most {store.window // 2:,} bp, half of a window",
         )
     ends = [scheme.passes for scheme in averaging.schemes(len(predictors))]
@@ -137,7 +137,7 @@ def predict_store_schemes(
 
 
 def cut_short(store: Store, indices: NDArray[np.int64], shifts: Sequence[int]) -> int:
-    """How many windows cannot be moved by each of the shifts, bp, in full, for they lie at an end of their contig."""
+    """Counts the windows that cannot be moved in full by each of the shifts, bp, because they lie at a contig's end."""
     layout = store.layout
     row, first, last = layout.row[indices], layout.first[indices], layout.last[indices]
     short = np.zeros(len(indices), dtype=np.bool_)
@@ -153,7 +153,7 @@ def _by_scheme(
     strands: Strands,
     ends: Sequence[int],
 ) -> list[Tensor]:
-    """Logits (b, T) by each scheme, of which the passes end at `ends`, of codes (b, L) a shift."""
+    """Returns logits (b, T) by each scheme, whose passes end at `ends`, for one codes (b, L) per shift."""
     mean, found, passes = MeanProbability(), [], 0
     placed = [as_input(predictors[0].model, part) for part in codes]
     for predictor, order in zip(predictors, columns, strict=True):
@@ -168,7 +168,7 @@ def _by_scheme(
 
 
 def _aligned(predictors: Sequence[Predictor]) -> list[Tensor | None]:
-    """Which column of each predictor is each task of the first; None where the order is the same."""
+    """Returns each predictor's column for each task of the first; None if the order is the same."""
     first = predictors[0]
     names = [task.name for task in first.tasks]
     orders: list[Tensor | None] = []

@@ -1,4 +1,4 @@
-"""The labels of a split by the predictor's tasks, which are matched by name."""
+"""The labels of a split in the order of the predictor's tasks, matched by name."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of n windows and T tasks, as bits.
+    """Labels of n windows and T tasks, packed as bits.
 
     Args:
         names: The tasks, in the predictor's order.
         truth: The labels.
-        known: Which of them are known; None for all.
+        known: Which labels are known; None for all.
         train_positives: Positives of each task in the training split, (T,).
     """
 
@@ -34,19 +34,19 @@ class Labels:
     train_positives: NDArray[np.int64]
 
     def columns(self, logits: Path, order: Sequence[int] | None = None) -> Columns:
-        """Scores on disk beside these labels.
+        """Combines scores on disk with these labels.
 
         Args:
             logits: The file.
-            order: Which of its columns each task is, (T,); None where they are the tasks in their order.
+            order: Column of each task in the file, (T,); None if the columns are the tasks in order.
         """
         return Columns(logits, self.truth, self.known, self.names, order)
 
     def column(self, task: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which windows are known to be positive for a task, (n,), and which known to be negative, (n,).
+        """Returns which windows are known positives of a task, (n,), and which are known negatives, (n,).
 
         Args:
-            task: Its place among `names`.
+            task: Position of the task in `names`.
         """
         positive = _bit(self.truth, task)
         known = np.ones_like(positive) if self.known is None else _bit(self.known, task)
@@ -66,15 +66,15 @@ def _bit(table: PackedBits, task: int) -> NDArray[np.bool_]:
 
 
 def labels_of(tasks: Sequence[Task], store: Store, indices: NDArray[np.int64]) -> Labels:
-    """The labels of windows of a store for the tasks of a predictor.
+    """Reads the labels of windows of a store for the tasks of a predictor.
 
     Args:
-        tasks: The predictor's.
-        store: The dataset; tasks that the predictor does not know are left out.
-        indices: Which windows, (n,).
+        tasks: Tasks of the predictor.
+        store: The dataset; tasks that the predictor lacks are left out.
+        indices: Store indices of the windows, (n,).
 
     Raises:
-        InputError: The store lacks tasks; they and those that it has besides are listed.
+        InputError: The store lacks tasks of the predictor; the message lists them and the store's additional tasks.
     """
     columns = match_tasks(tasks, store)
     known = store.packed_known
@@ -87,17 +87,17 @@ def labels_of(tasks: Sequence[Task], store: Store, indices: NDArray[np.int64]) -
 
 
 def match_tasks(tasks: Sequence[Task], store: Store) -> list[int]:
-    """The column of the store for each task of a predictor, by name.
+    """Returns the store's column of each task of a predictor, matched by name.
 
     Raises:
-        InputError: The store lacks tasks; they and those that it has besides are listed.
+        InputError: The store lacks tasks of the predictor; the message lists them and the store's additional tasks.
     """
     columns = {task.name: i for i, task in enumerate(store.tasks)}
     names = [task.name for task in tasks]
     missing = [name for name in names if name not in columns]
     if missing:
         besides = tasks_besides(tasks, store)
-        more = f"; it has {len(besides):,} besides: {_some(besides)}" if besides else ""
+        more = f"; it has {len(besides):,} others: {_some(besides)}" if besides else ""
         raise InputError(
             f"{store.path} lacks {len(missing):,} of the model's {len(names):,} tasks: {_some(missing)}{more}",
             expected="a store with the model's tasks, by name and in any order",
@@ -107,13 +107,13 @@ def match_tasks(tasks: Sequence[Task], store: Store) -> list[int]:
 
 
 def stretches(store: Store, indices: NDArray[np.int64], length: int | None) -> Blocks:
-    """What a resample draws of windows of a store.
+    """Returns the resampling unit of each window.
 
     Args:
         store: The dataset.
-        indices: Which windows, (n,).
-        length: Of a stretch, bp; None for one that suits the windows: one each where each is a sequence of its own, as
-            records of a table are, else as `genome_blocks` chooses.
+        indices: Store indices of the windows, (n,).
+        length: Length of a genome block, bp; None for a suitable one: one block per window if each window is a sequence
+            of its own, as in a table, else as `genome_blocks` chooses.
     """
     if length is None and not store.info.coordinates and len(store.contigs[0]) == len(store):
         return Blocks(np.arange(indices.size, dtype=np.int32), store.window)
@@ -121,7 +121,7 @@ def stretches(store: Store, indices: NDArray[np.int64], length: int | None) -> B
 
 
 def tasks_besides(tasks: Sequence[Task], store: Store) -> list[str]:
-    """The tasks of a store that a predictor does not know."""
+    """Returns the tasks of a store that a predictor lacks."""
     known = {task.name for task in tasks}
     return [task.name for task in store.tasks if task.name not in known]
 

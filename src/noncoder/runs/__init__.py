@@ -1,1 +1,1 @@
-"""What a run leaves on disk: the paths of its files, what each result was made from, and what results hold."""
+"""Results of a run on disk: the paths of the files, the inputs of each result, and typed contents."""

@@ -22,7 +22,7 @@ class _Folder:
 
     @property
     def summary(self) -> Path:
-        """The main figures; written last, so that it exists only where all other files do."""
+        """The summary; written last, so it exists only if all other files do."""
         return self.path / _SUMMARY
 
     @property
@@ -47,17 +47,17 @@ class TrainFolder(_Folder):
 
     @property
     def log(self) -> Path:
-        """Training loss, a row every few steps."""
+        """Training loss, one row every few steps."""
         return self.path / "log.csv"
 
     @property
     def validations(self) -> Path:
-        """Validation loss and scores, a row a validation."""
+        """Validation loss and scores, one row per validation."""
         return self.path / "valid.csv"
 
     @property
     def gradients(self) -> Path:
-        """Norms of gradients and weights a layer."""
+        """Norms of gradients and weights per layer."""
         return self.path / "gradients.csv"
 
     @property
@@ -86,10 +86,10 @@ class TrainFolder(_Folder):
         return self.path / "best.ckpt"
 
     def best_of_step(self, step: int | str) -> Path:
-        """The checkpoint of a good validation.
+        """The checkpoint of one of the best validations.
 
         Args:
-            step: After which optimiser step; "*" for a pattern of all.
+            step: Its optimiser step; "*" for a pattern that matches all.
         """
         return self.path / f"best-{step:08d}.ckpt" if isinstance(step, int) else self.path / f"best-{step}.ckpt"
 
@@ -105,7 +105,7 @@ class TrainFolder(_Folder):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files whose digests stand in the summary."""
+        """The files whose digests the summary holds."""
         return self.log, self.validations, self.gradients
 
 
@@ -120,7 +120,7 @@ class SplitFolder(_Folder):
 
     @property
     def tasks(self) -> Path:
-        """A row a task, Parquet."""
+        """One row per task, Parquet."""
         return self.path / "tasks.parquet"
 
     @property
@@ -130,7 +130,7 @@ class SplitFolder(_Folder):
 
     @property
     def curves(self) -> Path:
-        """ROC, precision-recall and reliability curves a task."""
+        """ROC, precision-recall and reliability curves per task."""
         return self.path / "curves.npz"
 
     @property
@@ -145,7 +145,7 @@ class SplitFolder(_Folder):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files whose digests stand in the summary."""
+        """The files whose digests the summary holds."""
         return self.logits, self.tasks, self.tasks_text, self.curves
 
 
@@ -164,7 +164,7 @@ class EvaluateFolder:
         return SplitFolder(self.path / name)
 
     def splits(self) -> Iterator[SplitFolder]:
-        """The splits that have a folder, in no order."""
+        """The splits that have a folder, in no particular order."""
         if self.path.is_dir():
             for path in self.path.iterdir():
                 if path.is_dir() and not path.name.startswith("."):
@@ -232,7 +232,7 @@ class TaskFolder(_Folder):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that are read back, whose digests stand in the summary."""
+        """The files that are read again, whose digests the summary holds."""
         return self.attributions, self.gradcam, self.mutations, self.patterns, self.grammar, self.design
 
 
@@ -242,7 +242,7 @@ class FiltersFolder(_Folder):
 
     @property
     def filters(self) -> Path:
-        """A record a kernel."""
+        """One record per kernel."""
         return self.path / "filters.json"
 
     @property
@@ -269,7 +269,7 @@ class InterpretFolder(_Folder):
         return TaskFolder(self.tasks / name)
 
     def all_tasks(self) -> Iterator[TaskFolder]:
-        """The tasks that have a folder, in no order."""
+        """The tasks that have a folder, in no particular order."""
         if self.tasks.is_dir():
             yield from (TaskFolder(path) for path in self.tasks.iterdir() if path.is_dir())
 
@@ -301,7 +301,7 @@ class PredictorFolder:
 
     @property
     def source(self) -> Path:
-        """A copy of the Python file with the model, where it is a user's own."""
+        """A copy of the Python file with the model, if it is a user's own."""
         return self.path / "source.py"
 
     @classmethod
@@ -328,7 +328,7 @@ class RunFolder:
 
     @property
     def store(self) -> Path:
-        """The store, where the recipe makes it and names no other place."""
+        """The store, if the recipe makes it and names no other path."""
         return self.path / "data.zarr"
 
     @property
@@ -373,7 +373,7 @@ class RunFolder:
 
     @property
     def mlflow(self) -> Path:
-        """MLflow's database, where no other is named; it lies beside the runs that share it."""
+        """MLflow's database, if the recipe names no other; the runs beside this one share it."""
         return self.path.resolve().parent / "mlflow.db"
 
     @property
@@ -404,7 +404,7 @@ class StudyFolder:
 
     @property
     def table(self) -> Path:
-        """A row a trial."""
+        """One row per trial."""
         return self.path / "trials.tsv"
 
     @property
@@ -433,12 +433,12 @@ class StudyFolder:
 
     @property
     def workers(self) -> Path:
-        """The locks of the processes that work at the study."""
+        """The lock files of the processes that run the study."""
         return self.path / ".workers"
 
     @property
     def ray(self) -> Path:
-        """The files of Ray, where a study runs on a cluster."""
+        """Ray's files, if the study runs on a cluster."""
         return self.path / "ray"
 
     @staticmethod

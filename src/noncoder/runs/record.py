@@ -1,4 +1,4 @@
-"""Records of what results were made from, by which a stage knows whether an earlier result can be used again."""
+"""Records of the inputs of results, which tell a stage whether an earlier result can be reused."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Record:
-    """What a result is made from now, and the file that says what an earlier one was made from.
+    """The inputs of a result, and the file that holds the inputs of an earlier one.
 
     Args:
         path: The file.
         now: Settings and digests of inputs, as JSON values.
-        strict: Raise where the file is damaged; otherwise it counts as missing, and a message is printed.
+        strict: Raise an error if the file is damaged; otherwise it counts as missing, and a message is printed.
     """
 
     path: Path
@@ -29,7 +29,7 @@ class Record:
     strict: bool = False
 
     def before(self) -> dict[str, Any] | None:
-        """The content of the file; None where there is none.
+        """Reads the file; None if it does not exist.
 
         Raises:
             InputError: It is damaged, and the record is strict.
@@ -37,10 +37,10 @@ class Record:
         return read_json(self.path) if self.strict else read_json_or_none(self.path)
 
     def is_same(self, *keys: str) -> bool:
-        """Whether the earlier result was made from the same.
+        """Whether the earlier result had the same inputs.
 
         Args:
-            keys: Compare these only.
+            keys: Compare only these.
         """
         before, now = self.before(), json.loads(json.dumps(plain_json(self.now)))
         if before is None:
@@ -48,20 +48,20 @@ class Record:
         return all(before.get(key) == now.get(key) for key in keys) if keys else before == now
 
     def differences(self) -> str:
-        """The keys that differ, with both values."""
+        """Lists the keys that differ, with both values."""
         return "; ".join(differences(self.before() or {}, json.loads(json.dumps(plain_json(self.now)))))
 
     def write(self) -> None:
-        """Writes what the result is made from now."""
+        """Writes the inputs of the current result."""
         write_json(self.path, self.now)
 
     def remove(self) -> None:
-        """Removes the file, so that nothing passes for an earlier result."""
+        """Removes the file, so that no result counts as an earlier one."""
         self.path.unlink(missing_ok=True)
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[str]:
-    """Which of two nested values differ, such as "train.epochs was 1.0, now 2.0".
+    """Lists the differences of two nested values, such as "train.epochs was 1.0, now 2.0".
 
     Args:
         old: JSON values.

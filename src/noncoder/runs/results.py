@@ -1,4 +1,4 @@
-"""The results that stages of a run leave as JSON. Stages write them; reports, comparisons and verbs read them."""
+"""Typed results that stages of a run write as JSON, and that reports, comparisons and verbs read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ends = tuple[float | None, float | None]
 
 
 class Result(BaseModel):
-    """A result. Fields that earlier versions did not write are None in their files."""
+    """A result. A field that an earlier version did not write is None."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
@@ -36,10 +36,10 @@ class Result(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Reads a result; None where there is no file.
+        """Reads a result; None if there is no file.
 
         Raises:
-            InputError: The file is damaged, or another version's.
+            InputError: The file is damaged, or from another version.
         """
         values = read_json(path)
         if values is None:
@@ -54,7 +54,7 @@ class Result(BaseModel):
         """Reads a JSON list of results; None if there is no file.
 
         Raises:
-            InputError: The file is damaged, or another version's.
+            InputError: The file is damaged, or from another version.
         """
         if not path.is_file():
             return None
@@ -67,7 +67,7 @@ class Result(BaseModel):
 
     @classmethod
     def read_or_none(cls, path: Path, instead: str = "it is made again") -> Self | None:
-        """As `read`, but a file that cannot be used counts as missing, and a message says so.
+        """Reads a result like `read`, but an unusable file counts as missing, and a message is printed.
 
         Args:
             path: The file.
@@ -84,7 +84,7 @@ class Result(BaseModel):
         write_json(path, self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values, with None for NaN."""
+        """Returns JSON values, with None for NaN."""
         values: dict[str, Any] = plain_json(self.model_dump(mode="json"))
         return values
 
@@ -96,21 +96,21 @@ def _first_problem(error: ValidationError) -> str:
 
 
 class TrainingStart(Result):
-    """What is known when a training starts.
+    """Facts that are known when a training starts.
 
     Args:
         model: The model's name.
-        n_parameters: Weights.
+        n_parameters: Number of trainable parameters.
         steps: Optimiser steps.
         windows: Windows of the training split.
-        tasks: T.
+        tasks: Number of tasks, T.
         positives_per_window: Mean number of positive labels.
-        device: The device's name.
+        device: Name of the device.
         threads: CPU threads.
-        precision: Of the forward pass, as Lightning names it.
-        accumulate: Batches an optimiser step.
-        store: The store's path.
-        store_digest: Its digest.
+        precision: Precision of the forward pass, as Lightning names it.
+        accumulate: Batches per optimiser step.
+        store: Path of the store.
+        store_digest: Digest of the store.
     """
 
     model: str | None = None
@@ -131,10 +131,10 @@ class Validation(Result):
     """One validation.
 
     Args:
-        step: After which optimiser step.
+        step: Optimiser step after which it took place.
         loss: Mean binary cross-entropy.
-        auroc: Mean over tasks; None where no task has both classes.
-        average_precision: Likewise.
+        auroc: Mean over tasks; None if no task has both classes.
+        average_precision: Mean over tasks; None if no task has both classes.
     """
 
     step: int | None = None
@@ -158,12 +158,12 @@ class TrainingSummary(TrainingStart):
 
     Args:
         parameters: The model's settings.
-        epochs: Times that the training split was read.
+        epochs: Epochs over the training split.
         seconds: Duration, validations included.
         windows_per_second: Speed, validations left out.
         best: The validation whose weights were kept.
         speed: Details of the speed.
-        stopped: Why it ended.
+        stopped: Reason why it ended.
         devices: Number of devices.
         seed: The seed.
         left_out: Tasks of the store that were not trained.
@@ -190,14 +190,14 @@ class TrainingSummary(TrainingStart):
 
 
 class Ranked(Result):
-    """A value of each measure of ranking."""
+    """A value of each ranking measure."""
 
     auroc: float | None = None
     average_precision: float | None = None
 
 
 class RankedEnds(Result):
-    """An interval of each measure of ranking."""
+    """An interval of each ranking measure."""
 
     auroc: Ends | None = None
     average_precision: Ends | None = None
@@ -207,7 +207,7 @@ class Scores(Ranked):
     """A mean or median over tasks of every measure.
 
     Args:
-        tasks: How many tasks it is over.
+        tasks: Number of tasks.
         interval: 95% intervals; None without resamples.
     """
 
@@ -224,10 +224,9 @@ class Scores(Ranked):
 class GroupScores(Scores):
     """The mean over the tasks of a group.
 
-    Args:
-        tasks: All tasks of the group.
-        scored: Those with a score.
-        median: The median over these.
+    tasks: Number of tasks in the group.
+    scored: Number of tasks with a score.
+    median: Median over the scored tasks.
     """
 
     scored: int | None = None
@@ -265,7 +264,7 @@ class BootstrapSummary(Result):
         level: Coverage, such as 0.95.
         blocks: Number of blocks of the genome.
         block: Their length, bp.
-        few: Whether there are fewer blocks than the coverage was measured for.
+        few: Whether there are fewer blocks than the measured coverage requires.
         seed: The seed.
         most_influential: The blocks that matter most.
     """
@@ -292,7 +291,7 @@ class AveragingRow(Result):
         name: Such as "both strands".
         mean: The mean over tasks.
         weighted: The mean weighted by training positives.
-        difference: `mean` minus that of the first row.
+        difference: `mean` minus the mean of the first row.
     """
 
     name: str
@@ -316,7 +315,7 @@ class CalibrationSummary(Result):
         split: The split that they were fitted on.
         same_windows: Whether they were fitted on the windows that are evaluated.
         shared: The temperature of tasks with few positives.
-        fitted: How many tasks have their own.
+        fitted: Number of tasks with a temperature of their own.
         before: Errors of the raw probabilities.
         after: Errors of the calibrated ones.
     """
@@ -333,21 +332,21 @@ class TaskMeans(Result):
     """Means over the tasks of a split.
 
     Args:
-        tasks: T.
-        scored: Tasks with both classes.
-        undefined: The names of the others.
-        left_out: Reason to names.
-        prevalence: Share of positives among known labels.
-        mean: Over the scored tasks.
+        tasks: Number of tasks, T.
+        scored: Number of tasks with both classes.
+        undefined: Names of the other tasks.
+        left_out: Names of tasks by the reason why they were left out.
+        prevalence: Fraction of positives among known labels.
+        mean: Mean over the scored tasks.
         mean_min_positives: Over those with at least `min_positives` positives.
         weighted: By training positives, over the scored tasks.
-        weighted_as_report: The same, with undefined scores as 0.
-        median: Over the scored tasks.
-        min_positives: See `mean_min_positives`.
-        tasks_with_min_positives: How many these are.
-        groups: Group to its means.
-        bootstrap: How intervals were made; None without.
-        averaging: Every way of averaging, the last of which all other numbers are of.
+        weighted_as_report: The same, with undefined scores counted as 0.
+        median: Median over the scored tasks.
+        min_positives: Least number of positives for `mean_min_positives`.
+        tasks_with_min_positives: Number of these tasks.
+        groups: Means by group.
+        bootstrap: How intervals were computed; None without intervals.
+        averaging: Every way of averaging; all other numbers are of the last.
     """
 
     tasks: int | None = None
@@ -375,13 +374,13 @@ class SplitSummary(TaskMeans):
         strands: "both", "forward" or "reverse".
         shifts: Shifts of the windows that were averaged, bp.
         shifts_cut_short: Windows at an end of a contig that could not be shifted in full.
-        models: How many models were averaged.
+        models: Number of averaged models.
         windows: Windows of the split.
         loss: Mean log loss over tasks.
         calibration: Temperatures; None without.
-        published: What `noncoder.benchmarks.compare_with_published` returned; None where no task is DeepSEA's.
+        published: Result of `noncoder.benchmarks.compare_with_published`; None if no task is DeepSEA's.
         unknown_to_the_model: Tasks of the store that the model lacks.
-        no_intervals: Why there are no intervals; empty where there are.
+        no_intervals: Reason why there are no intervals; empty if there are intervals.
         store: The store's path.
         store_digest: Its digest.
         seconds: Duration.

@@ -1,4 +1,4 @@
-"""The road from a recipe to a report, a stage at a time."""
+"""Runs all stages of a recipe, from data to report."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from noncoder.train.claim import check_place, is_trained
 
 
 def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
-    """Walks the whole road; what is finished is skipped, what was interrupted goes on.
+    """Runs all stages; finished ones are skipped and interrupted ones resume.
 
     Args:
         config: The recipe.
-        force: Do every stage anew.
+        force: Run every stage again.
 
     Returns:
-        "run", "report", and "evaluate" with the summary of each split; nothing in the further processes of a training
-        on several devices, which do no more than train.
+        "run", "report", and "evaluate" with the summary of each split; empty in the further processes of a training
+        on several devices, which only train.
 
     Raises:
-        NoncoderError: A stage cannot be done with what the recipe says.
+        NoncoderError: A stage fails with the settings of the recipe.
     """
     began = time.perf_counter()
     check_place(config.run)
-    check_model(config.model.name, config.model.parameters)  # before hours of data, not after
+    check_model(config.model.name, config.model.parameters)  # fail before hours of data preparation, not after
     attribution_method(config.interpret.method)
     if _only_trains(config):
         from noncoder.train import train
@@ -55,10 +55,10 @@ def run_recipe(config: RunConfig, force: bool = False) -> dict[str, Any]:
 
 
 def _only_trains(config: RunConfig) -> bool:
-    """Whether this is a process that the first one has started for its training.
+    """Whether the first process has started this one for its training.
 
     Raises:
-        InputError: Something else has started several processes, which cannot share the other stages.
+        InputError: Another launcher has started several processes, which cannot share the other stages.
     """
     if not {"WORLD_SIZE", "SLURM_NTASKS"} & set(os.environ):
         return False
@@ -67,18 +67,18 @@ def _only_trains(config: RunConfig) -> bool:
     world = find_world(config.train)
     if world.external and world.ranks > 1:
         raise InputError(
-            f"`noncoder run` was started in {world.ranks} processes, and only training has work for them",
+            f"`noncoder run` was started in {world.ranks} processes, but only training uses several",
             hint="make the store with `noncoder data`, start `noncoder train` in this way, then `noncoder run` in one "
-            "process for the rest",
+            "process for the other stages",
         )
     return world.rank > 0
 
 
 def make_data(config: RunConfig) -> None:
-    """Makes the store of a recipe, if it is not there.
+    """Makes the store of a recipe if it does not exist.
 
     Raises:
-        NoncoderError: The recipe does not say how, or it cannot be done.
+        NoncoderError: The recipe does not say how to make it, or making it fails.
     """
     with locked(config.run):
         _data_stage(config, force=False)
@@ -89,15 +89,15 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
     _check_before_training(config, store)
     _explore_stage(config, store, force)
     if not force and is_trained(config, store):
-        _say("train", "done before, skipped")
+        _say("train", "already done, skipped")
     else:
-        from noncoder.train import train  # with Lightning, which a finished run can do without
+        from noncoder.train import train  # imports Lightning, which a finished run does not need
 
         trained = train(config, force)
         assert trained is not None
         _say(
             "train",
-            f"{trained.model}, {trained.epochs:.1f} passes, {trained.windows_per_second:,.0f} windows/s, "
+            f"{trained.model}, {trained.epochs:.1f} epochs, {trained.windows_per_second:,.0f} windows/s, "
             f"{trained.seconds:,.0f} s",
         )
     chosen = config.evaluate
@@ -112,11 +112,11 @@ def _walk(config: RunConfig, force: bool, began: float) -> dict[str, Any]:
     try:
         _interpret_stage(config, force)
     except Exception:
-        # A fault of ours takes nothing from what the rest of the run has found.
+        # A bug in the report does not invalidate the results of the run.
         write_report(config.run, tasks=config.report.tasks, title=config.report.title)
         raise
     report = write_report(config.run, tasks=config.report.tasks, title=config.report.title)
-    _say("report", f"{report}; {time.perf_counter() - began:,.0f} s in all")
+    _say("report", f"{report}; {time.perf_counter() - began:,.0f} s in total")
     return {
         "run": str(config.run),
         "report": str(report),
@@ -133,12 +133,12 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
         ours = record.is_same("digest")
         if ours and source and not record.is_same("source") and not force:
             raise ConfigError(
-                f"{config.store} was made by another data section than the recipe's",
-                hint="give another run=, or --force to make it and all that follows anew",
+                f"{config.store} was made with another data section than the recipe's",
+                hint="give another run=, or --force to make it and all later results again",
             )
-        # Only what this run has made is made anew: another store is somebody's data.
+        # Only a store that this run has made is replaced; any other store may be someone's data.
         if not (force and source and ours):
-            _say("data", f"{config.store}: {len(store):,} windows, {len(store.tasks)} tasks; there before, used")
+            _say("data", f"{config.store}: {len(store):,} windows, {len(store.tasks)} tasks; existing store")
             return store
     if source is None:
         raise ConfigError(
@@ -147,9 +147,9 @@ def _data_stage(config: RunConfig, force: bool) -> Store:
         )
     if config.interpret.windows and config.interpret.regions and (config.data.pack or config.data.deepsea):
         raise ConfigError(
-            f"interpret.regions, {config.interpret.regions}, names places on a genome, and a store of "
-            f"{'a table' if config.data.pack else 'the bundle'} has no coordinates",
-            hint="leave it out, or give sequences as a FASTA with interpret.sequences",
+            f"interpret.regions, {config.interpret.regions}, needs genome coordinates, and a store of "
+            f"{'a table' if config.data.pack else 'the bundle'} has none",
+            hint="leave it out, or give sequences as FASTA with interpret.sequences",
         )
     began = time.perf_counter()
     store = _make_store(config, force)
@@ -169,14 +169,14 @@ def _data_record(config: RunConfig, store: Store) -> Record:
 
 
 def _check_before_training(config: RunConfig, store: Store) -> None:
-    """Tells of what would fail after hours of training."""
+    """Reports what would fail after hours of training."""
     trained = trained_tasks(store, config.train)
     find_tasks([*config.report.tasks, *config.interpret.tasks], trained.tasks)
     if config.interpret.windows and config.interpret.regions is not None:
         check_regions(store, config.interpret.regions)
     for name, path in (("regions", config.interpret.regions), ("sequences", config.interpret.sequences)):
         if config.interpret.windows and path is not None and not path.is_file():
-            raise InputError(f"{path}, the file of interpret.{name}, does not exist", hint="give another, or none")
+            raise InputError(f"{path}, the file of interpret.{name}, does not exist", hint="give another one, or none")
     for split in ("train", "valid", *config.evaluate.splits):
         if not store.indices(split).size:
             raise InputError(
@@ -208,7 +208,7 @@ def _explore_stage(config: RunConfig, store: Store, force: bool) -> None:
 
     path = RunFolder(config.run).explore
     if not force and Record(path, {"digest": store.digest}).is_same("digest"):
-        _say("explore", "done before, skipped")
+        _say("explore", "already done, skipped")
         return
     write_json(path, explore(store, config.evaluate.min_positives) | {"digest": store.digest})
     _say("explore", str(path))
@@ -228,7 +228,7 @@ def _interpret_stage(config: RunConfig, force: bool) -> None:
     try:
         found = interpret_run(config.run, config.interpret, force=force)
     except NoncoderError as error:
-        # That nothing can be looked into, as in a small split, is no reason to withhold the report, which says so.
+        # If nothing can be interpreted, as in a small split, the report is still written and says so.
         note_skipped(RunFolder(config.run).interpret, error.found, load(config.run).digest())
         _say("interpret", f"left out: {error.found}")
         return
