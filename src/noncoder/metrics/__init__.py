@@ -1,4 +1,4 @@
-"""Exact measures of every task, from float32 logits; what is undefined is NaN, never 0."""
+"""Exact measures of every task from float32 logits; undefined values are NaN, never 0."""
 
 from noncoder.metrics.blocks import Blocks, genome_blocks
 from noncoder.metrics.column_reader import Columns, PackedBits, Tile

@@ -1,4 +1,4 @@
-"""Stretches of the genome as the units of chance, and how often each is drawn in a resample."""
+"""Blocks of the genome as the units of resampling, and how often each is drawn."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _WIDTHS = 10
 
 
 class Blocks(NamedTuple):
-    """Which windows stand or fall together.
+    """The blocks of windows that are resampled together.
 
     Args:
-        of: The block of each window, (N,) int32 in 0..B-1; each of the B has a window.
-        length: The length of a block, bp.
+        of: Block of each window, (N,) int32 in 0..B-1; each of the B blocks has a window.
+        length: Length of a block, bp.
     """
 
     of: NDArray[np.int32]
@@ -27,24 +27,23 @@ class Blocks(NamedTuple):
 
     @property
     def n(self) -> int:
-        """How many blocks there are."""
+        """Number of blocks, B."""
         return int(self.of.max()) + 1 if self.of.size else 0
 
 
 def genome_blocks(start: ArrayLike, window: int, length: int | None = None) -> Blocks:
-    """Windows whose starts lie in the same stretch of the genome, as blocks.
+    """Groups windows whose starts lie in the same block of the genome.
 
-    Neighbouring windows are not independent: they share bases where they overlap, a peak covers several of them, and
-    chromatin is open or closed over domains of tens to hundreds of kilobases. Drawn one by one they would promise a
-    precision that another genome would not confirm. Blocks longer than the correlation keep it inside; there must be
-    enough of them for a bootstrap, so they are as long as that allows: at most 1,000,000 bp, halved until there are
-    200, never under ten windows' widths. A block at a contig's end takes in the next one's beginning; that only makes a
-    larger block.
+    Neighbouring windows are not independent: overlapping windows share bases, a peak covers several windows, and
+    chromatin is open or closed over domains of tens to hundreds of kilobases. Resampling single windows would give
+    intervals that are too narrow for another genome. Blocks must be longer than the correlation, and a bootstrap needs
+    enough of them. So they are as long as possible: at most 1,000,000 bp, halved until there are 200, never under ten
+    windows' widths. A block at a contig's end includes the next contig's beginning, which only makes it larger.
 
     Args:
-        start: Where each window's first base lies in the store's concatenated bases, (N,) int64.
-        window: The width of a window, bp.
-        length: The length of a block, bp; None for one chosen as above.
+        start: Position of each window's first base in the store's concatenated bases, (N,) int64.
+        window: Width of a window, bp.
+        length: Length of a block, bp; None to choose it as above.
 
     Raises:
         InputError: There is no window, or a length is not positive.
@@ -63,12 +62,12 @@ def genome_blocks(start: ArrayLike, window: int, length: int | None = None) -> B
 
 
 def resample_weights(n_blocks: int, resamples: int, seed: int = 0) -> NDArray[np.int16]:
-    """How often each block is drawn when as many as there are get drawn with replacement.
+    """Draws B of B blocks with replacement, and counts how often each is drawn.
 
     Args:
-        n_blocks: B.
-        resamples: R.
-        seed: The same gives the same draws.
+        n_blocks: Number of blocks, B.
+        resamples: Number of resamples, R.
+        seed: Random seed.
 
     Returns:
         (R, B) int16; each row sums to B.

@@ -1,7 +1,7 @@
-"""Scores and labels a few tasks at a time, from memory or from disk, each task's side by side in memory.
+"""Reads scores and labels a few tasks at a time, from memory or from disk, with each task contiguous in memory.
 
-Every measure reads this one form, so that what is right for an array is right for predictions of a whole genome that
-never are in memory at once.
+Every measure reads this form, so the same code measures an array and the predictions of a whole genome, which never
+fit in memory at once.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from noncoder.metrics.ondisk import open_scores
 
 Scores = NDArray[np.float32] | NDArray[np.float64]
 
-# A cache line holds sixteen float32: as many columns of a row-major array are had for the price of one.
+# A cache line holds sixteen float32, so reading that many columns of a row-major array costs the same as reading one.
 _AT_A_TIME = 32
 
 
 class PackedBits(NamedTuple):
-    """Labels as a store keeps them: 919 tasks in 115 bytes a window.
+    """Labels packed as in a store: 919 tasks in 115 bytes per window.
 
     Args:
         bits: (N, ceil(S / 8)) uint8, the first task in the highest bit, of S tasks.
-        columns: Which of the S each of the T tasks is, (T,).
+        columns: Position of each of the T tasks among the S, (T,).
     """
 
     bits: NDArray[np.uint8]
@@ -37,13 +37,13 @@ class PackedBits(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """Some tasks, each a row of its own.
+    """Some tasks, one per row.
 
     Args:
-        first: The column of the first.
+        first: Column of the first task.
         scores: (t, N) float32 or float64, finite.
-        truth: (t, N), true for a positive; false where the label is unknown.
-        known: (t, N), true where the label counts; None for everywhere.
+        truth: (t, N), true for a positive; false if the label is unknown.
+        known: (t, N), true where the label counts; None for all.
     """
 
     first: int
@@ -56,15 +56,15 @@ class Columns:
     """Scores and labels of N windows and T tasks, read some tasks at a time.
 
     Args:
-        logits: (N, T) scores; a torch tensor is taken too. Or a .npy file of them in Fortran's order, a task after the
-            other, which is then never in memory as a whole.
+        logits: (N, T) scores as an array or a torch tensor, or a .npy file of them in Fortran order (one task after
+            the other), which is never loaded as a whole.
         labels: (N, T), 0 or 1; or packed bits.
-        known: (N, T), true where the label counts; or packed bits; None for everywhere.
-        names: What the tasks are called, for messages.
-        order: Which columns of the logits the T tasks are, (T,); None for all in their order.
+        known: (N, T), true where the label counts; or packed bits; None for all.
+        names: Names of the tasks, for messages.
+        order: Column of each of the T tasks in the logits, (T,); None for all in order.
 
     Raises:
-        InputError: Shapes differ, there is no such column, labels are no numbers, or the file is not such a file.
+        InputError: Shapes differ, a column does not exist, labels are not numbers, or the file is not such a file.
     """
 
     def __init__(
@@ -93,22 +93,22 @@ class Columns:
                 _check_columns(name, table.columns, 8 * table.bits.shape[1])
         self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
         if self.names and len(self.names) != self.shape[1]:
-            raise InputError(f"{len(self.names)} names for {self.shape[1]} tasks", expected="a name for every task")
+            raise InputError(f"{len(self.names)} names for {self.shape[1]} tasks", expected="one name per task")
 
     def tiles(self, at_a_time: int = _AT_A_TIME) -> Iterator[Tile]:
-        """All tasks, a few at a time.
+        """Yields all tasks, a few at a time.
 
         Args:
-            at_a_time: How many.
+            at_a_time: Number of tasks.
 
         Raises:
-            InputError: A logit is NaN or infinite, or a known label is neither 0 nor 1; tasks with such logits are
-                counted.
+            InputError: A logit is NaN or infinite, or a known label is neither 0 nor 1; the message counts tasks with
+                such logits.
         """
         for first in range(0, self.shape[1], at_a_time):
             last = min(first + at_a_time, self.shape[1])
             scores = self._read(first, last)
-            # A sum is finite only where all of its terms are; one that overflows is looked at again.
+            # A sum is finite only if all of its terms are; a sum may also overflow, so its terms are checked then.
             with np.errstate(over="ignore", invalid="ignore"):
                 suspect = not np.isfinite(scores.sum(axis=1)).all()
             if suspect and not np.isfinite(scores).all():
@@ -132,7 +132,7 @@ class Columns:
     def _truth(self, first: int, last: int, known: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
         given = _take(self._labels, first, last)
         if given.dtype == np.uint8 and given.max(initial=0) <= 1:
-            given = given.view(np.bool_)  # as they lie there
+            given = given.view(np.bool_)  # without a copy
         if given.dtype != np.bool_:
             self._tell_wrong_labels(given, first, known)
             given = given == 1
@@ -151,7 +151,7 @@ class Columns:
             )
 
     def _tell_not_finite(self) -> None:
-        """Counts over all tasks what is no number, which takes another look at all of them."""
+        """Counts values that are not finite over all tasks, which reads all of them again."""
         edges = [*range(0, self.shape[1], _AT_A_TIME), self.shape[1]]
         wrong = np.concatenate([(~np.isfinite(self._read(*pair))).sum(axis=1) for pair in pairwise(edges)])
         tasks = np.flatnonzero(wrong)
@@ -169,7 +169,7 @@ class Columns:
 def _array(table: Any) -> NDArray[Any]:
     if hasattr(table, "detach"):
         table = table.detach().cpu()
-        table = table.float() if str(table.dtype) == "torch.bfloat16" else table  # NumPy has no such type
+        table = table.float() if str(table.dtype) == "torch.bfloat16" else table  # NumPy has no bfloat16
     return np.asarray(table)
 
 
@@ -177,13 +177,13 @@ def _float(logits: Any) -> Scores:
     scores = _array(logits)
     if scores.dtype in (np.float32, np.float64):
         return scores
-    # float32 would tie whole numbers above 2 ** 24.
+    # float32 would tie integers above 2 ** 24.
     small = np.can_cast(scores.dtype, np.float32)
     return scores.astype(np.float32) if small else scores.astype(np.float64)
 
 
 def _plain(labels: Any) -> NDArray[Any]:
-    """Labels of a type that there is machine code for."""
+    """Converts labels to a type for which there is compiled code."""
     table = _array(labels)
     if (table.dtype.kind in "biu" and table.dtype.isnative) or table.dtype in (np.float32, np.float64):
         return table
@@ -194,7 +194,7 @@ def _plain(labels: Any) -> NDArray[Any]:
 
 
 def _check_columns(name: str, columns: Sequence[int], n: int) -> None:
-    # Machine code would read on beyond the end of a row.
+    # Compiled code would read beyond the end of a row.
     wrong = [column for column in columns if not 0 <= column < n]
     if wrong:
         raise InputError(f"column {wrong[0]} in {name}, of {n}", expected=f"0 to {n - 1}")
@@ -209,7 +209,7 @@ def _take(table: NDArray[Any] | PackedBits, first: int, last: int) -> Any:
 
 
 def _rows(table: NDArray[Any], first: int, last: int) -> Any:
-    """Columns as rows; without a copy where the table lies in memory that way."""
+    """Returns columns as rows; without a copy if the table's memory layout allows."""
     part = table[:, first:last].T
     if part.flags.c_contiguous:
         return part
@@ -235,7 +235,7 @@ def _parts(n: int, size: int = 1 << 16) -> Iterator[tuple[int, int]]:
 def _turn(table: NDArray[Any], first: int, rows: NDArray[Any]) -> None:
     n_tasks, n = rows.shape
     for at in range(0, n, 64):
-        # Sixty-four rows at a time stay in the cache while their columns are taken one by one.
+        # Blocks of sixty-four rows stay in the cache while their columns are read one by one.
         end = min(at + 64, n)
         for task in range(n_tasks):
             for i in range(at, end):

@@ -1,7 +1,7 @@
-"""How many negatives score above each positive: all that a ranking is measured by.
+"""Counts the negatives that score above each positive, from which all ranking measures follow.
 
-Of N windows only the P positives are sorted. All others find their place among them through a table of equally wide
-steps of the score, so that their cost does not depend on P; a task with rare positives costs little more than reading.
+Of N windows only the P positives are sorted. All others are located among them by a table of equally wide steps of the
+score, so their cost does not depend on P; a task with rare positives costs little more than reading its scores.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from noncoder.metrics.column_reader import Columns, Scores
 Longs = NDArray[np.int64]
 R = TypeVar("R")
 
-# Steps of the table a distinct positive score, and the most there are: 256 KiB, which stay in a core's own cache.
+# Table steps per distinct positive score, and the largest number of steps: 256 KiB, which fit in a core's own cache.
 _STEPS, _MOST_STEPS = 4, 1 << 16
-# So many distinct scores at either end share a step with all that lies beyond, so that few far from all others do not
-# press the rest into one.
+# At each end this many distinct scores share a step with all scores beyond, so that a few outliers do not press all
+# other scores into one step.
 _OUTLIERS = 6
-# Distinct scores in one step beyond which they are searched by halves, not one after the other.
+# Above this number of distinct scores in a step, they are searched by bisection instead of one by one.
 _FEW = 12
-# Steps are computed for so many windows at once, in vector registers.
+# Number of windows whose steps are computed at once, in vector registers.
 _AT_ONCE = 512
 
 
 class Counts(NamedTuple):
-    """One task's D distinct scores of positives, rising, and what lies where.
+    """The D distinct scores of one task's positives, ascending, with counts.
 
     Args:
         score: The scores, (D,).
-        positives: Positives that have exactly this score, (D,).
-        tied: Negatives that have exactly this score, (D,).
-        above: Negatives with a higher one, (D,).
-        n_positives: All positives.
-        n_negatives: All negatives.
+        positives: Positives with exactly this score, (D,).
+        tied: Negatives with exactly this score, (D,).
+        above: Negatives with a higher score, (D,).
+        n_positives: Number of positives.
+        n_negatives: Number of negatives.
     """
 
     score: Scores
@@ -60,11 +60,11 @@ class Counts(NamedTuple):
 
 
 def count_tasks(columns: Columns, measure: Callable[[Counts], R]) -> list[R]:
-    """What a function says of the counts of each task, several tasks at a time.
+    """Applies a function to the counts of each task, several tasks at a time.
 
     Args:
         columns: Scores and labels of T tasks.
-        measure: Called in several threads.
+        measure: The function, called in several threads.
 
     Returns:
         T results.
@@ -113,7 +113,7 @@ def _place(score: Scores, ordered: Scores, most_steps: int, steps_each: int) -> 
             hit[n] = ordered[i]
             n += 1
         positives[n - 1] += 1
-    # Two that nothing reaches end every search.
+    # Two sentinels above all scores end every search.
     hit[n], hit[n + 1] = np.inf, np.inf
     positives, tied, above = positives[:n], np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     if n == 0:
@@ -126,7 +126,7 @@ def _place(score: Scores, ordered: Scores, most_steps: int, steps_each: int) -> 
     widest = 0
     for i in range(steps + 1):
         widest = max(widest, first[i + 1] - first[i])
-    # At 2 i the windows between hit i - 1 and hit i, at 2 i + 1 those that have the score of hit i.
+    # Index 2 i counts windows between hit i - 1 and hit i; index 2 i + 1 counts windows with the score of hit i.
     found = np.zeros(2 * n + 2, dtype=np.int32)
     for begin in range(0, score.size, _AT_ONCE):
         part = score[begin : begin + _AT_ONCE]
@@ -134,7 +134,7 @@ def _place(score: Scores, ordered: Scores, most_steps: int, steps_each: int) -> 
         for i in range(part.size):
             value, at = part[i], first[step[i]]
             if widest <= _FEW:
-                # Most steps hold two hits at the most: two comparisons without a branch spare a wrong guess of one.
+                # Most steps hold at most two hits: two comparisons without a branch avoid mispredicted branches.
                 at += np.int32(hit[at] < value)
                 at += np.int32(hit[at] < value)
                 while hit[at] < value:
@@ -159,9 +159,9 @@ def _place(score: Scores, ordered: Scores, most_steps: int, steps_each: int) -> 
 def _table(
     hit: Scores, low: np.floating[Any], high: np.floating[Any], steps: int, step: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], Scores]:
-    """Which hit is the first in each step from low to high, and how many steps there are to a unit of score, (1,)."""
+    """Returns the first hit of each step from low to high, and the number of steps per unit of score, (1,)."""
     scale = np.zeros(1, dtype=hit.dtype)
-    # In float64, where the range of float32 scores does not overflow; that of float64 scores leaves one step for all.
+    # In float64 the range of float32 scores does not overflow; an overflow of float64 scores leaves one step for all.
     spread = np.float64(high) - np.float64(low)
     if spread > 0 and np.isfinite(spread):
         scale[0] = steps / spread
@@ -180,7 +180,7 @@ def _table(
 
 @compiled
 def _find_steps(scores: Scores, low: np.floating[Any], scale: Scores, steps: int, step: NDArray[np.int32]) -> None:
-    """The step of each score, which never falls as the score rises: a hit in a lower step lies below."""
+    """Returns the step of each score, which never decreases with the score: a hit in a lower step is a lower hit."""
     each = scale[0]
     for i in range(scores.size):
         height = max((scores[i] - low) * each, each * 0) if each > 0 else each

@@ -1,4 +1,4 @@
-"""Which of two models ranks a task better, on the same windows: DeLong's test, and its form for blocks of windows."""
+"""Compares the AUROC of two models on the same windows: DeLong's test, and its form for blocks of windows."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from noncoder.metrics.uncertainty import freedom_of
 
 Floats = NDArray[np.float64]
 
-# Shares of whole numbers of windows differ by far more than this, or not at all.
+# Fractions of whole numbers of windows differ by far more than this, or not at all.
 _ROUNDING = 1e-12
 
 
 class PairedTest(NamedTuple):
-    """A test of the difference, (T,) float64 each, NaN where it is undefined.
+    """A test of the difference, (T,) float64 each, NaN if undefined.
 
     Args:
         error: Standard error of the difference.
         z: The difference in standard errors.
-        p: Two-sided.
+        p: Two-sided p value.
         low: Lower end of the 95% interval of the difference.
-        high: Upper end.
+        high: Upper end of the interval.
     """
 
     error: Floats
@@ -41,12 +41,12 @@ class DeLongComparison(NamedTuple):
     """AUROC of two models on the same windows, task by task.
 
     Args:
-        auroc_a: (T,) float64, NaN where undefined.
-        auroc_b: Likewise.
-        difference: a less b, (T,).
-        independent: By DeLong's variance, as if each window stood for itself: too sure of itself where neighbours are
+        auroc_a: (T,) float64, NaN if undefined.
+        auroc_b: (T,) float64, NaN if undefined.
+        difference: a minus b, (T,).
+        independent: Test by DeLong's variance, which treats windows as independent: too confident if neighbours are
             alike.
-        clustered: By Obuchowski's, with blocks of windows as what is independent; None without blocks.
+        clustered: Test by Obuchowski's variance, which treats blocks of windows as independent; None without blocks.
     """
 
     auroc_a: Floats
@@ -60,19 +60,19 @@ def compare_tasks(a: Columns, b: Columns, blocks: Blocks | None = None) -> DeLon
     """Compares two models' AUROC on the same windows, task by task.
 
     The variance is that of the structural components (DeLong, DeLong & Clarke-Pearson, Biometrics 44:837, 1988): for a
-    positive the share of negatives that it outranks, for a negative the share of positives that outrank it, both from
-    one sort of the windows (Sun & Xu, IEEE Signal Process. Lett. 21:1389, 2014). For blocks the components are summed
-    in each block first (Obuchowski, Biometrics 53:567, 1997). The first has a normal z; the second a t distribution,
-    with the degrees of freedom that `uncertainty.spread` explains, as the normal rejects too often where positives lie
-    in few blocks.
+    positive the fraction of negatives that it outranks, for a negative the fraction of positives that outrank it, both
+    from one sort of the windows (Sun & Xu, IEEE Signal Process. Lett. 21:1389, 2014). With blocks, the components are
+    first summed in each block (Obuchowski, Biometrics 53:567, 1997). The first test uses a normal z. The second uses a
+    t distribution with the degrees of freedom of `uncertainty.spread`, because the normal rejects too often if the
+    positives lie in few blocks.
 
     Args:
         a: N windows, T tasks, of one model.
         b: The same windows and tasks of the other.
-        blocks: The windows' blocks; None to take all windows as independent.
+        blocks: The windows' blocks; None to treat all windows as independent.
 
     Raises:
-        InputError: Shapes, labels or known windows differ, the blocks are not those of the windows, or a logit or label
+        InputError: Shapes, labels or known windows differ, the blocks do not fit the windows, or a logit or label
             is not allowed.
     """
     if a.shape != b.shape:
@@ -92,7 +92,7 @@ def compare_tasks(a: Columns, b: Columns, blocks: Blocks | None = None) -> DeLon
     )
 
 
-# AUROC of both, DeLong's error, Obuchowski's error and its degrees of freedom.
+# AUROC of both models, DeLong's error, Obuchowski's error and its degrees of freedom.
 _Row = tuple[float, float, float, float, float]
 _NOTHING: _Row = (np.nan,) * 5
 
@@ -125,7 +125,7 @@ def _one_task(a: Tile, b: Tile, row: int, blocks: Blocks | None) -> _Row:
 
 
 def _of_blocks(sums: Floats, m: int, n: int) -> tuple[float, float]:
-    """Obuchowski's standard error, and the degrees of freedom of it."""
+    """Returns Obuchowski's standard error and its degrees of freedom."""
     positive, negative = sums[:, 0] / m, sums[:, 1] / n
     with_positive, with_negative = sums[:, 2] > 0, sums[:, 3] > 0
     variance = 0.0
@@ -146,7 +146,7 @@ def _over(total: float, count: int) -> float:
 
 
 def _components(score: Scores, truth: NDArray[np.bool_]) -> Floats:
-    """The share of windows of the other label that each ranks right against, ties a half, (N,)."""
+    """Returns the fraction of windows of the other label that each window is ranked correctly against, (N,)."""
     components = np.empty(score.size)
     _fill_components(score, truth, np.argsort(score), components)
     return components
@@ -156,10 +156,10 @@ def _components(score: Scores, truth: NDArray[np.bool_]) -> Floats:
 def _add_up(
     a: NDArray[np.float64], b: NDArray[np.float64], truth: NDArray[np.bool_], of: NDArray[np.int32], sums: Floats
 ) -> tuple[float, float, float, float]:
-    """Both AUROCs, and of the components' differences from their mean the sums of squares of positives and negatives.
+    """Returns both AUROCs, and the sums of squares of the components' differences of positives and of negatives.
 
-    The variance of a difference is that of the components' differences. Each block's sums and numbers of windows go
-    into sums, (B, 4): of positives, of negatives, and how many there are of each.
+    The variance of a difference is that of the components' differences from their mean. Each block's sums and window
+    counts are added to `sums`, (B, 4): sums of positives and negatives, then their numbers.
     """
     m, auroc_a, auroc_b = 0, 0.0, 0.0
     for i in range(truth.size):
@@ -206,7 +206,7 @@ def _test(difference: Floats, error: Floats, freedom: Floats) -> PairedTest:
     from scipy.stats import t
 
     same = np.abs(difference) <= _ROUNDING
-    # Without any variance there is nothing to test, unless there is no difference either.
+    # Without variance there is nothing to test, except a difference of 0.
     possible = (error > _ROUNDING) | same
     error = np.where(possible, error, np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):

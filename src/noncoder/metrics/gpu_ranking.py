@@ -1,7 +1,7 @@
-"""AUROC and average precision of every task where the logits are: on a GPU, many tasks to a sort.
+"""AUROC and average precision of every task on the device of the logits: on a GPU, many tasks per sort.
 
-The result is that of `noncoder.metrics.rank`: counts of windows are integers on both, so an AUROC is the same to its
-last bit; an average precision differs by the order of its float64 sum alone.
+The results equal those of `noncoder.metrics.rank`: both count windows as integers, so AUROCs are bit-identical. Average
+precisions differ only by the order of the float64 sum.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor
 from noncoder.errors import InputError
 from noncoder.metrics.ranking import Ranking
 
-# A sort of 64-bit keys, with their places and second copies of both, takes less than half of it; what is looked up for
-# positives, were they all of the scores, takes the most.
+# Sorting 64-bit keys, with their positions and second copies of both, takes less than half of this. The values looked
+# up for positives take the most, if all scores are of positives.
 _BYTES_A_SCORE = 128
-# Keys a sort: a GPU is busy with far fewer, and places stay within 32 bits.
+# Keys per sort: a GPU is saturated with far fewer, and positions stay within 32 bits.
 _AT_ONCE = 1 << 27
 
 
 class _Counted(NamedTuple):
-    """Of some tasks, (t,) each: pairs ranked right twice over, summed precision, positives, known labels."""
+    """For some tasks, (t,) each: twice the pairs ranked correctly, summed precision, positives, known labels."""
 
     twice_wins: Tensor
     precisions: Tensor
@@ -40,18 +40,18 @@ def rank_on_device(
     names: Sequence[str] = (),
     at_a_time: int | None = None,
 ) -> Ranking:
-    """AUROC and average precision of each task, computed where the logits are; only (T,) numbers leave the device.
+    """Computes AUROC and average precision of each task on the device of the logits; only (T,) numbers leave it.
 
-    Scores, labels and tasks become one integer key, so that a single sort orders many tasks; only positives are then
-    looked up. Needs a device with float64, which Apple's is not.
+    Scores, labels and tasks become one integer key, so a single sort orders many tasks; then only positives are looked
+    up. The device needs float64, which Apple's lacks.
 
     Args:
-        logits: (N, T) scores. Of float32 and float64, and whole numbers, no digit is lost; all else is ranked as
+        logits: (N, T) scores. float32, float64 and integers are ranked without loss; other types are ranked as
             float32.
-        labels: (N, T), 0 or 1; a tensor anywhere, or an array.
-        known: (N, T), true where the label counts; None for everywhere.
-        names: What the tasks are called, for messages.
-        at_a_time: Tasks to a sort; None for as many as fit into the memory that is free.
+        labels: (N, T), 0 or 1; a tensor on any device, or an array.
+        known: (N, T), true where the label counts; None for all.
+        names: Names of the tasks, for messages.
+        at_a_time: Tasks per sort; None for as many as fit into the free memory.
 
     Raises:
         InputError: Shapes differ, a logit is NaN or infinite, or a known label is neither 0 nor 1.
@@ -65,7 +65,7 @@ def rank_on_device(
     for first in range(0, n_tasks, step):
         scores = _rows(logits, first, step)
         if scores.dtype not in (torch.float32, torch.float64):
-            # float32 would tie whole numbers above 2 ** 24.
+            # float32 would tie integers above 2 ** 24.
             scores = scores.double() if scores.dtype in (torch.int32, torch.int64) else scores.float()
         if not scores.isfinite().all():
             _tell_not_finite(logits, names, step)
@@ -76,7 +76,7 @@ def rank_on_device(
 
 
 def _there(table: Any, device: torch.device) -> Tensor:
-    # A copy, because torch warns of arrays that may not be written.
+    # A copy, because torch warns about read-only arrays.
     tensor = table.detach() if isinstance(table, Tensor) else torch.tensor(np.asarray(table))
     return tensor.to(device)
 
@@ -89,11 +89,11 @@ def _check_shapes(logits: Tensor, labels: Tensor, known: Tensor | None) -> None:
 
 
 def _fitting(n: int, device: torch.device) -> int:
-    """How many tasks of n windows to sort at once."""
+    """Returns the number of tasks of n windows to sort at once."""
     at_once = _AT_ONCE
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        # Torch keeps memory that it will give to us, and not to others.
+        # Torch holds memory in reserve that it gives to this process only.
         free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         at_once = min(at_once, free // _BYTES_A_SCORE)
     return max(1, at_once // max(1, n))
@@ -119,12 +119,12 @@ def _truth(given: Tensor, mask: Tensor | None, first: int, names: Sequence[str])
 
 
 def _count(scores: Tensor, truth: Tensor, mask: Tensor | None) -> _Counted:
-    """What AUROC and average precision are made of, for tasks in rows, (t, N)."""
+    """Returns the counts behind AUROC and average precision, for tasks in rows, (t, N)."""
     n_tasks, n = scores.shape
-    # Task, score (32 bits) and label: a positive follows the negatives that it ties with.
+    # Task, score (32 bits) and label: a positive follows the negatives with the same score.
     keys = _ordered(scores)
     if mask is not None:
-        # After every score there is: nothing that is looked up lies behind it.
+        # A sentinel above every score: every lookup ends before it.
         keys.masked_fill_(~mask, (1 << 32) - 1)
     keys += torch.arange(n_tasks, device=keys.device)[:, None] << 32
     keys = keys.bitwise_left_shift_(1).bitwise_or_(truth)
@@ -135,7 +135,7 @@ def _count(scores: Tensor, truth: Tensor, mask: Tensor | None) -> _Counted:
 
     found = keys[keys.bitwise_and(1).bool()]
     task = found >> 33
-    # Of all windows, and of positives alone: those below the score, and those not above it. Both count earlier tasks.
+    # Counts over all windows and over positives: below the score, and not above it. Both include earlier tasks.
     below = torch.searchsorted(keys, found - 1) - task * n
     not_above = torch.searchsorted(keys, found, right=True) - task * n
     earlier = (positives.cumsum(0) - positives)[task]
@@ -147,17 +147,17 @@ def _count(scores: Tensor, truth: Tensor, mask: Tensor | None) -> _Counted:
 
 
 def _ordered(scores: Tensor) -> Tensor:
-    """Integers from 0 to below 2 ** 32 - 1, int64, in the order of the scores; equal where scores are."""
+    """Maps scores to int64 integers from 0 to below 2 ** 32 - 1 in the same order; equal scores give equal integers."""
     if scores.dtype == torch.float64:
         ranks: Tensor = torch.unique(scores, return_inverse=True)[1]
         return ranks
-    # Adding 0 turns -0 into 0, which ties with it. The bits of negative numbers run backwards.
+    # Adding 0 turns -0 into 0, which ties with it. The bits of negative numbers are in reverse order.
     bits = (scores + 0.0).view(torch.int32)
     return (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() + (1 << 31)
 
 
 def _sums(values: Tensor, lengths: list[int]) -> Tensor:
-    # One by one, because a scattered sum of floats comes out differently each time on a GPU.
+    # Tasks are summed one by one, because a scattered sum of floats is not reproducible on a GPU.
     return torch.stack([part.sum() for part in torch.split(values, lengths)])
 
 

@@ -1,4 +1,4 @@
-"""Means over tasks that say which tasks they are over and how they weigh them."""
+"""Means over tasks, with the tasks that they include and their weights."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Floats = NDArray[np.float64]
 
 
 class Mean(NamedTuple):
-    """A rule by which values of tasks become one number.
+    """A rule that combines the values of tasks into one number.
 
     Args:
-        weights: What each task counts, (T,); 0 for a task that is not in it.
-        undefined: "left out" for a mean over the defined tasks alone, whose weights are made to sum to 1 again; "zero"
-            for one in which an undefined value counts as 0 and keeps its weight.
+        weights: Weight of each task, (T,); 0 for a task that is not included.
+        undefined: "left out" for a mean over the defined tasks only, whose weights are rescaled to sum to 1; "zero"
+            for a mean in which an undefined value counts as 0 and keeps its weight.
     """
 
     weights: Floats
     undefined: str = "left out"
 
     def of(self, values: ArrayLike) -> Floats:
-        """The mean of values (..., T) along their last axis; NaN where nothing that counts is defined."""
+        """Returns the mean of values (..., T) along their last axis; NaN if no included value is defined."""
         values = np.asarray(values, dtype=np.float64)
         defined = ~np.isnan(values)
         total = self.weights.sum() if self.undefined == "zero" else defined @ self.weights
@@ -33,22 +33,22 @@ class Mean(NamedTuple):
         return np.where((defined & (self.weights > 0)).any(axis=-1), mean, np.nan)
 
     def tasks(self, values: ArrayLike) -> int:
-        """How many tasks are in the mean of values (T,)."""
+        """Returns the number of tasks in the mean of values (T,)."""
         return int(((self.weights > 0) & ~np.isnan(np.asarray(values, dtype=np.float64))).sum())
 
 
 def named_means(positives: ArrayLike, train_positives: ArrayLike, min_positives: int) -> dict[str, Mean]:
-    """The means that are told side by side.
+    """Returns the means that are reported side by side.
 
     Args:
-        positives: Positives of each task in what is measured, (T,).
-        train_positives: Its positives in training, (T,).
-        min_positives: The fewest positives of a task in `mean_min_positives`.
+        positives: Positives of each task in the evaluated windows, (T,).
+        train_positives: Positives of each task in training, (T,).
+        min_positives: Least number of positives of a task in `mean_min_positives`.
 
     Returns:
         "mean", over the tasks with a value; "mean_min_positives", over those of them with enough positives; "weighted",
-        by training positives, over those with a value; "weighted_as_report", by training positives as the 2020 report
-        took it: an undefined task counts as 0 and keeps its weight, so that the mean is too low.
+        by training positives, over those with a value; "weighted_as_report", by training positives as in the 2020
+        report: an undefined task counts as 0 and keeps its weight, so the mean is too low.
     """
     counts, weights = np.asarray(positives), np.asarray(train_positives, dtype=np.float64)
     return {
@@ -60,18 +60,18 @@ def named_means(positives: ArrayLike, train_positives: ArrayLike, min_positives:
 
 
 def group_means(groups: Mapping[str, Sequence[int]], n_tasks: int) -> dict[str, Mean]:
-    """The mean over each group's tasks with a value.
+    """Returns the mean over each group's tasks with a value.
 
     Args:
-        groups: Group to its columns.
-        n_tasks: T.
+        groups: Columns of each group.
+        n_tasks: Number of tasks, T.
     """
     members = {name: np.isin(np.arange(n_tasks), columns) for name, columns in groups.items()}
     return {name: Mean(inside.astype(np.float64)) for name, inside in members.items()}
 
 
 def why_undefined(positives: ArrayLike, known: ArrayLike) -> list[str]:
-    """Why each task has neither AUROC nor average precision.
+    """Returns the reason why each task has neither AUROC nor average precision.
 
     Args:
         positives: Known positives, (T,).

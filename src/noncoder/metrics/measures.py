@@ -1,4 +1,4 @@
-"""All that is measured of a task's ranking, from one look at its scores."""
+"""All measures of a task's ranking, from one read of its scores."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from noncoder.metrics.thresholds import best_f1, precision_at_recall, trapezoid_
 Floats = NDArray[np.float64]
 
 RECALLS = (0.1, 0.5, 0.9)
-"""Where the precision is told."""
+"""Recalls at which the precision is reported."""
 
 
 class Measures(NamedTuple):
-    """Measures of each task's ranking, (T,); NaN where the task lacks a positive or a negative.
+    """Measures of each task's ranking, (T,); NaN if the task lacks a positive or a negative.
 
     Args:
         auroc: Area under the ROC curve.
         average_precision: Step-wise area under the precision-recall curve.
-        pr_auc_trapezoid: That by trapezoids from a first point (0, 0), as the 2020 report took it.
-        best_f1: The best F1 of any threshold.
-        best_f1_logit: The lowest logit that this threshold calls positive.
-        precision_at_recall: The best precision with at least each recall of R, (T, R).
+        pr_auc_trapezoid: Trapezoidal area from a first point (0, 0), as in the 2020 report.
+        best_f1: Best F1 over all thresholds.
+        best_f1_logit: Lowest logit that counts as positive at this threshold.
+        precision_at_recall: Best precision with at least each of R recalls, (T, R).
         positives: Known positives.
         known: Known labels.
         curves: ROC and precision-recall curves.
@@ -51,8 +51,8 @@ def measure_columns(columns: Columns, recalls: Sequence[float] = RECALLS, points
 
     Args:
         columns: Scores and labels.
-        recalls: Where the precision is told.
-        points: Points a curve.
+        recalls: Recalls at which the precision is reported.
+        points: Points per curve.
 
     Raises:
         InputError: A logit is NaN or infinite, or a label is neither 0 nor 1.

@@ -1,4 +1,4 @@
-"""p-values of many tasks, corrected for their number."""
+"""p-values of many tasks, adjusted for their number."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _METHODS = ("holm", "bh", "bonferroni")
 
 
 def adjust(p: ArrayLike, method: Literal["holm", "bh", "bonferroni"] = "holm") -> NDArray[np.float64]:
-    """p-values to be compared with the level as if there were one test.
+    """Adjusts p-values so that they can be compared with the level of a single test.
 
     Args:
         p: (T,), NaN where there was no test, which does not count.
-        method: "holm" (Holm 1979) and "bonferroni" bound the chance of one false finding or more, the first never
-            being weaker; "bh" (Benjamini & Hochberg 1995) bounds the expected share of false ones among the findings.
+        method: "holm" (Holm 1979) and "bonferroni" bound the probability of at least one false finding; the first is
+            never weaker. "bh" (Benjamini & Hochberg 1995) bounds the expected fraction of false findings.
 
     Returns:
-        (T,), NaN where p is.
+        (T,), NaN where p is NaN.
 
     Raises:
         UnknownNameError: There is no such method.

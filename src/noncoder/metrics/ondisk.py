@@ -1,4 +1,4 @@
-"""Scores in a .npy file, of which only the columns that are asked for are read."""
+"""Scores in a .npy file, of which only the requested columns are read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from noncoder.errors import InputError
 
 
 class ScoresOnDisk(NamedTuple):
-    """A file of scores (N, T) in Fortran's order.
+    """A file of scores (N, T) in Fortran order.
 
     Args:
-        path: Where it is.
-        offset: Where its first number lies, bytes.
-        shape: As its header says.
+        path: Path of the file.
+        offset: Position of the first number, bytes.
+        shape: Shape in its header.
         dtype: float32 or float64.
     """
 
@@ -27,7 +27,7 @@ class ScoresOnDisk(NamedTuple):
     dtype: np.dtype[Any]
 
     def read(self, first: int, last: int) -> NDArray[Any]:
-        """Some columns as rows, (last - first, N).
+        """Reads some columns as rows, (last - first, N).
 
         Raises:
             InputError: The file is shorter than its header says.
@@ -36,7 +36,7 @@ class ScoresOnDisk(NamedTuple):
         offset = self.offset + first * n * self.dtype.itemsize
         found = np.fromfile(self.path, dtype=self.dtype, count=(last - first) * n, offset=offset)
         if found.size != (last - first) * n:
-            raise InputError(f"{self.path} ends too early", hint="make it anew: `noncoder evaluate --force`")
+            raise InputError(f"{self.path} ends too early", hint="write it again: `noncoder evaluate --force`")
         return found.reshape(last - first, n)
 
 
@@ -44,7 +44,7 @@ def open_scores(path: Path) -> ScoresOnDisk:
     """Reads the header of a .npy file.
 
     Raises:
-        InputError: There is no such file, or its numbers are of another type or lie in C's order.
+        InputError: There is no such file, or its numbers have another type or are in C order.
     """
     try:
         with path.open("rb") as file:
@@ -54,10 +54,10 @@ def open_scores(path: Path) -> ScoresOnDisk:
             offset = file.tell()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", expected="a .npy file") from error
-    fortran = fortran or 1 in shape  # what lies in both orders NumPy calls C's
+    fortran = fortran or 1 in shape  # NumPy calls an array that is in both orders C-ordered
     if not fortran or dtype not in (np.float32, np.float64):
         raise InputError(
-            f"{path} holds {dtype} in {'Fortran' if fortran else 'C'}'s order", expected="float32 in Fortran's order",
+            f"{path} holds {dtype} in {'Fortran' if fortran else 'C'} order", expected="float32 in Fortran order",
             hint="numpy.save(path, numpy.asfortranarray(scores)); what `noncoder evaluate` wrote before 2026-11-26, it "
             "writes anew",
         )  # fmt: skip

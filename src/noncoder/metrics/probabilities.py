@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say: log loss, Brier score, calibration error and reliability of each task."""
+"""Quality of probabilities: log loss, Brier score, calibration error and reliability of each task."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from noncoder.metrics.temperature import check_temperatures
 Floats = NDArray[np.float64]
 
 ECE_BINS = 15
-"""Bins of equal width in the probability, as Guo et al. (2017) took them."""
+"""Bins of equal width in the probability, as in Guo et al. (2017)."""
 
-# Labels are rare: nearly all windows lie in the first tenth of the probabilities, which steps of the logit spread out.
+# Labels are rare: nearly all windows have probabilities below a tenth, which steps of the logit resolve.
 _LOWEST, _BINS_A_LOGIT, _BINS = -10.0, 2, 34
 
 
 class Reliability(NamedTuple):
-    """How often windows of about one predicted probability are positive, in B bins of half a logit.
+    """Fraction of positives among windows with similar predicted probabilities, in B bins of half a logit.
 
     Args:
         predicted: Mean predicted probability of the bin's windows, (T, B); NaN in an empty bin.
-        observed: Share of them that is positive, (T, B); NaN in an empty bin.
-        windows: Windows in the bin, (T, B).
+        observed: Fraction of positives among them, (T, B); NaN in an empty bin.
+        windows: Number of windows in the bin, (T, B).
     """
 
     predicted: Floats
@@ -35,17 +35,17 @@ class Reliability(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """What each task's probabilities are worth; NaN for a task without a known label.
+    """Quality of each task's probabilities; NaN for a task without a known label.
 
     Args:
-        log_loss: Mean of -log of the probability of what was so, nats, (T,).
-        brier: Mean squared distance of the probability from the label, (T,).
-        ece: Expected calibration error: mean distance between probability and share of positives over bins of equal
-            width in the probability, weighted by windows (Naeini et al. 2015; Guo et al. 2017), (T,).
-        accuracy: Share of labels on whose side of 1/2 the probability lies, (T,). With rare positives nearly that of a
-            model that always says no.
+        log_loss: Mean of -log of the probability of the true label, nats, (T,).
+        brier: Mean squared difference between the probability and the label, (T,).
+        ece: Expected calibration error: mean absolute difference between probability and fraction of positives over
+            bins of equal width in the probability, weighted by windows (Naeini et al. 2015; Guo et al. 2017), (T,).
+        accuracy: Fraction of labels that the threshold 1/2 predicts, (T,). With rare positives close to that of a
+            model that always predicts negative.
         known: Windows with a known label, (T,).
-        reliability: The reliability curve.
+        reliability: Reliability curve.
     """
 
     log_loss: Floats
@@ -57,7 +57,7 @@ class Calibration(NamedTuple):
 
     @property
     def mean_log_loss(self) -> float:
-        """The mean over all known labels of all tasks, as a training minimises it; NaN where there is none."""
+        """Mean log loss over all known labels of all tasks, as training minimizes it; NaN if there is none."""
         total = int(self.known.sum())
         return float(np.nansum(self.log_loss * self.known) / total) if total else float("nan")
 
@@ -65,13 +65,13 @@ class Calibration(NamedTuple):
 def calibration(
     logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None, temperatures: ArrayLike | None = None
 ) -> Calibration:
-    """Log loss, Brier score, expected calibration error, accuracy and reliability of each task.
+    """Computes log loss, Brier score, expected calibration error, accuracy and reliability of each task.
 
     Args:
-        logits: (N, T) scores; a probability is their sigmoid.
+        logits: (N, T) scores; probabilities are their sigmoid.
         labels: (N, T), 0 or 1.
-        known: (N, T), true where the label counts; None for everywhere.
-        temperatures: What each task's logits are divided by first, (T,); None for nothing.
+        known: (N, T), true where the label counts; None for all.
+        temperatures: Divisor of each task's logits, (T,); None for 1.
 
     Raises:
         InputError: Shapes differ, a logit is NaN or infinite, a label is neither 0 nor 1, or there are not T positive
@@ -81,7 +81,7 @@ def calibration(
 
 
 def calibrate_columns(columns: Columns, temperatures: ArrayLike | None = None) -> Calibration:
-    """As `calibration`, of scores and labels wherever they are.
+    """Computes `calibration` of scores and labels in memory or on disk.
 
     Raises:
         InputError: A logit is NaN or infinite, a label is neither 0 nor 1, or there are not T positive temperatures.
@@ -128,7 +128,7 @@ def _score(
     by_logit: Floats,
 ) -> None:
     masked, last, n_shares = known.size > 0, by_logit.shape[0] - 1, by_share.shape[0]
-    # One logarithm for many windows: that of the product of 1 + exp(-|z|), each factor between 1 and 2.
+    # One logarithm for many windows: of the product of 1 + exp(-|z|), whose factors lie between 1 and 2.
     product, factors = 1.0, 0
     for i in range(score.size):
         if masked and not known[i]:

@@ -1,7 +1,7 @@
 """AUROC and average precision of each task.
 
-Scores are float32 logits, because a float32 probability ties large logits. A task without a positive or without a
-negative has no AUROC and no average precision: it is NaN, never 0. Unknown labels are left out task by task.
+Scores are float32 logits, because float32 probabilities tie large logits. A task without a positive or without a
+negative has no AUROC and no average precision: both are NaN, never 0. Unknown labels are left out task by task.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from noncoder.metrics.counting import Counts, count_tasks
 
 
 class Ranking(NamedTuple):
-    """AUROC and average precision of each task, and what they were computed from.
+    """AUROC and average precision of each task, with the numbers of labels.
 
     Args:
-        auroc: (T,) float64, NaN where undefined.
-        average_precision: (T,) float64, NaN where undefined.
+        auroc: (T,) float64, NaN if undefined.
+        average_precision: (T,) float64, NaN if undefined.
         positives: (T,) int64.
         known: Windows with a known label, (T,) int64.
     """
@@ -32,12 +32,12 @@ class Ranking(NamedTuple):
 
 
 def auroc(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None) -> NDArray[np.float64]:
-    """The area under the ROC curve of each task: the share of (positive, negative) pairs ranked right, ties a half.
+    """Computes the area under the ROC curve of each task: the fraction of correctly ranked pairs, ties a half.
 
     Args:
-        logits: (N, T) scores; any increasing function of them gives the same.
+        logits: (N, T) scores; increasing functions of them give the same result.
         labels: (N, T), 0 or 1.
-        known: (N, T), true where the label counts; None for everywhere.
+        known: (N, T), true where the label counts; None for all.
 
     Returns:
         (T,); NaN for a task without a positive or without a negative.
@@ -49,14 +49,14 @@ def auroc(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None) 
 
 
 def average_precision(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None) -> NDArray[np.float64]:
-    """The mean, over the positives of each task, of the precision at their score; tied scores share one threshold.
+    """Computes the average precision of each task: the mean precision at its positives' scores, ties share a threshold.
 
     This is the step-wise area under the precision-recall curve, as scikit-learn's `average_precision_score`.
 
     Args:
-        logits: (N, T) scores; any increasing function of them gives the same.
+        logits: (N, T) scores; increasing functions of them give the same result.
         labels: (N, T), 0 or 1.
-        known: (N, T), true where the label counts; None for everywhere.
+        known: (N, T), true where the label counts; None for all.
 
     Returns:
         (T,); NaN for a task without a positive or without a negative.
@@ -68,25 +68,25 @@ def average_precision(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | N
 
 
 def rank(logits: ArrayLike, labels: ArrayLike, known: ArrayLike | None = None) -> Ranking:
-    """AUROC and average precision of each task; of a tensor on a GPU, computed there.
+    """Computes AUROC and average precision of each task; for a tensor on a GPU, on the GPU.
 
     Args:
         logits: (N, T) scores.
         labels: (N, T), 0 or 1.
-        known: (N, T), true where the label counts; None for everywhere.
+        known: (N, T), true where the label counts; None for all.
 
     Raises:
         InputError: Shapes differ, a logit is NaN or infinite, or a label is neither 0 nor 1.
     """
     if getattr(logits, "is_cuda", False):
-        from noncoder.metrics.gpu_ranking import rank_on_device  # torch, which whoever has such a tensor has imported
+        from noncoder.metrics.gpu_ranking import rank_on_device  # imports torch, which is already imported here
 
         return rank_on_device(cast(Any, logits), labels, known)
     return rank_columns(Columns(logits, labels, known))
 
 
 def rank_columns(columns: Columns) -> Ranking:
-    """As `rank`, of scores and labels wherever they are.
+    """Computes `rank` of scores and labels in memory or on disk.
 
     Raises:
         InputError: A logit is NaN or infinite, or a label is neither 0 nor 1.
@@ -110,16 +110,16 @@ def rank_columns(columns: Columns) -> Ranking:
 
 
 def area_under_roc(counts: Counts) -> float:
-    """Wins of positives over negatives, ties a half, as whole numbers until the one division; NaN where undefined."""
+    """AUROC from integer counts, ties a half; NaN if undefined."""
     if not counts.defined:
         return float("nan")
-    # Twice the wins: each of the negatives below counts twice, each that ties once.
+    # Twice the number of correctly ranked pairs: each negative below counts twice, each tied one once.
     doubled = 2 * (counts.n_negatives - counts.above) - counts.tied
     return int(np.dot(counts.positives, doubled)) / (2 * counts.n_positives * counts.n_negatives)
 
 
 def mean_precision(counts: Counts) -> float:
-    """The mean over positives of the precision at their score; NaN where undefined."""
+    """Mean precision at the scores of positives; NaN if undefined."""
     if not counts.defined:
         return float("nan")
     hits = counts.true_positives

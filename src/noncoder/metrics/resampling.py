@@ -1,7 +1,7 @@
-"""AUROC and average precision of every task under many sets of weights, from one sort a task.
+"""AUROC and average precision of every task under many sets of weights, from one sort per task.
 
-A block that a bootstrap draws twice counts twice: measures of literally repeated windows are measures under whole
-weights of their blocks. The windows are sorted once; then one walk down the ranking serves 128 sets of weights at a
+A block that a bootstrap draws twice counts twice: the measures of repeated windows equal the measures with integer
+weights of their blocks. The windows are sorted once. Then one walk down the ranking handles 128 sets of weights at a
 time, whose running sums lie side by side in vector registers.
 """
 
@@ -17,12 +17,12 @@ from noncoder.errors import InputError
 from noncoder.metrics.blocks import Blocks
 from noncoder.metrics.column_reader import Columns, Scores
 
-# A table of 128 weights a block in int16 stays in the second cache up to some thousand blocks.
+# A table of 128 weights per block in int16 fits in the second-level cache for up to some thousand blocks.
 _LANES = 128
 
 
 class Reweighted(NamedTuple):
-    """Measures under each set of weights, NaN where it leaves a task without a positive or without a negative.
+    """Measures under each set of weights, NaN if it leaves a task without a positive or without a negative.
 
     Args:
         auroc: (R, T) float64.
@@ -34,14 +34,14 @@ class Reweighted(NamedTuple):
 
 
 class _Ranked(NamedTuple):
-    """One task's windows down the ranking, as far as its lowest positive.
+    """One task's windows in the order of the ranking, down to its lowest positive.
 
     Args:
-        negative: The blocks of the negatives, highest score first.
-        positive: The blocks of the positives, highest score first.
-        end: Where the positives of each of the K distinct scores end, (K,).
-        above: How many negatives score higher than each of the K, (K,).
-        upto: How many score at least as high, (K,).
+        negative: Blocks of the negatives, highest score first.
+        positive: Blocks of the positives, highest score first.
+        end: Index after the last positive of each of the K distinct scores, (K,).
+        above: Number of negatives with a higher score than each of the K, (K,).
+        upto: Number of negatives with at least this score, (K,).
     """
 
     negative: NDArray[np.int32]
@@ -52,18 +52,18 @@ class _Ranked(NamedTuple):
 
 
 def reweighted(columns: Columns, blocks: Blocks, weights: NDArray[np.int16]) -> Reweighted:
-    """AUROC and average precision of each task with every window counted as often as its block's weight says.
+    """Computes AUROC and average precision of each task with every window weighted by its block's weight.
 
-    Both are exactly those of the plain measures over so many copies of the windows: ties count a half in the AUROC, and
-    share one threshold in the average precision.
+    Both are exactly the plain measures over so many copies of the windows: ties count a half in the AUROC and share one
+    threshold in the average precision.
 
     Args:
         columns: N windows, T tasks.
         blocks: The B blocks of the N windows.
-        weights: (R, B), whole numbers of at least 0.
+        weights: (R, B), integers of at least 0.
 
     Raises:
-        InputError: The blocks are not those of the windows, or a logit or label is not allowed.
+        InputError: The blocks do not fit the windows, or a logit or label is not allowed.
     """
     n, n_tasks = columns.shape
     if blocks.of.shape != (n,) or weights.shape[1] != blocks.n:
@@ -83,7 +83,7 @@ def reweighted(columns: Columns, blocks: Blocks, weights: NDArray[np.int16]) -> 
 
 
 def _in_lanes(weights: NDArray[np.int16]) -> NDArray[np.int16]:
-    """(R, B) as (R / 128, B, 128), filled up with zeros."""
+    """Returns (R, B) as (R / 128, B, 128), padded with zeros."""
     n_lanes = -(-len(weights) // _LANES)
     padded = np.zeros((n_lanes * _LANES, weights.shape[1]), dtype=np.int16)
     padded[: len(weights)] = weights
@@ -114,7 +114,7 @@ def _one_task(
 
 
 def _ranked(blocks: Blocks, score: Scores, truth: NDArray[np.bool_], negative: NDArray[np.bool_]) -> _Ranked:
-    # Negated, so that ascending order, which sorts and searches know, is the ranking from its top.
+    # Negated, so that ascending order is the ranking from its top.
     hit, missed = -score[truth], -score[negative]
     order = np.argsort(hit)
     distinct, ties = np.unique(hit, return_counts=True)
@@ -133,15 +133,15 @@ def _ranked(blocks: Blocks, score: Scores, truth: NDArray[np.bool_], negative: N
 
 @compiled
 def _walk(weights: NDArray[np.int16], in_block: NDArray[np.int64], ranked: _Ranked, sums: NDArray[np.float64]) -> None:
-    """Adds up, a lane a set of weights: pairs ranked wrong, precision at each positive, positives and negatives."""
-    # A row is looked up before the loop over its lanes, or that is no loop over vectors and takes twice as long.
+    """Sums, one lane per set of weights: pairs ranked wrong, precision at each positive, positives and negatives."""
+    # Rows are looked up before the loop over lanes; else that loop is not vectorized and takes twice as long.
     negative, positive, end, above, upto = ranked
     outranked, precision = sums[0], sums[1]
     false, true = np.zeros(_LANES, dtype=np.int32), np.zeros(_LANES, dtype=np.int32)
     tied, here = np.zeros(_LANES, dtype=np.int32), np.zeros(_LANES, dtype=np.int32)
     at, first = 0, 0
     for k in range(end.size):
-        # Four rows at a time: the running sums are read and written once for the four.
+        # Four rows at a time, so that the running sums are read and written once per four rows.
         while at + 4 <= above[k]:
             a, b, c, d = negative[at], negative[at + 1], negative[at + 2], negative[at + 3]
             for r in range(_LANES):

@@ -1,8 +1,8 @@
-"""Temperatures: one number a task by which logits are divided so that probabilities mean what they say.
+"""Temperatures: one number per task that divides its logits so that probabilities are calibrated.
 
 C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, On Calibration of Modern Neural Networks, ICML 2017, section 4.2
-(https://arxiv.org/abs/1706.04599): the temperature that makes the log loss of held-out labels least. A temperature
-changes no rank, so AUROC and average precision stay as they are.
+(https://arxiv.org/abs/1706.04599): the temperature that minimizes the log loss of held-out labels. A temperature does
+not change ranks, so AUROC and average precision stay the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from noncoder.errors import InputError
 from noncoder.metrics.column_reader import Columns, Scores, Tile
 
 LOWEST, HIGHEST = 0.05, 20.0
-"""The bounds of temperatures: a task that the logits separate wants 0, one that they say nothing of wants infinity."""
+"""Bounds of temperatures: a task that the logits separate perfectly tends to 0, an uninformative one to infinity."""
 
 
 class Temperatures(NamedTuple):
@@ -27,8 +27,8 @@ class Temperatures(NamedTuple):
 
     Args:
         values: (T,) float64, from `LOWEST` to `HIGHEST`.
-        own: (T,) bool, true where the task's labels were enough for a temperature of its own; else it has the shared.
-        shared: The one fitted on all known labels of all tasks together; 1 where these have no positive or no negative.
+        own: (T,) bool, true if the task has enough labels for its own temperature; otherwise it has the shared one.
+        shared: Temperature fitted on all known labels of all tasks; 1 if these have no positive or no negative.
     """
 
     values: NDArray[np.float64]
@@ -37,13 +37,13 @@ class Temperatures(NamedTuple):
 
 
 def fit_temperatures(columns: Columns, min_positives: int = 30) -> Temperatures:
-    """The temperature of each task that makes the log loss of sigmoid(logit / temperature) least.
+    """Fits the temperature of each task that minimizes the log loss of sigmoid(logit / temperature).
 
-    The loss is convex in 1 / temperature: Newton's iteration, kept between bounds that close in, finds the minimum.
+    The loss is convex in 1 / temperature: Newton's method within shrinking bounds finds the minimum.
 
     Args:
-        columns: Raw logits and labels, of windows that the model was not trained on.
-        min_positives: A task with fewer positives, or without a negative, takes the shared temperature.
+        columns: Raw logits and labels of windows that the model was not trained on.
+        min_positives: A task with fewer positives, or without a negative, gets the shared temperature.
 
     Raises:
         InputError: A logit is NaN or infinite, or a label is neither 0 nor 1.
@@ -61,7 +61,7 @@ def fit_temperatures(columns: Columns, min_positives: int = 30) -> Temperatures:
         values[places], own[places] = in_threads(_fit, (rows[row] for row in fit)), True
     shared = 1.0
     if positives and negatives:
-        # The middle of the tasks' own saves a pass or two over all of them.
+        # Starting at the median of the tasks' own temperatures saves one or two reads of all logits.
         start = float(np.median(values[own])) if own.any() else 1.0
         shared = 1 / _least(lambda inverse: _slopes_of_all(columns, inverse), 1 / start)
     values[~own] = shared
@@ -69,10 +69,10 @@ def fit_temperatures(columns: Columns, min_positives: int = 30) -> Temperatures:
 
 
 def calibrate(logits: ArrayLike, temperatures: ArrayLike) -> Scores:
-    """Logits (n, T) divided by temperatures (T,); float32 stays float32.
+    """Divides logits (n, T) by temperatures (T,); float32 stays float32.
 
     Raises:
-        InputError: There is another number of temperatures than of tasks, or one is no positive number.
+        InputError: The number of temperatures is not that of the tasks, or one is not a positive number.
     """
     scores, divisors = np.asarray(logits), np.asarray(temperatures, dtype=np.float64)
     scores = scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float32)
@@ -82,12 +82,12 @@ def calibrate(logits: ArrayLike, temperatures: ArrayLike) -> Scores:
 
 
 def check_temperatures(temperatures: NDArray[np.float64], n_tasks: int) -> None:
-    """Makes sure that each task has a temperature that can be divided by.
+    """Checks that each task has a positive temperature.
 
     Raises:
-        InputError: It is not so.
+        InputError: The number of temperatures is wrong, or one is not a positive number.
     """
-    expected = f"{n_tasks} positive numbers, one a task"
+    expected = f"{n_tasks} positive numbers, one per task"
     if temperatures.shape != (n_tasks,):
         raise InputError(f"temperatures of shape {temperatures.shape}", expected=expected)
     wrong = temperatures[~(np.isfinite(temperatures) & (temperatures > 0))]
@@ -113,11 +113,11 @@ def _slopes_of_all(columns: Columns, inverse: float) -> tuple[float, float]:
 
 
 def _least(slopes: Callable[[float], tuple[float, float]], start: float) -> float:
-    """Where a convex function of 1 / temperature is least.
+    """Minimizes a convex function of 1 / temperature.
 
     Args:
         slopes: Its first and second derivatives.
-        start: Where to begin.
+        start: Initial value.
     """
     low, high = 1 / HIGHEST, 1 / LOWEST
     at = min(max(start, low), high)
@@ -127,10 +127,10 @@ def _least(slopes: Callable[[float], tuple[float, float]], start: float) -> floa
         if slope == 0:
             break
         low, high = (low, at) if slope > 0 else (at, high)
-        if high - low <= 1e-12 * high:  # closed in, or it still falls towards a bound
+        if high - low <= 1e-12 * high:  # the bounds have met, or the function still decreases towards a bound
             break
         following = at - slope / curvature if curvature > 0 else math.inf if slope < 0 else 0.0
-        if abs(following - at) <= 1e-6 * at:  # the error after a step of Newton's is about the square of the step
+        if abs(following - at) <= 1e-6 * at:  # the error after a Newton step is about the square of the step
             return min(max(following, low), high)
         if not low < following < high:
             bound = high if slope < 0 else low
@@ -142,11 +142,11 @@ def _least(slopes: Callable[[float], tuple[float, float]], start: float) -> floa
 
 @compiled
 def _slopes(scores: Scores, truth: NDArray[np.bool_], inverse: float) -> tuple[float, float]:
-    """The first and second derivatives of the summed log loss by 1 / temperature."""
+    """Returns the first and second derivatives of the summed log loss by 1 / temperature."""
     slope = curvature = 0.0
     for i in range(scores.size):
-        # How far the logit is on the right side. Signs are never cancelled against each other in one term, so that
-        # what is left of the loss of a separated task keeps its digits.
+        # Signed distance of the logit to the correct side. No term subtracts nearly equal numbers, so the small loss
+        # of a separated task keeps its precision.
         margin = float(scores[i]) if truth[i] else -float(scores[i])
         small = math.exp(-abs(inverse * margin))
         share = 1.0 / (1.0 + small)

@@ -1,4 +1,4 @@
-"""What a task's ranking gives at single thresholds, and the area under its precision-recall curve by trapezoids."""
+"""Measures of a task's ranking at single thresholds, and the trapezoidal area under its precision-recall curve."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from noncoder.metrics.counting import Counts
 
 
 class BestF1(NamedTuple):
-    """The highest F1 that any threshold reaches, and the lowest logit that it calls positive."""
+    """The highest F1 over all thresholds, and the lowest logit that counts as positive there."""
 
     f1: float
     logit: float
 
 
 def trapezoid_pr_area(counts: Counts) -> float:
-    """The area under the precision-recall curve by trapezoids, from a first point (0, 0), as the 2020 report took it.
+    """The trapezoidal area under the precision-recall curve from a first point (0, 0), as computed in the 2020 report.
 
-    It is not the average precision: straight lines between points of this curve promise precisions that no threshold
-    has (Davis and Goadrich 2006), and the first point takes away half of the first step. NaN where undefined.
+    It differs from the average precision: straight lines between points of this curve imply precisions that no
+    threshold has (Davis and Goadrich 2006), and the first point removes half of the first step. NaN if undefined.
     """
     if not counts.defined:
         return float("nan")
     hits = counts.true_positives
-    # Each step of the recall begins at the precision just above its threshold, where only negatives may have come in.
+    # Each step of the recall starts at the precision just above its threshold, where only negatives may follow.
     called_before = hits - counts.positives + counts.above
     before = np.divide(hits - counts.positives, called_before, out=np.zeros(hits.size), where=called_before > 0)
     at = hits / (hits + counts.above + counts.tied)
@@ -34,7 +34,7 @@ def trapezoid_pr_area(counts: Counts) -> float:
 
 
 def best_f1(counts: Counts) -> BestF1:
-    """The best F1 over all thresholds; NaN where undefined.
+    """Returns the best F1 over all thresholds; NaN if undefined.
 
     Only scores of positives need to be tried: between two of them, a lower threshold only adds negatives.
     """
@@ -42,18 +42,18 @@ def best_f1(counts: Counts) -> BestF1:
         return BestF1(float("nan"), float("nan"))
     hits = counts.true_positives
     f1 = 2 * hits / (hits + counts.above + counts.tied + counts.n_positives)
-    # Of equal ones the highest threshold: it calls the fewest.
+    # Of equal values the highest threshold: it calls the fewest windows positive.
     best = f1.size - 1 - int(np.argmax(f1[::-1]))
     return BestF1(float(f1[best]), float(counts.score[best]))
 
 
 def precision_at_recall(counts: Counts, recalls: tuple[float, ...]) -> NDArray[np.float64]:
-    """The highest precision of any threshold whose recall is at least each of the given ones; NaN where undefined."""
+    """Returns the highest precision of any threshold whose recall is at least each given value; NaN if undefined."""
     if not counts.defined:
         return np.full(len(recalls), np.nan)
     hits = counts.true_positives
     precision = hits / (hits + counts.above + counts.tied)
-    # Recall falls along the array, so the best of all thresholds up to one is a running maximum.
+    # Recall decreases along the array, so the best over all thresholds up to one is a running maximum.
     best = np.maximum.accumulate(precision)
     needed = np.ceil(np.asarray(recalls) * counts.n_positives - 1e-9)
     last = np.searchsorted(-hits, -needed, side="right") - 1

@@ -1,4 +1,4 @@
-"""How far a measure might be off: a bootstrap of the genome's blocks, for a task and for means over tasks."""
+"""Uncertainty of measures: a bootstrap of the genome's blocks, for a task and for means over tasks."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from noncoder.metrics.resampling import reweighted
 
 Floats = NDArray[np.float64]
 
-# The logit of a measure that some resample puts at 0 or 1; the steps of a measure of few positives are about so small.
+# Logit for a resampled measure of 0 or 1; the steps of a measure of few positives are about this small.
 _NEAREST = 1e-6
 
-# Of more blocks than this, neighbours are left out together.
+# With more blocks than this, neighbouring blocks are left out together.
 _PARTS = 400
 
 
 class BootstrapDraws(NamedTuple):
-    """A measure, or a mean or a difference of measures, and its values as chance might have had them.
+    """A measure, or a mean or difference of measures, with its resampled values.
 
     Args:
-        estimate: From all windows, of any shape (...), NaN where undefined.
-        resampled: From each of R resamples of the blocks, (R, ...), NaN where one has no positive or no negative.
-        left_out: From all blocks but one, each once, likewise, (J, ...): J is the number of blocks, or 400 where there
-            are more, of which as many neighbours as it takes are then left out together.
+        estimate: From all windows, of any shape (...), NaN if undefined.
+        resampled: From each of R resamples of the blocks, (R, ...), NaN if one has no positive or no negative.
+        left_out: From all blocks but one, leaving out each once, (J, ...), NaN if undefined. J is the number of
+            blocks, at most 400; with more blocks, several neighbours are left out together.
         bounded: Whether the values lie between 0 and 1, so that intervals are formed from their logits.
     """
 
@@ -40,19 +40,19 @@ class BootstrapDraws(NamedTuple):
 
     @property
     def undefined(self) -> NDArray[np.int64]:
-        """In how many of the resamples there is no value, (...)."""
+        """Number of resamples without a value, (...)."""
         counted: NDArray[np.int64] = np.isnan(self.resampled).sum(axis=0)
         return counted
 
     def map(self, function: Callable[[Floats], Floats]) -> BootstrapDraws:
-        """What a function makes of the tasks' values in each resample, e.g. `Mean.of`, or their median.
+        """Applies a function to the tasks' values in each resample, e.g. `Mean.of`, or their median.
 
-        A task that is undefined in a resample is left out of that resample's mean, as it would be if the resample were
-        the test set.
+        A task that is undefined in a resample is left out of that resample's mean, as if the resample were the test
+        set.
 
         Args:
-            function: Of values (..., T), T tasks in the last axis, which it may take away; they stay between 0 and 1
-                if they are.
+            function: Takes values (..., T) with T tasks in the last axis, which it may reduce; it keeps values between
+                0 and 1 if they are.
         """
         return BootstrapDraws(function(self.estimate), function(self.resampled), function(self.left_out), self.bounded)
 
@@ -65,17 +65,17 @@ class Resampled(NamedTuple):
 
 
 class ConfidenceInterval(NamedTuple):
-    """Where the measure of the population lies with the confidence asked for; NaN where that cannot be said."""
+    """Confidence interval of the population's measure; NaN if undefined."""
 
     low: Floats
     high: Floats
 
 
 class Spread(NamedTuple):
-    """What intervals and p-values are made of, on the logit's scale where the values are bounded.
+    """The basis of intervals and p-values, on the logit scale if the values are bounded.
 
     Args:
-        centre: The estimate less its bias, (...).
+        centre: The estimate minus its bias, (...).
         error: Its standard error, (...).
         freedom: Degrees of freedom of that standard error, (...).
     """
@@ -86,16 +86,16 @@ class Spread(NamedTuple):
 
 
 def bootstrap(columns: Columns, blocks: Blocks, resamples: int = 1000, seed: int = 0) -> Resampled:
-    """AUROC and average precision of each task in resamples of the genome's blocks (a cluster bootstrap).
+    """Computes AUROC and average precision of each task in resamples of the genome's blocks (a cluster bootstrap).
 
-    All tasks share their resamples, so means over tasks can be resampled too; two models with the same blocks and seed
+    All tasks share their resamples, so means over tasks can be resampled too. Two models with the same blocks and seed
     share them as well, so their differences can.
 
     Args:
         columns: N windows, T tasks.
         blocks: The windows' blocks.
-        resamples: R.
-        seed: The same gives the same resamples.
+        resamples: Number of resamples, R.
+        seed: Random seed.
 
     Raises:
         InputError: There are fewer than two blocks or resamples, or a logit or label is not allowed.
@@ -114,15 +114,15 @@ def bootstrap(columns: Columns, blocks: Blocks, resamples: int = 1000, seed: int
 
 
 def parts_of(n_blocks: int) -> NDArray[np.int64]:
-    """With which others each block is left out at once, (B,): neighbours, where there are many blocks."""
+    """Returns the group of blocks with which each block is left out, (B,): neighbours, if there are many blocks."""
     return np.arange(n_blocks) * min(n_blocks, _PARTS) // n_blocks
 
 
 def difference(a: BootstrapDraws, b: BootstrapDraws) -> BootstrapDraws:
-    """The one less the other, resample by resample: two models, from the same windows, blocks and seed.
+    """Subtracts one from the other in each resample: two models on the same windows with the same blocks and seed.
 
     Raises:
-        InputError: They have not the same shape.
+        InputError: Their shapes differ.
     """
     if a.resampled.shape != b.resampled.shape or a.left_out.shape != b.left_out.shape:
         raise InputError(
@@ -134,17 +134,17 @@ def difference(a: BootstrapDraws, b: BootstrapDraws) -> BootstrapDraws:
 
 
 def spread(draws: BootstrapDraws) -> Spread:
-    """Bias, standard error and its degrees of freedom.
+    """Computes bias, standard error and its degrees of freedom.
 
-    The bias is the jackknife's, from leaving out each block once (Quenouille 1956): the average precision of few
-    positives is too high, by little in a task beside its error, but by much in a mean over many tasks, whose error is
-    small. The standard error is the resamples' standard deviation or the jackknife's, which is larger: the first falls
-    short where taking off the bias adds to the error, the second where a few positives are ranked almost perfectly.
-    The degrees of freedom are Satterthwaite's (1946) for a variance from J terms of the kurtosis that the blocks'
-    influences show: J - 1 where these are normal, few where some blocks decide all. `docs/decisions/intervals.md` has
-    the coverage of this and of what else was tried.
+    The bias is the jackknife's, from leaving out each block once (Quenouille 1956). The average precision of few
+    positives is biased upwards: little for one task relative to its error, but much for a mean over many tasks, whose
+    error is small. The standard error is the larger of the resamples' standard deviation and the jackknife's. The first
+    is too small where removing the bias adds to the error, the second where a few positives are ranked almost
+    perfectly. The degrees of freedom are Satterthwaite's (1946) for a variance of J terms with the kurtosis of the
+    blocks' influences: J - 1 if these are normal, few if some blocks dominate. `docs/decisions/intervals.md` has the
+    coverage of this and of the alternatives that were tried.
 
-    NaN where one block alone has all positives or all negatives of a task, or all windows are ranked right or wrong.
+    NaN if a single block has all positives or all negatives of a task, or all windows are ranked correctly or wrongly.
     """
     values = draws.map(_logit) if draws.bounded else draws
     n = len(draws.left_out)
@@ -161,14 +161,14 @@ def spread(draws: BootstrapDraws) -> Spread:
 
 
 def interval(draws: BootstrapDraws, level: float = 0.95) -> ConfidenceInterval:
-    """A confidence interval of each value: centre and t times the standard error of `spread`, mapped back.
+    """Computes a confidence interval of each value: centre and t times the standard error of `spread`, mapped back.
 
-    It is of the measure in the population, not of the estimate: the interval of a mean of many tasks' average precision
-    may lie below the estimate, where its bias exceeds its error.
+    It covers the measure in the population, not the estimate: the interval of a mean average precision over many tasks
+    may lie below the estimate, if the bias exceeds the error.
 
     Args:
-        draws: What `bootstrap`, `BootstrapDraws.map` or `difference` gave.
-        level: How often the interval is to cover the truth.
+        draws: Result of `bootstrap`, `BootstrapDraws.map` or `difference`.
+        level: Coverage of the interval.
 
     Raises:
         InputError: The level is not between 0 and 1.
@@ -184,16 +184,16 @@ def interval(draws: BootstrapDraws, level: float = 0.95) -> ConfidenceInterval:
 
 
 def p_value(draws: BootstrapDraws) -> Floats:
-    """The two-sided p-value of a difference of 0, from the same t statistic as the interval.
+    """Computes the two-sided p-value of a difference of 0, from the same t statistic as the interval.
 
-    So it is below 0.05 exactly where the 95% interval leaves 0 out. Counting resamples beyond 0 could not go below
+    So it is below 0.05 exactly if the 95% interval excludes 0. Counting resamples beyond 0 could not give less than
     1 / (R + 1), which no correction for a thousand tasks would leave significant.
 
     Args:
-        draws: What `difference` gave, perhaps after `BootstrapDraws.map`.
+        draws: Result of `difference`, possibly after `BootstrapDraws.map`.
 
     Returns:
-        (...); 1 where no resample differs, NaN where the interval is.
+        (...); 1 if no resample differs, NaN where the interval is NaN.
 
     Raises:
         InputError: These are measures, not differences.
@@ -215,8 +215,8 @@ def freedom_of(influence: Floats, n: int) -> Floats:
     mean and variance has these degrees of freedom (Satterthwaite 1946): n - 1 for normal influences.
 
     Args:
-        influence: (J, ...); of those that do not count, 0.
-        n: Blocks that count.
+        influence: (J, ...); 0 for blocks that do not count.
+        n: Number of blocks that count.
     """
     square, fourth = (influence**2).sum(axis=0), (influence**4).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -225,7 +225,7 @@ def freedom_of(influence: Floats, n: int) -> Floats:
 
 
 def _deviation(values: Floats) -> Floats:
-    """The standard deviation over the defined values of the first axis."""
+    """Returns the standard deviation over the defined values of the first axis."""
     there = ~np.isnan(values)
     n = there.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):

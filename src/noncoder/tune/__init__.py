@@ -1,6 +1,6 @@
-"""Tuning: a search over a recipe's keys, of which each trial is a training.
+"""Tuning: a search over a recipe's keys, in which each trial is a training.
 
-`tune` is imported at first use: it brings torch, which the command line's help can do without.
+`tune` is imported at first use: it imports torch, which the command line's help does not need.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The trials of a study through Ray Tune: on the machines of a cluster, or on all cores of one.
+"""Runs the trials of a study through Ray Tune: on the machines of a cluster, or on all cores of one machine.
 
-The study's database stays the one record: Ray asks it for points and tells it what they came to, so that a study may
-be begun on a laptop and go on on a cluster. Ray alone decides where a trial runs, and by asynchronous successive
-halving (Li et al., MLSys 2020) which is given up. The study's folder and the store must be seen from all machines.
+The study's database remains the only record: Ray asks it for points and reports scores to it, so a study can start on
+a laptop and continue on a cluster. Ray alone decides where a trial runs, and which trials are stopped by asynchronous
+successive halving (Li et al., MLSys 2020). All machines must see the study's folder and the store.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def run_on_cluster(
     study: optuna.Study, config: RunConfig, space: Space, settings: TuneConfig, folder: Path, workers: Workers
 ) -> bool:
-    """Runs trials until there are enough; false where the time was up before.
+    """Runs trials until there are enough; returns false if the time ran out first.
 
     Raises:
         InputError: Too many trials failed in a row, or the cluster cannot be reached.
@@ -64,7 +64,7 @@ def run_on_cluster(
             storage_path=str(StudyFolder(folder.resolve()).ray), name=workers.name, verbose=0
         ),
     )
-    # Standard output is for results; Ray prints its own on it.
+    # Standard output is reserved for results, and Ray prints messages on it.
     with redirect_stdout(sys.stderr):
         tuner.fit()
     points.cut_off_rest()
@@ -78,12 +78,12 @@ def run_on_cluster(
 
 
 def _connect(settings: TuneConfig) -> None:
-    # Paths mean the same to a trial as to who started it.
+    # Paths mean the same in a trial as in the process that started it.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # a trial has logs of its own
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # a trial writes its own logs
     if ray.is_initialized():
         return
-    leave_to_others()  # Ray gives each trial its cores
+    leave_to_others()  # Ray assigns cores to each trial
     local = {"include_dashboard": False} if settings.cluster == "local" else {}
     try:
         ray.init(settings.cluster, log_to_driver=False, **local)
@@ -104,7 +104,7 @@ def _scheduler(config: RunConfig, settings: TuneConfig) -> Any:
 
 
 def _train_one(point: dict[str, Any], config: RunConfig, settings: TuneConfig, space: Space) -> None:
-    """A trial, in a process of its own; Ray ends it in the midst of a report where it is given up."""
+    """A trial in a process of its own; Ray ends the process during a report if it stops the trial."""
     folder = Path(point["folder"])
     last = ETA**2 if settings.fidelity == "restart" else validations(config)
 
@@ -123,15 +123,15 @@ def _train_one(point: dict[str, Any], config: RunConfig, settings: TuneConfig, s
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
-    """Asks the study for points, and tells it of scores.
+    """Asks the study for points and reports scores to it.
 
     Args:
         study: The study.
         config: The recipe.
-        space: What is varied.
-        settings: How.
+        space: The search space.
+        settings: Settings of the study.
         folder: The study's folder.
-        workers: Who else is at it.
+        workers: Processes that work on the study.
     """
 
     def __init__(
@@ -145,14 +145,16 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         self._running: dict[str, optuna.Trial] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        """The next point, or that there is none."""
+        """Returns the next point, or reports that there is none."""
         with self.workers.turn():
             queue_cut_off(self.study, self.workers, self.settings.storage is not None)
             while time.monotonic() < self.deadline and self.failures < MOST_FAILURES:
                 if not left(read_trials(self.study, self.space), self.settings):
                     break
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # Ray knows who is alive; heartbeats are for other workers
+                    warnings.simplefilter(
+                        "ignore"
+                    )  # Ray knows which trials are alive; heartbeats are for other workers
                     trial = self.study.ask()
                 values = self.space.suggest(trial)
                 name = trial.user_attrs.get("folder", f"{trial.number:04d}")
@@ -169,7 +171,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         return Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Keeps a score on the way."""
+        """Stores an intermediate score."""
         self._report(self._running[trial_id], result)
 
     def _report(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
@@ -177,7 +179,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             trial.report(result["score"], result["step"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells the study how a trial ended."""
+        """Reports to the study how a trial ended."""
         trial = self._running.pop(trial_id, None)
         if trial is None:
             return
@@ -194,12 +196,12 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             self._cut_off(trial)
             return
         else:
-            self._report(trial, result)  # Ray tells of the last score here alone
+            self._report(trial, result)  # Ray reports the last score only here
             self._tell(trial, "PRUNED")
         drop_checkpoints(folder)
 
     def cut_off_rest(self) -> None:
-        """Puts trials of which Ray said nothing back into the queue."""
+        """Puts trials about which Ray reported nothing back into the queue."""
         for trial_id in list(self._running):
             self._cut_off(self._running.pop(trial_id))
 
@@ -218,12 +220,12 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         return self.study.get_trials(deepcopy=False)[trial.number]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ray writes what it is given into a file; the address of the study's database is not for it."""
+        """Returns no state: Ray would write it to a file, and the address of the study's database must not be in it."""
         return {name: value for name, value in self.__dict__.items() if name in ("_metric", "_mode", "deadline")}
 
     def save(self, checkpoint_path: str) -> None:
-        """Keeps nothing: all is in the study's database."""
+        """Stores nothing: the study's database holds everything."""
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        """Needs nothing."""
+        """Restores nothing."""

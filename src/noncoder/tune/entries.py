@@ -1,4 +1,4 @@
-"""What a key of a search space may be: a range of numbers, or one of several values."""
+"""The possible values of a key in a search space: a range of numbers, or one of several values."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from pydantic import Field, field_validator, model_validator
 
 from noncoder.config import Section
 
-# YAML reads 1e-4, which has no point, as text.
+# YAML reads 1e-4, which has no decimal point, as text.
 _EXPONENT = re.compile(r"[+-]?\d+[eE][+-]?\d+")
 
 
 class Drawer(Protocol):
-    """What draws values: a trial of Optuna."""
+    """An object that draws values: an Optuna trial."""
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """An integer of a range, both ends included."""
+        """Draws an integer from a range that includes both ends."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        """A number of a range."""
+        """Draws a number from a range."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of several values."""
+        """Draws one of several values."""
 
 
 def _exact(number: Any) -> Decimal:
-    """The number as it is written, so that steps of 0.1 add up."""
+    """Converts a number by its decimal text, so that steps of 0.1 add up exactly."""
     return Decimal(str(number))
 
 
 class _Entry(Section):
-    """What ranges and choices have in common."""
+    """Base class of ranges and choices."""
 
     when: dict[str, Any] = Field(default_factory=dict)
-    """Varied only where these keys, which stand before it, have this value or one of these values."""
+    """Vary the key only if these earlier keys have this value or one of these values."""
 
     def asked(self, values: Mapping[str, Any]) -> bool:
-        """Whether the condition holds among the values drawn so far."""
+        """Whether the condition holds for the values drawn so far."""
         return all(
             key in values and values[key] in (wanted if isinstance(wanted, list) else [wanted])
             for key, wanted in self.when.items()
@@ -51,14 +51,14 @@ class _Entry(Section):
 
 
 class Range(_Entry):
-    """Numbers from low to high, both included; integers where all of its numbers are."""
+    """Numbers from low to high, both included; integers if all of its numbers are integers."""
 
     low: int | float
     """The lowest value."""
     high: int | float
     """The highest value."""
     log: bool = False
-    """Draw evenly on a logarithmic scale."""
+    """Draw uniformly on a logarithmic scale."""
     step: int | float | None = None
     """Distance between two values, counted from the lowest."""
 
@@ -81,7 +81,7 @@ class Range(_Entry):
 
     @property
     def top(self) -> int | float:
-        """The highest value that steps reach."""
+        """The highest value that the steps reach."""
         if self.step is None:
             return self.high
         low, high, step = (_exact(number) for number in (self.low, self.high, self.step))
@@ -89,24 +89,24 @@ class Range(_Entry):
         return int(top) if self.whole else float(top)
 
     def draw(self, key: str, trial: Drawer) -> Any:
-        """A value."""
+        """Draws a value."""
         if self.whole:
             return trial.suggest_int(key, int(self.low), int(self.top), step=int(self.step or 1), log=self.log)
         return self.value(trial.suggest_float(key, self.low, self.top, step=self.step, log=self.log))
 
     def name(self, value: Any) -> Any:
-        """A value as a study keeps it."""
+        """Converts a value for storage in a study."""
         return value
 
     def value(self, name: Any) -> Any:
-        """The value that a study keeps under this name; 0.3, where steps of 0.1 add up to 0.30000000000000004."""
+        """Converts a stored value back; 0.3 if steps of 0.1 add up to 0.30000000000000004."""
         if self.step is None or self.whole:
             return name
         low, step = _exact(self.low), _exact(self.step)
         return float(low + round((_exact(name) - low) / step) * step)
 
     def holds(self, value: Any) -> bool:
-        """Whether the value is one of the range."""
+        """Whether the value is in the range."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.top:
             return False
         if self.whole and not isinstance(value, int):
@@ -115,7 +115,7 @@ class Range(_Entry):
         return steps == steps.to_integral_value()
 
     def values(self) -> list[Any]:
-        """All values: those of the steps; empty for a range without."""
+        """Returns all values; empty for a range without steps."""
         if self.step is None and not self.whole:
             return []
         step = _exact(self.step or 1)
@@ -128,15 +128,15 @@ class Range(_Entry):
         return self.low if self.whole else float(self.low)
 
     def others(self) -> list[Any]:
-        """The highest value, which a recipe may not allow where it allows the lowest."""
+        """Returns the highest value, which a recipe may not allow even if it allows the lowest."""
         return [self.top if self.whole else float(self.top)]
 
 
 class Choices(_Entry):
-    """One of several values, in no order."""
+    """One of several values, without an order."""
 
     choices: list[Any] = Field(min_length=1)
-    """The values: anything that YAML can say."""
+    """The values: any YAML values."""
 
     @field_validator("choices")
     @classmethod
@@ -151,33 +151,33 @@ class Choices(_Entry):
 
     @property
     def names(self) -> list[Any]:
-        """The values as a study keeps them, whose database knows numbers, texts and truth values alone."""
+        """Converts the values for storage in a study, whose database supports only numbers, texts and booleans."""
         return [self.name(value) for value in self.choices]
 
     def draw(self, key: str, trial: Drawer) -> Any:
-        """A value."""
+        """Draws a value."""
         return self.value(trial.suggest_categorical(key, self.names))
 
     def name(self, value: Any) -> Any:
-        """A value as a study keeps it."""
+        """Converts a value for storage in a study."""
         return json.dumps(value) if isinstance(value, list | dict) else value
 
     def value(self, name: Any) -> Any:
-        """The value that a study keeps under this name."""
+        """Converts a stored value back."""
         return self.choices[self.names.index(name)]
 
     def holds(self, value: Any) -> bool:
-        """Whether the value is one of them."""
+        """Whether the value is one of the choices."""
         return value in self.choices
 
     def values(self) -> list[Any]:
-        """All of them."""
+        """Returns all values."""
         return list(self.choices)
 
     def first(self) -> Any:
-        """The first of them."""
+        """Returns the first value."""
         return self.choices[0]
 
     def others(self) -> list[Any]:
-        """All but the first."""
+        """Returns all values but the first."""
         return self.choices[1:]

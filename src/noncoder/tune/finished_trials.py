@@ -1,4 +1,4 @@
-"""What finished trials came to, beside the database, which has no checksums: `finished.json`."""
+"""The results of finished trials in `finished.json`, beside the database, which has no checksums."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_record(study: Study, folder: Path) -> None:
-    """Writes down what the finished trials came to."""
+    """Writes the results of the finished trials."""
     done = {
         str(trial.number): _values(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
     }
@@ -26,10 +26,10 @@ def write_record(study: Study, folder: Path) -> None:
 
 
 def check_record(study: Study, folder: Path) -> None:
-    """Compares the trials of a study that goes on with what was written down of them.
+    """Compares the trials of a resumed study with the stored results.
 
     Raises:
-        InputError: One is missing or another.
+        InputError: A trial is missing or differs.
     """
     record = read_json_or_none(StudyFolder(folder).finished) or {}
     if record.get("study") != study.study_name:
@@ -37,12 +37,12 @@ def check_record(study: Study, folder: Path) -> None:
     now = {str(trial.number): trial for trial in study.get_trials(deepcopy=False)}
     for number, values in record.get("trials", {}).items():
         if number not in now or _values(now[number]) != values:
-            raise damaged(f"trial {number} is not what {StudyFolder(folder).finished} says of it")
+            raise damaged(f"trial {number} differs from {StudyFolder(folder).finished}")
 
 
 @contextmanager
 def whole_database(path: Path) -> Iterator[None]:
-    """Takes what goes wrong with a study's own database, where there is one, for what it is: damage.
+    """Reports errors of a study's own database, if it has one, as damage.
 
     Raises:
         InputError: It is damaged.
@@ -57,16 +57,16 @@ def whole_database(path: Path) -> Iterator[None]:
         yield
     except NoncoderError:
         raise
-    except Exception as error:  # Optuna raises what its parsers of a wrong cell raise
+    except Exception as error:  # Optuna's parsers may raise any error on a wrong cell
         if not there:
             raise
-        raise damaged(f"{type(error).__name__} when it is read") from error
+        raise damaged(f"{type(error).__name__} when reading it") from error
 
 
 def damaged(why: str) -> InputError:
-    """The message for a study's database that is not what was written."""
+    """Returns the error for a study's database whose content has changed."""
     return InputError(
-        f"the study's database is damaged: {why}", hint="put back a copy of study.db, or begin anew with --force"
+        f"the study's database is damaged: {why}", hint="restore a copy of study.db, or start again with --force"
     )
 
 

@@ -1,4 +1,4 @@
-"""The loop over trials in this process, beside others on the same study."""
+"""Runs trials in this process, possibly beside other processes on the same study."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 class _CutOffError(Exception):
-    """Time is up in the midst of a trial."""
+    """The time ran out during a trial."""
 
 
 class Search:
-    """Runs trials until there are enough, the time is up, or too many fail.
+    """Runs trials until there are enough, the time runs out, or too many fail.
 
     Args:
         study: The study.
         config: The recipe.
-        space: What is varied.
-        settings: How.
+        space: The search space.
+        settings: Settings of the study.
         folder: The study's folder.
-        workers: Who else is at it.
+        workers: Processes that work on the study.
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class Search:
         self._number = 0
 
     def run(self) -> bool:
-        """Runs trials; false where the time was up before there were enough.
+        """Runs trials; returns false if the time ran out before there were enough.
 
         Raises:
             InputError: Too many trials failed in a row.
         """
-        import_module("noncoder.train.fit")  # or the first trial would be charged for Lightning's seconds
+        import_module("noncoder.train.fit")  # else the import of Lightning would count as time of the first trial
         while time.monotonic() < self.deadline:
             with ExitStack() as self._turn:
-                # One at a time counts the trials and begins one, or there would be more than were asked for.
+                # Only one process at a time counts the trials and starts one; else too many would be started.
                 self._turn.enter_context(self.workers.turn())
                 queue_cut_off(self.study, self.workers, self.settings.storage is not None)
                 if not left(read_trials(self.study, self.space), self.settings):
@@ -80,7 +80,7 @@ class Search:
         if self.failures >= MOST_FAILURES:
             raise InputError(
                 f"{self.failures} trials in a row failed; the last: {trials[self._number].message}",
-                hint=f"see {StudyFolder(self.folder).table}; what has finished is kept",
+                hint=f"see {StudyFolder(self.folder).table}; finished trials are kept",
             )
 
     def _objective(self, trial: optuna.Trial) -> float:
@@ -112,13 +112,13 @@ class Search:
             config = trial_config(self.config, self.space, values, folder)
         except NoncoderError as error:
             trial.set_user_attr("message", str(error))
-            raise TrialPruned from error  # the sampler learns to stay away, as it does not from a failure
+            raise TrialPruned from error  # the sampler learns to avoid this point; it ignores failed trials
         told = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         given_up = False
 
         def report(step: int | None, score: float) -> bool:
             nonlocal given_up
-            # A training that goes on repeats the last validations before it was cut off.
+            # A resumed training repeats the last validations before its interruption.
             if step is not None and step not in told:
                 trial.report(score, step)
                 given_up = trial.should_prune()
@@ -126,7 +126,7 @@ class Search:
 
         value = run_trial(config, self.settings, report)
         if value is None and given_up:
-            self.failures = 0  # it has trained well enough to be judged
+            self.failures = 0  # it has trained well enough to be scored
         if value is None:
             raise TrialPruned if given_up else _CutOffError
         self.failures = 0

@@ -1,4 +1,4 @@
-"""Successive halving that counts a trial once, however often it was cut off and taken up again."""
+"""Successive halving that counts a trial once, however often it was interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 class HalvingOfTheLiving(SuccessiveHalvingPruner):
-    """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934) among trials that were not cut off.
+    """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934) among trials that were not interrupted.
 
-    A trial that was cut off and the one that takes it up have the same scores: both would stand in the competition.
+    An interrupted trial and the one that resumes it have the same scores; without this, both would compete.
     """
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether the trial is given up."""
+        """Whether to stop the trial."""
         return super().prune(cast(Any, _Living(study)), trial)
 
 
 class _Living:
-    """A study without its trials that were cut off."""
+    """A study without its interrupted trials."""
 
     def __init__(self, study: Study) -> None:
         self._study = study

@@ -1,6 +1,6 @@
-"""The search space: which keys of a recipe are varied, and what they may be.
+"""The search space: the keys of a recipe that vary, and their possible values.
 
-A YAML file of recipe keys, each with a range, a list, or either of them under a condition:
+A YAML file of recipe keys, each with a range, a list, or either with a condition:
 
     train.learning_rate: {low: 0.001, high: 0.03, log: true}
     train.batch_size: [64, 128, 256]
@@ -21,10 +21,10 @@ from noncoder.errors import ConfigError, did_you_mean
 from noncoder.models import check_model
 from noncoder.tune.entries import Choices, Drawer, Range
 
-# What a study compares trials by, or keeps equal between them, and why.
+# Keys by which a study compares trials, or which it keeps equal in all of them, and why.
 _FIXED = {
-    "seed": "the best of several seeds would be luck; it is the recipe's for all trials",
-    "run": "each trial has a folder of its own",
+    "seed": "the best of several seeds would be luck; all trials use the recipe's seed",
+    "run": "each trial has its own folder",
     "train.monitor": "trials are compared by it",
     "train.validations": "trials are compared after equally many validations",
     "train.device": "it changes no score",
@@ -48,15 +48,15 @@ class Space:
         return values
 
     def named(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values as a study keeps them."""
+        """Converts values for storage in a study."""
         return {key: self.entries[key].name(value) for key, value in values.items()}
 
     def unnamed(self, names: Mapping[str, Any]) -> dict[str, Any]:
-        """The values that a study keeps under these names."""
+        """Converts stored values back."""
         return {key: entry.value(names[key]) for key, entry in self.entries.items() if key in names}
 
     def apply(self, config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-        """The recipe with values in place of its own; of another model's parameters none is kept.
+        """Returns the recipe with these values; drops the model's parameters if the model changes.
 
         Raises:
             ConfigError: The recipe does not allow them.
@@ -78,7 +78,7 @@ class Space:
         return changed
 
     def check(self, config: RunConfig) -> None:
-        """Sets each key by itself to its values, with what its condition asks for; tells which of them do not go.
+        """Sets each key alone to its values, together with its condition's values; reports values that do not fit.
 
         Raises:
             ConfigError: The recipe has no such key, or does not allow the first value.
@@ -88,28 +88,26 @@ class Space:
             try:
                 self.apply(config, values)
             except ConfigError as error:
-                hint = (
-                    error.hint or "see `when` in the guide on tuning, if it makes sense with another key's value only"
-                )
+                hint = error.hint or "see `when` in the guide on tuning if the key needs another key's value"
                 found = error.found.removeprefix("these values together: ")
                 raise ConfigError(f"{self.origin}: {found}", error.expected, hint) from None
             for other in entry.others():
                 try:
                     self.apply(config, values | {key: other})
                 except ConfigError as error:
-                    # With other values than the recipe's own it may go; a slip of the pen never does.
+                    # It may fit together with other values than the recipe's; a typing error never fits.
                     found = error.found.removeprefix("these values together: ")
-                    print(f"{self.origin}: {key}={other} does not go by itself: {found}", file=sys.stderr)
+                    print(f"{self.origin}: {key}={other} does not fit alone: {found}", file=sys.stderr)
 
     def _met(self, key: str) -> dict[str, Any]:
-        """Values with which a key's condition, and the conditions of its keys, hold."""
+        """Returns values with which a key's condition, and the conditions of its keys, hold."""
         values: dict[str, Any] = {}
         for other, wanted in self.entries[key].when.items():
             values |= self._met(other) | {other: wanted[0] if isinstance(wanted, list) else wanted}
         return values
 
     def own_values(self, config: RunConfig) -> dict[str, Any] | None:
-        """The recipe's own values of the keys; none where one of them lies outside of the space."""
+        """Returns the recipe's own values of the keys; none if one lies outside the space."""
         recipe = config.model_dump(mode="json")
         recipe["model"]["parameters"] = check_model(config.model.name, config.model.parameters).model_dump(mode="json")
         values: dict[str, Any] = {}
@@ -130,21 +128,21 @@ class Space:
         return values
 
     def _is_own(self, config: RunConfig, key: str, choice: Any) -> bool:
-        """Whether a choice is the recipe's value said in another way, such as a name for a section of defaults."""
+        """Whether a choice means the recipe's value in another form, such as a name for a section of defaults."""
         try:
             return self.apply(config, {key: choice}) == config
         except ConfigError:
             return False
 
     def grid(self) -> list[dict[str, Any]]:
-        """Every combination of the values.
+        """Returns every combination of the values.
 
         Raises:
             ConfigError: A range has neither integers nor steps.
         """
         for key, entry in self.entries.items():
             if not entry.values():
-                raise ConfigError(f"{self.origin}: {key} has no end of values", hint="give it a step, or choices")
+                raise ConfigError(f"{self.origin}: {key} has infinitely many values", hint="give a step, or choices")
         return list(self._combinations(list(self.entries), {}))
 
     def _combinations(self, keys: list[str], values: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -161,7 +159,7 @@ def read_space(path: str | Path) -> Space:
     """Reads a search space.
 
     Raises:
-        ConfigError: The file is missing or no YAML, or an entry is wrong.
+        ConfigError: The file is missing or not YAML, or an entry is wrong.
     """
     path = Path(path)
     values = read_yaml(path, "search space")
@@ -183,7 +181,7 @@ def _entry(origin: str, key: str, value: Any) -> Range | Choices:
     section = key.split(".")[0]
     if section not in _SECTIONS or "." not in key:
         near = did_you_mean(section, _SECTIONS)
-        raise ConfigError(f"{origin}: {key} is no key of a model or its training", "model.KEY or train.KEY", near)
+        raise ConfigError(f"{origin}: {key} is not a key of a model or of training", "model.KEY or train.KEY", near)
     where = f"{origin}: {key}"
     if isinstance(value, list):
         return validate(Choices, {"choices": value}, where)
@@ -205,7 +203,7 @@ def _check_condition(origin: str, key: str, entries: Mapping[str, Range | Choice
         before = [name for name in entries if name != key]
         if other not in before:
             raise ConfigError(
-                f"{origin}: {key} depends on {other!r}, which does not stand before it",
+                f"{origin}: {key} depends on {other!r}, which is not an earlier key",
                 hint=did_you_mean(other, before),
             )
         for value in wanted if isinstance(wanted, list) else [wanted]:

@@ -1,4 +1,4 @@
-"""The study in its database: made, or gone on with."""
+"""Creates a study in its database, or opens an existing one."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
 ETA = 3
-"""Of how many trials one goes on, and how many times further, in successive halving."""
+"""Fraction of trials that continue, and growth of the trainings, in successive halving: one in so many."""
 _MOST_POINTS = 2000
 
 
 def direction(config: RunConfig) -> str:
-    """Where better scores lie."""
+    """Direction of better scores."""
     return "minimize" if config.train.monitor == "loss" else "maximize"
 
 
 def open_study(folder: Path, config: RunConfig, space: Space, settings: TuneConfig, made_from: dict[str, Any]) -> Study:
-    """Opens a study, or makes it; to be called by one worker at a time.
+    """Opens a study, or creates it; only one worker may call this at a time.
 
     Args:
-        folder: The folder of the database, if no other database is given.
+        folder: Folder of the database, if no other database is given.
         config: The recipe.
-        space: What is varied.
-        settings: How.
-        made_from: What the study is; a study of something else is refused.
+        space: The search space.
+        settings: Settings of the study.
+        made_from: Inputs of the study; a study with other inputs is refused.
 
     Raises:
-        ConfigError: The study is one of another recipe, space or way to tune.
+        ConfigError: The existing study has another recipe, space or settings.
         InputError: Optuna is missing, or the database cannot be used.
     """
     optuna = import_optuna()
@@ -62,17 +62,17 @@ def open_study(folder: Path, config: RunConfig, space: Space, settings: TuneConf
         before = study.user_attrs.get("made from")
     if before is None:
         _first_points(study, config, space, settings)
-        study.set_user_attr("made from", made_from)  # last: until then its making can be repeated
+        study.set_user_attr("made from", made_from)  # last: until then, creating it can be repeated
     elif changed := differences(before, made_from):
         raise ConfigError(
             f"{folder} holds a study of another kind: {', '.join(changed)}",
-            hint="give the old values, another --out (and run=, in a shared database), or --force to begin anew",
+            hint="give the old values, another --out (and run=, in a shared database), or --force to start again",
         )
     return study
 
 
 def delete_study(folder: Path, config: RunConfig, settings: TuneConfig) -> None:
-    """Forgets the study in the database, if there is one."""
+    """Deletes the study in the database, if it exists."""
     optuna = import_optuna()
     with _database_errors(settings.storage):
         storage = _storage(folder, settings)
@@ -81,7 +81,7 @@ def delete_study(folder: Path, config: RunConfig, settings: TuneConfig) -> None:
 
 
 def import_optuna() -> Any:
-    """Optuna, without its messages of every trial.
+    """Imports Optuna and silences its message after every trial.
 
     Raises:
         InputError: It is not installed.
@@ -105,9 +105,9 @@ def _storage(folder: Path, settings: TuneConfig) -> RDBStorage:
         warnings.simplefilter("ignore", ExperimentalWarning)
         return RDBStorage(
             url,
-            # Several processes write to one file, each for a moment.
+            # Several processes write to one file, each briefly.
             {"connect_args": {"timeout": 60}} if url.startswith("sqlite:") else None,
-            # Workers of other machines are known by their heartbeats alone.
+            # Workers on other machines are known only by their heartbeats.
             heartbeat_interval=30,
             grace_period=120,
             heartbeat_stale_trial_callback=again,
@@ -116,7 +116,7 @@ def _storage(folder: Path, settings: TuneConfig) -> RDBStorage:
 
 @contextmanager
 def _database_errors(address: str | None) -> Iterator[None]:
-    """Tells what is wrong with a database, without its password."""
+    """Describes what is wrong with a database, without its password."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -128,7 +128,7 @@ def _database_errors(address: str | None) -> Iterator[None]:
             hint="pip install psycopg2-binary, for PostgreSQL",
         ) from error
     except ArgumentError:
-        raise InputError("--storage is no address of a database", "postgresql://USER:PASSWORD@HOST/DATABASE") from None
+        raise InputError("--storage is not a database address", "postgresql://USER:PASSWORD@HOST/DATABASE") from None
     except SQLAlchemyError as error:
         shown = make_url(address).render_as_string(hide_password=True) if address else StudyFolder(Path()).database.name
         reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
@@ -136,7 +136,7 @@ def _database_errors(address: str | None) -> Iterator[None]:
 
 
 def validations(config: RunConfig) -> int:
-    """How often a whole training is validated."""
+    """Number of validations of a complete training."""
     return max(1, round(config.train.epochs * config.train.validations))
 
 
@@ -153,12 +153,12 @@ def _pruner(config: RunConfig, settings: TuneConfig) -> BasePruner:
 
 
 def first_rung(config: RunConfig, settings: TuneConfig) -> int:
-    """After which validation, or shortest training, trials are compared first."""
+    """Validation, or shortest training, after which trials are first compared."""
     return 1 if settings.fidelity == "restart" else max(1, validations(config) // ETA**3)
 
 
 def _first_points(study: Study, config: RunConfig, space: Space, settings: TuneConfig) -> None:
-    """Puts the recipe's own values first, to be compared with; or the whole grid."""
+    """Queues the recipe's own values first for comparison, or queues the whole grid."""
     if settings.sampler == "grid":
         points = space.grid()
         if len(points) > _MOST_POINTS:

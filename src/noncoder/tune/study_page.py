@@ -1,4 +1,4 @@
-"""What a study leaves: a table of its trials, the best recipe, figures and a page of them."""
+"""The results of a study: a table of its trials, the best recipe, figures and a page."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _LEAST_FOR_IMPORTANCE = 4
 
 
 def best_trial(trials: Sequence[Trial], config: RunConfig) -> Trial | None:
-    """The finished trial with the best score, the first of equals."""
+    """Returns the finished trial with the best score; of equal ones the first."""
     sign = 1 if direction(config) == "minimize" else -1
     done = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
     return min(done, key=lambda trial: sign * (trial.value or 0), default=None)
 
 
 def write_table(trials: Sequence[Trial], space: Space, folder: Path) -> None:
-    """Writes trials.tsv: a row for each trial that was begun."""
+    """Writes trials.tsv: a row for each trial that was started."""
     text = io.StringIO()
     table = csv.writer(text, delimiter="\t", lineterminator="\n")
     table.writerow(["number", "state", "value", "seconds", "validations", *space.entries, "folder", "message"])
@@ -61,7 +61,7 @@ def _cell(value: Any) -> Any:
 
 
 def write_best(trials: Sequence[Trial], config: RunConfig, space: Space, folder: Path) -> Path | None:
-    """Writes best.yaml, the whole recipe of the best trial, where one has finished."""
+    """Writes best.yaml, the complete recipe of the best trial, if a trial has finished."""
     best = best_trial(trials, config)
     if best is None:
         return None
@@ -73,14 +73,14 @@ def write_best(trials: Sequence[Trial], config: RunConfig, space: Space, folder:
 
 
 def note(trials: Sequence[Trial], number: int, config: RunConfig, space: Space, folder: Path) -> None:
-    """Writes down and says what a trial came to."""
+    """Records and prints the result of a trial."""
     write_table(trials, space, folder)
     write_best(trials, config, space, folder)
     tqdm.write(trial_line(trials[number], trials, config), file=sys.stderr)
 
 
 def trial_line(trial: Trial, trials: Sequence[Trial], config: RunConfig) -> str:
-    """A trial in a line."""
+    """Describes a trial in one line."""
     parts = [f"trial {trial.number}  {trial.state}"]
     if trial.value is not None:
         parts.append(f"{_measure(config)} {trial.value:.4f}")
@@ -100,7 +100,7 @@ def _measure(config: RunConfig) -> str:
 
 
 def summarise(study: Study, trials: Sequence[Trial], config: RunConfig, folder: Path) -> dict[str, Any]:
-    """What a machine wants to know of a study."""
+    """Returns the summary of a study for programs."""
     best = best_trial(trials, config)
     states = [trial.state for trial in trials if trial.state != "waiting"]
     return {
@@ -117,16 +117,16 @@ def summarise(study: Study, trials: Sequence[Trial], config: RunConfig, folder: 
 
 
 def importance(study: Study) -> dict[str, float]:
-    """The share of each key in what sets the best tenth of the finished trials apart, the largest first.
+    """Returns how much each key separates the best tenth of the finished trials from the others, largest first.
 
-    PED-ANOVA (Watanabe et al., IJCAI 2023); empty where fewer than four trials have finished.
+    PED-ANOVA (Watanabe et al., IJCAI 2023); empty if fewer than four trials have finished.
     """
     optuna = import_optuna()
     done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     if len(done) < _LEAST_FOR_IMPORTANCE or len({trial.value for trial in done}) < 2:
         return {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is experimental in older versions, and of keys with one value
+        warnings.simplefilter("ignore")  # about experimental features of older versions, and keys with one value
         return dict(
             optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
         )
@@ -168,7 +168,7 @@ def write_page(trials: Sequence[Trial], summary: dict[str, Any], config: RunConf
 
 def draw(trials: Sequence[Trial], shares: dict[str, float], config: RunConfig, space: Space,
          settings: TuneConfig) -> dict[str, Figure]:  # fmt: skip
-    """The figures of a study by name; those that there is something for."""
+    """Returns the figures of a study by name, if there is data for them."""
     from noncoder import plots
 
     shown = [trial for trial in trials if trial.state in ("complete", "pruned") and trial.value is not None]
@@ -178,7 +178,7 @@ def draw(trials: Sequence[Trial], shares: dict[str, float], config: RunConfig, s
     scores, done = [trial.value or 0.0 for trial in shown], [trial.state == "complete" for trial in shown]
     best = best_trial(trials, config)
     figures = {"history": plots.plot_history([trial.number for trial in shown], scores, done, measure, lower)}
-    # Restarts count in ninths of the passes.
+    # With restarts, the length of a training is counted in ninths of its epochs.
     per_pass = config.train.validations if settings.fidelity == "along" else ETA**2 / config.train.epochs
     curves = [([step / per_pass for step in trial.curve], list(trial.curve.values())) for trial in shown if trial.curve]
     if any(len(at) > 1 for at, _ in curves):

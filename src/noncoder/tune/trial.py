@@ -15,17 +15,17 @@ from noncoder.tune.study import ETA, validations
 from noncoder.tune.tune_config import TuneConfig
 
 FAILURES = (NoncoderError, RuntimeError, MemoryError, FloatingPointError)
-"""What may go wrong in one trial and not in the next."""
+"""Errors of one trial that need not occur in the next."""
 
 Report = Callable[[int | None, float], bool]
-"""Takes how many validations there were (a rung, of trainings from the start; none between rungs) and the score; the
-trial ends where it returns true."""
+"""Called with the number of validations (of a rung, for trainings from the start; none between rungs) and the score;
+the trial ends if it returns true."""
 
 _RUNGS = 3
 
 
 def trial_config(config: RunConfig, space: Space, values: Mapping[str, Any], folder: Path) -> RunConfig:
-    """The recipe of a trial, in a folder of its own.
+    """Returns the recipe of a trial, with its own folder.
 
     Raises:
         ConfigError: The recipe does not allow these values together.
@@ -35,18 +35,18 @@ def trial_config(config: RunConfig, space: Space, values: Mapping[str, Any], fol
 
 
 def run_trial(config: RunConfig, settings: TuneConfig, report: Report) -> float | None:
-    """Trains, and goes on where the same trial was cut off.
+    """Trains, and resumes the same trial if it was interrupted.
 
     Args:
         config: The trial's recipe.
-        settings: The study's.
-        report: Hears of scores.
+        settings: The study's settings.
+        report: Called with each score.
 
     Returns:
-        The best validation, or none where `report` ended the trial.
+        The best validation, or None if `report` ended the trial.
 
     Raises:
-        NoncoderError: The training cannot be done, or no task could be scored.
+        NoncoderError: The training fails, or no task can be scored.
     """
     if settings.fidelity == "along":
         return _train(config, lambda row: _told_along(config, row, report))
@@ -63,30 +63,30 @@ def run_trial(config: RunConfig, settings: TuneConfig, report: Report) -> float 
 
 
 def _told_along(config: RunConfig, row: Mapping[str, float], report: Report) -> bool:
-    # The log knows the validations of before an interruption, too.
+    # The log also holds the validations before an interruption.
     with RunFolder(config.run).train.validations.open() as log:
         done = sum(1 for _ in log) - 1
-    # After the last validation there is nothing left to save.
+    # After the last validation nothing is left to save by stopping.
     return report(done, row[config.train.monitor]) and done < validations(config)
 
 
 def _train(config: RunConfig, on_validation: Callable[[dict[str, float]], bool]) -> float | None:
     from noncoder.train import train
 
-    # A process may have died between the end of the training and the word to the study.
+    # The process may have died between the end of the training and the report to the study.
     summary = TrainingSummary.read(RunFolder(config.run).train.summary) or train(config, on_validation=on_validation)
     if summary is None:
         return None
     value = getattr(summary.best, config.train.monitor)
     if value is None:
-        raise InputError("no task could be scored", hint="look at the validation split: noncoder explore STORE")
+        raise InputError("no task could be scored", hint="see the validation split: noncoder explore STORE")
     return float(value)
 
 
 def drop_checkpoints(folder: Path) -> None:
-    """Removes what a trial that is over will not need: checkpoints, several times the size of its predictor.
+    """Removes files of a finished trial that are not needed: checkpoints, several times the size of its predictor.
 
-    What reproduces a loss that was no number stays.
+    Files that reproduce a loss that was not finite are kept.
     """
     for path in folder.rglob("*.ckpt"):
         if not path.name.startswith("fault"):

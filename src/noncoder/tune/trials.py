@@ -1,4 +1,4 @@
-"""The trials of a study: what each came to, and which are done again."""
+"""The trials of a study: their results, and which are repeated."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MOST_FAILURES = 5
-"""How many trials may fail in a row."""
-# A trial with one of these states counts among those that were asked for.
+"""Number of trials that may fail in a row."""
+# Trials in one of these states count towards the requested number.
 _COUNTED = ("complete", "pruned", "infeasible", "failed", "running")
 _MOST_ATTEMPTS = 3
 _SECONDS_TO_START = 60
@@ -25,31 +25,31 @@ _SECONDS_TO_START = 60
 
 @dataclass(frozen=True)
 class Trial:
-    """What a trial came to."""
+    """The result of a trial."""
 
     number: int
     state: str
     """complete, pruned, infeasible, failed, interrupted, running or waiting."""
     value: float | None
-    """The best validation; of a trial that was given up, the last one."""
+    """Best validation; the last one for a trial that was stopped early."""
     seconds: float | None
     values: dict[str, Any]
-    """The recipe's keys and what they were."""
+    """Values of the recipe's keys."""
     curve: dict[int, float]
-    """Validations (of a training from the start on each share of the passes: rungs) and their scores."""
+    """Validations (or rungs, for trainings from the start on a share of the epochs) and their scores."""
     message: str
     folder: str
 
 
 def again(study: Study, trial: FrozenTrial) -> None:
-    """Puts a trial that was cut off back into the queue: its training goes on in its folder."""
+    """Puts an interrupted trial back into the queue: its training resumes in its folder."""
     import optuna
 
     attempt = trial.user_attrs.get("attempt", 1) + (not trial.user_attrs.get("interrupted", False))
-    # A process may have died before it named the folder of a point that was given.
+    # The process may have died before it recorded the folder of a given point.
     given = f"{trial.number:04d}" if "fixed_params" in trial.system_attrs else None
     folder = trial.user_attrs.get("folder", given)
-    # What kills its process each time must not be tried for ever; a point that was not yet drawn can be drawn again.
+    # A trial that always kills its process must not be retried forever; a point that was not drawn can be drawn again.
     if attempt > _MOST_ATTEMPTS or folder is None:
         return
     study.add_trial(
@@ -65,20 +65,20 @@ def again(study: Study, trial: FrozenTrial) -> None:
 
 
 def queue_cut_off(study: Study, workers: Workers, shared: bool) -> None:
-    """Finds trials whose process has ended without a word; to be called by one worker at a time.
+    """Finds trials whose process has ended without a report; only one worker may call this at a time.
 
     Args:
         study: The study.
-        workers: Who is at it.
-        shared: Whether workers of other folders may be, too: in a database of several machines.
+        workers: Processes that work on the study.
+        shared: Whether there may be workers of other folders: several machines share a database.
     """
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         name = trial.user_attrs.get("worker")
-        if name is None:  # it is being started, or its worker died in that moment
+        if name is None:  # it is being started, or its worker died at that moment
             assert trial.datetime_start is not None
-            # Here a trial is started and named within one turn, which is ours now.
+            # In this folder a trial is started and named within one turn, and it is our turn now.
             gone = not shared or (datetime.now() - trial.datetime_start).total_seconds() > _SECONDS_TO_START
         else:
             gone = workers.is_gone(name)
@@ -88,7 +88,7 @@ def queue_cut_off(study: Study, workers: Workers, shared: bool) -> None:
 
 
 def read_trials(study: Study, space: Space) -> list[Trial]:
-    """All trials, in order."""
+    """Returns all trials, in order."""
     return [_trial(trial, space) for trial in study.get_trials(deepcopy=False)]
 
 
@@ -119,7 +119,7 @@ def _trial(trial: FrozenTrial, space: Space) -> Trial:
 
 
 def left(trials: Sequence[Trial], settings: TuneConfig) -> int:
-    """How many trials are still to be begun."""
+    """Returns the number of trials that remain to be started."""
     if settings.sampler == "grid" and all(trial.state != "waiting" for trial in trials):
         return 0
     return max(0, settings.trials - sum(trial.state in _COUNTED for trial in trials))

@@ -1,4 +1,4 @@
-"""How a study is made; each field is an option of `noncoder tune`."""
+"""Settings of a study; each field is an option of `noncoder tune`."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from noncoder.config import Section
 
 
 class TuneConfig(Section):
-    """A study: what is varied, how often, and how points are drawn and given up."""
+    """Settings of a study: the search space, its extent, and how points are drawn and trials stopped early."""
 
     space: Path
-    """The search space: YAML of recipe keys and what they may be."""
+    """The search space: a YAML file of recipe keys and their possible values."""
     trials: int = Field(20, ge=1)
-    """Trials in all; the same command with more goes on."""
+    """Total number of trials; the same command with a larger number continues the study."""
     budget: float | None = Field(None, gt=0)
-    """Minutes after which no trial is started and the running one stops at its next validation."""
+    """Minutes after which no trial is started; the running trial stops at its next validation."""
     sampler: Literal["tpe", "random", "grid"] = "tpe"
-    """How points are drawn: `tpe`, near the good ones so far (its first ten at random); `random`; `grid`, every
+    """How points are drawn: `tpe`, near the best ones so far (its first ten at random); `random`; `grid`, every
     combination of choices and steps, shuffled."""
     pruner: Literal["halving", "median", "none"] = "halving"
-    """Which trials are given up early: `halving`, all but the best third at a 27th, 9th and third of the validations;
+    """Which trials are stopped early: `halving`, all but the best third at a 27th, 9th and third of the validations;
     `median`, those below the median of the finished ones, once there are five; `none`."""
     fidelity: Literal["along", "restart"] = "along"
-    """What an early score is: `along`, a validation on the way of the whole training; `restart`, the best of a training
-    of its own over a ninth, then a third of the passes, each with its whole schedule."""
+    """What an early score is: `along`, a validation during the whole training; `restart`, the best of a separate
+    training over a ninth, then a third of the epochs, each with a complete schedule."""
     seed: int = Field(0, ge=0, lt=2**32)
-    """Draws the points; the training seed of all trials is the recipe's."""
+    """Random seed of the points; the training seed of all trials is the recipe's."""
     storage: str | None = None
     """Address of a database that several machines share, such as postgresql://user@host/name; by default study.db in
     the study's folder."""

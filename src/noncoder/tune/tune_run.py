@@ -1,4 +1,4 @@
-"""From a recipe and a search space to the best recipe."""
+"""Searches from a recipe and a search space to the best recipe."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from noncoder.tune.workers import Workers
 
 
 def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force: bool = False) -> dict[str, Any]:
-    """Runs trials until there are enough; goes on with the study that lies in the folder, beside others at it.
+    """Runs trials until there are enough; continues an existing study in the folder, possibly beside other processes.
 
     Args:
         config: The recipe.
-        settings: How the study is made.
-        out: The study's folder; by default tune in the run's folder.
-        force: Begin anew where a study lies already.
+        settings: Settings of the study.
+        out: The study's folder; by default `tune` in the run's folder.
+        force: Start again if a study exists.
 
     Returns:
         "study", "trials" by state, "best" with its values, "importance", "stopped", "page" and "figures".
@@ -41,7 +41,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
         ConfigError: The space does not fit the recipe, or the folder holds another study.
         StoreError: The store is missing or damaged.
         InputError: No trial could be scored, too many failed in a row, or Optuna or the database cannot be used.
-        KeyboardInterrupt: Ctrl-C; it says how to go on.
+        KeyboardInterrupt: Ctrl-C; the message says how to continue.
     """
     folder = out or RunFolder(config.run).tune.path
     import_optuna()
@@ -64,7 +64,7 @@ def tune(config: RunConfig, settings: TuneConfig, out: Path | None = None, force
         try:
             enough = _search(study, config, space, settings, folder, workers)
         except KeyboardInterrupt as error:
-            told = f"the study in {folder} is complete up to here; the same command goes on, a trial where it stopped"
+            told = f"the study in {folder} is saved; the same command continues it and resumes an interrupted trial"
             raise Stopped.by(error, told) from None
         with workers.turn():
             trials = read_trials(study, space)
@@ -92,7 +92,7 @@ def _search(study: Any, config: RunConfig, space: Space, settings: TuneConfig, f
 
 
 def _made_from(config: RunConfig, space: Space, settings: TuneConfig, store: Store) -> dict[str, Any]:
-    """All that decides what a study comes to, and so what a study that goes on must have in common with itself."""
+    """Returns all that determines the result of a study; a study continues only if it is unchanged."""
     return {
         "recipe": {
             "seed": config.seed,
@@ -110,7 +110,7 @@ def _check_monitor(config: RunConfig, store: Store) -> None:
     if config.train.monitor != "loss" and known.any() and not ((positives > 0) & (positives < known)).any():
         raise InputError(
             f"no task of the validation split of {store.path} has both positives and negatives: the average precision, "
-            "by which trials would be compared, is undefined",
+            "by which trials are compared, is undefined",
             expected="a task of both classes in validation",
             hint="set train.monitor: loss, or choose another validation split",
         )
@@ -119,23 +119,23 @@ def _check_monitor(config: RunConfig, store: Store) -> None:
 def _say_what_cannot_be_given_up(config: RunConfig, settings: TuneConfig) -> None:
     if settings.pruner != "none" and settings.fidelity == "along" and validations(config) < 2:
         print(
-            "tune: a trial has one validation, so none can be given up early; train.validations=9 measures at every "
-            "ninth of a pass",
+            "tune: a trial has one validation, so none can be stopped early; train.validations=9 validates at every "
+            "ninth of an epoch",
             file=sys.stderr,
         )
 
 
 def _clear(folder: Path, config: RunConfig, settings: TuneConfig, workers: Workers) -> None:
-    """Removes a study, and nothing that is not one."""
+    """Removes a study, and nothing else."""
     if others := workers.others():
-        raise InputError(f"{others} other processes are at the study in {folder}", hint="wait for them, or end them")
+        raise InputError(f"{others} other processes work on the study in {folder}", hint="wait for them, or end them")
     study = StudyFolder(folder)
     if not study.database.exists() and not study.table.exists():
         strange = [path.name for path in (study.trials, study.best_run, study.ray) if path.exists()]
         if strange:
             raise InputError(f"{folder} holds no study, but {', '.join(strange)}", hint="give another --out")
     try:
-        # First what a new study would go on with, were the process killed meanwhile.
+        # First remove what a new study would resume, in case the process is killed meanwhile.
         for path in (study.trials, study.best_run, study.ray):
             if path.is_dir():
                 remove_whole(path)

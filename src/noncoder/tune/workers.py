@@ -1,6 +1,6 @@
-"""Processes that share a study's folder: who is alive, and whose turn it is.
+"""The processes that share a study's folder: which are alive, and which has the turn.
 
-The system lets go of a lock when its process ends, however it ends, so that a killed worker is known at once.
+The system releases a lock when its process ends in any way, so a killed worker is noticed at once.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class Workers:
     """The workers of a study's folder.
 
     Args:
-        folder: The study's; made where it is not there.
+        folder: The study's folder; created if it does not exist.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: It cannot be written to.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = StudyFolder(folder).workers
-        # A name without dots or slashes, which tells machines apart that share a database.
+        # A name without dots or slashes, which distinguishes machines that share a database.
         self.host = "".join(c if c.isalnum() else "-" for c in platform.node()) or "host"
         self.name = f"{self.host}.{os.getpid()}.{secrets.token_hex(3)}"
         try:
@@ -39,7 +39,7 @@ class Workers:
 
     @contextmanager
     def present(self) -> Iterator[None]:
-        """This process is a worker; what killed ones of this machine left is removed."""
+        """Registers this process as a worker, and removes files of killed workers of this machine."""
         for left in self.folder.iterdir():
             if left.name != "turn" and left.name.split(".")[0] == self.host and self.is_gone(left.name):
                 left.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ class Workers:
             yield
 
     def is_gone(self, name: str) -> bool:
-        """Whether a worker of this machine has ended; false for those of others, which cannot be known here."""
+        """Whether a worker of this machine has ended; false for workers of other machines, which cannot be checked."""
         if name == self.name or name.split(".")[0] != self.host:
             return False
         try:
@@ -72,6 +72,6 @@ class Workers:
             return False
 
     def others(self) -> int:
-        """How many other workers of this machine are at it."""
+        """Returns the number of other workers of this machine."""
         names = [path.name for path in self.folder.iterdir() if path.name not in ("turn", self.name)]
         return sum(not self.is_gone(name) for name in names if name.split(".")[0] == self.host)
