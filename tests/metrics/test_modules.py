@@ -20,12 +20,9 @@ from torchmetrics.classification import MultilabelAUROC
 
 from noncoder.errors import InputError, UnknownNameError
 from noncoder.metrics import Mean, rank
-from noncoder.metrics.modules import TaskAUROC, TaskAveragePrecision, TaskRanking
+from noncoder.metrics.modules import TaskRanking
 from tests.metrics.cases import LAW, Drawn, cases
 from tests.metrics.test_gpu_ranking import many
-
-MODULES = [TaskAUROC, TaskAveragePrecision, TaskRanking]
-on_modules = pytest.mark.parametrize("make", MODULES)
 
 
 def tensors(drawn: Drawn) -> list[Tensor]:
@@ -43,28 +40,17 @@ def fed(metric: Any, drawn: Drawn, cuts: list[int]) -> Any:
 def assert_measures(found: Any, drawn: Drawn) -> None:
     """What a module without average says of the drawn windows."""
     ranking = rank(*drawn)
-    if isinstance(found, dict):
-        np.testing.assert_array_equal(found["auroc"], ranking.auroc)
-        np.testing.assert_allclose(found["average_precision"], ranking.average_precision, rtol=0, atol=1e-12)
-        assert found["tasks"] == np.isfinite(ranking.auroc).sum()
-    else:
-        assert found.dtype == torch.float64
-        near = [np.allclose(found, part, rtol=0, atol=1e-12, equal_nan=True) for part in ranking[:2]]
-        assert any(near)
+    assert found["auroc"].dtype == found["average_precision"].dtype == torch.float64
+    np.testing.assert_array_equal(found["auroc"], ranking.auroc)
+    np.testing.assert_allclose(found["average_precision"], ranking.average_precision, rtol=0, atol=1e-12)
+    assert found["tasks"] == np.isfinite(ranking.auroc).sum()
 
 
 class TestValues:
     @LAW
     @given(cases(), st.lists(st.integers(0, 40), max_size=4))
     def test_batches_make_the_whole(self, drawn: Drawn, cuts: list[int]) -> None:
-        n_tasks, ranking = drawn[0].shape[1], rank(*drawn)
-        found = fed(TaskRanking(n_tasks, average=None), drawn, cuts).compute()
-        assert_measures(found, drawn)
-        area = fed(TaskAUROC(n_tasks, average=None), drawn, cuts).compute()
-        precision = fed(TaskAveragePrecision(n_tasks, average=None), drawn, cuts).compute()
-        np.testing.assert_array_equal(area, ranking.auroc)
-        np.testing.assert_allclose(precision, ranking.average_precision, rtol=0, atol=1e-12)
-        assert area.dtype == precision.dtype == torch.float64
+        assert_measures(fed(TaskRanking(drawn[0].shape[1], average=None), drawn, cuts).compute(), drawn)
 
     @LAW
     @given(cases(), st.data(), st.integers(1, 4))
@@ -92,43 +78,43 @@ class TestValues:
         labels = torch.tensor([[1, 0], [0, 0], [0, 0]])
         with pytest.warns(UserWarning, match="No positive samples"):
             assert MultilabelAUROC(2)(logits, labels) == 0.5
-        assert TaskAUROC(2)(logits, labels) == 1.0
-        np.testing.assert_array_equal(TaskAUROC(2, average=None)(logits, labels), [1.0, np.nan])
+        assert TaskRanking(2)(logits, labels)["auroc"] == 1.0
+        np.testing.assert_array_equal(TaskRanking(2, average=None)(logits, labels)["auroc"], [1.0, np.nan])
 
     def test_agrees_with_torchmetrics_where_all_tasks_are_defined(self) -> None:
         # Without its task of tied logits: torch's sigmoid, which torchmetrics applies, does not keep them tied.
         logits, labels = (torch.tensor(table[:, :4]) for table in many(2_000)[:2])
         theirs = MultilabelAUROC(4, average=None)(logits, labels)
-        np.testing.assert_allclose(TaskAUROC(4, average=None)(logits, labels), theirs, rtol=0, atol=1e-5)
+        ours = TaskRanking(4, average=None)(logits, labels)["auroc"]
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
     def test_other_precisions(self, dtype: torch.dtype) -> None:
         logits = torch.tensor([[0.5], [1.5], [-2.0]], dtype=dtype, requires_grad=True)
-        found = TaskAUROC(1)(logits, torch.tensor([[0.0], [1.0], [1.0]]), torch.tensor([[1], [1], [0]]))
+        found = TaskRanking(1)(logits, torch.tensor([[0.0], [1.0], [1.0]]), torch.tensor([[1], [1], [0]]))["auroc"]
         assert found == 1.0
         assert not found.requires_grad
 
 
-@on_modules
 class TestState:
-    def test_forward_gives_the_batch_and_keeps_it(self, make: Any) -> None:
-        drawn, metric = many(300), make(6, average=None)
+    def test_forward_gives_the_batch_and_keeps_it(self) -> None:
+        drawn, metric = many(300), TaskRanking(6, average=None)
         halves = [[table[:150] for table in drawn], [table[150:] for table in drawn]]
         for half in halves:
             assert_measures(metric(*tensors(half)), half)  # type: ignore[arg-type]
         assert_measures(metric.compute(), drawn)
 
-    def test_reset(self, make: Any) -> None:
-        drawn, metric = many(200), make(6, average=None)
+    def test_reset(self) -> None:
+        drawn, metric = many(200), TaskRanking(6, average=None)
         metric.update(torch.randn(50, 6), torch.ones(50, 6))
         metric.reset()
         assert_measures(fed(metric, drawn, [70]).compute(), drawn)
 
     @pytest.mark.parametrize("how", ["clone", "deepcopy", "pickle"])
-    def test_copies_go_their_own_way(self, make: Any, how: str) -> None:
+    def test_copies_go_their_own_way(self, how: str) -> None:
         drawn = many(200)
         first, second = ([table[rows] for table in drawn] for rows in (slice(0, 120), slice(120, 200)))
-        metric = fed(make(6, average=None), first, [])  # type: ignore[arg-type]
+        metric = fed(TaskRanking(6, average=None), first, [])  # type: ignore[arg-type]
         other = {
             "clone": lambda: metric.clone(),
             "deepcopy": lambda: copy.deepcopy(metric),
@@ -138,72 +124,67 @@ class TestState:
         assert_measures(other.compute(), drawn)
         assert_measures(metric.compute(), first)  # type: ignore[arg-type]
 
-    def test_merge(self, make: Any) -> None:
+    def test_merge(self) -> None:
         drawn = many(200)
-        parts = [fed(make(6, average=None), [table[rows] for table in drawn], [])  # type: ignore[arg-type]
+        parts = [fed(TaskRanking(6, average=None), [table[rows] for table in drawn], [])  # type: ignore[arg-type]
                  for rows in (slice(0, 120), slice(120, 200))]  # fmt: skip
         parts[0].merge_state(parts[1])
         assert_measures(parts[0].compute(), drawn)
 
-    def test_state_dict(self, make: Any) -> None:
-        drawn, metric = many(200), make(6, average=None)
+    def test_state_dict(self) -> None:
+        drawn, metric = many(200), TaskRanking(6, average=None)
         assert fed(metric, drawn, [30]).state_dict() == {}  # as torchmetrics' own: windows are not saved unless asked
         metric.persistent(True)
-        other = make(6, average=None)
+        other = TaskRanking(6, average=None)
         other.persistent(True)
         other.load_state_dict(metric.state_dict())
         other._update_count = 1  # which torchmetrics does not save; it would warn
         assert_measures(other.compute(), drawn)
 
-    def test_a_buffer_that_is_written_again(self, make: Any) -> None:
+    def test_a_buffer_that_is_written_again(self) -> None:
         logits, labels, known = tensors(many(100))
-        metric = make(6, average=None)
+        metric = TaskRanking(6, average=None)
         metric.update(logits, labels, known)
         for table in (logits, labels, known):
             table.zero_()
         assert_measures(metric.compute(), many(100))
 
-    def test_no_windows(self, make: Any) -> None:
-        metric = make(3)
+    def test_no_windows(self) -> None:
+        metric = TaskRanking(3)
         metric.update(torch.zeros(0, 3), torch.zeros(0, 3))
         found = metric.compute()
-        for value in [found["auroc"], found["average_precision"]] if isinstance(found, dict) else [found]:
-            assert value.isnan()
+        assert found["auroc"].isnan()
+        assert found["average_precision"].isnan()
         with pytest.warns(UserWarning, match="before the ``update`` method"):
-            found = make(3, average=None).compute()
-        assert (found["auroc"] if isinstance(found, dict) else found).isnan().tolist() == [True] * 3
+            found = TaskRanking(3, average=None).compute()
+        assert found["auroc"].isnan().tolist() == [True] * 3
 
-    def test_in_main_memory(self, make: Any) -> None:
+    def test_in_main_memory(self) -> None:
         drawn = many(100)
-        metric = fed(make(6, average=None, compute_on_cpu=True), drawn, [40])
+        metric = fed(TaskRanking(6, average=None, compute_on_cpu=True), drawn, [40])
         assert {table.device.type for table in metric.logits + metric.labels} == {"cpu"}
         assert_measures(metric.compute(), drawn)
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
     @pytest.mark.parametrize("compute_on_cpu", [False, True])
-    def test_on_a_gpu(self, make: Any, compute_on_cpu: bool) -> None:
-        drawn, metric = many(5_000), make(6, average=None, compute_on_cpu=compute_on_cpu).cuda()
+    def test_on_a_gpu(self, compute_on_cpu: bool) -> None:
+        drawn, metric = many(5_000), TaskRanking(6, average=None, compute_on_cpu=compute_on_cpu).cuda()
         for first in range(0, 5_000, 1_000):
             metric.update(*(table[first : first + 1_000].cuda() for table in tensors(drawn)))
         assert metric.logits[0].is_cuda is not compute_on_cpu
         found = metric.compute()
-        assert all(value.is_cuda for value in (found.values() if isinstance(found, dict) else [found]))
-        there = {name: value.cpu() for name, value in found.items()} if isinstance(found, dict) else found.cpu()
-        assert_measures(there, drawn)
+        assert all(value.is_cuda for value in found.values())
+        assert_measures({name: value.cpu() for name, value in found.items()}, drawn)
 
 
-class TestCollections:
-    def test_beside_others(self) -> None:
-        drawn = many(500)
-        ranking = rank(*drawn)
-        both = MetricCollection({"area": TaskAUROC(6), "precision": TaskAveragePrecision(6), "all": TaskRanking(6)})
-        for first in range(0, 500, 100):
-            both.update(*(table[first : first + 100] for table in tensors(drawn)))
-        found = both.compute()
-        assert found["area"].item() == pytest.approx(np.nanmean(ranking.auroc), abs=1e-12)
-        assert found["precision"].item() == pytest.approx(np.nanmean(ranking.average_precision), abs=1e-12)
-        assert (found["auroc"], found["average_precision"]) == (found["area"], found["precision"])
-        assert found["tasks"] == np.isfinite(ranking.auroc).sum()
+def test_beside_others() -> None:
+    drawn = many(500)
+    both = MetricCollection({"all": TaskRanking(6, average=None), "mean": TaskRanking(6)}, prefix="valid/")
+    for first in range(0, 500, 100):
+        both.update(*(table[first : first + 100] for table in tensors(drawn)))
+    found, ranking = both.compute(), rank(*drawn)
+    assert found["valid/mean_auroc"].item() == pytest.approx(np.nanmean(ranking.auroc), abs=1e-12)
+    np.testing.assert_array_equal(found["valid/all_auroc"], ranking.auroc)
 
 
 class Linear(lightning.LightningModule):
@@ -213,7 +194,7 @@ class Linear(lightning.LightningModule):
         super().__init__()
         torch.manual_seed(0)
         self.layer = torch.nn.Linear(5, 3)
-        self.auroc, self.ranking = TaskAUROC(3), TaskRanking(3)
+        self.ranking = TaskRanking(3)
 
     def training_step(self, batch: list[Tensor], _: int) -> Tensor:
         x, labels = batch
@@ -222,9 +203,7 @@ class Linear(lightning.LightningModule):
     def validation_step(self, batch: list[Tensor], _: int) -> None:
         x, labels = batch
         logits = self.layer(x)
-        self.auroc.update(logits, labels)
         self.ranking.update(logits, labels)
-        self.log("valid/auroc", self.auroc)
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict({name: value.float() for name, value in self.ranking.compute().items()})
@@ -252,7 +231,6 @@ def test_in_lightning(tmp_path: Path) -> None:
     )
     trainer.fit(model, batches, batches)
     ranking = rank(model.layer(x), labels)
-    assert trainer.callback_metrics["valid/auroc"].item() == pytest.approx(ranking.auroc.mean(), abs=1e-12)
     assert trainer.callback_metrics["auroc"].item() == pytest.approx(ranking.auroc.mean(), abs=1e-6)
     assert trainer.callback_metrics["average_precision"].item() == pytest.approx(
         ranking.average_precision.mean(), abs=1e-6
@@ -278,38 +256,37 @@ def test_over_processes(tmp_path: Path) -> None:
         assert all(measures["auroc"].isnan().all() for measures in found[4:])
 
 
-@on_modules
 class TestBadInput:
     @pytest.mark.parametrize(
         "shapes",
         [((3, 3), (3, 3), None), ((3, 2), (3, 1), None), ((2,), (2,), None), ((3, 2), (3, 2), (2, 3))],
     )
-    def test_shapes(self, make: Any, shapes: tuple[Any, Any, Any]) -> None:
+    def test_shapes(self, shapes: tuple[Any, Any, Any]) -> None:
         tables = [None if shape is None else torch.zeros(shape) for shape in shapes]
         with pytest.raises(InputError, match=r"logits \([23],.*labels"):
-            make(2).update(*tables)
+            TaskRanking(2).update(*tables)
 
     @pytest.mark.parametrize("wrong", [2, -1, 0.5, np.nan])
-    def test_labels(self, make: Any, wrong: float) -> None:
-        labels, metric = torch.tensor([[0.0, 1.0], [1.0, wrong]]), make(2)
+    def test_labels(self, wrong: float) -> None:
+        labels, metric = torch.tensor([[0.0, 1.0], [1.0, wrong]]), TaskRanking(2)
         with pytest.raises(InputError, match=f"the label {wrong} is neither 0 nor 1"):
             metric.update(torch.zeros(2, 2), labels)
         metric.update(torch.zeros(2, 2), labels, torch.tensor([[1, 1], [1, 0]]))
         assert metric.labels[0].tolist() == [[0, 1], [1, 2]]
 
-    def test_logits_not_finite(self, make: Any) -> None:
-        metric = make(2)
+    def test_logits_not_finite(self) -> None:
+        metric = TaskRanking(2)
         metric.update(torch.tensor([[0.0, np.nan]]), torch.zeros(1, 2))
         with pytest.raises(InputError, match=r"in 1 tasks: column 1 \(1\)"):
             metric.compute()
 
-    def test_averages(self, make: Any) -> None:
+    def test_averages(self) -> None:
         with pytest.raises(UnknownNameError, match="did you mean 'median'"):
-            make(2, average="meddian")
+            TaskRanking(2, average="meddian")
         with pytest.raises(InputError, match="without weights"):
-            make(2, average="weighted")
+            TaskRanking(2, average="weighted")
         with pytest.raises(InputError, match=r"weights \(3,\)"):
-            make(2, average="weighted", weights=[1, 2, 3])
+            TaskRanking(2, average="weighted", weights=[1, 2, 3])
         for wrong in (-1, np.nan, np.inf):
             with pytest.raises(InputError, match="negative, NaN or infinite"):
-                make(2, average="weighted", weights=torch.tensor([1, wrong]))
+                TaskRanking(2, average="weighted", weights=torch.tensor([1, wrong]))

@@ -1,13 +1,13 @@
-"""Exact AUROC and average precision of many tasks as torchmetrics modules, for training loops of one's own.
+"""Exact AUROC and average precision of many tasks as a torchmetrics module, for your own training loops.
 
-    from noncoder.metrics.modules import TaskAUROC
+    from noncoder.metrics.modules import TaskRanking
 
-    self.auroc = TaskAUROC(tasks=919)
-    self.auroc.update(logits, labels)            # validation_step
-    self.log("valid/auroc", self.auroc)          # or self.auroc.compute()
+    self.ranking = TaskRanking(tasks=919)
+    self.ranking.update(logits, labels)          # validation_step
+    self.log_dict(self.ranking.compute())        # auroc, average_precision, tasks
 
-They differ from torchmetrics' `MultilabelAUROC` and `MultilabelAveragePrecision` where a task has no positive or no
-negative: such a task is NaN here and left out of averages, where it counts there as 0.
+It differs from torchmetrics' `MultilabelAUROC` and `MultilabelAveragePrecision` for a task without a positive or a
+negative: here such a task is NaN and left out of averages, there it counts as 0.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _AVERAGES = ("mean", "median", "weighted")
 _UNKNOWN = 2
 
 
-class _TaskMetric(Metric):
-    """Keeps the scores and labels of all windows: nothing less gives exact ranks.
+class TaskRanking(Metric):
+    """AUROC and average precision of each task or averaged over tasks, from one state and one sort.
 
-    A window takes five bytes a task, on the device of the logits, or in main memory with `compute_on_cpu`; to
-    compute over several processes, each gathers the windows of all.
+    Exact ranks need the scores and labels of all windows. A window takes five bytes per task, on the device of the
+    logits, or in main memory with `compute_on_cpu`. With several processes, each gathers the windows of all.
     """
 
     is_differentiable = False
@@ -58,22 +58,22 @@ class _TaskMetric(Metric):
         sync_on_compute: bool = True,
         process_group: Any = None,
     ) -> None:
-        """Starts without windows.
+        """Creates the metric without windows.
 
         Args:
-            tasks: T, columns of the logits.
+            tasks: Columns of the logits, T.
             average: "mean" or "median" over the tasks that have a positive and a negative; "weighted", their mean
-                weighted by `weights`, renormalised over them; None for each task, (T,), NaN where undefined.
+                with `weights` rescaled to sum to 1 over them; None for each task, (T,), NaN if undefined.
             weights: (T,), for "weighted": positives of each task in training.
-            min_positives: Tasks with fewer are left out too.
-            compute_on_cpu: As torchmetrics means it: windows are kept, and ranked, in main memory; several processes
-                then need a backend that gathers from there, as gloo does and NCCL does not.
-            sync_on_compute: As torchmetrics means it: windows of all processes count.
-            process_group: As torchmetrics means it: the processes that count.
+            min_positives: Tasks with fewer positives are left out too.
+            compute_on_cpu: As in torchmetrics: windows are kept and ranked in main memory; several processes then need
+                a backend that gathers from there, such as gloo, but not NCCL.
+            sync_on_compute: As in torchmetrics: use the windows of all processes.
+            process_group: As in torchmetrics: the processes to use.
 
         Raises:
             UnknownNameError: There is no such average.
-            InputError: Weights are missing, do not fit the tasks, or are negative or no number.
+            InputError: Weights are missing, do not fit the tasks, or are negative or not finite.
         """
         super().__init__(compute_on_cpu=compute_on_cpu, sync_on_compute=sync_on_compute, process_group=process_group)
         if average is not None and average not in _AVERAGES:
@@ -89,7 +89,7 @@ class _TaskMetric(Metric):
         Args:
             logits: (n, T) scores, ranked as float32.
             labels: (n, T), 0 or 1.
-            known: (n, T), true where the label counts; None for everywhere.
+            known: (n, T), true where the label counts; None for all.
 
         Raises:
             InputError: Shapes differ, or a known label is neither 0 nor 1.
@@ -107,7 +107,7 @@ class _TaskMetric(Metric):
                     expected="0 or 1; mark unknown labels in known",
                 )
         kept = truth.to(torch.uint8)
-        # A copy: who gave the logits may write the next ones into the same memory.
+        # A copy, because the caller may write the next logits into the same memory.
         self.logits.append(logits.detach().to(torch.float32, copy=True))
         self.labels.append(kept if mask is None else kept.masked_fill_(~mask, _UNKNOWN))
 
@@ -118,12 +118,26 @@ class _TaskMetric(Metric):
         should_sync: bool = True,
         distributed_available: Callable[..., Any] | None = None,
     ) -> None:
-        """As torchmetrics', which gathers tables of all processes: one that saw no window has an empty table."""
+        """Gathers the windows of all processes; a process without windows contributes an empty table."""
         if not self.logits:
             shape, device = (0, self.tasks), torch.device("cpu") if self.compute_on_cpu else self.device
             self.logits = [torch.empty(shape, dtype=torch.float32, device=device)]
             self.labels = [torch.empty(shape, dtype=torch.uint8, device=device)]
         super().sync(dist_sync_fn, process_group, should_sync, distributed_available)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Returns `auroc` and `average_precision`, averages or (T,), and `tasks`, the number of scored tasks.
+
+        Raises:
+            InputError: A logit is NaN or infinite.
+        """
+        ranking = self._rank()
+        scored = ~np.isnan(ranking.auroc) & (ranking.positives >= self.min_positives)
+        return {
+            "auroc": self._averaged(ranking.auroc, scored),
+            "average_precision": self._averaged(ranking.average_precision, scored),
+            "tasks": torch.tensor(int(scored.sum()), device=self.device),
+        }
 
     def _rank(self) -> Ranking:
         logits, labels = dim_zero_cat(self.logits), dim_zero_cat(self.labels)
@@ -133,8 +147,7 @@ class _TaskMetric(Metric):
             return rank_on_device(logits, labels == 1, mask)
         return rank(logits.cpu(), (labels == 1).cpu(), None if mask is None else mask.cpu())
 
-    def _averaged(self, values: NDArray[np.float64], ranking: Ranking) -> Tensor:
-        scored = ~np.isnan(values) & (ranking.positives >= self.min_positives)
+    def _averaged(self, values: NDArray[np.float64], scored: NDArray[np.bool_]) -> Tensor:
         if self.average is None:
             return self._tensor(np.where(scored, values, np.nan))
         values = values[scored]
@@ -147,53 +160,9 @@ class _TaskMetric(Metric):
         return self._tensor(values.mean() if self.average == "mean" else np.median(values))
 
     def _tensor(self, values: Any) -> Tensor:
-        # Apple's devices have no float64.
+        # Apple's devices lack float64.
         kind = torch.float32 if self.device.type == "mps" else torch.float64
         return torch.as_tensor(values, dtype=kind, device=self.device)
-
-
-class TaskAUROC(_TaskMetric):
-    """The exact area under the ROC curve of each task, ties a half, or an average over tasks."""
-
-    def compute(self) -> Tensor:
-        """The average, or (T,); float64.
-
-        Raises:
-            InputError: A logit is NaN or infinite.
-        """
-        ranking = self._rank()
-        return self._averaged(ranking.auroc, ranking)
-
-
-class TaskAveragePrecision(_TaskMetric):
-    """The exact average precision of each task, tied scores one threshold, or an average over tasks."""
-
-    def compute(self) -> Tensor:
-        """The average, or (T,); float64.
-
-        Raises:
-            InputError: A logit is NaN or infinite.
-        """
-        ranking = self._rank()
-        return self._averaged(ranking.average_precision, ranking)
-
-
-class TaskRanking(_TaskMetric):
-    """AUROC and average precision from one state and one sort, and how many tasks they are an average over."""
-
-    def compute(self) -> dict[str, Tensor]:
-        """`auroc` and `average_precision`, averages or (T,), and `tasks`: the number of those not left out.
-
-        Raises:
-            InputError: A logit is NaN or infinite.
-        """
-        ranking = self._rank()
-        scored = ~np.isnan(ranking.auroc) & (ranking.positives >= self.min_positives)
-        return {
-            "auroc": self._averaged(ranking.auroc, ranking),
-            "average_precision": self._averaged(ranking.average_precision, ranking),
-            "tasks": torch.tensor(int(scored.sum()), device=self.device),
-        }
 
 
 def _check_shapes(logits: Tensor, labels: Tensor, known: Tensor | None, tasks: int) -> None:
@@ -208,10 +177,10 @@ def _checked(weights: ArrayLike | None, tasks: int) -> NDArray[np.float64]:
         raise InputError("a weighted average without weights", expected="weights=, positives of each task in training")
     checked = np.asarray(weights.cpu() if isinstance(weights, Tensor) else weights).astype(np.float64)
     if checked.shape != (tasks,):
-        raise InputError(f"weights {checked.shape}", expected=f"({tasks},), one a task")
+        raise InputError(f"weights {checked.shape}", expected=f"({tasks},), one per task")
     if not (np.isfinite(checked) & (checked >= 0)).all():
         raise InputError("a weight is negative, NaN or infinite", expected="positives of each task in training")
     return checked
 
 
-__all__ = ["TaskAUROC", "TaskAveragePrecision", "TaskRanking"]
+__all__ = ["TaskRanking"]
