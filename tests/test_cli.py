@@ -407,7 +407,7 @@ evaluate: {splits: [test], min_positives: 3}
         (sources / "mine/train").mkdir(parents=True)
         (sources / "mine/train/data.csv").write_text("years of work")
         told = noncoder("train", "r.yaml", "data.store=small.zarr", "run=mine", "--force")
-        assert_one_message(told, "is no training of ours", "data.csv")
+        assert_one_message(told, "is not a training of noncoder", "data.csv")
         assert (sources / "mine/train/data.csv").read_text() == "years of work"
 
     def test_measurements_are_not_overwritten(self, noncoder: Run, sources: Path) -> None:

@@ -101,7 +101,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> Batches:
 
 def test_batch_norms_come_to_the_statistics_of_the_windows(batches: Batches) -> None:
     model = create_model("compact", 3, 20, {"channels": 4, "dilations": [1], "heads": 2, "pool": 2, "dropout": 0.5})
-    module = TrainingModule(model, TrainConfig(), steps=1, steps_per_pass=1).eval()
+    module = TrainingModule(model, TrainConfig(), steps=1, steps_per_epoch=1).eval()
     for part in model.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             torch.nn.init.constant_(part.running_mean, 7)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from noncoder.models import create_model, list_models
 from noncoder.runs.folder import RunFolder
 from noncoder.train import train
 from noncoder.train.lr_range_test import Ramp, find_learning_rate
-from noncoder.train.prepare import lone_norms, prepare, read_passes
+from noncoder.train.prepare import norms_of_single_values, prepare, read_passes
 from tests.conftest import make_store, random_genome
 from tests.train.making import make_recipe, rows, same_weights, summary_of, weights
 from tests.train.test_devices import in_two_processes
@@ -174,7 +174,7 @@ class TestTooSmall:
     def test_norms_that_need_several_windows_are_found(self) -> None:
         for name in list_models():
             model = create_model(name, 2, 1000)
-            norms = lone_norms(model)
+            norms = norms_of_single_values(model)
             x = torch.zeros(1, 4, 1000)
             model.train()
             if norms:

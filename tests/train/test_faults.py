@@ -1,4 +1,4 @@
-"""A loss or gradient that is no number, and a loss that explodes."""
+"""A loss or gradient that is not finite, and a loss that explodes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_loss_that_is_no_number_names_step_batch_windows_and_layer(
 ) -> None:
     config = make_recipe(tmp_path / "run", store, model=DANQ, epochs=3)
     if not closely:  # as on a GPU: noticed steps later, then found by the same steps once more
-        monkeypatch.setattr(faults, "_LOOK_EVERY", 5)
+        monkeypatch.setattr(faults, "_CHECK_EVERY", 5)
         init = FaultWatch.__init__
         first = [True]
 
@@ -74,8 +74,8 @@ def test_a_loss_that_is_no_number_names_step_batch_windows_and_layer(
     with pytest.raises(TrainingError) as caught:
         train(config)
     told = str(caught.value)
-    assert ("looking for it closely" in capsys.readouterr().err) != closely
-    assert f"in step {place + 1}: pass 1, batch {place + 1} of 12" in told
+    assert ("repeating the steps" in capsys.readouterr().err) != closely
+    assert f"in step {place + 1}: epoch 1, batch {place + 1} of 12" in told
     assert "the first layer whose output is not finite is hidden" in told
     folder = RunFolder(config.run)
     fault = json.loads(folder.train.fault.read_text())
@@ -94,7 +94,7 @@ def test_no_checkpoint_holds_what_is_broken(tmp_path: Path, store: Path, monkeyp
     config = make_recipe(tmp_path / "run", store, model=DANQ)
     break_a_layer(monkeypatch, int(open_store(store).indices("train")[3]), store)
     monkeypatch.setattr(FaultWatch, "gradient", lambda self, norm: None)  # nothing looks before the step
-    monkeypatch.setattr(faults, "_LOOK_EVERY", 10**6)
+    monkeypatch.setattr(faults, "_CHECK_EVERY", 10**6)
     with pytest.raises(TrainingError):
         train(config)
     for path in RunFolder(config.run).train.path.glob("*.ckpt"):
@@ -127,7 +127,7 @@ def test_an_exploding_loss_stops(tmp_path: Path, store: Path) -> None:
         tmp_path / "run", store, model=DANQ, epochs=60, patience=1000, optimizer="sgd", learning_rate=300,
         momentum=0, warmup=0.9, clip=0, decay="constant",
     )  # fmt: skip
-    with pytest.raises(TrainingError, match=r"the loss has exploded, it was 0\."):
+    with pytest.raises(TrainingError, match=r"the loss has exploded from 0\."):
         train(config)
 
 
@@ -153,7 +153,7 @@ def test_what_counts_as_an_explosion() -> None:
 def test_without_a_fault_there_is_nothing_to_load(tmp_path: Path, store: Path) -> None:
     config = make_recipe(tmp_path / "run", store, epochs=0.2)
     train(config)
-    with pytest.raises(InputError, match="holds no fault"):
+    with pytest.raises(InputError, match="has no recorded fault"):
         load_fault(config.run)
 
 

@@ -29,7 +29,7 @@ def batch() -> Batch:
 
 
 def loss_and_gradients(batch: Batch, **settings: Any) -> tuple[Tensor, dict[str, Tensor]]:
-    module = TrainingModule(small_model(), TrainConfig(**settings), steps=10, steps_per_pass=5)
+    module = TrainingModule(small_model(), TrainConfig(**settings), steps=10, steps_per_epoch=5)
     module.on_fit_start()
     loss = module.training_step(batch, 0)
     loss.backward()
@@ -61,7 +61,7 @@ def test_l1_penalises_what_enters_the_last_layer_summed_over_units_and_windows(b
 
 
 def test_validation_is_not_penalised(batch: Batch) -> None:
-    module = TrainingModule(small_model(), TrainConfig(l1=0.25), steps=10, steps_per_pass=5)
+    module = TrainingModule(small_model(), TrainConfig(l1=0.25), steps=10, steps_per_epoch=5)
     module.on_fit_start()
     module.eval()
     module.validation_step(batch, 0)

@@ -59,7 +59,7 @@ def test_left_out_tasks_are_no_tasks_of_the_predictor(tmp_path: Path, capsys: py
     config = recipe(tmp_path, one_class="leave-out", loss={"task_weights": "file", "weights_file": weights})
     summary = summary_of(config)
     assert summary["left_out"] == ["t2", "t3"]
-    assert "left out of training, for want of a class: 2 tasks (t2, t3)" in capsys.readouterr().err
+    assert "2 tasks with labels of one class only are left out of training (t2, t3)" in capsys.readouterr().err
     predictor = noncoder.load(config.run)
     assert [task.name for task in predictor.tasks] == NAMES
     assert predictor.predict(["ACGT" * 5]).shape == (1, 9)

@@ -320,7 +320,7 @@ class TestTrackers:
         monkeypatch.setattr(MlflowClient, "log_batch", gone)
         summary = summary_of(recipe(watch={"loggers": ["mlflow"]}, epochs=1))
         assert summary["stopped"] == "all steps done"
-        assert capsys.readouterr().err.count("MLflow fails") == 1
+        assert capsys.readouterr().err.count("MLflow failed") == 1
 
     def test_a_place_that_cannot_be_used_is_told(self, recipe: Callable[..., RunConfig]) -> None:
         pytest.importorskip("mlflow")

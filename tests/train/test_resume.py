@@ -155,7 +155,7 @@ def test_a_damaged_best_one_is_left_out_and_said(
     for path in best:
         flip(path)
     summary = summary_of(config)
-    assert "is left out of the best" in capsys.readouterr().err
+    assert "is not used as a best checkpoint" in capsys.readouterr().err
     assert summary["best"]["step"] > int(best[0].stem.split("-")[1])
 
 
@@ -209,7 +209,7 @@ def test_a_checkpoint_of_another_training_is_refused(
     [
         ({"callbacks": None}, "it lacks callbacks"),
         ({"loops": None, "optimizer_states": None}, "it lacks optimizer_states, loops"),
-        ({"state_dict": {}}, "is missing, and"),
+        ({"state_dict": {}}, "is missing, but"),
         ({"state_dict": None}, "it holds no weights"),
         ({"state_dict": 3}, "it holds no weights"),
     ],

@@ -101,7 +101,7 @@ def test_plateau_falls_when_validations_get_no_better() -> None:
     for score in (0.5, 0.4, 0.6, 0.6, 0.3, 0.6, 0.61, 0.1, 0.1, 0.1, 0.1, 0.1):
         optimizer.step()
         schedule.step()
-        schedule.judge(score)
+        schedule.record_score(score)
         rates.append(optimizer.param_groups[0]["lr"])
     # Two validations that are no better, the second of which may be as good as the best; not below the floor.
     assert rates == pytest.approx([1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2])
@@ -114,7 +114,7 @@ def test_plateau_follows_the_warm_up_and_other_decays_do_not_heed_scores() -> No
     optimizer = make_optimizer(torch.nn.Linear(2, 2), config)
     schedule = Schedule(optimizer, config, 100, 10)
     for _ in range(10):
-        schedule.judge(0.1)
+        schedule.record_score(0.1)
     assert optimizer.param_groups[0]["lr"] == 1
 
 
@@ -127,7 +127,7 @@ def test_a_schedule_goes_on_from_its_state(at: int) -> None:
         for score in chosen:
             pair[0].step()
             pair[1].step()
-            pair[1].judge(score)
+            pair[1].record_score(score)
             rates.append(pair[0].param_groups[0]["lr"])
         return rates
 

@@ -39,10 +39,10 @@ def test_a_layered_lstm_counts_the_width_between_its_layers() -> None:
 def test_the_speed_says_what_a_device_could_do_and_whether_it_waits() -> None:
     fast = Speed(2000, 2.0, 0.02, 3e9, 60e12)
     assert fast.peak_share == pytest.approx(0.1)
-    assert "2,000 windows/s, 6.0 TFLOP/s, 10% of what" in fast.text()
-    assert "waits" not in fast.text()
-    assert "40% of the time went into reading windows" in Speed(2000, 40.0, 0.4, 3e9, None).text()
-    assert "reading" not in Speed(2000, 1.0, 0.4, 3e9, None).text()  # the first read of a store, in a short training
+    assert "2,000 windows/s, 6.0 TFLOP/s, 10% of the rate" in fast.text()
+    assert "waited" not in fast.text()
+    assert "waited for windows to be read for 40% of the time" in Speed(2000, 40.0, 0.4, 3e9, None).text()
+    assert "waited" not in Speed(2000, 1.0, 0.4, 3e9, None).text()  # the first read of a store, in a short training
 
 
 def test_the_rate_of_a_product_is_finite() -> None:

@@ -55,7 +55,7 @@ def test_any_changed_byte_and_any_cut_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be used: its end is missing"):
         read_checkpoint(path)
     path.unlink()
-    assert damage(path) == "it is not there"
+    assert damage(path) == "it does not exist"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def check_a_full_disk(folder: Path, fill: Any, clear: Any, capsys: pytest.Captur
     assert not list(folder.glob(".*")), "a part was left behind"
     files.needed.add(folder / "best.ckpt")
     files.save_checkpoint(CONTENT | {"step": 6}, folder / "best.ckpt")
-    assert capsys.readouterr().err.count("training goes on") == 1
+    assert capsys.readouterr().err.count("training continues") == 1
     with pytest.raises(InputError, match=r"cannot write .*best.ckpt"):
         files.finish()
     clear()
@@ -146,9 +146,9 @@ def test_training_goes_on_where_the_disk_is_full_for_a_while(
     train(full)
     told = capsys.readouterr().err
     assert calls[0] > 20
-    assert told.count("the checkpoint before stays") == 1
+    assert told.count("the previous checkpoint stays") == 1
     # Each log once.
-    assert told.count("its rows wait") == len(list(RunFolder(full.run).train.path.glob("*.csv")))
+    assert told.count("rows wait in memory") == len(list(RunFolder(full.run).train.path.glob("*.csv")))
     assert told.count("can be written again") == 1
     assert same_weights(whole.run, full.run)
     assert logged(whole.run) == logged(full.run)
@@ -212,4 +212,4 @@ def test_tensorboard_that_cannot_write_does_not_end_training(
     monkeypatch.setattr(writers.RecordWriter, "write", refuse_later)
     config = make_recipe(tmp_path / "run", store, watch={"loggers": ["tensorboard"], "gradients_every": 2})
     assert summary_of(config)["steps"] > 0
-    assert "TensorBoard fails" in capsys.readouterr().err
+    assert "TensorBoard failed" in capsys.readouterr().err

@@ -323,5 +323,5 @@ def test_the_written_recipe_is_the_recipe(recipe: Callable[..., RunConfig]) -> N
 
 def test_more_processes_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=r"train\.devices is 999, and this machine has \d+ CPU cores"):
+    with pytest.raises(ConfigError, match=r"train\.devices is 999, but this machine has \d+ CPU cores"):
         find_world(TrainConfig(devices=999))

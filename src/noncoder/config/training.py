@@ -80,9 +80,10 @@ class TrainConfig(Section):
     amsgrad: bool = False
     """Divide by the largest mean square so far, not by the current one; adamw and adam."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Decay rate per step of the running sum of gradients; sgd."""
+    """Factor per step for the running sum of gradients; sgd."""
     dampening: float = Field(0, ge=0, le=1)
-    """Fraction of each gradient that is not added to the running sum; sgd. Torch7 uses the value of `momentum`."""
+    """Fraction of each gradient after the first that is not added to the running sum; sgd. In Torch7, the default is
+    the value of `momentum`."""
     muon_momentum: float = Field(0.95, ge=0, lt=1)
     """Decay rate per step of the running mean of a hidden matrix's gradients; muon."""
     rho: float = Field(0.9, ge=0, lt=1)
@@ -136,8 +137,8 @@ class TrainConfig(Section):
     clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0 for no clipping."""
     average: float = Field(0.0, ge=0, lt=1)
-    """Decay per step of the exponential moving average of the weights (EMA). The average is validated and kept; its
-    batch norms are recomputed from training windows; 0 for none."""
+    """Decay per step of the exponential moving average of the weights (EMA). The average is validated and saved; its
+    batch-norm statistics are recomputed from training windows; 0 for none."""
     average_last: float = Field(0.0, ge=0, lt=1)
     """In place of `average`: fraction of the optimiser steps, at the end, over which the weights are averaged equally
     (SWA); 0 for none."""
@@ -166,7 +167,7 @@ class TrainConfig(Section):
     """Validations per epoch."""
     monitor: Literal["average_precision", "loss"] = "average_precision"
     """Metric for early stopping and for choosing the best checkpoint: a higher mean average precision or a lower loss
-    is better. The best weights are kept."""
+    is better; the loss if average precision is undefined for all tasks. The best weights are kept."""
     patience: int = Field(5, ge=1)
     """Validations without improvement, by `monitor`, after which training stops."""
     precision: Literal["auto", "32-true", "tf32", "bf16-mixed", "16-mixed"] = "auto"
@@ -176,7 +177,7 @@ class TrainConfig(Section):
     """Device for training."""
     compile: Compile = "auto"
     """Compile the network with torch.compile: `default`; `max-autotune`, which tries kernels for minutes; or `none`.
-    `auto` compiles on a GPU. Compilation takes up to a minute at the start."""
+    `auto` compiles on a GPU if Triton is installed. Compilation takes up to a minute at the start."""
     output_bias: OutputBias = "prevalence"
     """Initial bias of the last layer: `prevalence`, the logit of each task's fraction of positives in training; a
     number such as 0.02, the logit of this fraction for every task; `zero`."""

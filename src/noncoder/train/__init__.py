@@ -1,6 +1,7 @@
-"""Training: the only place that knows Lightning.
+"""Training; the only package that uses Lightning.
 
-`train` is imported at first use: who evaluates or predicts has no need of Lightning, which takes seconds to import.
+`train` and `load_fault` are imported at first use: evaluation and prediction do not need Lightning, which takes seconds
+to import.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["RunFolder", "load_fault", "train"]
 def __getattr__(name: str) -> Any:
     if name == "train":
         with warnings.catch_warnings():
-            # Lightning imports transformers where it is installed, and some versions of it warn about our torch.
+            # Lightning imports transformers if it is installed, and some versions of it warn about this torch version.
             warnings.simplefilter("ignore", FutureWarning)
             return import_module("noncoder.train.fit").train
     if name == "load_fault":

@@ -1,4 +1,4 @@
-"""Averages of the weights, which are validated and kept in place of the last ones."""
+"""Averages of the weights, which are validated and saved instead of the latest weights."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from noncoder.data.loading import Batches, one_hot
 from noncoder.predictor.inference import restoring_modes
 from noncoder.train.module import TrainingModule
 
-_WINDOWS = 4096  # each has hundreds of positions: their mean and variance are known to a hundredth
+_WINDOWS = 4096  # hundreds of positions each, which gives mean and variance to about 1 percent
 
 
 def make_averaging(config: TrainConfig, training: Batches, steps: int) -> list[Callback]:
-    """The recipe's average of the weights; none where there is none.
+    """Returns the callback that averages the weights; an empty list if the recipe sets no average.
 
     Args:
         config: The recipe's section on training.
-        training: The training windows, of which some are read for batch norms.
-        steps: Optimiser steps in all.
+        training: The training windows; some are read for the batch-norm statistics.
+        steps: Total optimiser steps.
     """
     if config.average:
         return [AveragedWeights(0, some_of(training), config.average)]
@@ -36,7 +36,7 @@ def make_averaging(config: TrainConfig, training: Batches, steps: int) -> list[C
 
 
 def some_of(training: Batches, most: int = _WINDOWS) -> Batches:
-    """Batches of training windows, evenly spaced over the split, read as in the first pass of a training."""
+    """Returns batches of training windows, evenly spaced over the split and read as in the first epoch."""
     n = training.indices.size
     chosen = training.indices[np.linspace(0, n, min(most, n), endpoint=False).astype(np.int64)]
     return Batches(
@@ -45,16 +45,16 @@ def some_of(training: Batches, most: int = _WINDOWS) -> Batches:
 
 
 class AveragedWeights(WeightAveraging):
-    """A mean of the weights of many steps, which is validated and kept.
+    """Mean of the weights over many steps, which is validated and saved.
 
-    An equal one over the last steps (stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407), or an
-    exponential moving one. Until its first step the weights themselves are validated and kept. Statistics of batch
-    norms are not averaged: before each validation of averaged weights they are taken anew, over training windows.
+    Either an equal mean over the last steps (stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407) or an
+    exponential moving average. Before the first averaged step, the current weights are validated and saved. Batch-norm
+    statistics are not averaged: they are recomputed from training windows before each validation of averaged weights.
 
     Args:
-        first: The first optimiser step, from 0, after which weights enter the mean.
-        windows: What batch norms see.
-        decay: What an exponential mean keeps a step; None for an equal one.
+        first: The first optimiser step, from 0, whose weights enter the mean.
+        windows: The windows from which batch-norm statistics are recomputed.
+        decay: Decay per step of the exponential moving average; None for an equal mean.
     """
 
     def __init__(self, first: int, windows: Batches, decay: float | None = None) -> None:
@@ -65,11 +65,11 @@ class AveragedWeights(WeightAveraging):
         self.first, self.windows = first, windows
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Whether the weights after this step enter the mean."""
+        """Returns whether the weights after this step enter the mean."""
         return step_idx is not None and step_idx >= self.first
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Puts the mean in the weights' place."""
+        """Loads the mean into the model."""
         self._follow(pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
         if self._started() and isinstance(pl_module, TrainingModule):
@@ -78,12 +78,12 @@ class AveragedWeights(WeightAveraging):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds the mean."""
+        """Adds the mean to the checkpoint."""
         self._follow(pl_module)
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leaves the mean in the weights' place."""
+        """Leaves the mean in the model."""
         self._follow(pl_module)
         super().on_train_end(trainer, pl_module)
 
@@ -91,18 +91,18 @@ class AveragedWeights(WeightAveraging):
         return self._average_model is not None and bool(self._average_model.n_averaged > 0)
 
     def _follow(self, module: pl.LightningModule) -> None:
-        """Makes the mean what the weights are, as long as none has entered it."""
+        """Sets the mean to the current weights until the first weights have entered it."""
         if self._average_model is not None and not self._started():
             self._average_model.module.load_state_dict(module.state_dict())
 
 
 @torch.no_grad()
 def renew_batch_norms(module: TrainingModule, windows: Batches) -> None:
-    """Takes the statistics of a model's batch norms anew; dropout and all else stay as in validation.
+    """Recomputes the statistics of a model's batch norms; all other layers stay in evaluation mode.
 
     Args:
-        module: What is trained, in evaluation mode.
-        windows: What the batch norms see, from the first window on.
+        module: The training module, in evaluation mode.
+        windows: The windows to compute the statistics from, starting with the first.
     """
     norms = [part for part in module.model.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
     if not norms:
@@ -113,7 +113,7 @@ def renew_batch_norms(module: TrainingModule, windows: Batches) -> None:
     with restoring_modes(module), torch.autocast(module.device.type, enabled=False):
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches
+            norm.momentum = None  # torch then averages over all batches
             norm.train()
         for batch in windows:
             module.model(one_hot(batch.codes.to(module.device)))

@@ -1,4 +1,4 @@
-"""Which recipe a run's folder belongs to."""
+"""Ownership of a run's folder by one recipe."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from noncoder.train.task_weights import weights_digest
 
 
 def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bool:
-    """Takes the folder for this recipe; true where a checkpoint of it lies there.
+    """Claims the folder for this recipe; returns whether it holds a checkpoint of the recipe.
 
     Raises:
-        ConfigError: It holds an unfinished training of another recipe, or of a store that has changed.
-        InputError: It holds a finished training, or what is none.
+        ConfigError: The folder holds an unfinished training of another recipe, or of a store that has changed.
+        InputError: The folder holds a finished training, or files that are not a training.
     """
     train = folder.train
     if force and train.path.exists():
@@ -41,22 +41,22 @@ def claim(folder: RunFolder, config: RunConfig, store: Store, force: bool) -> bo
 
 
 def _clear(train: TrainFolder) -> None:
-    """Removes a training, and nothing that is not one."""
+    """Removes a training; refuses if the folder holds anything else."""
     others = [path.name for path in train.path.iterdir() if path.name != ".lock"]
     if others and not train.claim.exists():
-        raise InputError(f"{train.path} is no training of ours: it holds {others[0]}", hint="give another run=")
-    # If the process is killed meanwhile, the rest must not look finished, and must still be known as a training.
-    place = {train.summary: -1, train.claim: 1}
-    for path in sorted(train.path.iterdir(), key=lambda path: place.get(path, 0)):
+        raise InputError(f"{train.path} is not a training of noncoder: it holds {others[0]}", hint="give another run=")
+    # If the process is killed meanwhile, the rest must not look finished, and must still be recognised as a training.
+    order = {train.summary: -1, train.claim: 1}
+    for path in sorted(train.path.iterdir(), key=lambda path: order.get(path, 0)):
         if path.name != ".lock":
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def is_trained(config: RunConfig, store: Store) -> bool:
-    """Whether the run's folder holds a finished training of this recipe.
+    """Returns whether the run's folder holds a finished training of this recipe.
 
     Raises:
-        ConfigError: It holds a finished training of another recipe.
+        ConfigError: The folder holds a finished training of another recipe.
     """
     folder = RunFolder(config.run)
     if not folder.train.summary.exists():
@@ -66,27 +66,27 @@ def is_trained(config: RunConfig, store: Store) -> bool:
 
 
 def check_place(folder: Path) -> None:
-    """Makes sure that a run's folder is no store and no predictor, whose verbs would remove the run.
+    """Checks that a run's folder is not a store or a predictor, whose commands would remove the run.
 
     Raises:
-        InputError: It is one.
+        InputError: It is a store or a predictor.
     """
     kind = kind_of(folder)
     if kind is not None and kind.name in ("a store", "a predictor's folder"):
-        raise InputError(f"{folder} is {kind.name}", expected="a folder for the run alone", hint="give another run=")
+        raise InputError(f"{folder} is {kind.name}", expected="a separate folder for the run", hint="give another run=")
 
 
 def training_digest(config: RunConfig, store: Store) -> str:
-    """A digest of everything that decides the result of a training."""
+    """Returns a digest of everything that determines the result of a training."""
     return content_digest(_made_from(config, store))
 
 
-# Settings of where and how a training runs or of its logs; they do not change its result.
+# Settings of the hardware, the checkpoints and the logs, which do not change the result.
 _WITHOUT_EFFECT = {"device", "devices", "nodes", "strategy", "keep_best", "explosion", "watch"}
 
 
 def _made_from(config: RunConfig, store: Store) -> dict[str, Any]:
-    """Everything that decides the result of a training."""
+    """Returns everything that determines the result of a training."""
     weights, source = weights_digest(config.train.loss), source_digest(config.model.name)
     return {
         "seed": config.seed,
@@ -107,5 +107,5 @@ def _refuse_changes(what: str, record: Record) -> None:
         return
     raise ConfigError(
         f"{what} made from something else: {record.differences()}",
-        hint="give the old values, another run=, or --force to train again",
+        hint="give the earlier values, another run=, or --force to train again",
     )

@@ -1,4 +1,4 @@
-"""Where to train, and in which arithmetic."""
+"""Device and arithmetic of a training."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from noncoder.errors import ConfigError
 
 
 def choose_accelerator(settings: TrainConfig, say: bool = True) -> str:
-    """Where to train, "cpu" or "gpu"; says so where a GPU is there and not used.
+    """Returns the device to train on, "cpu" or "gpu"; reports a GPU that is not used.
 
     Args:
         settings: The recipe's section on training.
-        say: Whether to say so.
+        say: Whether to report an unused GPU.
 
     Raises:
-        ConfigError: A GPU is asked for and there is none.
+        ConfigError: The recipe requires a GPU and there is none.
     """
     if say and settings.device == "cpu" and torch.cuda.is_available():
-        print(f"a GPU is there and unused: {torch.cuda.get_device_name()} (train.device=cpu)", file=sys.stderr)
+        print(f"the GPU {torch.cuda.get_device_name()} is not used (train.device=cpu)", file=sys.stderr)
     if settings.device == "gpu" and not torch.cuda.is_available():
         raise ConfigError("train.device is gpu, but there is no GPU that torch can use", hint="train.device=cpu")
     return "cpu" if settings.device == "cpu" or not torch.cuda.is_available() else "gpu"
 
 
 def choose_precision(settings: TrainConfig, accelerator: str) -> Any:
-    """The arithmetic of this machine, as Lightning calls it.
+    """Returns the precision, as Lightning names it.
 
-    For "auto", bfloat16 where the processor computes in it, else float32.
+    For "auto": bfloat16 if the processor supports it in hardware, else float32.
     """
     if settings.precision != "auto":
         return "32-true" if settings.precision == "tf32" else settings.precision
@@ -44,7 +44,7 @@ def choose_precision(settings: TrainConfig, accelerator: str) -> Any:
 
 
 def choose_compile(settings: TrainConfig, accelerator: str) -> str:
-    """How the network is compiled: for "auto" as torch.compile does by default on a GPU for which it can, else not."""
+    """Returns the mode of torch.compile; for "auto": "default" on a GPU if Triton is installed, else "none"."""
     if settings.compile != "auto":
         return settings.compile
     return "default" if accelerator == "gpu" and find_spec("triton") is not None else "none"
@@ -52,9 +52,10 @@ def choose_compile(settings: TrainConfig, accelerator: str) -> str:
 
 @contextmanager
 def products_of_float32(settings: TrainConfig) -> Iterator[None]:
-    """Says how a GPU multiplies float32 numbers: exactly for the precision "32-true", else rounded to TF32.
+    """Sets how a GPU multiplies float32 numbers: in float32 for the precision "32-true", else rounded to TF32.
 
-    PyTorch's default is neither: convolutions are rounded and matrix products are not.
+    PyTorch's default is a mixture: convolutions are rounded and matrix products are not. The settings are restored on
+    exit.
     """
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     exact = settings.precision == "32-true"
@@ -68,17 +69,17 @@ def products_of_float32(settings: TrainConfig) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep what tensors free, for the next ones, where it would give it back to the system each time.
+    """Makes glibc keep freed memory for reuse instead of returning it to the system.
 
-    A training step on a CPU takes and frees the same large tensors again and again; each page that comes back from the
-    system has to be cleared first. The process holds its peak then, which a training does anyway. Other systems, and C
-    libraries that refuse, are left as they are.
+    A training step on a CPU allocates and frees the same large tensors repeatedly, and the system clears each page
+    before it hands it out again. The process then keeps its peak memory until it ends. Has no effect on other systems
+    or C libraries.
     """
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     trim_threshold, mmap_threshold = -1, -3
-    # Setting one of the two stops glibc from adapting both, so the second is set only where the first was taken.
+    # Setting either threshold stops glibc from adapting both, so the second is set only if the first was accepted.
     if mallopt is not None and mallopt(mmap_threshold, 1 << 30):
         mallopt(trim_threshold, (1 << 31) - 1)
 

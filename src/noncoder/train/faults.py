@@ -1,4 +1,4 @@
-"""A loss or gradient that is no number, or a loss that explodes: found, told, and kept to be looked into."""
+"""Detection of a non-finite loss or gradient and of an exploding loss; reports the fault and saves it for debugging."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ from noncoder.train.seeding import seed_batch
 from noncoder.train.storage import read_checkpoint, write_checkpoint
 
 RECENT, REFERENCE = 16, 64
-"""Batches whose median loss is compared, and those that make what it is compared with."""
-_LOOK_EVERY = 50  # batches; each look waits for the device
+"""Batches whose median loss is compared, and batches of each reference median."""
+_CHECK_EVERY = 50  # batches; each check waits for the device
 
 
 class FaultNoticedError(Exception):
-    """Something went wrong in a step that is over; the same steps, watched closely, show what."""
+    """A fault in a completed step; repeating the steps with a check before each one locates it."""
 
 
 class Explosion:
-    """Tells when a loss has exploded.
+    """Detector of an exploding loss.
 
-    It has where the median of the last 16 batches is more than `factor` times the lowest median of 64 in a row so far,
-    at the start that of the first 16.
-    Medians, as single batches may be far off; the lowest so far, as a loss that climbs slowly would take a running one
-    along.
+    A loss has exploded if the median of the last 16 batches exceeds `factor` times the lowest median of 64 consecutive
+    batches so far (at the start: of the first 16). Medians are robust to single outlying batches. The lowest median is
+    the reference because a running one would follow a slowly rising loss.
+
+    Args:
+        factor: Largest allowed ratio; 0 for no limit.
     """
 
     def __init__(self, factor: float) -> None:
@@ -52,7 +54,7 @@ class Explosion:
         self.lowest = math.inf
 
     def add(self, loss: float) -> float | None:
-        """Takes the loss of a batch; what it should at most be, where it has exploded."""
+        """Adds the loss of a batch; returns the limit that the loss exceeds, or None."""
         self.losses.append(loss)
         if len(self.losses) % RECENT:
             return None
@@ -66,21 +68,22 @@ class Explosion:
 
 
 class FaultWatch(pl.Callback):
-    """Stops a training whose loss or gradient is no number, or whose loss explodes.
+    """Stops a training whose loss or gradient is not finite, or whose loss explodes.
 
-    Watched closely, each step is looked at before it changes a weight; on a CPU that costs nothing. On a GPU it would
-    have the process wait for the device in every step: there, the losses and norms of 50 batches are looked at
-    together, and before every checkpoint and validation, so that no checkpoint holds what is broken. What is noticed
-    then is found by the same steps once more from the last checkpoint, watched closely.
+    With `closely`, every step is checked before it changes the weights; on a CPU this costs nothing. On a GPU it would
+    make the process wait for the device in every step. There, the losses and norms of 50 batches are checked together,
+    and before every checkpoint and validation, so that no checkpoint contains broken weights. After a fault, the steps
+    since the last checkpoint are repeated with `closely` to locate it.
 
-    With float16, an infinite gradient is what the scaling of the loss is made to try; such a step is skipped.
+    With float16, infinite gradients are a normal part of loss scaling, which skips these steps; gradients are not
+    checked.
 
     Args:
-        passes: What is read.
+        passes: The training batches.
         world: The processes.
-        files: Where the fault is told, JSON, and where the weights are kept with which it happens.
-        seed: The recipe's.
-        closely: Look at each step before it is made.
+        files: Paths of the fault's description, JSON, and of the weights before the faulty step.
+        seed: The recipe's seed.
+        closely: Check each step before it changes the weights.
         explosion: See `Explosion`.
     """
 
@@ -95,59 +98,59 @@ class FaultWatch(pl.Callback):
         self._trainer: pl.Trainer | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What the loss was so far."""
+        """Returns the losses for the detection of an explosion."""
         return {"losses": list(self.explosion.losses), "lowest": self.explosion.lowest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on comparing."""
+        """Restores the losses."""
         self.explosion.losses, self.explosion.lowest = list(state["losses"]), state["lowest"]
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Has the module tell of losses and gradients."""
+        """Registers `gradient` as the module's callback for gradient norms."""
         assert isinstance(module, TrainingModule)
         self._trainer = trainer
-        module.tell_gradient = self.gradient
+        module.on_gradient_norm = self.gradient
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, number: int) -> None:
-        """Takes the number of a batch, which counts from the start of the training."""
+        """Stores the batch number, counted from the start of the training."""
         self.number = number
 
     def on_before_backward(self, trainer: pl.Trainer, module: pl.LightningModule, loss: Tensor) -> None:
-        """Takes the loss of a batch; what is given may be scaled."""
+        """Stores the loss of a batch; the argument `loss` may be scaled, so the module's mean loss is used."""
         assert isinstance(module, TrainingModule)
         self._losses.append((self.number, module.mean_loss))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, number: int
     ) -> None:
-        """Looks, now and then."""
-        if not self.closely and len(self._losses) >= _LOOK_EVERY:
-            self.look()
+        """Checks after every 50 batches."""
+        if not self.closely and len(self._losses) >= _CHECK_EVERY:
+            self.check()
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Looks: what is broken is not validated."""
-        self.look()
+        """Checks, so that broken weights are not validated."""
+        self.check()
 
     def gradient(self, norm: Tensor) -> None:
-        """Takes the norm of the gradient, before the step."""
+        """Stores the norm of the gradient before the step."""
         assert self._trainer is not None
         if self._trainer.precision != "16-mixed":
             self._norms.append((self.number, norm.detach()))
         if self.closely:
-            self.look()
+            self.check()
 
-    def look(self) -> None:
-        """Looks at all that was taken since the last look; all processes do so together.
+    def check(self) -> None:
+        """Checks all losses and norms since the last check; all processes must call it together.
 
         Raises:
-            TrainingError: The step ahead is broken.
-            FaultNoticedError: A step that is over was.
+            TrainingError: The next step has a fault.
+            FaultNoticedError: A completed step had a fault.
         """
         taken, self._losses = self._losses, []
         norms, self._norms = self._norms, []
         if not taken:
             return
-        # Together, as each transfer waits for the device.
+        # One transfer for all values, because each transfer waits for the device.
         values = mean_over_ranks(torch.stack([value.float() for _, value in (*taken, *norms)])).tolist()
         losses = {number: value for (number, _), value in zip(taken, values, strict=False)}
         sizes = {number: value for (number, _), value in zip(norms, values[len(taken) :], strict=True)}
@@ -156,7 +159,7 @@ class FaultWatch(pl.Callback):
                 self._stop(f"the loss is {loss}", number, loss, sizes.get(number))
             limit = self.explosion.add(loss)
             if limit is not None:
-                self._stop(f"the loss has exploded, it was {limit / self.explosion.factor:.4g}", number, loss, None)
+                self._stop(f"the loss has exploded from {limit / self.explosion.factor:.4g}", number, loss, None)
             if not math.isfinite(sizes.get(number, 0.0)):
                 self._stop(f"the norm of the gradient is {sizes[number]}", number, loss, sizes[number])
 
@@ -182,11 +185,11 @@ class FaultWatch(pl.Callback):
         if self.world.rank == 0:
             write_json(self.files[0], fault)
             write_checkpoint({"state_dict": module.state_dict()}, self.files[1])
-        raise TrainingError(*_told(fault, self.files[0]))
+        raise TrainingError(*_fault_message(fault, self.files[0]))
 
     @contextmanager
     def reading_again(self, module: TrainingModule, number: int) -> Iterator[Batch]:
-        """A batch of the past, with the random numbers it had; then training could go on as before."""
+        """Yields an earlier batch with its random state set, in training mode; restores position and modes on exit."""
         batches = self.passes.batches
         before = batches.state_dict()
         epoch, position = self.passes.place(number)
@@ -199,34 +202,34 @@ class FaultWatch(pl.Callback):
             yield batch
 
 
-def _told(fault: dict[str, Any], file: Path) -> tuple[str, str, str]:
+def _fault_message(fault: dict[str, Any], file: Path) -> tuple[str, str, str]:
     windows, shown = fault["windows"], ", ".join(map(str, fault["windows"][:6]))
     more = f" and {len(windows) - 6} more" if len(windows) > 6 else ""
     norm = f"; norm of the gradient {fault['gradient_norm']}" if fault["gradient_norm"] else ""
     found = (
-        f"{fault['what']}, in step {fault['step']}: pass {fault['pass'] + 1}, batch {fault['position'] + 1} of "
+        f"{fault['what']}, in step {fault['step']}: epoch {fault['pass'] + 1}, batch {fault['position'] + 1} of "
         f"{fault['batches_a_pass']}, windows {shown}{more} of the store\n"
-        f"loss {fault['loss']}{norm}; {fault['layer'] or 'every layer gives finite numbers'}"
+        f"loss {fault['loss']}{norm}; {fault['layer'] or 'the outputs of all layers are finite'}"
     )
     hint = (
         "try a lower train.learning_rate, a stricter train.clip or train.precision=32-true; "
-        f"noncoder.train.load_fault gives the batch and the weights ({file})"
+        f"noncoder.train.load_fault returns the batch and the weights ({file})"
     )
     return found, "", hint
 
 
 @torch.no_grad()
 def first_broken_layer(model: nn.Module, batch: Batch) -> str:
-    """The first layer whose output of a batch is not finite, by the order in which they are computed; or empty."""
+    """Returns a message that names the first computed layer whose output is not finite; empty if all are finite."""
     broken: list[str] = []
 
-    def look(name: str, output: Any) -> None:
+    def note(name: str, output: Any) -> None:
         parts = output if isinstance(output, tuple | list) else (output,)
         if not broken and any(isinstance(part, Tensor) and not bool(torch.isfinite(part).all()) for part in parts):
             broken.append(name)
 
     hooks = [
-        layer.register_forward_hook(lambda _, __, output, name=name: look(name, output))
+        layer.register_forward_hook(lambda _, __, output, name=name: note(name, output))
         for name, layer in model.named_modules()
         if name and not any(layer.children())
     ]
@@ -235,36 +238,36 @@ def first_broken_layer(model: nn.Module, batch: Batch) -> str:
     finally:
         for hook in hooks:
             hook.remove()
-    look("the model's output", output)
+    note("the model's output", output)
     return f"the first layer whose output is not finite is {broken[0]}" if broken else ""
 
 
 def _broken_gradient(model: nn.Module) -> str:
-    """The parameter nearest to the output whose gradient is not finite; or empty."""
+    """Returns a message that names the last parameter with a non-finite gradient; empty if all are finite."""
     for name, parameter in reversed(list(model.named_parameters())):
         if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
-            return f"every layer's output is finite, but not the gradient of {name}"
+            return f"all layers' outputs are finite, but the gradient of {name} is not"
     return ""
 
 
 def load_fault(run: str | Path) -> tuple[Batch, TrainingModule]:
-    """What stopped a training: the batch, and the module with the weights it had, on the CPU.
+    """Loads the batch that stopped a training, and the module with its weights before that step, on the CPU.
 
-    The random numbers are set to what they were: `module.training_step(batch, 0)` gives the loss that was told, in the
-    arithmetic of the training. For several processes it is the first one's part of the batch.
+    The random state is restored: `module.training_step(batch, 0)` returns the reported loss, in the precision of the
+    training. For a training with several processes, the batch is the first process's part.
 
     Args:
         run: The run's folder.
 
     Raises:
-        InputError: No fault is kept there.
-        StoreError: The store is not there any more.
+        InputError: The run has no recorded fault.
+        StoreError: The store does not exist any more.
     """
     folder, config = RunFolder(Path(run)), read_run(run)
     fault = read_json(folder.train.fault)
     if fault is None:
         raise InputError(
-            f"{run} holds no fault", expected=f"{folder.train.fault}, written when training stops at a fault"
+            f"{run} has no recorded fault", expected=f"{folder.train.fault}, written when training stops at a fault"
         )
     prepared = prepare(config, trained_tasks(open_store(config.store), config.train), Share(0, fault["ranks"]))
     module, batches = prepared.module, prepared.passes.batches
@@ -281,14 +284,14 @@ def load_fault(run: str | Path) -> tuple[Batch, TrainingModule]:
 
 
 class _Reduced(nn.Module):
-    """A model in the arithmetic of a mixed precision."""
+    """Model in mixed precision on the CPU."""
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.model, self.dtype = model, dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        """The logits."""
+        """Returns the logits."""
         with torch.autocast("cpu", self.dtype):
             logits: Tensor = self.model(x)
         return logits

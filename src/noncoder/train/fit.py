@@ -1,4 +1,4 @@
-"""From a recipe and a store to a predictor."""
+"""Training of a recipe's model on a store."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from noncoder.train.device import (
 from noncoder.train.faults import FaultNoticedError, FaultWatch
 from noncoder.train.gradient_flow import make_watchers
 from noncoder.train.hook import OnValidation, ValidationHook
-from noncoder.train.launch import checkpoint_to_go_on_from, claimed, join, make_strategy
+from noncoder.train.launch import checkpoint_to_resume_from, claimed, join, make_strategy
 from noncoder.train.log import TrainingLog
 from noncoder.train.passes import Passes
-from noncoder.train.prepare import PreparedTraining, prepare, read_passes, tell_of_one_class
+from noncoder.train.prepare import PreparedTraining, prepare, read_passes, report_undefined_scores
 from noncoder.train.progress import check_loggers, describe_start, finish_loggers, make_loggers
 from noncoder.train.provenance import git_commit, package_versions
 from noncoder.train.ranks import World, find_world, from_first
@@ -54,28 +54,28 @@ _ROWS_OF_LOG = 400
 
 
 def train(config: RunConfig, force: bool = False, on_validation: OnValidation | None = None) -> TrainingSummary | None:
-    """Trains a model, or goes on where an interrupted training of the same recipe stopped.
+    """Trains a model, or resumes an interrupted training of the same recipe.
 
-    On a CPU the process keeps freed memory from then on, which makes steps faster. With several devices it is called
-    in a process for each; all get the same.
+    On a CPU, the process keeps freed memory for reuse from then on, which makes steps faster. With several devices,
+    one process per device calls this function; all processes return the same.
 
     Args:
         config: The recipe.
-        force: Start anew where a training lies already.
-        on_validation: Told the row of valid.csv after each validation; stops the training by returning true.
+        force: Start again if the folder already holds a training.
+        on_validation: Called with the row of valid.csv after each validation; training stops if it returns True.
 
     Returns:
-        The summary; None where `on_validation` stopped the training, which is then unfinished.
+        The summary; None if `on_validation` stopped the training, which is then unfinished.
 
     Raises:
-        ConfigError: The folder holds a training of another recipe, or the settings do not fit each other.
+        ConfigError: The folder holds a training of another recipe, or settings contradict each other.
         StoreError: The store is missing or damaged.
-        InputError: The store has no training or validation split, a task lacks a class in training, the training is
-            finished already, or another process is at it.
-        TrainingError: The loss or the gradient is no number, or the loss explodes.
-        KeyboardInterrupt: It was told to end; the message says how to go on.
+        InputError: The store has no training or validation split, a task lacks a class in training, the training has
+            already finished, or another process is running it.
+        TrainingError: The loss or the gradient is not finite, or the loss explodes.
+        KeyboardInterrupt: Training was interrupted; the message says how to resume.
     """
-    # Before the folder is taken.
+    # Validate everything before claiming the folder.
     check_place(config.run)
     check_model(config.model.name, config.model.parameters)
     check_loggers(config.train.watch)
@@ -86,7 +86,7 @@ def train(config: RunConfig, force: bool = False, on_validation: OnValidation | 
     )
     read_passes(config, store)
     if world.rank == 0:
-        tell_of_one_class(store, config.train)
+        report_undefined_scores(store, config.train)
     task_weights(config.train.loss, store)
     with warnings.catch_warnings(), products_of_float32(config.train):
         quieten()
@@ -105,8 +105,10 @@ def _train(
         fitted = _fit(config, folder, store, world, closely, on_validation)
     except FaultNoticedError as noticed:
         if world.rank == 0:
-            print(f"{noticed}; looking for it closely, from the last checkpoint", file=sys.stderr)
-    if fitted is None:  # not within the except, whose traceback would keep all of the first training
+            print(
+                f"{noticed}; repeating the steps since the last checkpoint, with a check before each", file=sys.stderr
+            )
+    if fitted is None:  # outside the except clause, whose traceback keeps the first training in memory
         fitted = _fit(config, folder, store, world, True, on_validation)
     if fitted.hook.stopped:
         return None
@@ -131,7 +133,7 @@ def _train(
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A training whose steps are done."""
+    """Training whose steps are done."""
 
     prepared: PreparedTraining
     trainer: pl.Trainer
@@ -147,7 +149,7 @@ def _fit(
     settings, accelerator = config.train, choose_accelerator(config.train, say=False)
     prepared = prepare(config, store, world.share, choose_compile(settings, accelerator))
     passes = prepared.passes
-    # Whole steps, so that each row's speed has the optimiser's part in it.
+    # Complete steps, so that the speed in each row includes the optimiser.
     every = max(1, passes.steps // _ROWS_OF_LOG) * settings.accumulate
     log = TrainingLog(folder.train, passes.batches.indices.size, passes.windows, every)
     model = config.model
@@ -170,7 +172,7 @@ def _fit(
         max(1, passes.steps // 20),
         passes.interval * settings.accumulate,
         best,
-        watch.look,
+        watch.check,
     )
     hook = ValidationHook(on_validation, log.valid_file)
     callbacks: list[Callback] = [
@@ -186,12 +188,12 @@ def _fit(
         last,  # after all others, whose states it saves
     ]
     trainer = _trainer(config, folder, passes, world, callbacks, storage)
-    _tell_of_batch_norm(prepared.model, world, trainer)
+    _warn_about_batch_norm(prepared.model, world, trainer)
     if world.rank == 0:
-        _tell_of_left_out(store)
+        _report_left_out(store)
         describe_start(config, store, prepared.model, trainer).write(folder.train.started)
     shapes = {name: tuple(tensor.shape) for name, tensor in prepared.module.state_dict().items()}
-    checkpoint = checkpoint_to_go_on_from(folder, world, training, shapes)
+    checkpoint = checkpoint_to_resume_from(folder, world, training, shapes)
     doing = f"training {config.model.name} in batches of {settings.batch_size} windows of {store.window:,} bp"
     try:
         with needing_memory(doing, f"a train.batch_size below {settings.batch_size}, or a smaller model"):
@@ -200,10 +202,10 @@ def _fit(
                 weights_only=True if checkpoint else None,
             )  # fmt: skip
     except SystemExit:
-        # Lightning turns Ctrl-C into an exit of its own.
+        # Lightning turns Ctrl-C into SystemExit.
         if world.rank > 0:
             raise SystemExit(0) from None
-        raise Stopped(_how_to_go_on(folder), last.number) from None
+        raise Stopped(_how_to_resume(folder), last.number) from None
     except TrainingError:
         if world.rank > 0:
             raise SystemExit(0) from None
@@ -211,11 +213,11 @@ def _fit(
     return _Fitted(prepared, trainer, log, pace, best, hook)
 
 
-def _how_to_go_on(folder: RunFolder) -> str:
+def _how_to_resume(folder: RunFolder) -> str:
     if not folder.train.last.exists():
-        return "nothing had been saved yet; the same command starts again"
+        return "no checkpoint was saved yet; the same command starts again"
     return (
-        f"training is saved in {folder.train.last}; the same command goes on from there, or\n"
+        f"training is saved in {folder.train.last}; resume with the same command or\n"
         f"noncoder train {shlex.quote(str(folder.recipe))}"
     )
 
@@ -246,9 +248,9 @@ def _trainer(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        # Lightning would find SLURM's environment also where SLURM has started this process alone.
+        # Lightning would detect SLURM's environment even if SLURM started only this process.
         plugins=[storage] if world.external or world.ranks == 1 else [storage, LightningEnvironment()],
-        enable_checkpointing=False,  # Lightning's own; ours are callbacks like others
+        enable_checkpointing=False,  # Lightning's own checkpoints; BestCheckpoints and LastCheckpoint replace them
         logger=make_loggers(config, folder),
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -256,26 +258,26 @@ def _trainer(
     )
 
 
-def _tell_of_batch_norm(model: SequenceModel, world: World, trainer: pl.Trainer) -> None:
+def _warn_about_batch_norm(model: SequenceModel, world: World, trainer: pl.Trainer) -> None:
     norms = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules())
     if norms and world.ranks > 1 and world.rank == 0 and trainer.strategy.root_device.type == "cpu":
         print(
-            f"{model.name} has batch norm, which torch does not share between processes on CPUs: each normalises its "
-            "own part of a batch, and training is not that of one process",
+            f"{model.name} has batch norm, which torch does not synchronise between processes on CPUs: each process "
+            "normalises its own part of a batch, so the result differs from that of a single process",
             file=sys.stderr,
         )
 
 
-def _tell_of_left_out(store: Store) -> None:
+def _report_left_out(store: Store) -> None:
     if isinstance(store, TaskSelection):
         names = store.left_out
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        print(f"left out of training, for want of a class: {len(names)} tasks ({shown})", file=sys.stderr)
+        print(f"{len(names)} tasks with labels of one class only are left out of training ({shown})", file=sys.stderr)
 
 
 def quieten() -> None:
-    """Keeps Lightning's advice from the user, within `warnings.catch_warnings`."""
-    # Lightning's advice is about data loaders of worker processes, which the batches here are not.
+    """Suppresses Lightning's advice to users; call it within `warnings.catch_warnings`."""
+    # The advice is about data loaders with worker processes, which are not used here.
     warnings.filterwarnings("ignore", module="lightning")
     for name in logging.root.manager.loggerDict:
         if name.startswith(("lightning.pytorch", "lightning.fabric")):

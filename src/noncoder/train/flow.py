@@ -1,4 +1,4 @@
-"""The records of gradients, weights and updates, as arrays; needs no Lightning."""
+"""Reader of the records of gradients, weights and updates; does not import Lightning."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _MEASURES = GRADIENT_COLUMNS[5:]
 
 
 class Flow(NamedTuple):
-    """What was recorded of the weight matrices and kernels, from the input to the output; biases and norms left out.
+    """Records of the weight matrices and kernels, from the input to the output; without biases and norms.
 
     Args:
-        names: The parameters, (P,).
+        names: Names of the parameters, (P,).
         steps: Optimiser steps, (S,).
-        gradient_mean: Mean absolute gradient, (S, P); NaN where there is no record.
+        gradient_mean: Mean absolute gradient, (S, P); NaN for missing records.
         gradient_max: Largest absolute gradient, (S, P).
         weight_mean: Mean absolute weight before the step, (S, P).
         update_ratio: Mean absolute update over mean absolute weight, (S, P).
@@ -38,10 +38,10 @@ class Flow(NamedTuple):
 
 
 def read_flow(path: Path) -> Flow | None:
-    """The records of gradients.csv; None where there is none.
+    """Reads the records of gradients.csv; returns None if there are none.
 
     Raises:
-        InputError: The file is not as training writes it.
+        InputError: The file does not have the format that training writes.
     """
     content = whole_lines(path) if path.is_file() else b""
     if not content:
@@ -64,5 +64,5 @@ def read_flow(path: Path) -> Flow | None:
 
 
 def _is_matrix(row: dict[str, str]) -> bool:
-    """Whether a row is of a matrix or kernel, and whole."""
+    """Returns whether a row is complete and belongs to a matrix or kernel."""
     return row["update_ratio"] not in (None, "") and int(row["dims"]) > 1

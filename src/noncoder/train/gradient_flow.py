@@ -1,4 +1,4 @@
-"""How gradients flow through the layers, written down at chosen optimiser steps."""
+"""Records of the gradients of all layers at chosen optimiser steps."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from noncoder.train.flow import GRADIENT_COLUMNS, read_flow
 from noncoder.train.log import CsvLog, TrainingLog
 from noncoder.train.progress import EndLoggers, show_figure
 
-# A figure takes a second or two, which trainings of a few seconds, as in a search, have better use for.
+# A figure takes a second or two, too long for trainings of a few seconds as in a hyperparameter search.
 _MANY_STEPS = 100
 
 
 class GradientFlow(pl.Callback):
-    """Writes the size of every parameter's gradient, weights and update at chosen optimiser steps, and draws them.
+    """Records the size of every parameter's gradient, weights and update at chosen optimiser steps, and plots them.
 
-    Gradients are those of the whole step: after the last backward pass of its batches, unscaled, before clipping. On
-    other steps nothing is computed. With FSDP, where no process has a whole parameter, nothing is written.
+    Gradients are those of the complete step: after the last backward pass of its batches, unscaled, before clipping.
+    Nothing is computed in other steps. Nothing is recorded with FSDP, where no process has a complete parameter.
 
     Args:
-        counted: Counts windows; stands before this one among the callbacks.
+        counted: The log that counts windows; must come before this callback.
         folder: The folder of the table and the figure.
         every: Optimiser steps between two records; "log" for steps 1, 2, 5, 10, 20, 50 and so on.
     """
@@ -43,14 +43,14 @@ class GradientFlow(pl.Callback):
         self._sizes: list[Tensor] = []
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Forgets what was written after the step from which training goes on."""
+        """Removes the rows after the step from which training resumes."""
         if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
             self.every = 0
         if trainer.is_global_zero:
             self.file.start(self.counted.windows)
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, module: Any, optimizer: torch.optim.Optimizer) -> None:
-        """At a chosen step, measures the gradients and keeps the weights until the optimiser has moved them."""
+        """In a chosen step, measures the gradients and keeps a copy of the weights until the optimiser has run."""
         if not is_due(trainer.global_step + 1, self.every):
             return
         model: nn.Module = module.model
@@ -62,12 +62,12 @@ class GradientFlow(pl.Callback):
         self._sizes = [torch.stack(part).float() for part in (ones[0], torch._foreach_norm(grads, torch.inf), ones[1])]
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """After a chosen step, writes its rows and tells the loggers."""
+        """After a chosen step, writes its rows and sends them to the loggers."""
         if not self._before:
             return
         params = dict(module.model.named_parameters())
         updates = torch._foreach_sub([params[name].detach() for name in self._names], self._before)
-        # All numbers in one piece: the device is waited for once.
+        # One transfer for all numbers, because each transfer waits for the device.
         sizes = torch.stack([*self._sizes, torch.stack(torch._foreach_norm(updates, 1)).float()]).cpu()
         shapes = [one.shape for one in self._before]
         self._before, self._sizes = [], []
@@ -90,16 +90,16 @@ class GradientFlow(pl.Callback):
                 logger.log_metrics({k: v for k, v in values.items() if math.isfinite(v)}, step=trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Draws what was written; after few steps only where somebody has asked for it by a number."""
+        """Plots the records; under 100 steps only if the recipe gives an interval in steps."""
         if trainer.is_global_zero and (self.every != "log" or trainer.global_step >= _MANY_STEPS):
             try:
                 self.draw(trainer)
             except (OSError, NoncoderError) as error:
-                # The training is done, and what it came to is not saved yet.
-                print(f"the flow of gradients is not drawn: {error}", file=sys.stderr)
+                # The training is done but its result is not saved yet, so a failed plot must not end it.
+                print(f"cannot plot the gradient flow: {error}", file=sys.stderr)
 
     def draw(self, trainer: pl.Trainer) -> None:
-        """Writes the figure and tells the loggers."""
+        """Writes the figure and sends it to the loggers."""
         flow = read_flow(self.file.path)
         if flow is None:
             return
@@ -112,13 +112,13 @@ class GradientFlow(pl.Callback):
 
 
 def make_watchers(counted: TrainingLog, folder: TrainFolder, watch: WatchConfig) -> list[pl.Callback]:
-    """The callbacks that a recipe asks for to watch a training; they stand behind its log."""
+    """Returns the callbacks of the recipe's section `train.watch`; they must come after the log."""
     flow = [GradientFlow(counted, folder, watch.gradients_every)] if watch.gradients_every else []
     return [*flow, EndLoggers()]
 
 
 def is_due(step: int, every: int | Literal["log"]) -> bool:
-    """Whether an optimiser step, counted from 1, is one of the chosen."""
+    """Returns whether an optimiser step, counted from 1, is recorded."""
     if every == "log":
         return str(step).rstrip("0") in ("1", "2", "5")
     return every > 0 and step % every == 0

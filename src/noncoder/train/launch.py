@@ -1,4 +1,4 @@
-"""How the processes of a training come together: who starts them, who takes the folder, where they go on from."""
+"""Coordination of the processes of a training: strategy, ownership of the folder, checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from noncoder.train.claim import claim
 from noncoder.train.ranks import World, from_first
 from noncoder.train.storage import check_checkpoint, choose_checkpoint
 
-# Tells the processes that Lightning starts, copies of this one, what the first has found in the folder.
-_TOLD = "NONCODER_TRAIN_FROM"
+# Passes the first process's checkpoint to the processes that Lightning starts as copies of it.
+_CHECKPOINT_VARIABLE = "NONCODER_TRAIN_FROM"
 
 
 def make_strategy(settings: TrainConfig, world: World, accelerator: str) -> Any:
-    """How Lightning has the processes work together.
+    """Returns Lightning's strategy for the processes.
 
     Raises:
-        ConfigError: FSDP is asked for where it cannot be.
+        ConfigError: The recipe sets FSDP with settings that it does not support.
     """
     if world.ranks == 1:
         return "auto"
@@ -36,24 +36,30 @@ def make_strategy(settings: TrainConfig, world: World, accelerator: str) -> Any:
     if accelerator != "gpu":
         raise ConfigError("train.strategy is fsdp, which needs GPUs", hint="train.strategy=ddp")
     if settings.average or settings.average_last:
-        raise ConfigError("train.average needs whole weights, which fsdp does not have", hint="train.strategy=ddp")
+        raise ConfigError(
+            "train.average needs complete weights on each device, but fsdp shards them", hint="train.strategy=ddp"
+        )
     if settings.max_norm:
-        raise ConfigError("train.max_norm needs whole weights, which fsdp does not have", hint="train.strategy=ddp")
+        raise ConfigError(
+            "train.max_norm needs complete weights on each device, but fsdp shards them", hint="train.strategy=ddp"
+        )
     if settings.optimizer == "muon":
-        raise ConfigError("muon needs whole matrices, which fsdp does not have", hint="train.strategy=ddp")
-    # One file that any number of devices can go on from.
+        raise ConfigError(
+            "muon needs complete matrices on each device, but fsdp shards them", hint="train.strategy=ddp"
+        )
+    # One file, from which any number of devices can resume.
     return FSDPStrategy(state_dict_type="full")
 
 
 def join(world: World, accelerator: str) -> None:
-    """Meets the other processes, where torchrun or SLURM has started them all at once.
+    """Joins the process group if torchrun or SLURM has started all processes.
 
-    Those that Lightning starts meet when it has started them.
+    Processes that Lightning starts join later, within Lightning.
     """
     if world.external and world.ranks > 1 and not dist.is_initialized():
         import lightning.pytorch as pl
 
-        # Lightning finds the processes joined later, and leaves it at that.
+        # Lightning later finds the group initialised and keeps it.
         trainer = pl.Trainer(
             accelerator=accelerator, devices=world.devices, num_nodes=world.nodes, strategy=DDPStrategy(),
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
@@ -63,10 +69,10 @@ def join(world: World, accelerator: str) -> None:
 
 @contextmanager
 def claimed(folder: RunFolder, config: RunConfig, store: Store, world: World, force: bool) -> Iterator[None]:
-    """The run's folder for this training: the first process takes it, the others go by what it found.
+    """Claims and locks the run's folder in the first process; the other processes wait for the outcome.
 
     Raises:
-        NoncoderError: See `claim`; in the first process alone, the others end.
+        NoncoderError: See `claim`; raised in the first process only, the others exit.
     """
     with ExitStack() as held:
         problem: NoncoderError | None = None
@@ -79,30 +85,30 @@ def claimed(folder: RunFolder, config: RunConfig, store: Store, world: World, fo
         problem = from_first(problem)
         if problem is not None:
             if world.rank > 0:
-                raise SystemExit(0)  # the first one tells
+                raise SystemExit(0)  # the first process reports the problem
             raise problem
         yield
 
 
-def checkpoint_to_go_on_from(
+def checkpoint_to_resume_from(
     folder: RunFolder, world: World, training: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> str | None:
-    """The same checkpoint for all processes; the first finds one that is complete.
+    """Returns the checkpoint to resume from, the same for all processes, or None; the first process chooses it.
 
     Args:
-        folder: The run's.
+        folder: The run's folder.
         world: The processes.
-        training: The digest of what the training is made from.
-        shapes: The shapes of its weights.
+        training: Digest of the training's inputs.
+        shapes: Shapes of the weights by name.
 
     Raises:
-        InputError: None of those that are there can be used.
+        InputError: Checkpoints exist, but none can be used.
     """
     if world.rank > 0 and not world.external and not dist.is_initialized():
-        return os.environ.get(_TOLD) or None  # just started by the first, which it meets within Lightning
+        return os.environ.get(_CHECKPOINT_VARIABLE) or None  # Lightning has just started this one
     found = choose_checkpoint(folder.train.last, folder.train.previous) if world.rank == 0 else None
     if found is not None:
         check_checkpoint(found, training, shapes)
-    told = str(from_first(found) or "")
-    os.environ[_TOLD] = told
-    return told or None
+    chosen = str(from_first(found) or "")
+    os.environ[_CHECKPOINT_VARIABLE] = chosen
+    return chosen or None

@@ -1,4 +1,4 @@
-"""What training writes down and shows: CSV logs, a progress bar, a line a validation."""
+"""Logs of a training: CSV files, a progress bar, and one line per validation."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ VALID_COLUMNS = ("step", "epoch", "windows", "seconds", "loss", "auroc", "averag
 
 
 class CsvLog:
-    """A CSV file that grows by rows and forgets the rows after the window from which a run is resumed.
+    """CSV file to which rows are appended; `start` removes the rows after the window from which a run resumes.
 
-    Where the disk is full, rows wait in memory until there is room.
+    If the disk is full, rows wait in memory until they can be written.
+
+    Args:
+        path: The file.
+        columns: The names of its columns.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -37,17 +41,17 @@ class CsvLog:
         self._waiting: list[Mapping[str, Any]] = []
         self._full = False
         self.rows: list[dict[str, str]] | None = None
-        """All rows as they are written; None before `start`, but where a checkpoint has brought them."""
+        """All rows as written; None before `start` unless a checkpoint has restored them."""
 
     def start(self, windows: int) -> None:
-        """Writes the rows up to a number of windows: those of the checkpoint, or, without one, those of the file."""
-        # A process may have been killed in the midst of its last row.
+        """Rewrites the file with the rows, of the checkpoint or else of the file, up to a number of windows."""
+        # The last row is incomplete if the process was killed while writing it.
         rows = self.read() if self.rows is None else self.rows
         rows = self.rows = [row for row in rows if _is_row(row) and int(row["windows"]) <= windows]
         write_bytes(self.path, self._text(rows, header=True).encode())
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Appends a row, after those that wait."""
+        """Appends a row, after the waiting rows."""
         self._waiting.append(row)
         self.rows = [*(self.rows or []), {c: str(_short(row[c])) for c in self.columns}]
         size: int | None = None
@@ -58,16 +62,18 @@ class CsvLog:
         except OSError as error:
             if size is not None:
                 with suppress(OSError):
-                    os.truncate(self.path, size)  # half a row may have been written
+                    os.truncate(self.path, size)  # removes a partly written row
             if not self._full:
-                tqdm.write(f"cannot write {self.path}: {error.strerror}; training goes on, its rows wait", sys.stderr)
+                tqdm.write(
+                    f"cannot write {self.path}: {error.strerror}; training continues, rows wait in memory", sys.stderr
+                )
             self._full = True
         else:
             self._waiting.clear()
             self._full = False
 
     def read(self) -> list[dict[str, str]]:
-        """All rows, also those that wait."""
+        """Returns all rows, including waiting ones."""
         if not self.path.exists():
             return []
         with self.path.open(newline="") as file:
@@ -84,7 +90,7 @@ class CsvLog:
 
 
 def describe_scores(auroc: float | None, average_precision: float | None) -> str:
-    """Scores of a validation for a terminal; in a split of one class they are undefined."""
+    """Formats the scores of a validation; they are undefined if every task has one class only."""
     if auroc is None or math.isnan(auroc):
         return "AUROC and AP undefined"
     return f"AUROC {auroc:.4f}  AP {average_precision:.4f}"
@@ -99,12 +105,12 @@ def _short(value: Any) -> Any:
 
 
 class TrainingLog(pl.Callback):
-    """Counts windows and seconds, across resumptions, and writes both logs.
+    """Counts windows and seconds, also across resumptions, and writes log.csv and valid.csv.
 
     Args:
         folder: The folder of both logs.
-        windows: Windows of the training split.
-        total: Windows that the whole training reads.
+        windows: Windows in the training split.
+        total: Windows that the complete training reads.
         every: Batches between two rows of log.csv.
     """
 
@@ -119,25 +125,25 @@ class TrainingLog(pl.Callback):
         self._bar: tqdm[Any] | None = None
         self._last: tuple[int, float] = (0, 0.0)
         self.rates: list[float] = []
-        """The windows a second of each row that this process wrote."""
+        """Windows per second of each row that this process wrote."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on counting from; processes ask for it together."""
+        """Returns counts and rows for resuming; all processes must call it together."""
         loss = self._losses().tolist()
         return {"batches": self.batches, "windows": self.windows, "seconds": self._now(), "loss": loss,
                 "validating": self.validating, "last": list(self._last),
                 "rows": [self.log_file.rows, self.valid_file.rows]}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on counting."""
+        """Restores counts and rows."""
         self.batches, self.windows, self.seconds = state["batches"], state["windows"], state["seconds"]
         self._loss = [torch.tensor(loss) for loss in state["loss"]]
         self.validating, self._last = state["validating"], (state["last"][0], state["last"][1])
-        # Not from the files, in which a byte may have changed; checkpoints of earlier versions have none.
+        # Not from the files, which may be damaged; checkpoints of earlier versions have no rows.
         self.log_file.rows, self.valid_file.rows = state.get("rows", [None, None])
 
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-        """Opens the logs and the bar."""
+        """Opens the logs and the progress bar."""
         self._began = time.perf_counter()
         self._loss = [loss.to(trainer.strategy.root_device) for loss in self._loss]
         if not trainer.is_global_zero:
@@ -149,7 +155,7 @@ class TrainingLog(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts, and writes a row now and then."""
+        """Counts the batch; writes a row after every `every` batches."""
         self.batches, self.windows = self.batches + 1, self.windows + batch.whole
         self._loss.append(module.mean_loss if isinstance(module, TrainingModule) else outputs["loss"].detach())
         if self._bar is not None:
@@ -158,11 +164,11 @@ class TrainingLog(pl.Callback):
             self._row(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Marks the time: validation is not training throughput."""
+        """Starts the clock of validation, whose time does not count as training."""
         self._validation_began = time.perf_counter()
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Writes and says what validation found."""
+        """Logs and prints the results of the validation."""
         if trainer.sanity_checking or not isinstance(module, TrainingModule):
             return
         self.validating += time.perf_counter() - self._validation_began
@@ -170,9 +176,9 @@ class TrainingLog(pl.Callback):
             return
         row = self._position(trainer) | module.validation
         self.valid_file.add(row)
-        self._tell_logger(trainer, {f"valid/{key}": row[key] for key in ("loss", "auroc", "average_precision")})
+        self._send_to_loggers(trainer, {f"valid/{key}": row[key] for key in ("loss", "auroc", "average_precision")})
         line = (
-            f"pass {row['epoch']:.2f}  step {row['step']}  valid loss {row['loss']:.4f}  "
+            f"epoch {row['epoch']:.2f}  step {row['step']}  valid loss {row['loss']:.4f}  "
             f"{describe_scores(row['auroc'], row['average_precision'])}  ({row['tasks']} tasks)  "
             f"{self._speed():,.0f} windows/s"
         )
@@ -181,7 +187,7 @@ class TrainingLog(pl.Callback):
         tqdm.write(line, file=sys.stderr)
 
     def on_train_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-        """Closes the bar."""
+        """Writes the last row and closes the progress bar."""
         if self._loss:
             self._row(trainer)
         self.seconds = self._now()
@@ -189,7 +195,7 @@ class TrainingLog(pl.Callback):
         self._close()
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        """Closes the bar."""
+        """Closes the progress bar."""
         self._close()
 
     def _close(self) -> None:
@@ -198,14 +204,14 @@ class TrainingLog(pl.Callback):
             self._bar = None
 
     def _losses(self) -> torch.Tensor:
-        """The losses since the last row, of whole batches."""
+        """Returns the losses of the batches since the last row, averaged over processes."""
         return mean_over_ranks(torch.stack(self._loss)) if self._loss else torch.zeros(0)
 
     def _now(self) -> float:
         return self.seconds + (time.perf_counter() - self._began if hasattr(self, "_began") else 0.0)
 
     def training_seconds(self) -> float:
-        """Seconds so far, without validations."""
+        """Returns the seconds so far, without validations."""
         return self._now() - self.validating
 
     def _speed(self) -> float:
@@ -219,9 +225,9 @@ class TrainingLog(pl.Callback):
             "seconds": self._now(),
         }
 
-    def _tell_logger(self, trainer: pl.Trainer, values: dict[str, float]) -> None:
+    def _send_to_loggers(self, trainer: pl.Trainer, values: dict[str, float]) -> None:
         for logger in trainer.loggers:
-            with suppress(OSError):  # a full disk, of which the logs tell
+            with suppress(OSError):  # the CSV logs report a full disk
                 logger.log_metrics(values, step=trainer.global_step)
 
     def _row(self, trainer: pl.Trainer) -> None:
@@ -238,6 +244,6 @@ class TrainingLog(pl.Callback):
         if not trainer.is_global_zero:
             return
         self.log_file.add(row)
-        self._tell_logger(trainer, {f"train/{key}": row[key] for key in LOG_COLUMNS[4:]})
+        self._send_to_loggers(trainer, {f"train/{key}": row[key] for key in LOG_COLUMNS[4:]})
         if self._bar is not None:
             self._bar.set_description(f"training, loss {row['loss']:.4f}", refresh=False)

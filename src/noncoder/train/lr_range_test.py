@@ -1,4 +1,4 @@
-"""The learning rate range test: how the loss goes as the learning rate rises from far too low to far too high.
+"""Learning-rate range test: the loss while the learning rate rises from far too low to far too high.
 
 Smith 2017, "Cyclical Learning Rates for Training Neural Networks", arXiv:1506.01186.
 """
@@ -33,9 +33,9 @@ from noncoder.train.module import TrainingModule
 from noncoder.train.prepare import prepare
 from noncoder.train.seeding import BatchByBatch
 
-# The test ends when the loss is this many times its least.
+# The test ends when the running mean of the loss is this many times its minimum.
 _DIVERGED = 4.0
-# The share of the steps that one standard deviation of the smoothing spans.
+# Standard deviation of the smoothing as a fraction of the steps.
 _SMOOTHING = 0.025
 _LEAST_STEPS = 20
 
@@ -44,10 +44,15 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Ramp:
-    """The learning rates to try: `steps` of them, evenly apart on a logarithmic scale.
+    """The learning rates to try, evenly spaced on a logarithmic scale.
+
+    Args:
+        lowest: The first learning rate.
+        highest: The last learning rate.
+        steps: Number of learning rates, each used for one optimiser step.
 
     Raises:
-        ConfigError: There are too few, or the highest is not above the lowest.
+        ConfigError: There are fewer than 20 steps, or the highest rate is not above the lowest.
     """
 
     lowest: float = 1e-6
@@ -56,39 +61,41 @@ class Ramp:
 
     def __post_init__(self) -> None:
         if not 0 < self.lowest < self.highest:
-            raise ConfigError(f"the rates go from {self.lowest:g} to {self.highest:g}", expected="0 < lowest < highest")
+            raise ConfigError(
+                f"the learning rates are {self.lowest:g} to {self.highest:g}", expected="0 < lowest < highest"
+            )
         if self.steps < _LEAST_STEPS:
-            raise ConfigError(f"{self.steps} steps are too few to see a slope", expected=f"at least {_LEAST_STEPS}")
+            raise ConfigError(f"{self.steps} steps are too few for a range test", expected=f"at least {_LEAST_STEPS}")
 
     @property
     def rates(self) -> Floats:
-        """The rate of each step."""
+        """Learning rate of each step, (steps,)."""
         return np.geomspace(self.lowest, self.highest, self.steps)
 
 
 def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = False) -> dict[str, Any]:
-    """Trains the recipe's model from its first weights at rising rates; writes result.json, .png and .txt.
+    """Trains the recipe's model from its initial weights at rising rates; writes result.json, .png and .txt.
 
-    Optimiser, loss, batches, accumulation, clipping and precision are the recipe's, its schedule is not used, and
-    nothing but `out` is written. The same seed gives the same result on a CPU.
+    Optimiser, loss, batches, accumulation, clipping and precision are those of the recipe; its schedule is not used.
+    Only `out` is written. The same seed gives the same result on a CPU.
 
     Args:
         config: The recipe.
         out: The folder of the results.
-        ramp: The rates.
-        force: Replace results that are there.
+        ramp: The learning rates.
+        force: Replace existing results.
 
     Returns:
         "rates", "losses" and "smoothed" of each optimiser step, "steepest" (where the loss falls fastest), "tenth" (a
         tenth of the rate of the least loss), "diverged"; suggestions are None where the loss never falls.
 
     Raises:
-        InputError: Results are there already, or the store has no training split.
-        ConfigError: The model or the device is not there.
+        InputError: Results already exist, the store has no training split, or the loss of the first step is not finite.
+        ConfigError: The model or the device does not exist.
         StoreError: The store is missing or damaged.
     """
     if RangeTestFolder(out).result.exists() and not force:
-        raise InputError(f"{out} holds a range test already", hint="give another --out, or --force to replace it")
+        raise InputError(f"{out} already holds a range test", hint="give another --out, or --force to replace it")
     check_model(config.model.name, config.model.parameters)
     with only_writer(out):
         return _find(config, out, ramp)
@@ -98,7 +105,9 @@ def _find(config: RunConfig, out: Path, ramp: Ramp) -> dict[str, Any]:
     test = _run(config, ramp)
     rates, losses = ramp.rates[: len(test.losses)], np.array(test.losses)
     if not losses.size:
-        raise InputError("the loss of the first step is no number", hint="look at the recipe's loss and precision")
+        raise InputError(
+            "the loss of the first step is not finite", hint="check the recipe's train.loss and train.precision"
+        )
     result = plain_json({
         "learning_rate": config.train.learning_rate, "optimizer": config.train.optimizer, "seed": config.seed,
         **suggest(rates, losses), "diverged": test.diverged,
@@ -112,7 +121,7 @@ def _find(config: RunConfig, out: Path, ramp: Ramp) -> dict[str, Any]:
 
 
 def smooth(losses: Floats) -> Floats:
-    """A centred Gaussian mean, which moves the curve to neither side."""
+    """Returns a centred Gaussian mean, which does not shift the curve."""
     if losses.size < 2:
         return losses
     smoothed: Floats = gaussian_filter1d(losses, max(1.0, _SMOOTHING * losses.size), mode="nearest")
@@ -120,11 +129,11 @@ def smooth(losses: Floats) -> Floats:
 
 
 def suggest(rates: Floats, losses: Floats) -> dict[str, float | None]:
-    """Two rates to begin with, from the smoothed losses up to their least.
+    """Suggests two learning rates from the smoothed losses up to their minimum.
 
     Args:
-        rates: The rate of each step, (n,), evenly apart on a logarithmic scale.
-        losses: The loss at each, (n,).
+        rates: The learning rate of each step, (n,), evenly spaced on a logarithmic scale.
+        losses: The loss of each step, (n,).
 
     Returns:
         "steepest": where the loss falls fastest by the logarithm of the rate; "tenth": a tenth of the rate of the least
@@ -139,16 +148,16 @@ def suggest(rates: Floats, losses: Floats) -> dict[str, float | None]:
 
 
 def range_test_text(result: dict[str, Any]) -> str:
-    """What a result says, for a terminal."""
+    """Formats a result for a terminal."""
     steps, rates = len(result["rates"]), result["rates"]
     head = f"{steps} steps with {result['optimizer']} at learning rates from {rates[0]:.2g} to {rates[-1]:.2g}"
     if result["steepest"] is None:
-        return f"{head}: no clear fall of the loss; try more --steps, larger batches, or rates from --lowest on"
+        return f"{head}: the loss does not clearly fall; try more --steps, larger batches or another --lowest"
     end = "stopped where the loss diverged" if result["diverged"] else "the loss never diverged: try a higher --highest"
     return "\n".join([
         f"{head}; {end}",
         f"  steepest descent           {result['steepest']:.2g}",
-        f"  a tenth of the least loss's {result['tenth']:.2g}",
+        f"  a tenth of the minimum's   {result['tenth']:.2g}",
         f"  the recipe's               {result['learning_rate']:.2g}",
         f"try train.learning_rate={max(result['steepest'], result['tenth']):.1g} and half of it",
     ])  # fmt: skip
@@ -173,13 +182,13 @@ def _run(config: RunConfig, ramp: Ramp) -> _RangeTest:
             with needing_memory(doing, f"a train.batch_size below {settings.batch_size}, or a smaller model"):
                 trainer.fit(prepared.module, prepared.passes)
         except SystemExit:
-            # Lightning turns Ctrl-C into an exit of its own.
+            # Lightning turns Ctrl-C into SystemExit.
             raise KeyboardInterrupt from None
     return test
 
 
 class _RangeTest(pl.Callback):
-    """Sets the learning rate of every step, keeps its loss, and ends when the loss has diverged."""
+    """Sets the learning rate of every step, stores its loss, and stops when the loss has diverged."""
 
     def __init__(self, rates: Floats) -> None:
         self.rates, self.diverged = rates, False
@@ -189,13 +198,13 @@ class _RangeTest(pl.Callback):
         self._mean = _RunningMean()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Groups of parameters may have rates of their own, whose ratios stay."""
+        """Stores the ratios of the learning rates of parameter groups, which the test keeps."""
         rates = [group.get("initial_lr", group["lr"]) for group in _groups(trainer)]
         self._shares = [rate / max(rates) for rate in rates]
         self._bar = tqdm(total=len(self.rates), desc="range test", unit="steps", disable=None)
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Overrules the schedule."""
+        """Overrides the schedule."""
         rate = float(self.rates[min(trainer.global_step, len(self.rates) - 1)])
         for group, share in zip(_groups(trainer), self._shares, strict=True):
             group["lr"] = rate * share
@@ -203,7 +212,7 @@ class _RangeTest(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """After a step, looks whether to go on."""
+        """After an optimiser step, stores its loss and stops if the loss has diverged."""
         assert isinstance(module, TrainingModule)
         self._parts.append(module.mean_loss)
         if trainer.global_step == len(self.losses):
@@ -217,23 +226,23 @@ class _RangeTest(pl.Callback):
             self.losses.append(loss)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Closes the bar."""
+        """Closes the progress bar."""
         self._bar.close()
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        """Closes the bar."""
+        """Closes the progress bar."""
         self._bar.close()
 
 
 class _RunningMean:
-    """An exponential mean of the past, and the least that it was."""
+    """Exponential running mean and its minimum so far."""
 
     def __init__(self) -> None:
         self._sum = self._weight = 0.0
         self.least = math.inf
 
     def add(self, value: float) -> float:
-        """Takes a value in and returns the mean."""
+        """Adds a value and returns the mean."""
         self._sum, self._weight = 0.8 * self._sum + value, 0.8 * self._weight + 1
         mean = self._sum / self._weight
         self.least = min(self.least, mean)
@@ -245,10 +254,10 @@ def _groups(trainer: pl.Trainer) -> list[dict[str, Any]]:
 
 
 def _figure(result: dict[str, Any]) -> Any:
-    shown = ("steepest", "steepest descent"), ("tenth", "a tenth of the least's"), ("learning_rate", "the recipe's")
+    shown = ("steepest", "steepest descent"), ("tenth", "a tenth of the minimum's"), ("learning_rate", "the recipe's")
     marks = {label: result[key] for key, label in shown if result[key] is not None}
     smoothed = np.array(result["smoothed"])
     low, start = float(smoothed.min()), float(smoothed[0])
-    # Where it diverges the loss would press all else flat.
+    # The diverging losses would flatten the rest of the curve.
     top = min(float(np.max(result["losses"])), low + 2 * max(start - low, 0.1 * abs(low)))
     return plots.plot_rate_test(result["rates"], result["losses"], smoothed, marks, top)

@@ -1,4 +1,4 @@
-"""What Lightning trains: the step, the validation, and what a checkpoint holds besides weights."""
+"""Lightning module of a training: training step, validation, optimiser and schedule."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ from noncoder.train.optim import decaying, make_optimizer
 from noncoder.train.ranks import from_first, gather_on_first, weight_of_part, weight_of_sum
 from noncoder.train.schedules import Schedule
 
-# Of a batch of validation: logits, labels, and which labels are known or None, (n, T).
+# Results of a validation batch: logits, labels, and the mask of known labels or None, each (n, T).
 _Part = tuple[Tensor, Tensor, Tensor | None]
 
 
 class TrainingModule(pl.LightningModule):
-    """A model in training.
+    """Model in training.
 
     Args:
         model: The network.
         config: The recipe's section on training.
-        steps: Optimiser steps in all.
-        steps_per_pass: Optimiser steps a pass over the training split.
-        compiled: How torch.compile compiles the model; "none" for not at all.
-        task_weights: What the labels of each task count, (T,); None for 1.
-        network: What is trained in place of `model`, whose weights it has: the model on regions. None for the model.
+        steps: Total optimiser steps.
+        steps_per_epoch: Optimiser steps per epoch of the training split.
+        compiled: Mode of torch.compile; "none" for no compilation.
+        task_weights: Weight of each task in the loss, (T,); None for 1.
+        network: Network to train instead of `model`, with the same weights: the model on regions. None for the model.
     """
 
     network: nn.Module
-    """What gives the logits of a training batch."""
+    """Network that computes the logits of a training batch."""
     run_model: nn.Module
-    """The network, compiled if the settings say so."""
+    """The network, compiled if `compiled` is not "none"."""
 
     def __init__(
         self,
         model: SequenceModel,
         config: TrainConfig,
         steps: int,
-        steps_per_pass: float,
+        steps_per_epoch: float,
         compiled: str = "none",
         task_weights: Tensor | None = None,
         network: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.training_loss = TrainingLoss(config.loss, task_weights)
-        self.model, self.settings, self.steps, self.steps_per_pass = model, config, steps, steps_per_pass
-        # No part of the module by Lightning's reckoning: its weights are the model's, and a checkpoint of a compiled
-        # one could not go on uncompiled on another device.
+        self.model, self.settings, self.steps, self.steps_per_epoch = model, config, steps, steps_per_epoch
+        # Not registered as submodules: they share the model's weights, and a checkpoint with a compiled module could
+        # not be resumed without compilation on another device.
         self.__dict__["network"] = self.__dict__["run_model"] = model if network is None else network
         if compiled != "none":
-            # Without CUDA graphs: replayed within Lightning's loop, they overwrite what the backward pass still needs.
+            # Without CUDA graphs: in Lightning's loop their replay overwrites tensors that the backward pass needs.
             mode = "max-autotune-no-cudagraphs" if compiled == "max-autotune" else compiled
             self.__dict__["run_model"] = torch.compile(self.network, mode=mode, dynamic=False)
-        # Noted before FSDP may make every parameter flat.
+        # Stored here because FSDP may flatten every parameter later.
         self._decays = decaying(model)
         self._valid: list[_Part] = []
         self.validation: dict[str, float] = {}
@@ -71,19 +71,19 @@ class TrainingModule(pl.LightningModule):
         self._hook: RemovableHandle | None = None
         self._schedule: Schedule | None = None
         self.weight_in_step = 1.0
-        """What the batch counts for among those of its optimiser step."""
+        """Weight of the batch's loss in its optimiser step."""
         self.mean_loss = torch.zeros(())
-        """The loss of the last batch; its mean over processes is the whole batch's."""
-        self.tell_gradient: Callable[[Tensor], None] = lambda norm: None
-        """Told the norm of the gradient before each step."""
+        """Loss of the last batch; its mean over processes is the loss of the complete batch."""
+        self.on_gradient_norm: Callable[[Tensor], None] = lambda norm: None
+        """Called with the norm of the gradient before each step."""
 
     def on_fit_start(self) -> None:
-        """Taps what enters the last layer, where it is penalised; models know nothing of it."""
+        """With an L1 penalty, hooks the input of the last layer, so that models need no code for it."""
         if self.settings.l1:
             self._hook = self.model.output.register_forward_pre_hook(self._keep_last_input)
 
     def on_fit_end(self) -> None:
-        """Leaves the model as it was."""
+        """Removes the hook."""
         if self._hook is not None:
             self._hook.remove()
         self._last_input = None
@@ -92,14 +92,14 @@ class TrainingModule(pl.LightningModule):
         self._last_input = inputs[0] if layer.training else None
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The loss of this process's part of a batch, by what it counts for in the optimiser step."""
-        # The last batch of a pass, of another size, is not worth compiling for once more.
+        """Returns the loss of this process's part of a batch, times the batch's weight in the optimiser step."""
+        # The last batch of an epoch has another size, for which compiling again is not worthwhile.
         run = self.run_model if batch.full else self.network
         x, labels, known = batch.inputs()
         loss = self.training_loss(run(x), labels, known) * weight_of_part(batch)
         if self._last_input is not None:
             loss = loss + self.settings.l1 * weight_of_sum(batch) * self._last_input.float().abs().sum()
-            self._last_input = None  # or it would keep the batch's graph until the next
+            self._last_input = None  # otherwise it keeps the batch's graph in memory until the next batch
         self.mean_loss = loss.detach()
         return loss * self.weight_in_step
 
@@ -109,42 +109,43 @@ class TrainingModule(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips the gradient, and tells of its norm, which clipping needs anyway."""
-        if isinstance(self.trainer.strategy, FSDPStrategy):  # no process has the whole gradient
+        """Clips the gradient and calls `on_gradient_norm` with its norm, which clipping needs anyway."""
+        if isinstance(self.trainer.strategy, FSDPStrategy):  # no process has the complete gradient
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self.tell_gradient(norm)  # before clipping spreads what is not finite
+        self.on_gradient_norm(norm)  # before clipping, which would make all gradients non-finite if one is
         if gradient_clip_val:
             nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Collects the logits of a batch; validation reads the forward strand, in float32, whose ranks do not tie."""
+        """Stores the logits of a batch, computed on the forward strand in float32 to avoid ties in the ranking."""
         with torch.autocast(batch.codes.device.type, enabled=False):
             logits = self.model(one_hot(batch.codes)).cpu()
         known = None if batch.known is None else batch.known.cpu()
         self._valid.append((logits, batch.labels.cpu(), known))
 
     def on_validation_epoch_end(self) -> None:
-        """Measures the whole split at once: a mean of batch-wise AUROCs would be another number.
+        """Computes the metrics over the complete split, because a mean of AUROCs of batches is a different number.
 
-        The first process measures what all have collected, in the order of one process, and tells the others.
+        The first process gathers the logits of all processes in the order of a single process, computes the metrics and
+        broadcasts them.
         """
         collected, self._valid = gather_on_first(self._valid), []
         parts = [part for batch in zip(*collected, strict=True) for part in batch]
         self.validation = from_first(_measure(parts) if parts else {})
-        # Early stopping and the best checkpoint need a number even where no task can be scored.
+        # Early stopping and the best checkpoint need a score even if AUROC is undefined for all tasks.
         by_loss = self.settings.monitor == "loss" or not self.validation["tasks"]
         score = -self.validation["loss"] if by_loss else self.validation["average_precision"]
         self.log("score", score, logger=False)
         if self._schedule is not None:
-            self._schedule.judge(score)
+            self._schedule.record_score(score)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, with the learning rate set before each of its steps."""
+        """Returns the optimiser and the schedule, which sets the learning rate before each step."""
         optimizer = make_optimizer(self.model, self.settings, self._decays)
-        self._schedule = Schedule(optimizer, self.settings, self.steps, self.steps_per_pass)
+        self._schedule = Schedule(optimizer, self.settings, self.steps, self.steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._schedule, "interval": "step"}}
 
 

@@ -1,4 +1,4 @@
-"""The optimiser of a recipe."""
+"""Construction of a recipe's optimiser."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from noncoder.train.optimizers import KerasRMSprop, Muon
 def make_optimizer(
     model: nn.Module, config: TrainConfig, decays: frozenset[str] | None = None
 ) -> torch.optim.Optimizer:
-    """The recipe's optimiser; where it sets a largest norm, weights are held to it after every step.
+    """Returns the recipe's optimiser; if the recipe sets `max_norm`, weights are rescaled to it after every step.
 
-    AdamW and Muon decay the matrices and kernels named `weight`, apart from the gradient; biases, norms and other
-    parameters do not decay. The others add the decay of all parameters to the gradient (L2), as the code of the papers
-    that use them does.
+    AdamW and Muon decay the matrices and kernels named `weight`, decoupled from the gradient; biases, norms and other
+    parameters do not decay. The other optimisers add the decay of all parameters to the gradient (L2), as in the code
+    of the papers that use them.
     """
     optimizer = _make(model, config, decays)
-    # A fused optimiser says that it would undo the scaling of fp16's gradients itself; they are unscaled before it
-    # steps, since they are clipped before.
+    # A fused optimiser declares that it unscales fp16 gradients itself, but clipping needs them unscaled before.
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
     if config.max_norm:
         weights = [part.weight for part in model.modules() if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Linear)]
@@ -34,7 +33,7 @@ def make_optimizer(
 def _make(model: nn.Module, config: TrainConfig, decays: frozenset[str] | None) -> torch.optim.Optimizer:
     rate, decay, c = config.learning_rate, config.weight_decay, config
     params = [p for p in model.parameters() if p.requires_grad]
-    # One kernel for all of a step's arithmetic: eight times faster than the default for Adam on a CPU.
+    # One kernel for the complete step: eight times faster than the default for Adam on a CPU.
     fused = all(p.device.type in ("cpu", "cuda") for p in params)
     if c.optimizer == "sgd":
         return torch.optim.SGD(params, rate, c.momentum, c.dampening, decay, fused=fused)
@@ -52,7 +51,7 @@ def _make(model: nn.Module, config: TrainConfig, decays: frozenset[str] | None) 
 
 
 def decaying(model: nn.Module) -> frozenset[str]:
-    """The names of the parameters that AdamW and Muon decay: weight matrices and kernels."""
+    """Returns the names of the parameters that AdamW and Muon decay: weight matrices and kernels."""
     return frozenset(name for name, p in model.named_parameters() if name.endswith("weight") and p.ndim > 1)
 
 
@@ -75,10 +74,10 @@ def _muon_groups(model: nn.Module, decay: float, decays: frozenset[str]) -> list
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The weights of linear and convolution layers between the first and the last, which is the model's `output`.
+    """Returns the weights of linear and convolution layers between the first layer and the last, `model.output`.
 
-    An embedding of bases and the convolution that reads it are one first layer. Weights of convolutions in groups are
-    stacks of small matrices, those of recurrent layers of four, and are left out.
+    An embedding of bases and the convolution after it count as one first layer. Grouped convolutions and recurrent
+    layers are left out: their weights are stacks of several matrices, four in a recurrent layer.
     """
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d)
     layers = [part for part in model.modules() if isinstance(part, (*kinds, nn.RNNBase))]
@@ -90,6 +89,6 @@ def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def limit_norms(weights: Iterable[Tensor], most: float) -> None:
-    """Shortens, in place, the weights (units, ...) into each output unit that are longer than `most`."""
+    """Rescales in place the weights (units, ...) of each output unit to a norm of at most `most`."""
     for weight in weights:
         weight.renorm_(2, 0, most)

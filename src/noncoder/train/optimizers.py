@@ -1,4 +1,4 @@
-"""Optimisers that torch does not have."""
+"""Optimisers that torch does not provide."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 class _ByGroup(torch.optim.Optimizer):
-    """An optimiser that moves the parameters of a group at once: on a GPU one kernel in place of hundreds."""
+    """Optimiser that updates all parameters of a group at once: one kernel on a GPU instead of hundreds."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Moves the parameters that have a gradient.
+        """Updates the parameters that have a gradient.
 
         Args:
             closure: Computes the gradients and returns the loss.
 
         Returns:
-            What the closure returns.
+            The loss that the closure returns; None without a closure.
         """
         loss = None
         if closure is not None:
@@ -32,15 +32,15 @@ class _ByGroup(torch.optim.Optimizer):
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             if params:
-                self._move(params, group)
+                self._update(params, group)
         return loss
 
-    def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        """Moves parameters, each of which has a gradient, by the settings of their group."""
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Updates parameters, all of which have a gradient, with the settings of their group."""
         raise NotImplementedError
 
-    def _kept(self, parameter: Tensor, name: str) -> Tensor:
-        """What is kept of a parameter under a name, from zeros on."""
+    def _state_of(self, parameter: Tensor, name: str) -> Tensor:
+        """Returns a parameter's state of a given name, initially zeros."""
         state = self.state[parameter]
         if name not in state:
             state[name] = torch.zeros_like(parameter)
@@ -48,19 +48,19 @@ class _ByGroup(torch.optim.Optimizer):
 
 
 class KerasRMSprop(_ByGroup):
-    """RMSprop as Keras had it up to version 1.0.0, with epsilon inside the square root.
+    """RMSprop as in Keras up to version 1.0.0, with epsilon inside the square root.
 
     p -= lr * g / sqrt(mean + eps), where mean is the running mean of g**2 (keras/optimizers.py at the tag 0.2.0).
-    torch.optim.RMSprop divides by sqrt(mean) + eps. That is another method where gradients are small against sqrt(eps),
-    0.001 for DanQ, as those of a cross-entropy averaged over 919 tasks are: torch's moves every weight by about lr,
-    this one by lr times g over sqrt(eps).
+    torch.optim.RMSprop divides by sqrt(mean) + eps. The two differ if gradients are small against sqrt(eps), 0.001 for
+    DanQ, as gradients of a cross-entropy averaged over 919 tasks are: torch's optimiser moves every weight by about lr,
+    this one by lr * g / sqrt(eps).
 
     Args:
         params: The parameters, or groups of them.
         lr: The learning rate.
-        rho: What the running mean keeps a step.
+        rho: Decay rate per step of the running mean.
         eps: Added to the running mean.
-        weight_decay: This times each parameter is added to its gradient.
+        weight_decay: Factor for each parameter when it is added to its gradient.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class KerasRMSprop(_ByGroup):
     ) -> None:
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay})
 
-    def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
         grads = [cast(Tensor, p.grad) for p in params]
         if group["weight_decay"]:
             grads = list(torch._foreach_add(grads, params, alpha=group["weight_decay"]))
-        means = [self._kept(p, "mean") for p in params]
+        means = [self._state_of(p, "mean") for p in params]
         torch._foreach_mul_(means, group["rho"])
         torch._foreach_addcmul_(means, grads, grads, value=1 - group["rho"])
         roots = torch._foreach_add(means, group["eps"])
@@ -86,20 +86,20 @@ class KerasRMSprop(_ByGroup):
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """The nearest orthogonal matrices, roughly: the singular vectors stay, each singular value comes to 0.7 to 1.2.
+    """Returns approximately the nearest orthogonal matrices: singular vectors stay, singular values become 0.7 to 1.2.
 
     Five steps of a Newton-Schulz iteration of degree five (Jordan 2024, kellerjordan.github.io/posts/muon), whose
-    coefficients trade exactness for speed; singular values below a thousandth of the matrix's norm stay smaller. On a
-    GPU in bfloat16, for which it was made.
+    coefficients trade accuracy for speed; singular values below a thousandth of the matrix's norm stay smaller. Runs
+    in bfloat16 on a GPU, for which it was designed, and in float32 elsewhere.
 
     Args:
-        matrices: (n, rows, columns), with no more rows than columns for the least work.
-        steps: Steps of the iteration.
+        matrices: (n, rows, columns); fastest with no more rows than columns.
+        steps: Number of iterations.
     """
     x = matrices.to(torch.bfloat16 if matrices.is_cuda else torch.float32)
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=1e-7)
-    # Wide matrices in float32: what the iteration multiplies them with is found from their products, and they are
-    # multiplied once. It takes a fifth of the work, and more digits than bfloat16 has.
+    # For wide matrices, the iteration runs on the small products x @ x.mT and multiplies x once at the end. This takes
+    # a fifth of the work, but more digits than bfloat16 has.
     wide = not x.is_cuda and x.shape[-1] > 2 * x.shape[-2]
     done = _multiplier(x @ x.mT, steps) @ x if wide else _iterated(x, steps)
     return done.to(matrices.dtype)
@@ -114,31 +114,32 @@ def _iterated(x: Tensor, steps: int) -> Tensor:
 
 
 def _multiplier(gram: Tensor, steps: int) -> Tensor:
-    """What the iteration multiplies matrices with, of their products with their transposes (n, rows, rows)."""
+    """Returns the matrices by which the iteration multiplies x, from the products x @ x.mT, (n, rows, rows)."""
     a, b, c = _NEWTON_SCHULZ
     unit = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
-    whole = unit
+    product = unit
     for _ in range(steps):
         one = a * unit + torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        whole, gram = one @ whole, one @ gram @ one  # polynomials of one matrix: their order does not matter
-    return whole
+        product, gram = one @ product, one @ gram @ one  # polynomials of the same matrix commute
+    return product
 
 
 class Muon(_ByGroup):
-    """Muon for the hidden matrices and kernels, AdamW for all else.
+    """Muon for the hidden matrices and kernels, AdamW for all other parameters.
 
-    A matrix moves along its orthogonalised momentum, so that every direction of it learns at the same pace (Jordan
-    2024). The step is scaled to the size that AdamW's have, 0.2 * sqrt(max(rows, columns)) times the learning rate, so
-    that one rate and one decay serve both (Liu et al. 2025, arXiv:2502.16982). A kernel (out, in, ...) is taken as the
-    matrix (out, in * ...).
+    A matrix is updated by its orthogonalised momentum, so that all its directions learn at the same rate (Jordan 2024).
+    The update is scaled to the size of AdamW's updates, 0.2 * sqrt(max(rows, columns)) times the learning rate, so that
+    one learning rate and one decay suit both (Liu et al. 2025, arXiv:2502.16982). A kernel (out, in, ...) is treated as
+    the matrix (out, in * ...).
 
     Args:
-        params: Groups of parameters; those of a group with `orthogonal=True` have two or more dimensions.
+        params: Groups of parameters; Muon updates the groups with `orthogonal=True`, whose parameters have two or more
+            dimensions.
         lr: The learning rate.
-        momentum: What the running mean of a hidden matrix's gradients keeps a step.
-        betas: What AdamW's running means of the gradient and of its square keep a step.
+        momentum: Decay rate per step of the running mean of a hidden matrix's gradients.
+        betas: Decay rates per step of AdamW's running means of the gradient and of its square.
         eps: Added to the root of AdamW's mean square.
-        weight_decay: Share, times the learning rate, by which weights shrink a step, apart from the gradient.
+        weight_decay: Fraction, times the learning rate, by which weights shrink per step, decoupled from the gradient.
     """
 
     def __init__(
@@ -153,22 +154,22 @@ class Muon(_ByGroup):
         defaults = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults | {"orthogonal": False})
         for group in self.param_groups:
-            # Torch reads this name too: the number of steps then comes back to where a fused step needs it.
+            # torch reads this key too: it then restores the step counts on the device where a fused step needs them.
             group["fused"] = all(p.device.type in ("cpu", "cuda") for p in group["params"])
 
-    def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
         if group["orthogonal"]:
-            self._move_orthogonally(params, group)
+            self._update_orthogonally(params, group)
         else:
-            self._move_as_adamw(params, group)
+            self._update_as_adamw(params, group)
 
-    def _move_orthogonally(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def _update_orthogonally(self, params: list[Tensor], group: dict[str, Any]) -> None:
         grads = [cast(Tensor, p.grad) for p in params]
-        running = [self._kept(p, "momentum") for p in params]
+        running = [self._state_of(p, "momentum") for p in params]
         torch._foreach_lerp_(running, grads, 1 - group["momentum"])
-        ahead = torch._foreach_lerp(grads, running, group["momentum"])  # Nesterov's: one step further on
+        ahead = torch._foreach_lerp(grads, running, group["momentum"])  # Nesterov momentum
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        # Matrices of one shape are orthogonalised at once, as those of repeated blocks are.
+        # Matrices of the same shape, as in repeated blocks, are orthogonalised together.
         shapes: dict[tuple[int, ...], list[int]] = {}
         for i, moved in enumerate(ahead):
             shapes.setdefault(tuple(sorted(moved.flatten(1).shape)), []).append(i)
@@ -182,14 +183,14 @@ class Muon(_ByGroup):
             shaped = [step.reshape(p.shape) for step, p in zip(steps, moving, strict=True)]
             torch._foreach_add_(moving, shaped, alpha=scale)
 
-    def _move_as_adamw(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def _update_as_adamw(self, params: list[Tensor], group: dict[str, Any]) -> None:
         for p in params:
             self.state[p].setdefault("step", torch.zeros((), dtype=torch.float32, device=p.device))
         adamw(
             params,
             [cast(Tensor, p.grad) for p in params],
-            [self._kept(p, "mean") for p in params],
-            [self._kept(p, "mean_square") for p in params],
+            [self._state_of(p, "mean") for p in params],
+            [self._state_of(p, "mean_square") for p in params],
             [],
             [self.state[p]["step"] for p in params],
             fused=group["fused"],

@@ -1,4 +1,4 @@
-"""What a recipe and a store make up before the first step: the batches, and the model in its training module."""
+"""Preparation of a training: its batches, and the model in its training module."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from noncoder.train.task_weights import task_weights
 
 @dataclass(frozen=True)
 class PreparedTraining:
-    """What is trained, on what."""
+    """Model and batches of a training."""
 
     model: SequenceModel
     module: TrainingModule
@@ -36,11 +36,11 @@ class PreparedTraining:
 
 
 def read_passes(config: RunConfig, store: Store, share: Share | None = None) -> Passes:
-    """The batches of a training.
+    """Returns the batches of a training.
 
     Raises:
         InputError: The store has no training split, or too few neighbouring windows for `train.dense`.
-        ConfigError: A step would take more batches than a pass has, or batches are too small for a batch norm.
+        ConfigError: A step would take more batches than an epoch has, or batches are too small for a batch norm.
     """
     settings, indices = config.train, store.indices("train")
     _check_batch_norm(config, store, min(settings.batch_size, indices.size))
@@ -54,18 +54,18 @@ def read_passes(config: RunConfig, store: Store, share: Share | None = None) -> 
 
 
 def prepare(config: RunConfig, store: Store, share: Share | None = None, compiled: str = "none") -> PreparedTraining:
-    """Draws the model's weights and makes what reads the store; all processes of a training draw the same.
+    """Initialises the model, the same in all processes, and opens the batches of the store.
 
     Args:
         config: The recipe.
         store: The dataset.
         share: The part of each batch that this process reads.
-        compiled: How torch.compile compiles the model; "none" for not at all.
+        compiled: Mode of torch.compile; "none" for no compilation.
 
     Raises:
         InputError: The store has no training or validation split.
-        ConfigError: A step would take more batches than a pass has, batches are too small for a batch norm, or the
-            model has no last linear layer to penalize.
+        ConfigError: A step would take more batches than an epoch has, batches are too small for a batch norm, or
+            train.l1 is set and the model has no last linear layer.
     """
     settings = config.train
     passes = read_passes(config, store, share)
@@ -77,25 +77,25 @@ def prepare(config: RunConfig, store: Store, share: Share | None = None, compile
     model = create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
     if settings.l1 and last_layer(model) is None:
         raise ConfigError(
-            f"train.l1 penalizes the input of the last linear layer, and {model.name} has none that gives its logits",
+            f"train.l1 penalizes the input of the last linear layer, but the last layer of {model.name} is not linear",
             expected="an nn.Linear as the last layer",
-            hint="leave train.l1 out",
+            hint="remove train.l1",
         )
-    biased = set_prior_bias(model, _first_shares(settings, store))
+    biased = set_prior_bias(model, _initial_prevalence(settings, store))
     if not biased and (share is None or share.rank == 0):
         print(f"{model.name} has no last linear layer with a bias, so train.output_bias is not used", file=sys.stderr)
     batches = passes.batches
-    if batches.share.ranks > 1 and choose_accelerator(settings, say=False) == "cpu" and lone_norms(model):
-        # On CPUs each process normalises its own part of a batch.
+    if batches.share.ranks > 1 and choose_accelerator(settings, say=False) == "cpu" and norms_of_single_values(model):
+        # On CPUs each process normalises its own part of a batch, which therefore needs two windows.
         batches.share = batches.share._replace(least=2)
     weights = task_weights(settings.loss, store)
     network = RegionModel(model, settings.dense, store.bin) if settings.dense else None
-    module = TrainingModule(model, settings, passes.steps, passes.steps_per_pass, compiled, weights, network)
+    module = TrainingModule(model, settings, passes.steps, passes.steps_per_epoch, compiled, weights, network)
     return PreparedTraining(model, module, passes, validation)
 
 
-def tell_of_one_class(store: Store, settings: TrainConfig) -> None:
-    """Says before a training that its validations will have no AUROC, and what then makes one better than another."""
+def report_undefined_scores(store: Store, settings: TrainConfig) -> None:
+    """Warns before a training if AUROC is undefined for all tasks, and names the metric used instead."""
     positives, known = store.positives("valid"), store.known_counts("valid")
     if ((positives > 0) & (positives < known)).any() or not known.any():
         return
@@ -107,8 +107,8 @@ def tell_of_one_class(store: Store, settings: TrainConfig) -> None:
     )
 
 
-def lone_norms(model: SequenceModel) -> list[str]:
-    """The batch norms of a model that see one value a channel in each window, and so nothing to normalise in one."""
+def norms_of_single_values(model: SequenceModel) -> list[str]:
+    """Returns the names of batch norms whose input for one window is one value per channel, without variance."""
     found: list[str] = []
 
     def note(name: str, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -122,7 +122,7 @@ def lone_norms(model: SequenceModel) -> list[str]:
     ]
     try:
         if hooks:
-            # Not in inference mode, whose tensors a model might keep for its training.
+            # Not in inference mode: a model may cache tensors, and cached inference tensors cannot be trained with.
             with restoring_modes(model), torch.no_grad():
                 model.eval()
                 model(torch.zeros(1, 4, model.window))
@@ -136,20 +136,24 @@ def _check_batch_norm(config: RunConfig, store: Store, smallest: int) -> None:
     if smallest != 1:
         return
     with torch.random.fork_rng(devices=[]):
-        names = lone_norms(create_model(config.model.name, len(store.tasks), store.window, config.model.parameters))
+        names = norms_of_single_values(
+            create_model(config.model.name, len(store.tasks), store.window, config.model.parameters)
+        )
     if names:
-        alone = config.train.batch_size > 1
-        what = "the training split has one window" if alone else "train.batch_size is 1"
+        one_window = config.train.batch_size > 1
+        what = "the training split has one window" if one_window else "train.batch_size is 1"
         raise ConfigError(
-            f"{what}, and the batch norm {names[0]} of {config.model.name} normalises over the windows of a batch: one "
-            "alone has no spread",
+            f"{what}, but the batch norm {names[0]} of {config.model.name} normalises over the windows of a batch, and "
+            "a single window has no variance",
             expected="batches of at least 2 windows",
-            hint="more training windows, or another model" if alone else "a larger train.batch_size, or another model",
+            hint="more training windows, or another model"
+            if one_window
+            else "a larger train.batch_size, or another model",
         )
 
 
-def _first_shares(settings: TrainConfig, store: Store) -> torch.Tensor:
-    """The share of positives that each task is predicted to have before training, (T,)."""
+def _initial_prevalence(settings: TrainConfig, store: Store) -> torch.Tensor:
+    """Returns each task's fraction of positives that the initial bias predicts, (T,)."""
     if settings.output_bias == "prevalence":
         known = torch.from_numpy(store.known_counts("train")).clamp(min=1)
         return torch.from_numpy(store.positives("train")) / known

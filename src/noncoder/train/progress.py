@@ -1,4 +1,4 @@
-"""What is told of a training to those who watch it, and what is known of it when it starts."""
+"""Loggers of a training (TensorBoard, Weights & Biases, MLflow), and its description at the start."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from noncoder.train.provenance import device_name
 
 
 def check_loggers(watch: WatchConfig) -> None:
-    """Tells of a logger that is not installed, before anything is done.
+    """Checks that all loggers of the recipe are installed.
 
     Raises:
-        ConfigError: It names the extra that installs it.
+        ConfigError: A logger is not installed; the hint names the extra that installs it.
     """
     for name in watch.loggers:
         if name != "auto" and find_spec(name) is None:
             raise ConfigError(
                 f"train.watch.loggers names {name}, which is not installed",
-                hint=f"pip install 'noncoder[{name}]', or leave it out: the CSV logs are always written",
+                hint=f"pip install 'noncoder[{name}]', or remove it: the CSV logs are always written",
             )
 
 
 def make_loggers(config: RunConfig, folder: RunFolder) -> list[Logger]:
-    """The loggers of a recipe; a training that goes on is told to the run that it began, whose name the folder keeps.
+    """Returns the loggers of a recipe; empty in all processes but the first.
 
-    Of several processes the first alone tells.
+    A resumed training continues the logger's run that it started, whose identifier is stored in the folder.
 
     Raises:
         ConfigError: Weights & Biases or MLflow cannot be reached.
@@ -63,7 +63,7 @@ def make_loggers(config: RunConfig, folder: RunFolder) -> list[Logger]:
             loggers.append(TolerantTensorBoard(folder.train.path, name="tensorboard", version=""))
     for logger in loggers:
         place = _place(logger)
-        # MLflow takes a setting once; a training that goes on has told it.
+        # MLflow accepts a parameter only once, so a resumed training must not send the settings again.
         if place and known.get(place) != logger.version:
             logger.log_hyperparams(config.model_dump(mode="json"))
             known[place] = logger.version
@@ -72,14 +72,14 @@ def make_loggers(config: RunConfig, folder: RunFolder) -> list[Logger]:
 
 
 def _place(logger: Logger) -> str | None:
-    """Where a logger keeps runs by names of its own."""
+    """Returns the key of a logger's run in loggers.json; None if the logger has no identifiers."""
     if isinstance(logger, TolerantMlflow):
         return logger.place
     return "wandb" if isinstance(logger, WandbLogger) else None
 
 
 def finish_loggers(loggers: Sequence[Logger], best: Validation | None = None) -> None:
-    """Tells the best validation, where there is one, and ends the run of Weights & Biases in this process."""
+    """Logs the best validation, if given, and ends the run of Weights & Biases in this process."""
     for logger in loggers:
         if best and isinstance(logger, WandbLogger | MLFlowLogger):
             known = {f"best/{key}": float(value) for key, value in best if value is not None}
@@ -89,10 +89,10 @@ def finish_loggers(loggers: Sequence[Logger], best: Validation | None = None) ->
 
 
 class EndLoggers(pl.Callback):
-    """Ends the run of Weights & Biases in this process where training is interrupted."""
+    """Ends the run of Weights & Biases in this process if training is interrupted."""
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        """Marks it as not finished."""
+        """Marks the run as not finished."""
         finish_loggers(trainer.loggers)
 
 
@@ -108,7 +108,7 @@ def _wandb(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str,
     except wandb.Error as error:
         raise ConfigError(
             f"Weights & Biases does not start: {error}",
-            hint="`wandb login`; or WANDB_MODE=offline, and `wandb sync` afterwards; or leave it out",
+            hint="`wandb login`; or WANDB_MODE=offline, then `wandb sync`; or remove it from train.watch.loggers",
         ) from error
     return logger
 
@@ -118,7 +118,7 @@ def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str
 
     before = os.environ.get("MLFLOW_TRACKING_URI")
     uri = watch.tracking or before or f"sqlite:///{folder.mlflow}"
-    # A database on this machine keeps no files: they lie beside it, and not where the command happened to be called.
+    # A local database stores no files; they go beside it, because MLflow's default is the working directory.
     here = Path(uri.removeprefix("sqlite:///")).resolve().parent if uri.startswith("sqlite:///") else None
     files = None if here is None else (here / "mlartifacts").as_uri()
     try:
@@ -128,20 +128,20 @@ def _mlflow(watch: WatchConfig, folder: RunFolder, name: str, known: Mapping[str
     except MlflowException as error:
         raise ConfigError(
             f"MLflow cannot use {uri}: {error}",
-            expected="a server or a database, as http://host:5000 or sqlite:///mlflow.db",
-            hint="give another train.watch.tracking, or leave mlflow out",
+            expected="a server or a database, such as http://host:5000 or sqlite:///mlflow.db",
+            hint="give another train.watch.tracking, or remove mlflow from train.watch.loggers",
         ) from error
     finally:
-        # Lightning's logger has MLflow set it, and the next training of this process would take it for the user's.
+        # Lightning's logger makes MLflow set this variable, which the next training of this process would use.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
         os.environ |= {} if before is None else {"MLFLOW_TRACKING_URI": before}
     return logger
 
 
 class _Tolerant:
-    """What fails in a logger once, outside of this process, does not end a training of days; it is told no more."""
+    """Logger that is switched off after its first external failure, so that training continues."""
 
-    _who = ""
+    _service = ""
     _lost = False
 
     def _try(self, function: Any, *values: Any) -> None:
@@ -154,25 +154,25 @@ class _Tolerant:
             if cause is None:
                 raise
             self._lost = True
-            print(f"{self._who} fails and is told nothing more; training goes on: {cause}", file=sys.stderr)
+            print(f"{self._service} failed and is switched off; training continues: {cause}", file=sys.stderr)
 
     def _from_outside(self, error: Exception) -> BaseException | None:
-        """What the place that is written to is to blame for; None where it is an error of ours."""
+        """Returns the external cause of an error; None for a programming error, which is raised."""
         return error if isinstance(error, OSError) else None
 
 
 class TolerantMlflow(_Tolerant, MLFlowLogger):
-    """MLflow's logger, for a server that may go away; the CSV logs have all there is."""
+    """MLflow logger that tolerates an unreachable server; the CSV logs are complete."""
 
-    _who = "MLflow"
+    _service = "MLflow"
     place = "mlflow"
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Tells the server."""
+        """Sends metrics to the server."""
         self._try(super().log_metrics, metrics, step)
 
     def log_file(self, path: Path) -> None:
-        """Keeps a copy of a file with the run."""
+        """Stores a copy of a file with the run."""
         self._try(lambda: self.experiment.log_artifact(self.run_id, str(path)))
 
     def finalize(self, status: str = "success") -> None:
@@ -186,12 +186,12 @@ class TolerantMlflow(_Tolerant, MLFlowLogger):
 
 
 class TolerantTensorBoard(_Tolerant, TensorBoardLogger):
-    """TensorBoard's logger, for a disk that may be full; its writer raises the same error ever after."""
+    """TensorBoard logger that tolerates a full disk, after which its writer repeats the same error."""
 
-    _who = "TensorBoard"
+    _service = "TensorBoard"
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Writes them."""
+        """Writes metrics."""
         self._try(super().log_metrics, metrics, step)
 
     def log_figure(self, figure: Figure, step: int) -> None:
@@ -199,20 +199,20 @@ class TolerantTensorBoard(_Tolerant, TensorBoardLogger):
         self._try(lambda: self.experiment.add_figure("gradient flow", figure, global_step=step))
 
     def save(self) -> None:
-        """Writes what waits."""
+        """Writes buffered events."""
         self._try(super().save)
 
     def finalize(self, status: str) -> None:
-        """Ends the file."""
+        """Closes the file."""
         self._try(super().finalize, status)
 
     def _from_outside(self, error: Exception) -> BaseException | None:
-        # Lightning takes every error of the writer for one of the value.
+        # Lightning wraps every error of the writer in an error about the value.
         return error.__cause__ if isinstance(error.__cause__, OSError) else super()._from_outside(error)
 
 
 def show_figure(logger: Logger, figure: Figure, path: Path, step: int) -> None:
-    """Tells a logger of a figure, which lies in a file, too."""
+    """Sends a figure, also saved at `path`, to a logger."""
     if isinstance(logger, TolerantTensorBoard):
         logger.log_figure(figure, step)
     elif isinstance(logger, WandbLogger):
@@ -222,7 +222,7 @@ def show_figure(logger: Logger, figure: Figure, path: Path, step: int) -> None:
 
 
 def describe_start(config: RunConfig, store: Store, model: SequenceModel, trainer: pl.Trainer) -> TrainingStart:
-    """What is known of a training when it starts, so that it can be compared before it ends and without its store."""
+    """Describes a training at its start, so that it can be compared before it ends and without its store."""
     windows = store.indices("train").size
     return TrainingStart(
         model=model.name,

@@ -1,4 +1,4 @@
-"""What a training ran on."""
+"""Device, package versions and commit of a training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 
 
 def device_name(device: torch.device) -> str:
-    """The name of a processor or GPU."""
+    """Returns the name of a processor or GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return str(torch.cpu.get_capabilities().get("cpu_name", "")) or platform.machine()
 
 
 def package_versions() -> dict[str, str]:
-    """The versions of Python and of the packages that decide what a training comes to."""
+    """Returns the versions of Python and of the packages that affect the result of a training."""
     found = {"python": platform.python_version()}
     for name in ("noncoder", "torch", "lightning", "numpy", "zarr"):
         try:
@@ -29,7 +29,7 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of the source that is running, where it runs from a checkout."""
+    """Returns the commit of the running source; None outside a Git checkout."""
     here = Path(__file__).parent
     try:
         done = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty"], capture_output=True, text=True)

@@ -1,6 +1,6 @@
-"""The processes of one training: which of them this is, and what they tell each other.
+"""The processes of a training and their communication.
 
-With one process nothing here waits, and nothing is sent.
+With one process, no function here waits or sends anything.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class World:
     """The processes of a training.
 
     Args:
-        rank: Which of them this is.
-        devices: Processes on each machine, one a device.
-        nodes: Machines.
-        external: Whether something else than this package started them: torchrun or SLURM.
+        rank: Rank of this process.
+        devices: Processes per machine, one per device.
+        nodes: Number of machines.
+        external: Whether torchrun or SLURM started the processes, not this package.
     """
 
     rank: int = 0
@@ -40,7 +40,7 @@ class World:
 
     @property
     def ranks(self) -> int:
-        """How many processes."""
+        """Number of processes."""
         return self.devices * self.nodes
 
     @property
@@ -50,24 +50,25 @@ class World:
 
 
 def find_world(settings: TrainConfig) -> World:
-    """The processes that a launcher has started, or else those that the recipe asks for.
+    """Returns the processes that a launcher has started, or else those of the recipe.
 
     Raises:
-        ConfigError: The recipe asks for another number than was started, or for several machines without a launcher.
+        ConfigError: The recipe sets another number of processes than was started, or several machines without a
+            launcher.
     """
     found = _launched()
     asked = settings.devices * settings.nodes
     if found is None:
         if settings.nodes > 1:
             raise ConfigError(
-                f"train.nodes is {settings.nodes}, and nothing has started the processes on them",
+                f"train.nodes is {settings.nodes}, but no launcher has started the processes on them",
                 hint="start it on each machine with torchrun, or with srun on SLURM; see docs/how-to/use-a-cluster.md",
             )
         cores = os.cpu_count() or 1
         if settings.devices > cores and not torch.cuda.is_available():
             raise ConfigError(
-                f"train.devices is {settings.devices}, and this machine has {cores} CPU cores and no GPU",
-                expected=f"at most {cores}, a process each",
+                f"train.devices is {settings.devices}, but this machine has {cores} CPU cores and no GPU",
+                expected=f"at most {cores}, one process per core",
             )
         rank = int(os.environ.get("LOCAL_RANK", "0")) if settings.devices > 1 else 0
         return World(rank, settings.devices)
@@ -75,7 +76,7 @@ def find_world(settings: TrainConfig) -> World:
         raise ConfigError(
             f"train.devices={settings.devices} and train.nodes={settings.nodes} are {asked} processes, but "
             f"{found.ranks} were started",
-            hint="leave both out: what torchrun or SLURM started counts",
+            hint="remove both settings: torchrun or SLURM determines the number",
         )
     return found
 
@@ -87,8 +88,8 @@ def _launched() -> World | None:
     elif SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1:
         if "SLURM_NTASKS_PER_NODE" not in os.environ:
             raise ConfigError(
-                f"SLURM has started {os.environ['SLURM_NTASKS']} processes without saying how many on each machine",
-                hint="give sbatch or srun --ntasks-per-node in place of --ntasks",
+                f"SLURM has started {os.environ['SLURM_NTASKS']} processes without their number per machine",
+                hint="give sbatch or srun --ntasks-per-node instead of --ntasks",
             )
         environment = SLURMEnvironment(auto_requeue=False)
         devices = int(os.environ["SLURM_NTASKS_PER_NODE"])
@@ -102,7 +103,7 @@ def _several() -> bool:
 
 
 def from_first(value: T) -> T:
-    """What the first process has, in all of them."""
+    """Broadcasts the first process's value to all processes."""
     if not _several():
         return value
     values = [value]
@@ -111,14 +112,14 @@ def from_first(value: T) -> T:
 
 
 def is_first() -> bool:
-    """Whether this is the first process, which alone prints and writes."""
+    """Returns whether this is the first process, the only one that prints and writes."""
     return not _several() or dist.get_rank() == 0
 
 
 def weight_of_sum(batch: Batch) -> int:
-    """What a sum over a process's windows is multiplied by, for the mean over processes to be the whole batch's sum.
+    """Returns the factor for a sum over a process's windows that makes the mean over processes the batch's sum.
 
-    That is the processes, or 0 where this one's windows stand in for none.
+    It is the number of processes, or 0 if this process's windows are only placeholders.
     """
     if not _several():
         return 1
@@ -126,7 +127,7 @@ def weight_of_sum(batch: Batch) -> int:
 
 
 def gather_on_first(value: list[T]) -> list[list[T]]:
-    """What each process has, by rank, in the first; in the others only empty lists."""
+    """Returns the lists of all processes, by rank, in the first process; empty lists in the others."""
     if not _several():
         return [value]
     first = dist.get_rank() == 0
@@ -136,7 +137,7 @@ def gather_on_first(value: list[T]) -> list[list[T]]:
 
 
 def gather(value: T) -> list[T]:
-    """What each process has, by rank, in all of them."""
+    """Returns the values of all processes, by rank, in all processes."""
     if not _several():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
@@ -145,7 +146,7 @@ def gather(value: T) -> list[T]:
 
 
 def mean_over_ranks(values: Tensor) -> Tensor:
-    """The mean over the processes of a tensor of the same shape in each."""
+    """Returns the mean over processes of a tensor, which has the same shape in each."""
     if not _several():
         return values
     total = values.clone()
@@ -154,7 +155,7 @@ def mean_over_ranks(values: Tensor) -> Tensor:
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether it is true in at least one process."""
+    """Returns whether the flag is true in at least one process."""
     if not _several():
         return flag
     flags = torch.tensor([int(flag)], device=device)
@@ -163,9 +164,9 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def weight_of_part(batch: Batch) -> Tensor | float:
-    """What a process's mean loss of its part is multiplied by, for the mean over processes to be the whole batch's.
+    """Returns the factor for a process's mean loss that makes the mean over processes the batch's mean loss.
 
-    That is its share of the known labels, times the processes. All processes must ask for it together.
+    It is the process's share of the known labels times the number of processes. All processes must call it together.
     """
     if not _several():
         return 1.0

@@ -1,4 +1,4 @@
-"""Where windows are read, and how fast training is against what the device could do."""
+"""Placement of the store on the GPU, and the speed of training relative to the device's peak."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from noncoder.train.log import TrainingLog
 
 
 class Speed(NamedTuple):
-    """What a training reached.
+    """Speed of a training.
 
     Attributes:
-        windows_per_second: Windows a second, validations left out.
-        loading_seconds: Seconds in which the process read windows instead of training.
-        loading_share: Their share of the seconds.
-        operations: Floating-point operations of a training step, a window.
-        peak: Operations a second of a large matrix product in the same arithmetic on the same device; None where it was
+        windows_per_second: Windows per second, without validations.
+        loading_seconds: Seconds that the process spent on reading windows.
+        loading_share: Fraction of the training time spent on reading windows.
+        operations: Floating-point operations of a training step per window.
+        peak: Operations per second of a large matrix product in the same precision on the same devices; None if it was
             not measured.
     """
 
@@ -34,28 +34,30 @@ class Speed(NamedTuple):
 
     @property
     def peak_share(self) -> float | None:
-        """Share of that rate which training reached."""
+        """Fraction of the peak that training reached; None without a peak."""
         return self.windows_per_second * self.operations / self.peak if self.peak else None
 
     def text(self) -> str:
-        """One line for a person."""
+        """Returns the speed as one line of text."""
         rate = self.windows_per_second * self.operations
         line = f"{self.windows_per_second:,.0f} windows/s, {_si(rate)}FLOP/s"
         if self.peak:
-            line += f", {self.peak_share:.0%} of what a large matrix product reaches here"
-        if self.loading_share > 0.1 and self.loading_seconds > 10:  # the first read of a store alone takes seconds
-            line += f"; {self.loading_share:.0%} of the time went into reading windows: the model waits for data"
+            line += f", {self.peak_share:.0%} of the rate of a large matrix product"
+        if (
+            self.loading_share > 0.1 and self.loading_seconds > 10
+        ):  # the first read of a store takes seconds in any case
+            line += f"; training waited for windows to be read for {self.loading_share:.0%} of the time"
         return line
 
 
 class Pace(pl.Callback):
-    """Keeps the store on the GPU that trains, so that no window travels, and tells at the end how fast it went.
+    """Copies the store to the training GPU, which saves transfers of windows, and reports the speed at the end.
 
     Args:
         training: The batches to train on.
-        validation: The batches to validate on; they share one copy on the device.
-        counts: Where windows and seconds are counted.
-        operations: Floating-point operations of a training step, a window.
+        validation: The batches to validate on; both share one copy on the device.
+        counts: The log that counts windows and seconds.
+        operations: Floating-point operations of a training step per window.
     """
 
     def __init__(self, training: Batches, validation: Batches, counts: TrainingLog, operations: float) -> None:
@@ -64,25 +66,25 @@ class Pace(pl.Callback):
         self._began = (0, 0.0)
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Moves the store; says so where the GPU has no room for it."""
+        """Copies the store to the device; reports if the GPU's memory is too small."""
         there = [batches.move(trainer.strategy.root_device) for batches in (self.training, self.validation)]
         if not all(there):
             size = bytes_on_device(self.training.store) / 1e9
-            line = f"the store's {size:.1f} GB do not fit on the GPU: windows are read in memory and sent there"
+            line = f"the store's {size:.1f} GB do not fit on the GPU: windows are copied to it from main memory"
             tqdm.write(line, file=sys.stderr)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Begins to count; a resumed training counts what it does itself."""
+        """Starts counting; the windows of an earlier, interrupted process are left out."""
         self._began = self.counts.windows, self.counts.training_seconds()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Tells the speed."""
+        """Computes and prints the speed."""
         windows, seconds = self.counts.windows - self._began[0], self.counts.training_seconds() - self._began[1]
         if not windows or trainer.global_rank:
             return
         device = trainer.strategy.root_device
         rates = sorted(self.counts.rates)
-        # What compiling and warming up take at the start is no speed: the middle of the log's rows has none of it.
+        # The median of the log's rows leaves out compilation and warm-up at the start.
         typical = rates[len(rates) // 2] if rates else windows / max(1e-9, seconds)
         peak = peak_rate(device, _dtype(str(trainer.precision))) * trainer.world_size if device.type == "cuda" else None
         waited = self.training.seconds
@@ -95,7 +97,7 @@ def _dtype(precision: str) -> torch.dtype:
 
 
 def peak_rate(device: torch.device, dtype: torch.dtype, repeats: int = 8) -> float:
-    """Operations a second of a large matrix product of random numbers: the most that a device gives in practice."""
+    """Returns the operations per second of a large matrix product of random numbers, the practical peak of a device."""
     n = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(n, n, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
     best = float("inf")

@@ -1,4 +1,4 @@
-"""Checkpoint files: complete or absent, and known to be as they were written."""
+"""Checkpoint files, written completely or not at all and verified by a digest."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from noncoder.machine import memory_problem
 from noncoder.predictor import first_difference
 from noncoder.temporary import temporary
 
-# After torch's zip, whose own checksums torch does not check. Readers of zips pass over what follows the end.
+# Follows torch's zip, whose own checksums torch does not verify. Zip readers ignore bytes after the end.
 _MARK = b"noncoder-sha256:"
 _TAIL = len(_MARK) + 64
 _TRAINING = "noncoder_training"
 
 
 class _Sink:
-    """A file that hashes what is written, and keeps the first error to itself until it is asked for.
+    """File that hashes the written data and holds back the first error until `finish`.
 
-    torch's zip writer answers an error in its midst with another of its own, or with the end of the process.
+    If a write fails, torch's zip writer raises an error of its own or ends the process.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -56,10 +56,10 @@ class _Sink:
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
-    """Writes a checkpoint under a temporary name, on the disk before it is renamed.
+    """Writes a checkpoint under a temporary name, flushes it to the disk, and renames it.
 
     Raises:
-        OSError: The system will not let us; nothing is left behind.
+        OSError: The file cannot be written; no partial file is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary(path) as made:
@@ -72,7 +72,7 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Has the names in a folder on the disk."""
+    """Flushes the names in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -81,7 +81,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def damage(path: Path) -> str:
-    """What is wrong with a checkpoint file; empty where nothing is."""
+    """Returns what is wrong with a checkpoint file; empty if it is intact."""
     try:
         size = path.stat().st_size - _TAIL
         if size <= 0:
@@ -94,12 +94,12 @@ def damage(path: Path) -> str:
                 size -= len(block)
             tail = file.read()
     except FileNotFoundError:
-        return "it is not there"
+        return "it does not exist"
     except OSError as error:
         return str(error.strerror or error)
     if not tail.startswith(_MARK):
         return "its end is missing"
-    return "" if tail == _MARK + digest.hexdigest().encode() else "its content is not what was written"
+    return "" if tail == _MARK + digest.hexdigest().encode() else "its content has changed since it was written"
 
 
 def read_checkpoint(path: Path, training: str = "") -> dict[str, Any]:
@@ -107,19 +107,19 @@ def read_checkpoint(path: Path, training: str = "") -> dict[str, Any]:
 
     Args:
         path: The file.
-        training: The digest of what the training is made from; a checkpoint of another training is refused.
+        training: Digest of the training's inputs; a checkpoint of another training is refused.
 
     Raises:
-        InputError: It is missing, damaged, or of another training.
+        InputError: The checkpoint is missing, damaged, or of another training.
     """
     wrong = damage(path)
     if not wrong:
         try:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a pickle that somebody has made may fail in any way
+        except Exception as error:  # a foreign pickle can raise any exception
             if memory_problem(error) is not None:
                 raise
-            raise _unusable(path, "it is none of ours") from error
+            raise _unusable(path, "it is not a checkpoint of noncoder") from error
         weights = content.get("state_dict") if isinstance(content, dict) else None
         if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
             wrong = "it holds no weights"
@@ -131,12 +131,12 @@ def read_checkpoint(path: Path, training: str = "") -> dict[str, Any]:
 
 
 def check_checkpoint(path: Path, training: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Makes sure that a training can resume from a checkpoint.
+    """Checks that a training can resume from a checkpoint.
 
     Args:
         path: The file.
-        training: The digest of what the training is made from.
-        shapes: The shapes of its weights.
+        training: Digest of the training's inputs.
+        shapes: Shapes of the weights by name.
 
     Raises:
         InputError: The checkpoint is damaged, of another training or model, or lacks what resuming needs.
@@ -145,7 +145,9 @@ def check_checkpoint(path: Path, training: str, shapes: Mapping[str, tuple[int, 
     found = {name: tuple(tensor.shape) for name, tensor in content["state_dict"].items()}
     name = first_difference(found, shapes)
     if name is not None:
-        raise _unusable(path, f"{name} is {found.get(name, 'missing')}, and {shapes.get(name, 'no such tensor')} here")
+        raise _unusable(
+            path, f"{name} is {found.get(name, 'missing')}, but {shapes.get(name, 'no tensor')} in this model"
+        )
     lacking = [key for key in ("optimizer_states", "lr_schedulers", "loops", "callbacks") if key not in content]
     if lacking:
         raise _unusable(path, f"it lacks {', '.join(lacking)}, as the checkpoints of best validations do")
@@ -154,45 +156,46 @@ def check_checkpoint(path: Path, training: str, shapes: Mapping[str, tuple[int, 
 def _unusable(path: Path, why: str) -> InputError:
     return InputError(
         f"the checkpoint {path} cannot be used: {why}",
-        hint="put back a copy of this training's last.ckpt, or train again with --force",
+        hint="restore a copy of this training's last.ckpt, or train again with --force",
     )
 
 
 def choose_checkpoint(last: Path, previous: Path) -> Path | None:
-    """The checkpoint to go on from: the last, or the one before where the last is damaged, which is said.
+    """Chooses the checkpoint to resume from: the last, or the previous one if the last is damaged, which is reported.
 
     Returns:
-        None where there is none.
+        The checkpoint; None if there is none.
 
     Raises:
-        InputError: All that are there are damaged.
+        InputError: All existing checkpoints are damaged.
     """
-    there = [path for path in (last, previous) if path.exists()]
-    if not there:
+    existing = [path for path in (last, previous) if path.exists()]
+    if not existing:
         return None
     wrong = {}
-    for path in there:
+    for path in existing:
         wrong[path] = damage(path)
         if not wrong[path]:
-            told = "; ".join(f"{other} is damaged: {why}" for other, why in wrong.items() if why)
-            if told:
-                print(f"{told}; training goes on from {path}", file=sys.stderr)
-                # The next save would give it the name of the one before, in place of this whole one.
+            problems = "; ".join(f"{other} is damaged: {why}" for other, why in wrong.items() if why)
+            if problems:
+                print(f"{problems}; training resumes from {path}", file=sys.stderr)
+                # The next save would otherwise replace the intact previous checkpoint by the damaged last one.
                 last.unlink(missing_ok=True)
             return path
     raise InputError(
-        "no checkpoint to go on from is whole: " + "; ".join(f"{path}: {why}" for path, why in wrong.items()),
-        hint="put back a copy of one of them, or train anew with --force",
+        "all checkpoints to resume from are damaged: " + "; ".join(f"{path}: {why}" for path, why in wrong.items()),
+        hint="restore a copy of one of them, or train again with --force",
     )
 
 
 class Storage(TorchCheckpointIO):
-    """Writes Lightning's checkpoints; where the disk is full, training goes on without them.
+    """Writes Lightning's checkpoints; if the disk is full, training continues without them.
 
-    Each checkpoint names the training that it is of.
+    Each checkpoint contains the digest of its training. The checkpoints in `needed` wait in memory and are written as
+    soon as possible, because the best weights cannot be computed again.
 
-    What is named in `needed` is kept in memory then, and written as soon as there is room: the best weights cannot be
-    had again.
+    Args:
+        training: Digest of the training's inputs.
     """
 
     def __init__(self, training: str = "") -> None:
@@ -202,15 +205,17 @@ class Storage(TorchCheckpointIO):
         self._full = False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes a checkpoint, unless the system will not let us; that is said once, and its end too."""
+        """Writes a checkpoint; reports the first failure and the first success after it."""
         path = Path(path)
         checkpoint = checkpoint | {_TRAINING: self.training}
         try:
-            # First what waits: a later checkpoint that speaks of a file must not be there before the file.
+            # Waiting files first: a checkpoint must not exist before the files it refers to.
             self._write_waiting()
             write_checkpoint(checkpoint, path)
         except OSError as error:
-            self._tell(f"cannot write {path}: {error.strerror or error}; training goes on, the checkpoint before stays")
+            self._report(
+                f"cannot write {path}: {error.strerror or error}; training continues, the previous checkpoint stays"
+            )
             self._full = True
             if path in self.needed:
                 content = io.BytesIO()
@@ -219,23 +224,23 @@ class Storage(TorchCheckpointIO):
             return
         if self._full:
             self._full = False
-            self._tell("checkpoints can be written again")
+            self._report("checkpoints can be written again")
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Reads a checkpoint; only tensors and plain values."""
+        """Reads a checkpoint, which may hold only tensors and plain values."""
         return read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
-        """Removes a checkpoint; one that is not there is none."""
+        """Removes a checkpoint, if it exists."""
         self._waiting.pop(Path(path), None)
         with suppress(OSError):
             Path(path).unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Writes what waits.
+        """Writes the waiting checkpoints.
 
         Raises:
-            InputError: There is still no room.
+            InputError: The disk is still full.
         """
         try:
             self._write_waiting()
@@ -247,6 +252,6 @@ class Storage(TorchCheckpointIO):
             write_checkpoint(torch.load(io.BytesIO(content), weights_only=True), path)
             del self._waiting[path]
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         if not (self._full and text.startswith("cannot")):
             print(f"\n{text}", file=sys.stderr, flush=True)

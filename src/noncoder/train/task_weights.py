@@ -1,4 +1,4 @@
-"""What the labels of each task count in training."""
+"""Weights of the tasks in the training loss."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from noncoder.losses import effective_number_weights, inverse_frequency_weights
 
 
 def task_weights(config: LossConfig, store: Store) -> Tensor | None:
-    """The weight of each task by the recipe, float32 (T,); None where all count 1.
+    """Returns the weight of each task, float32 (T,); None if all are 1.
 
     Raises:
-        InputError: The file of weights is missing or not what it should be.
+        InputError: The file of weights is missing or invalid.
     """
     if config.weights_file is not None:
         if isinstance(store, TaskSelection):  # the file may name tasks that are left out
@@ -39,7 +39,7 @@ def task_weights(config: LossConfig, store: Store) -> Tensor | None:
 
 
 def weights_digest(config: LossConfig) -> str | None:
-    """SHA-256 of the file of weights, where the recipe names one.
+    """Returns the SHA-256 of the file of weights; None if the recipe names none.
 
     Raises:
         InputError: The file cannot be read.
@@ -54,14 +54,14 @@ def weights_digest(config: LossConfig) -> str | None:
 
 
 def read_weights(path: Path, tasks: Sequence[Task]) -> Tensor:
-    """The weights of a file, float32 (T,).
+    """Reads the weights of a file, float32 (T,).
 
     Args:
         path: TSV with the columns task and weight.
-        tasks: The tasks; those that the file leaves out have the weight 1.
+        tasks: The tasks; tasks that are missing from the file have the weight 1.
 
     Raises:
-        InputError: It cannot be read, names a task that there is not, or twice, or gives something that is no weight.
+        InputError: The file cannot be read, names an unknown task or a task twice, or has an invalid weight.
     """
     columns = {task.name: i for i, task in enumerate(tasks)}
     weights: dict[int, float] = {}
@@ -71,7 +71,7 @@ def read_weights(path: Path, tasks: Sequence[Task]) -> Tensor:
             hint = did_you_mean(name, columns)
             raise InputError(f"{path}, line {line}: no task is called {name!r}", "a task of the store", hint)
         if columns[name] in weights:
-            raise InputError(f"{path}, line {line}: the task {name!r} stands there twice", "each task once")
+            raise InputError(f"{path}, line {line}: the task {name!r} is listed twice", "each task once")
         weights[columns[name]] = _weight(text, f"{path}, line {line}")
     found = torch.tensor([weights.get(i, 1.0) for i in range(len(tasks))])
     if not found.any():
@@ -84,7 +84,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, delimiter="\t")
             if not {"task", "weight"} <= set(reader.fieldnames or ()):
-                raise InputError(f"{path} has no columns task and weight", expected="a TSV with a line that names them")
+                raise InputError(f"{path} has no columns task and weight", expected="a TSV whose first line names them")
             return [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error
@@ -101,5 +101,5 @@ def _weight(text: str, where: str) -> float:
     except ValueError:
         weight = math.nan
     if not 0 <= weight < math.inf:
-        raise InputError(f"{where}: {text!r} is no weight", expected="a number from 0 up")
+        raise InputError(f"{where}: {text!r} is not a weight", expected="a finite number ≥ 0")
     return weight
