@@ -146,7 +146,7 @@ class TestLastWindow:
 
     def test_the_range_test_too(self, tmp_path: Path, odd: Path) -> None:
         config = make_recipe(tmp_path / "run", odd, NORMED)
-        assert len(find_learning_rate(config, tmp_path / "lr", Ramp(1e-4, 1e-2, 20))["losses"]) == 20
+        assert len(find_learning_rate(config, tmp_path / "lr", Ramp(1e-4, 1e-2, 20)).losses) == 20
 
 
 class TestTooSmall:

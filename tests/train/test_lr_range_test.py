@@ -75,13 +75,14 @@ class TestTest:
         result = find_learning_rate(recipe(), tmp_path / "a", ramp)
         again = find_learning_rate(recipe(), tmp_path / "b", ramp)
         assert result == again
-        assert result["diverged"]
-        assert len(result["rates"]) == len(result["losses"]) == len(result["smoothed"]) < 60
-        np.testing.assert_allclose(result["rates"], ramp.rates[: len(result["rates"])])
-        assert 1e-4 < result["steepest"] < 10
+        assert result.diverged
+        assert len(result.rates) == len(result.losses) == len(result.smoothed) < 60
+        np.testing.assert_allclose(result.rates, ramp.rates[: len(result.rates)])
+        assert result.steepest is not None
+        assert 1e-4 < result.steepest < 10
         written = sorted(path.name for path in (tmp_path / "a").iterdir())
         assert written == ["result.json", "result.png", "result.txt"]
-        assert read_json(tmp_path / "a" / "result.json") == result
+        assert read_json(tmp_path / "a" / "result.json") == result.to_json()
         assert (tmp_path / "a" / "result.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / "a" / "result.txt").read_text() == range_test_text(result) + "\n"
         assert not recipe().run.exists()
@@ -91,12 +92,12 @@ class TestTest:
         still = find_learning_rate(
             recipe(accumulate=2, optimizer="sgd", weight_decay=0), tmp_path / "a", Ramp(1e-12, 1e-11, 20)
         )
-        assert not still["diverged"]
-        assert len(still["losses"]) == 20
+        assert not still.diverged
+        assert len(still.losses) == 20
         alone = find_learning_rate(recipe(weight_decay=0), tmp_path / "b", Ramp(1e-12, 1e-11, 40))
         # 120 windows are 8 batches of 16, the last one smaller.
-        pairs = np.reshape(alone["losses"], (20, 2)).mean(axis=1)
-        np.testing.assert_allclose(still["losses"], pairs, rtol=1e-4)
+        pairs = np.reshape(alone.losses, (20, 2)).mean(axis=1)
+        np.testing.assert_allclose(still.losses, pairs, rtol=1e-4)
 
     def test_overwrites_nothing(self, recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
         find_learning_rate(recipe(), tmp_path / "a", Ramp(1e-3, 1e-2, 20))

@@ -48,4 +48,8 @@ def lr_find(
 
     folder = out or RunFolder(config.run).lr_find.path
     result = find_learning_rate(config, folder, Ramp(lowest, highest, steps), force)
-    emit(result | {"out": str(folder)}, f"{range_test_text(result)}\nfigure: {RangeTestFolder(folder).figure}", as_json)
+    emit(
+        result.to_json() | {"out": str(folder)},
+        f"{range_test_text(result)}\nfigure: {RangeTestFolder(folder).figure}",
+        as_json,
+    )

@@ -25,6 +25,10 @@ class _Folder:
         """The summary; written last, so it exists only if all other files do."""
         return self.path / _SUMMARY
 
+
+class _RecordedFolder(_Folder):
+    """A folder of results with a record of their inputs."""
+
     @property
     def made_from(self) -> Path:
         """The settings and digests of all inputs."""
@@ -110,7 +114,7 @@ class TrainFolder(_Folder):
 
 
 @dataclass(frozen=True)
-class SplitFolder(_Folder):
+class SplitFolder(_RecordedFolder):
     """RUN/evaluate/SPLIT: the evaluation of one split."""
 
     @property
@@ -172,7 +176,7 @@ class EvaluateFolder:
 
 
 @dataclass(frozen=True)
-class TaskFolder(_Folder):
+class TaskFolder(_RecordedFolder):
     """RUN/interpret/tasks/NAME: the interpretation of one task by one method."""
 
     @property
@@ -237,7 +241,7 @@ class TaskFolder(_Folder):
 
 
 @dataclass(frozen=True)
-class FiltersFolder(_Folder):
+class FiltersFolder(_RecordedFolder):
     """RUN/interpret/filters: the kernels of the first convolution."""
 
     @property

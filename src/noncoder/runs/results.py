@@ -622,3 +622,29 @@ class FilterResult(Result):
     sites: int
     tasks: tuple[FilterEffect, ...] = ()
     matches: tuple[MotifMatch, ...] = ()
+
+
+class RangeTest(Result):
+    """Result of a learning-rate range test.
+
+    Args:
+        learning_rate: The recipe's learning rate.
+        optimizer: The recipe's optimiser.
+        seed: The recipe's seed.
+        steepest: Learning rate at which the loss falls fastest; None if the loss never falls.
+        tenth: A tenth of the learning rate at the minimum of the loss; None if the loss never falls.
+        diverged: Whether the loss diverged.
+        rates: Learning rate of each optimiser step.
+        losses: Loss of each optimiser step.
+        smoothed: Smoothed loss of each optimiser step.
+    """
+
+    learning_rate: float
+    optimizer: str
+    seed: int
+    steepest: float | None = None
+    tenth: float | None = None
+    diverged: bool
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]

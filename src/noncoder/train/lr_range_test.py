@@ -14,6 +14,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
@@ -23,10 +24,11 @@ from noncoder.config import RunConfig
 from noncoder.data.selection import trained_tasks
 from noncoder.data.store import open_store
 from noncoder.errors import ConfigError, InputError
-from noncoder.files import only_writer, plain_json, write_bytes, write_json
+from noncoder.files import only_writer, write_bytes
 from noncoder.machine import needing_memory
 from noncoder.models import check_model
 from noncoder.runs.folder import RangeTestFolder
+from noncoder.runs.results import RangeTest
 from noncoder.train.device import choose_accelerator, choose_precision, products_of_float32
 from noncoder.train.fit import quieten
 from noncoder.train.module import TrainingModule
@@ -73,7 +75,7 @@ class Ramp:
         return np.geomspace(self.lowest, self.highest, self.steps)
 
 
-def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = False) -> dict[str, Any]:
+def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = False) -> RangeTest:
     """Trains the recipe's model from its initial weights at rising rates; writes result.json, .png and .txt.
 
     Optimiser, loss, batches, accumulation, clipping and precision are those of the recipe; its schedule is not used.
@@ -85,9 +87,6 @@ def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = F
         ramp: The learning rates.
         force: Replace existing results.
 
-    Returns:
-        "rates", "losses" and "smoothed" of each optimiser step, "steepest" (where the loss falls fastest), "tenth" (a
-        tenth of the rate of the least loss), "diverged"; suggestions are None where the loss never falls.
 
     Raises:
         InputError: Results already exist, the store has no training split, or the loss of the first step is not finite.
@@ -101,23 +100,23 @@ def find_learning_rate(config: RunConfig, out: Path, ramp: Ramp, force: bool = F
         return _find(config, out, ramp)
 
 
-def _find(config: RunConfig, out: Path, ramp: Ramp) -> dict[str, Any]:
+def _find(config: RunConfig, out: Path, ramp: Ramp) -> RangeTest:
     test = _run(config, ramp)
     rates, losses = ramp.rates[: len(test.losses)], np.array(test.losses)
     if not losses.size:
         raise InputError(
             "the loss of the first step is not finite", hint="check the recipe's train.loss and train.precision"
         )
-    result = plain_json({
-        "learning_rate": config.train.learning_rate, "optimizer": config.train.optimizer, "seed": config.seed,
-        **suggest(rates, losses), "diverged": test.diverged,
-        "rates": rates.tolist(), "losses": losses.tolist(), "smoothed": smooth(losses).tolist(),
-    })  # fmt: skip
+    result = RangeTest(
+        learning_rate=config.train.learning_rate, optimizer=config.train.optimizer, seed=config.seed,
+        **suggest(rates, losses), diverged=test.diverged,
+        rates=rates.tolist(), losses=losses.tolist(), smoothed=smooth(losses).tolist(),
+    )  # fmt: skip
     folder = RangeTestFolder(out)
-    write_json(folder.result, result)
+    result.write(folder.result)
     write_bytes(folder.text, (range_test_text(result) + "\n").encode())
     plots.save_figure(_figure(result), folder.figure)
-    return dict(result)
+    return result
 
 
 def smooth(losses: Floats) -> Floats:
@@ -147,19 +146,19 @@ def suggest(rates: Floats, losses: Floats) -> dict[str, float | None]:
     return {"steepest": float(rates[int(np.argmin(slope))]), "tenth": float(rates[least]) / 10}
 
 
-def range_test_text(result: dict[str, Any]) -> str:
+def range_test_text(result: RangeTest) -> str:
     """Formats a result for a terminal."""
-    steps, rates = len(result["rates"]), result["rates"]
-    head = f"{steps} steps with {result['optimizer']} at learning rates from {rates[0]:.2g} to {rates[-1]:.2g}"
-    if result["steepest"] is None:
+    steps, rates = len(result.rates), result.rates
+    head = f"{steps} steps with {result.optimizer} at learning rates from {rates[0]:.2g} to {rates[-1]:.2g}"
+    if result.steepest is None or result.tenth is None:
         return f"{head}: the loss does not clearly fall; try more --steps, larger batches or another --lowest"
-    end = "stopped where the loss diverged" if result["diverged"] else "the loss never diverged: try a higher --highest"
+    end = "stopped where the loss diverged" if result.diverged else "the loss never diverged: try a higher --highest"
     return "\n".join([
         f"{head}; {end}",
-        f"  steepest descent           {result['steepest']:.2g}",
-        f"  a tenth of the minimum's   {result['tenth']:.2g}",
-        f"  the recipe's               {result['learning_rate']:.2g}",
-        f"try train.learning_rate={max(result['steepest'], result['tenth']):.1g} and half of it",
+        f"  steepest descent           {result.steepest:.2g}",
+        f"  a tenth of the minimum's   {result.tenth:.2g}",
+        f"  the recipe's               {result.learning_rate:.2g}",
+        f"try train.learning_rate={max(result.steepest, result.tenth):.1g} and half of it",
     ])  # fmt: skip
 
 
@@ -253,11 +252,15 @@ def _groups(trainer: pl.Trainer) -> list[dict[str, Any]]:
     return [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
 
 
-def _figure(result: dict[str, Any]) -> Any:
-    shown = ("steepest", "steepest descent"), ("tenth", "a tenth of the minimum's"), ("learning_rate", "the recipe's")
-    marks = {label: result[key] for key, label in shown if result[key] is not None}
-    smoothed = np.array(result["smoothed"])
+def _figure(result: RangeTest) -> Figure:
+    shown = {
+        "steepest descent": result.steepest,
+        "a tenth of the minimum's": result.tenth,
+        "the recipe's": result.learning_rate,
+    }
+    marks = {label: rate for label, rate in shown.items() if rate is not None}
+    smoothed = np.array(result.smoothed)
     low, start = float(smoothed.min()), float(smoothed[0])
     # The diverging losses would flatten the rest of the curve.
-    top = min(float(np.max(result["losses"])), low + 2 * max(start - low, 0.1 * abs(low)))
-    return plots.plot_rate_test(result["rates"], result["losses"], smoothed, marks, top)
+    top = min(float(np.max(result.losses)), low + 2 * max(start - low, 0.1 * abs(low)))
+    return plots.plot_rate_test(result.rates, result.losses, smoothed, marks, top)
