@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from noncoder.errors import InputError
 from noncoder.files import plain_json, read_json, unreadable, write_json
@@ -648,3 +648,41 @@ class RangeTest(Result):
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     smoothed: tuple[float, ...]
+
+
+class Fault(Result):
+    """The loss or gradient that stopped a training.
+
+    Args:
+        what: What is wrong.
+        step: Optimiser step, counted from 1.
+        batch: Batch, counted from 0 at the start of the training.
+        epoch: Epoch, counted from 0; the key in the file is "pass".
+        position: Position of the batch in its epoch.
+        batches_a_pass: Batches per epoch.
+        loss: Loss of the batch as text, which may be "nan" or "inf".
+        gradient_norm: Norm of the gradient as text; None if it was not computed.
+        layer: Message that names the first layer whose output is not finite; empty if all are finite.
+        rank: Rank of the process that wrote the file.
+        ranks: Number of processes.
+        precision: Precision of the training, as Lightning names it.
+        windows: Store indices of the batch's windows.
+    """
+
+    what: str
+    step: int
+    batch: int
+    epoch: int = Field(alias="pass")
+    position: int
+    batches_a_pass: int
+    loss: str
+    gradient_norm: str | None = None
+    layer: str
+    rank: int
+    ranks: int
+    precision: str
+    windows: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values by their keys in the file."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -17,9 +17,9 @@ from noncoder.data.loading import Batch, Share
 from noncoder.data.selection import trained_tasks
 from noncoder.data.store import open_store
 from noncoder.errors import InputError, TrainingError
-from noncoder.files import read_json, write_json
 from noncoder.predictor.inference import restoring_modes
 from noncoder.runs.folder import RunFolder
+from noncoder.runs.results import Fault
 from noncoder.runs.run_recipe import read_run
 from noncoder.train.module import TrainingModule
 from noncoder.train.passes import Passes
@@ -176,14 +176,14 @@ class FaultWatch(pl.Callback):
             layer = first_broken_layer(module.network, batch)
         layers = [found for found in gather(layer) if found]
         layer = layers[0] if layers else _broken_gradient(module.model)
-        fault = {
-            "what": what, "step": trainer.global_step + 1, "batch": number, "pass": epoch, "position": position,
-            "batches_a_pass": len(self.passes.batches), "loss": str(loss), "gradient_norm": None if norm is None else
-            str(norm), "layer": layer, "rank": self.world.rank, "ranks": self.world.ranks,
-            "precision": str(trainer.precision), "windows": windows.tolist(),
-        }  # fmt: skip
+        fault = Fault(
+            what=what, step=trainer.global_step + 1, batch=number, **{"pass": epoch}, position=position,
+            batches_a_pass=len(self.passes.batches), loss=str(loss), gradient_norm=None if norm is None else str(norm),
+            layer=layer, rank=self.world.rank, ranks=self.world.ranks, precision=str(trainer.precision),
+            windows=windows.tolist(),
+        )  # fmt: skip
         if self.world.rank == 0:
-            write_json(self.files[0], fault)
+            fault.write(self.files[0])
             write_checkpoint({"state_dict": module.state_dict()}, self.files[1])
         raise TrainingError(*_fault_message(fault, self.files[0]))
 
@@ -202,14 +202,14 @@ class FaultWatch(pl.Callback):
             yield batch
 
 
-def _fault_message(fault: dict[str, Any], file: Path) -> tuple[str, str, str]:
-    windows, shown = fault["windows"], ", ".join(map(str, fault["windows"][:6]))
+def _fault_message(fault: Fault, file: Path) -> tuple[str, str, str]:
+    windows, shown = fault.windows, ", ".join(map(str, fault.windows[:6]))
     more = f" and {len(windows) - 6} more" if len(windows) > 6 else ""
-    norm = f"; norm of the gradient {fault['gradient_norm']}" if fault["gradient_norm"] else ""
+    norm = f"; norm of the gradient {fault.gradient_norm}" if fault.gradient_norm else ""
     found = (
-        f"{fault['what']}, in step {fault['step']}: epoch {fault['pass'] + 1}, batch {fault['position'] + 1} of "
-        f"{fault['batches_a_pass']}, windows {shown}{more} of the store\n"
-        f"loss {fault['loss']}{norm}; {fault['layer'] or 'the outputs of all layers are finite'}"
+        f"{fault.what}, in step {fault.step}: epoch {fault.epoch + 1}, batch {fault.position + 1} of "
+        f"{fault.batches_a_pass}, windows {shown}{more} of the store\n"
+        f"loss {fault.loss}{norm}; {fault.layer or 'the outputs of all layers are finite'}"
     )
     hint = (
         "try a lower train.learning_rate, a stricter train.clip or train.precision=32-true; "
@@ -264,22 +264,22 @@ def load_fault(run: str | Path) -> tuple[Batch, TrainingModule]:
         StoreError: The store does not exist any more.
     """
     folder, config = RunFolder(Path(run)), read_run(run)
-    fault = read_json(folder.train.fault)
+    fault = Fault.read(folder.train.fault)
     if fault is None:
         raise InputError(
             f"{run} has no recorded fault", expected=f"{folder.train.fault}, written when training stops at a fault"
         )
-    prepared = prepare(config, trained_tasks(open_store(config.store), config.train), Share(0, fault["ranks"]))
+    prepared = prepare(config, trained_tasks(open_store(config.store), config.train), Share(0, fault.ranks))
     module, batches = prepared.module, prepared.passes.batches
     module.load_state_dict(read_checkpoint(folder.train.fault_weights)["state_dict"])
     module.on_fit_start()
-    reduced = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fault["precision"])
+    reduced = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(fault.precision)
     if reduced is not None:
         module.__dict__["network"] = module.__dict__["run_model"] = _Reduced(module.network, reduced)
     module.train()
-    batches.load_state_dict({"epoch": fault["pass"], "position": fault["position"]})
+    batches.load_state_dict({"epoch": fault.epoch, "position": fault.position})
     batch = next(iter(batches))
-    seed_batch(config.seed, fault["batch"], 0)
+    seed_batch(config.seed, fault.batch, 0)
     return batch, module
 
 

@@ -217,7 +217,7 @@ class TrainingLog(pl.Callback):
     def _speed(self) -> float:
         return self.windows / max(1e-9, self.training_seconds())
 
-    def _position(self, trainer: pl.Trainer) -> dict[str, Any]:
+    def _position(self, trainer: pl.Trainer) -> dict[str, float]:
         return {
             "step": trainer.global_step,
             "epoch": self.windows / self.n_windows,
