@@ -1,4 +1,4 @@
-"""A small store, and recipes that train a tiny model on it in a second or two."""
+"""Fixtures: a small store, and recipes that train a tiny model on it in a second or two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line, in a process that kills itself after as many batches as KILL_AT says."""
+"""Command line in a process that kills itself after KILL_AT batches."""
 
 from __future__ import annotations
 

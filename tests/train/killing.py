@@ -1,7 +1,7 @@
-"""Trains a recipe whole and one killed again and again: `python -m tests.train.killing WHOLE BROKEN KILLS SEED`.
+"""Trains a recipe without and with repeated kills: `python -m tests.train.killing WHOLE BROKEN KILLS SEED`.
 
-Each life is a fork of this process, which has imported everything: a start costs no seconds. Prints, as JSON, how many
-were killed at each moment, and whether the training ended.
+Each life is a fork of this process, which has already imported everything, so that starting is fast. Prints, as JSON,
+the number of kills at each moment and whether the training finished.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from noncoder.train.faults import FaultWatch  # noqa: F401  what training import
 from noncoder.train.module import TrainingModule
 
 MOMENTS = ("writing", "after validation", "before validation", "within validation", "after validation", "any")
-"""When lives end, in turn. "After validation" is after the first checkpoint that follows one."""
+"""Moments at which lives end, in turn. "After validation" is after the first checkpoint after a validation."""
 
 
 def begin(config: RunConfig, moment: str) -> int:
@@ -42,7 +42,7 @@ def begin(config: RunConfig, moment: str) -> int:
 
 
 def die_at(moment: str) -> None:
-    """Has this process kill itself at a moment that the clock would seldom hit."""
+    """Makes this process kill itself at a moment that a random time would rarely hit."""
     validate, save, validated = TrainingModule.validation_step, LastCheckpoint._save, False
 
     def validation_step(self: TrainingModule, batch: Batch, _: int) -> None:
@@ -59,7 +59,7 @@ def die_at(moment: str) -> None:
         if moment == "after validation" and validated:
             die()
 
-    # Without the rest between two saves there is one soon after each validation, however busy the machine is.
+    # Without the pause between saves, a save follows soon after each validation, also on a busy machine.
     def save_soon(self: LastCheckpoint, trainer: Any) -> None:
         save_and_die(self, trainer)
         self._rest_until = 0.0
@@ -73,7 +73,7 @@ def die() -> None:
 
 
 def ended(child: int) -> int | None:
-    """How a life ended: 0 by itself, else the number of the signal; None while it goes on."""
+    """Returns how a life ended: 0 if it exited, else the signal's number; None while it is running."""
     done, status = os.waitpid(child, os.WNOHANG)
     code = os.waitstatus_to_exitcode(status)
     if done and code not in (0, -signal.SIGKILL):
@@ -82,7 +82,7 @@ def ended(child: int) -> int | None:
 
 
 def live(config: RunConfig, moment: str, draw: random.Random) -> bool:
-    """One life; whether it was killed, else the training is done."""
+    """Runs one life; returns whether it was killed, otherwise the training has finished."""
     folder, child = RunFolder(config.run).train.path, begin(config, moment)
     until = time.monotonic() + draw.uniform(0.05, 0.7)
     while (end := ended(child)) is None:

@@ -17,7 +17,7 @@ from noncoder.train import train
 from noncoder.train.hook import OnValidation
 
 COMPACT = {"name": "compact", "parameters": {"channels": 8, "dilations": [1], "heads": 2}}
-# Without batch norm, whose statistics would be those of a part of a batch.
+# Without batch norm, whose statistics would cover only a part of a batch.
 DANQ = {"name": "danq", "parameters": {"kernels": 12, "kernel_width": 12, "pool": 10, "units": 6, "hidden": 10,
                                        "pool_dropout": 0, "lstm_dropout": 0}}  # fmt: skip
 

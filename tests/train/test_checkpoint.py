@@ -53,7 +53,7 @@ def test_a_file_that_a_checkpoint_speaks_of_stays_until_none_does(tmp_path: Path
     assert validate(3, 0.5) == ["1"], "an equal one is no better"
     assert validate(4, 0.6) == ["1", "4"]
     assert validate(5, 0.7) == ["1", "5"]
-    # A process that goes on from the checkpoint finds what that speaks of.
+    # A process that resumes from the checkpoint finds the files that the checkpoint refers to.
     again = BestCheckpoints(TrainFolder(tmp_path), 1, Storage(), weights_only=True)
     again.load_state_dict(state)
     assert again.best == 1

@@ -36,7 +36,7 @@ def test_who_hears_of_a_validation_may_stop_the_training(recipe: Callable[..., R
     assert not folder.predictor.path.exists()
     epochs = [float(row["epoch"]) for row in rows(folder.train.validations)]
     assert epochs[-1] == pytest.approx(1, abs=0.1), "it stopped at once"
-    assert summary_of(broken)["stopped"] == "all steps done"  # it goes on like any that was interrupted
+    assert summary_of(broken)["stopped"] == "all steps done"  # it resumes like any interrupted training
     a, b = (load_file(RunFolder(c.run).predictor.weights) for c in (whole, broken))
     assert all(torch.equal(a[name], b[name]) for name in a)
     logs: list[list[dict[str, str]]] = [rows(c.run / "train/valid.csv") for c in (whole, broken)]

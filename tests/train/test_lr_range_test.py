@@ -67,7 +67,7 @@ class TestSuggestion:
         assert smooth(peak).sum() == pytest.approx(1)
 
 
-class TestTest:
+class TestRangeTest:
     def test_finds_a_rate_that_the_seed_decides_and_writes_it(
         self, recipe: Callable[..., RunConfig], tmp_path: Path
     ) -> None:
@@ -88,7 +88,7 @@ class TestTest:
         assert not recipe().run.exists()
 
     def test_takes_the_steps_of_the_recipes_optimiser(self, recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
-        # At rates that move nothing every loss is that of the first weights: no warm-up, no schedule, no other rate.
+        # Rates too low to change the weights: every loss is that of the initial weights, without warm-up or schedule.
         still = find_learning_rate(
             recipe(accumulate=2, optimizer="sgd", weight_decay=0), tmp_path / "a", Ramp(1e-12, 1e-11, 20)
         )
@@ -106,7 +106,7 @@ class TestTest:
         find_learning_rate(recipe(), tmp_path / "a", Ramp(1e-3, 1e-2, 25), force=True)
         assert len(json.loads((tmp_path / "a" / "result.json").read_text())["rates"]) <= 25
 
-    def test_tells_mistakes(self, recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
+    def test_reports_mistakes(self, recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="0 < lowest < highest"):
             Ramp(1, 0.1)
         with pytest.raises(ConfigError, match="at least 20"):

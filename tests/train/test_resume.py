@@ -1,4 +1,4 @@
-"""Training that is killed, told to end, or finds its checkpoints damaged ends as if nothing had been."""
+"""Training that is killed, interrupted, or finds damaged checkpoints gives the same result as without it."""
 
 from __future__ import annotations
 
