@@ -1,7 +1,7 @@
 """Attributions and motif hits as files for genome browsers: bigWig and BED, complete or absent.
 
-Coordinates are 0-based and half-open. Where windows overlap, a base has the mean of what each of them gives it; what of
-a window lies outside its contig is left out.
+Coordinates are 0-based and half-open. Where windows overlap, a base has the mean of its values in all windows. Bases
+of a window outside its contig are left out.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from noncoder.errors import InputError, UnknownNameError
 from noncoder.files import write_bytes, written_whole
 
 SMOOTHED = 5
-"""Bases over which the magnitude is averaged before a stretch is looked for; stretches closer than that are one."""
+"""Bases over which magnitudes are averaged before regions are called; closer regions are merged."""
 LEAST = 0.2
-"""Share of the highest average from which bases belong to a stretch."""
+"""Bases belong to a region if their average is at least this fraction of the highest average."""
 _MOST_SCORE = 1000
 
 Floats = NDArray[np.floating[Any]]
 
 
 class GenomeWindows(NamedTuple):
-    """Where windows lie on a genome.
+    """Genome positions of windows.
 
     Attributes:
-        chrom: The contig of each, (n,).
-        start: Its first base, (n,), 0-based; it may lie before the contig, and the last base past it.
+        chrom: Contig of each window, (n,).
+        start: First base of each window, (n,), 0-based; a window may extend beyond both ends of its contig.
     """
 
     chrom: NDArray[np.str_]
@@ -43,10 +43,10 @@ class GenomeSite(NamedTuple):
     """A motif hit on a genome.
 
     Attributes:
-        chrom: Its contig.
-        start: Its first base, 0-based.
-        end: One past its last.
-        name: The motif.
+        chrom: Contig.
+        start: First base, 0-based.
+        end: End of the interval.
+        name: Name of the motif.
         score: Any number; the file holds it relative to the highest.
         strand: "+", "-" or ".".
     """
@@ -63,9 +63,9 @@ class Covered(NamedTuple):
     """A run of bases that windows cover.
 
     Attributes:
-        chrom: The contig.
-        start: Its first base, 0-based.
-        values: The mean over the windows that cover each base, (w,).
+        chrom: Contig.
+        start: First base, 0-based.
+        values: Mean over the windows that cover each base, (w,).
     """
 
     chrom: str
@@ -74,15 +74,15 @@ class Covered(NamedTuple):
 
 
 def chromosome_sizes(store: Store) -> dict[str, int]:
-    """The length of each contig of a store, bp.
+    """Returns the length of each contig of a store, bp.
 
     Raises:
-        InputError: The store's contigs are no places of a genome.
+        InputError: The store has no genome coordinates.
     """
     if not store.info.coordinates:
         raise InputError(
-            f"{store.path} holds sequences without their places on a genome",
-            expected="a store made of a genome, for files that a genome browser shows",
+            f"{store.path} holds sequences without genome coordinates",
+            expected="a store made from a genome, for files that a genome browser shows",
             hint="build one from the FASTA file and the peaks: noncoder data build --genome FA --peaks 'DIR/*.bed'",
         )
     names, _, lengths = store.contigs
@@ -90,23 +90,23 @@ def chromosome_sizes(store: Store) -> dict[str, int]:
 
 
 def place_windows(store: Store, indices: Indices) -> GenomeWindows:
-    """Where windows of a store lie.
+    """Returns the genome positions of windows of a store.
 
     Args:
         store: The store.
-        indices: Which windows, (n,).
+        indices: Store indices of the windows, (n,).
     """
     chrom, start = store.bins(indices)
     return GenomeWindows(chrom, start - (store.window - store.bin) // 2)
 
 
 def write_bigwig(path: Path, windows: GenomeWindows, values: ArrayLike, sizes: Mapping[str, int]) -> None:
-    """Writes a number for each base that windows cover.
+    """Writes a bigWig file with one value for each base that windows cover.
 
     Args:
         path: The file.
-        windows: Where they lie.
-        values: A number a base, (n, L), such as the contribution of the base that is there; NaN has none.
+        windows: Positions of the windows.
+        values: One value per base, (n, L), such as the contribution of the observed base; NaN for no value.
         sizes: Length of each contig.
 
     Raises:
@@ -117,32 +117,32 @@ def write_bigwig(path: Path, windows: GenomeWindows, values: ArrayLike, sizes: M
 
     runs = [part for run in covered(windows, values, sizes) for part in _without_gaps(run)]
     if not runs:
-        raise InputError(f"there is no base to write into {path}", expected="a window that lies on its contig")
+        raise InputError(f"there is no base to write to {path}", expected="a window that lies on its contig")
     with written_whole(path) as partial:
         try:
             with pyBigWig.open(str(partial), "w") as file:
-                # Readers look contigs up in a tree, which wants them in order; entries must come in the same.
+                # Readers search contigs in a tree and need them sorted; entries must have the same order.
                 file.addHeader([(name, sizes[name]) for name in sorted(sizes)])
                 for run in runs:
                     file.addEntries(run.chrom, run.start, values=run.values.astype(np.float64), span=1, step=1)
         except RuntimeError as error:
-            raise InputError(f"cannot write {path}: {error}", expected="a folder that can be written") from error
+            raise InputError(f"cannot write {path}: {error}", expected="a writable folder") from error
 
 
 def write_stretches(path: Path, windows: GenomeWindows, values: ArrayLike, sizes: Mapping[str, int]) -> int:
-    """Writes the stretches that contribute most as BED: name "raises" or "lowers" by the sign of the sum.
+    """Writes the regions that contribute most as BED, named "raises" or "lowers" by the sign of their sum.
 
-    A stretch is a run of bases whose magnitude, averaged over `SMOOTHED` bp, is at least `LEAST` of the highest
-    average; its score, up to 1000, is its highest average relative to that.
+    A region is a run of bases whose magnitude, averaged over `SMOOTHED` bp, is at least `LEAST` of the highest average.
+    Its score is its highest average as a fraction of the highest of all, times 1000.
 
     Args:
         path: The file.
-        windows: Where they lie.
-        values: A number a base, (n, L).
+        windows: Positions of the windows.
+        values: One value per base, (n, L).
         sizes: Length of each contig.
 
     Returns:
-        How many stretches there are.
+        Number of regions.
 
     Raises:
         InputError: The shapes do not fit each other, or the file cannot be written.
@@ -162,15 +162,15 @@ def write_stretches(path: Path, windows: GenomeWindows, values: ArrayLike, sizes
 
 
 def write_sites(path: Path, sites: Sequence[GenomeSite], sizes: Mapping[str, int]) -> int:
-    """Writes motif hits as BED, in order of the genome; of the same hit in several windows the highest score.
+    """Writes motif hits as BED in genome order; the same hit in several windows gets the highest score.
 
     Args:
         path: The file.
-        sites: The hits; one that lies outside its contig is left out, one that reaches past it cut off.
+        sites: The hits; hits outside their contig are left out, hits beyond its end are truncated.
         sizes: Length of each contig.
 
     Returns:
-        How many hits are in the file.
+        Number of hits in the file.
 
     Raises:
         InputError: The file cannot be written.
@@ -195,11 +195,11 @@ def write_sites(path: Path, sites: Sequence[GenomeSite], sizes: Mapping[str, int
 
 
 def covered(windows: GenomeWindows, values: ArrayLike, sizes: Mapping[str, int]) -> list[Covered]:
-    """The runs of bases that windows cover, in order of the contigs' names, with the mean over the windows.
+    """Returns the runs of bases that windows cover, sorted by contig name, with the mean over the windows.
 
     Args:
-        windows: Where they lie.
-        values: A number a base, (n, L); NaN counts nowhere.
+        windows: Positions of the windows.
+        values: One value per base, (n, L); NaN is ignored.
         sizes: Length of each contig.
 
     Raises:
@@ -210,14 +210,14 @@ def covered(windows: GenomeWindows, values: ArrayLike, sizes: Mapping[str, int])
     chrom, start = np.asarray(windows.chrom).astype(str), np.asarray(windows.start)
     if rows.ndim != 2 or not len(rows) == chrom.size == start.size:
         raise InputError(
-            f"values of shape {rows.shape} for {chrom.size} windows", expected="one row a window, one number a base"
+            f"values of shape {rows.shape} for {chrom.size} windows", expected="one row per window, one value per base"
         )
     for name in np.unique(chrom):
         if name not in sizes:
             raise UnknownNameError("contig", str(name), sizes)
     runs = []
     order = np.lexsort((start, chrom))
-    # A window that starts past the end of those before it, or on another contig, begins a new run.
+    # A window that starts after the end of all earlier ones, or on another contig, starts a new run.
     apart = (np.diff(start[order]) > rows.shape[1]) | (chrom[order][1:] != chrom[order][:-1])
     for members in np.split(order, np.flatnonzero(apart) + 1) if order.size else ():
         name, first = str(chrom[members[0]]), int(start[members[0]])
@@ -240,7 +240,7 @@ def _without_gaps(run: Covered) -> Iterator[Covered]:
 
 
 def _stretches(inside: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of what is inside, those less than `SMOOTHED` apart joined."""
+    """Returns the runs of true values; runs less than `SMOOTHED` apart are merged."""
     joined: list[tuple[int, int]] = []
     for low, high in _runs(inside):
         if joined and low - joined[-1][1] < SMOOTHED:

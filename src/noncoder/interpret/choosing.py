@@ -1,4 +1,4 @@
-"""Which tasks are looked into, and in which windows."""
+"""Chooses the tasks to interpret, and their windows."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from noncoder.predictor.task_labels import Labels, labels_of
 from noncoder.sequence.genome import Genome, head, match_names
 
 MIN_POSITIVES = 30
-"""Tasks with fewer positives in the split are not looked into unless they are asked for."""
+"""Tasks with fewer positives in the split are interpreted only if the user names them."""
 _BEST = 3
-_LOOKED_AT = 4  # times the windows that are asked for
+_LOOKED_AT = 4  # ratio of windows whose logits are computed to windows that are requested
 
 
 class NoTaskError(InputError):
@@ -34,17 +34,17 @@ class NoTaskError(InputError):
 
 @dataclass(frozen=True)
 class ChosenWindows:
-    """The windows in which a task is looked for.
+    """The windows in which a task is interpreted.
 
     Args:
-        codes: Their bases, uint8 (n, L).
-        row: Their rows in the store, int64 (n,); -1 for windows from elsewhere.
-        chrom: The contigs' names, or those of the records, (n,).
-        start: 0-based start on the contig, int64 (n,); negative where the window reaches past its first base.
-        on_genome: Whether `chrom` and `start` are places on the store's contigs.
-        chosen: How they were chosen, a sentence.
-        split: The split that they are of, "all" for any; None for windows from elsewhere.
-        notes: What a reader should know of them, a sentence each.
+        codes: Bases, uint8 (n, L).
+        row: Store indices, int64 (n,); -1 for windows from elsewhere.
+        chrom: Names of the contigs or records, (n,).
+        start: 0-based start on the contig, int64 (n,); negative if the window starts before the contig.
+        on_genome: Whether `chrom` and `start` are positions on the store's contigs.
+        chosen: A sentence that says how they were chosen.
+        split: Their split, "all" for all splits; None for windows from elsewhere.
+        notes: Remarks for the reader, one sentence each.
     """
 
     codes: NDArray[np.uint8]
@@ -67,9 +67,9 @@ class Scored:
     Args:
         store: The dataset.
         split: Its name.
-        indices: Its windows, (n,).
+        indices: Store indices of its windows, (n,).
         logits: (n, T), of the mean probability of both strands.
-        labels: Their labels, by the predictor's tasks.
+        labels: Labels by the predictor's tasks.
     """
 
     store: Store
@@ -80,18 +80,18 @@ class Scored:
 
 
 def judged_split(store: Store) -> str:
-    """The split by which tasks are judged: the test split, else the validation split, else that for training."""
+    """Returns the split in which tasks are ranked: the test split, else validation, else training."""
     return next((split for split in ("test", "valid") if store.indices(split).size), "train")
 
 
 def score_split(predictor: Predictor, store: Store, logits: Path | None, batch_size: int) -> Scored:
-    """The split by which tasks are judged, with the predictor's logits.
+    """Returns the split in which tasks are ranked, with the predictor's logits.
 
     Args:
         predictor: The trained model.
         store: The dataset.
-        logits: The logits on disk, where they were computed before, in the order of the predictor's tasks.
-        batch_size: Windows a forward pass, where they were not.
+        logits: File of logits that were computed before, in the order of the predictor's tasks.
+        batch_size: Windows per forward pass, if they are computed now.
 
     Raises:
         InputError: The store lacks tasks of the predictor, or has windows of another width.
@@ -105,21 +105,21 @@ def score_split(predictor: Predictor, store: Store, logits: Path | None, batch_s
 
 
 def choose_tasks(predictor: Predictor, asked: Sequence[str], scored: Scored | None) -> list[int]:
-    """The columns of the tasks that are looked into.
+    """Returns the columns of the tasks to interpret.
 
     Args:
         predictor: The trained model.
-        asked: Names of tasks; none for the three with the highest average precision.
-        scored: A split, without which tasks have to be asked for.
+        asked: Names of tasks; empty for the three with the highest average precision.
+        scored: A split; without one, tasks must be named.
 
     Raises:
         UnknownNameError: There is no such task.
-        NoTaskError: No task is asked for, and none can be chosen.
+        NoTaskError: No task is named, and none can be chosen.
     """
     if asked:
         return find_tasks(list(dict.fromkeys(asked)), predictor.tasks)
     if scored is None:
-        raise NoTaskError("no task was named", expected="--tasks NAME where windows are not those of a split")
+        raise NoTaskError("no task was named", expected="--tasks NAME if windows are not from a split")
     labels = scored.labels
     ranking = rank_columns(Columns(scored.logits, labels.truth, labels.known, labels.names))
     enough = np.flatnonzero((ranking.positives >= MIN_POSITIVES) & np.isfinite(ranking.average_precision))
@@ -133,12 +133,12 @@ def choose_tasks(predictor: Predictor, asked: Sequence[str], scored: Scored | No
 
 
 def positive_windows(predictor: Predictor, store: Store, column: int, config: InterpretConfig) -> ChosenWindows:
-    """The windows that are positive for a task, those with the highest logits where there are more than asked for.
+    """Returns the positive windows of a task; if there are too many, those with the highest logits.
 
-    Of very many, the logits of a few times as many as asked for are looked at, evenly taken along the genome.
+    Of very many windows, logits are computed for a multiple of the requested number, evenly spaced along the genome.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no positive window.
     """
     indices = store.indices(None if config.split == "all" else config.split)
     positive, _ = labels_of(predictor.tasks, store, indices).column(column)
@@ -151,14 +151,14 @@ def positive_windows(predictor: Predictor, store: Store, column: int, config: In
         chosen = f"of {chosen[4:]}, the {config.windows:,} with the highest logit"
         some = rows[np.linspace(0, rows.size - 1, min(rows.size, _LOOKED_AT * config.windows)).astype(np.int64)]
         if some.size < rows.size:
-            chosen += f" among {some.size:,} taken evenly"
+            chosen += f" among {some.size:,} evenly spaced ones"
         logits = predictor.predict_store(store, some, batch_size=config.batch_size)[:, column]
         rows = np.sort(some[np.argsort(-logits, kind="stable")[: config.windows]])
     return _of_store(store, rows, chosen, config.split)
 
 
 def held_out_windows(predictor: Predictor, store: Store, column: int) -> HeldOut | None:
-    """The bins that the model was not trained on, and whether each is positive for a task; None without any.
+    """Returns the bins that the model was not trained on, and whether each is positive; None if there are none.
 
     At most a few thousand of each label are read; see `HeldOut`.
     """
@@ -177,22 +177,22 @@ def _of_store(store: Store, rows: NDArray[np.int64], chosen: str, split: str) ->
 
 
 def check_regions(store: Store, regions: Path) -> None:
-    """Makes sure that a store has the places that a BED file names.
+    """Checks that a store has the genome coordinates that a BED file needs.
 
     Raises:
         InputError: It has no coordinates.
     """
     if not store.info.coordinates:
         raise InputError(
-            f"{regions} names places on a genome, and {store.path} has no coordinates: its contigs are sequences "
-            "without a place on one",
-            expected="a store that was built of a genome",
-            hint="give the sequences themselves as a FASTA with --sequences",
+            f"{regions} needs genome coordinates, and {store.path} has none: its contigs are sequences without a "
+            "position on a genome",
+            expected="a store that was built from a genome",
+            hint="give the sequences themselves as FASTA with --sequences",
         )
 
 
 def region_windows(store: Store, path: Path, most: int, window: int) -> ChosenWindows:
-    """Windows around the summits, else the middles, of the regions of a BED file.
+    """Returns windows around the summits, else the midpoints, of the regions of a BED file.
 
     The store need not have windows there.
 
@@ -218,12 +218,12 @@ def region_windows(store: Store, path: Path, most: int, window: int) -> ChosenWi
     if left_out := peaks.reading.empty + peaks.reading.before:
         notes.append(f"{left_out:,} regions were left out: they have no base, or start before their chromosome")
     if inside.sum() < inside.size:
-        notes.append(f"{inside.size - inside.sum():,} of {inside.size:,} regions lie on no contig of the store")
+        notes.append(f"{inside.size - inside.sum():,} of {inside.size:,} regions are on no contig of the store")
     if inside.sum() > kept.size:
         notes.append(f"the first {kept.size:,} of {inside.sum():,} regions")
     start = middle[kept] - window // 2
     codes = np.stack([store.read_stretch(int(c), int(s), window) for c, s in zip(contig[kept], start, strict=True)])
-    chosen = f"{kept.size:,} windows of {window:,} bp around the summits or middles of the regions of {path.name}"
+    chosen = f"{kept.size:,} windows of {window:,} bp around the summits or midpoints of the regions of {path.name}"
     return ChosenWindows(
         codes,
         np.full(kept.size, -1),
@@ -237,10 +237,10 @@ def region_windows(store: Store, path: Path, most: int, window: int) -> ChosenWi
 
 
 def record_windows(path: Path, most: int, window: int) -> ChosenWindows:
-    """The records of a FASTA file, cropped or filled up to the window.
+    """Returns the records of a FASTA file, cropped or padded to the window.
 
     Raises:
-        SequenceError: The file is missing or no FASTA, or a character is no base.
+        SequenceError: The file is missing or not FASTA, or a character is not a base.
     """
     with Genome(path) as records:
         names = list(records.lengths)
@@ -255,16 +255,16 @@ def record_windows(path: Path, most: int, window: int) -> ChosenWindows:
 
 
 def windows_from(config: InterpretConfig, store: Store | None, window: int) -> ChosenWindows | None:
-    """The windows that the settings name outright; None where they are to be a split's.
+    """Returns the windows of a file in the settings; None if the windows come from a split.
 
     Raises:
-        InputError: Regions are given without a store, or as `region_windows`.
-        SequenceError: As `record_windows`.
+        InputError: Regions are given without a store, or `region_windows` fails.
+        SequenceError: `record_windows` fails.
     """
     if config.sequences is not None:
         return record_windows(config.sequences, config.windows, window)
     if config.regions is None:
         return None
     if store is None:
-        raise InputError(f"{config.regions} names places, and there is no store", hint="give the store with --store")
+        raise InputError(f"{config.regions} needs a store with its genome", hint="give the store with --store")
     return region_windows(store, config.regions, config.windows, window)

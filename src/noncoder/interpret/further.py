@@ -1,4 +1,4 @@
-"""What follows from a task's motifs: their grammar, and sequences that are made to please the task."""
+"""Steps that use a task's motifs: their grammar, and designed sequences."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from noncoder.interpret.grammar import GrammarConfig, explore_grammar
 from noncoder.interpret.job import Job
 from noncoder.sequence.motifs import Motif
 
-_EVALUATIONS = 500  # of each designed sequence; `noncoder design` takes more time
+_EVALUATIONS = 500  # per designed sequence; `noncoder design` uses more
 _MOTIFS = 2
-"""Motifs whose grammar is explored: those of the most seqlets, one a name."""
+"""Number of motifs whose grammar is measured: those with the most seqlets, one per name."""
 
 
 def find_grammar(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
-    """The grammar of the first motifs of a task, from its file or explored now; None without motifs.
+    """Returns the grammar of the first motifs of a task, from its file or measured now; None without motifs.
 
     Args:
         job: The task.
-        named: Its named motifs, those with the most sites first.
+        named: Its named motifs, sorted by decreasing number of sites.
     """
     motifs = list({motif.name: motif for motif in reversed(named)}.values())[::-1][:_MOTIFS]
     if not job.config.grammar or not motifs:
@@ -38,11 +38,11 @@ def find_grammar(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
 
 
 def find_designs(job: Job, named: Sequence[Motif]) -> dict[str, Any] | None:
-    """Sequences that are made to please the task, from their file or made now; None where none are asked for.
+    """Returns sequences with a high predicted logit for the task, read or designed; None if not requested.
 
     Args:
         job: The task.
-        named: Its named motifs, which are sought in the sequences.
+        named: Its named motifs, which are searched in the sequences.
     """
     if not job.config.designs:
         return None

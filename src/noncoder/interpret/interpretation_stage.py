@@ -1,4 +1,4 @@
-"""The interpretation of a run: tasks that were looked into in the same way before are read, not looked into again."""
+"""The interpretation of a run. Results of tasks that were interpreted with the same settings are reused."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from noncoder.runs.folder import FiltersFolder, InterpretFolder, TaskFolder
 from noncoder.runs.record import Record
 from noncoder.temporary import remove_whole
 
-# Rises when the files of an interpretation or the definitions behind them change; earlier results are made again.
+# Increased when the files of an interpretation or their definitions change; earlier results are then made again.
 _FORMAT = 3
-# Which tasks, how fast, and in which pictures; nothing of what is found.
+# Settings that select tasks, speed and figure formats; they do not change results.
 _ASIDE = {"tasks", "batch_size", "figures", "filters", "regions", "sequences"}
 
 
@@ -41,9 +41,9 @@ class InterpretationStage:
     Args:
         folder: That folder.
         predictor: The trained model.
-        store: The dataset; None where sequences are given.
-        config: What is done.
-        force: Do again what was done before.
+        store: The dataset; None if sequences are given.
+        config: Settings of the interpretation.
+        force: Repeat finished steps.
     """
 
     folder: InterpretFolder
@@ -53,30 +53,30 @@ class InterpretationStage:
     force: bool = False
 
     def interpret(self, logits: Path | None = None, preferred: Sequence[str] = ()) -> dict[str, Any]:
-        """The summary of the folder, after the tasks that were asked for have been looked into.
+        """Interprets the requested tasks, and returns the summary of the folder.
 
         Args:
-            logits: The predictor's logits of the split by which tasks are judged, where they were computed before.
-            preferred: Tasks that are looked into where the settings name none.
+            logits: File of the predictor's logits of the split in which tasks are ranked, if it exists.
+            preferred: Tasks to interpret if the settings name none.
 
         Returns:
-            What summary.json holds: "tasks" with the name and folder of each that was ever looked into, "filters"; and
-            "done" with the summaries of those that were asked for; and "skipped" with the "task" and the reason
-            ("why") of those that could not be looked into, None as the task for the filters.
+            The content of summary.json: "tasks" with the name and folder of each task interpreted so far, and
+            "filters"; also "done" with the summaries of the requested tasks, and "skipped" with "task" and reason
+            ("why") of those that could not be interpreted; the task is None for the filters.
 
         Raises:
-            NoncoderError: There is nothing to look at, or none of the tasks can be looked into.
-            InputError: A task was looked into in another way before.
+            NoncoderError: There is nothing to interpret, or none of the tasks can be interpreted.
+            InputError: Earlier results were made with other settings.
             UnknownNameError: There is no such task.
         """
         if not self.config.windows:
             raise InputError(
-                "0 windows to look at, as the recipe or --n says", expected="1 or more", hint="give --n 400"
+                "the recipe or --windows asks for 0 windows", expected="1 or more", hint="give --windows 400"
             )
         given = windows_from(self.config, self.store, self.predictor.window)
         scored = None if self.store is None else score_split(self.predictor, self.store, logits, self.config.batch_size)
         columns = choose_tasks(self.predictor, self.config.tasks or preferred, scored)
-        # What is wrong is told before anything that was found is let go.
+        # Validate everything before deleting earlier results.
         find_layer(self.predictor.model, self.config.layer)
         load_database(self.config.release, self.config.taxon)
         for column in columns:
@@ -99,7 +99,7 @@ class InterpretationStage:
                 except NoncoderError as error:
                     skipped.append({"task": None, "why": error.found})
         finally:
-            # What was found is told, whatever comes after it.
+            # Earlier results are listed whatever happens afterwards.
             if done:
                 write_json(self.folder.summary, self._summary(done, skipped, filters))
         return self._summary(done, skipped, filters) | {"done": done}
@@ -109,10 +109,10 @@ class InterpretationStage:
         record = Record(folder.made_from, self._made_from)
         if self.force or record.is_same() or not folder.summary.is_file():
             return
-        # Results for weights that no longer exist are useless; those with other settings may still be wanted.
+        # Results for weights that no longer exist are useless; results with other settings may still be wanted.
         if record.is_same("format", "weights"):
             raise InputError(
-                f"{folder.path} was made in another way: {record.differences()}",
+                f"{folder.path} was made with other settings: {record.differences()}",
                 hint="`noncoder interpret --force` replaces it",
             )
 
@@ -122,7 +122,7 @@ class InterpretationStage:
         same = record.is_same() and not self.force
         summary = read_json_or_none(folder.summary)
         if summary is not None and not {"task", "method", "files"} <= set(summary):
-            print(f"{folder.summary} is of something else; it is made again", file=sys.stderr)
+            print(f"{folder.summary} belongs to other weights or settings; it is made again", file=sys.stderr)
             summary = None
         if same and summary is not None and self._drawn(summary) and _is_whole(folder.path, summary):
             return summary
@@ -131,7 +131,7 @@ class InterpretationStage:
                 raise InputError("there is no store to take windows from", hint="give --store, or --sequences FASTA")
             given = positive_windows(self.predictor, self.store, column, self.config)
         if not same:
-            # Files of an interrupted attempt with the same settings are used again; all others are removed.
+            # Files of an interrupted attempt with the same settings are reused; all others are removed.
             remove_whole(folder.path)
             record.write()
         job = Job(folder, self.predictor, column, given, scored, self.store, self.config)
@@ -140,12 +140,12 @@ class InterpretationStage:
             return interpret_task(job)
 
     def _drawn(self, summary: Mapping[str, Any]) -> bool:
-        """Whether there are pictures in all formats that are asked for."""
+        """Whether there are figures in all requested formats."""
         found = {Path(name).suffix[1:] for name in summary["files"] if name.startswith("figures/")}
         return found >= set(self.config.figures)
 
     def _folder_name(self, column: int) -> str:
-        """A name that any file system takes, another one for each task, method and source of windows."""
+        """A folder name for any file system, unique for each task, method and source of windows."""
         source = self.config.regions or self.config.sequences
         name = f"{self._folder_names[column]}.{self.config.method}"
         return name + (f".{_plain(source.name)}" if source else "")
@@ -209,9 +209,9 @@ class InterpretationStage:
 
 
 def folder_names(names: Sequence[str]) -> list[str]:
-    """A name for each task that any file system takes, no two alike, also where a file system ignores case.
+    """Returns a unique name for each task that any file system accepts, including those that ignore case.
 
-    A task has its own name where that will do; else what is left of it without odd characters, and its number.
+    It is the task's name if possible, else the name without special characters, and the task's number.
 
     Args:
         names: The names of all tasks.
@@ -232,9 +232,9 @@ def folder_names(names: Sequence[str]) -> list[str]:
 
 
 def note_skipped(folder: InterpretFolder, why: str, weights: str) -> None:
-    """Has the summary of an interpretation say that nothing more could be looked into.
+    """Records in the summary of an interpretation that nothing further could be interpreted.
 
-    What was found of the same weights before stays in it.
+    Earlier results of the same weights stay in it.
 
     Args:
         folder: The folder interpret/ of a run.
@@ -255,9 +255,9 @@ def note_skipped(folder: InterpretFolder, why: str, weights: str) -> None:
 
 
 def _is_whole(folder: Path, summary: Mapping[str, Any]) -> bool:
-    changed = changed_file(folder, summary.get("digests"))  # summaries of earlier versions have none
+    changed = changed_file(folder, summary.get("digests"))  # summaries of earlier versions have no digests
     if changed is not None:
-        print(f"{changed} is missing or not what was written; it is made again", file=sys.stderr)
+        print(f"{changed} is missing or has changed; it is made again", file=sys.stderr)
     return changed is None
 
 

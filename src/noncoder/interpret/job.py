@@ -1,4 +1,4 @@
-"""One task to interpret, with what several steps need: its attributions, Grad-CAM and mutations, computed once."""
+"""One task to interpret, with results that several steps need: attributions, Grad-CAM and mutations, computed once."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from noncoder.runs.folder import TaskFolder
 class Job:
     """One task to interpret.
 
-    What is computed is written for the report and for a later attempt, and kept here: an interrupted attempt's files
-    are read, and no step reads a file that another one has just written.
+    Results are written for the report and for a later attempt, and kept in memory: files of an interrupted attempt are
+    read, and no step reads a file that another step has just written.
 
     Args:
-        folder: Where its files go.
+        folder: Folder of the task's files.
         predictor: The trained model.
         column: The task's column.
-        windows: The windows that are looked at.
+        windows: The windows to interpret.
         scored: The split that they come from; None for windows from elsewhere.
-        store: The dataset; None without.
-        config: What is done.
+        store: The dataset; None without one.
+        config: Settings of the interpretation.
     """
 
     folder: TaskFolder
@@ -54,12 +54,12 @@ class Job:
         return self.predictor.tasks[self.column].name
 
     def say(self, step: str) -> None:
-        """Reports on standard error which step begins."""
+        """Prints on standard error that a step begins."""
         print(f"interpret {self.task}: {step}", file=sys.stderr, flush=True)
 
     @property
     def settings(self) -> AttributionConfig:
-        """Those of the attribution methods."""
+        """The settings of the attribution method."""
         c = self.config
         return AttributionConfig(
             references=c.references, layer=c.layer, variant=c.cam, seed=c.seed, batch_size=c.batch_size
@@ -67,7 +67,7 @@ class Job:
 
     @property
     def bin(self) -> tuple[int, int]:
-        """First base of the labelled bin in a window, and one past its last."""
+        """First base and end of the labelled bin in a window."""
         flank = (self.predictor.window - self.predictor.bin) // 2
         return flank, flank + self.predictor.bin
 
@@ -76,7 +76,7 @@ class Job:
         """The attributions of the windows.
 
         Raises:
-            NoncoderError: The method cannot explain this model.
+            NoncoderError: The method does not support this model.
         """
         found = load_found(self.folder, self.windows, self.config.method)
         if found is not None:
@@ -110,10 +110,10 @@ class Job:
 
     @cached_property
     def mutations(self) -> Mapping[str, NDArray[Any]]:
-        """Effects of all substitutions in the first few windows, m.
+        """Effects of all substitutions in the first m windows.
 
-        "index" (m,), their rows among the windows; "codes" (m, L); "substitutions" (m, 4, L) and "importance" (m, L) as
-        in `noncoder.interpret.mutagenesis.Mutations`; "strategy".
+        "index" (m,), their positions among the windows; "codes" (m, L); "substitutions" (m, 4, L) and "importance"
+        (m, L) as in `noncoder.interpret.mutagenesis.Mutations`; "strategy".
         """
         stored = load_arrays(self.folder.mutations, "index", "codes", "substitutions", "importance", "strategy")
         if stored is None:

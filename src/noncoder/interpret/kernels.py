@@ -14,19 +14,19 @@ from noncoder.predictor import Predictor
 from noncoder.runs.folder import FiltersFolder
 from noncoder.sequence.motifs import write_meme
 
-_MOST = 2000  # windows whose activations are looked at
+_MOST = 2000  # windows whose activations are computed
 
 
 def interpret_filters(
     folder: FiltersFolder, predictor: Predictor, scored: Scored, config: InterpretConfig
 ) -> dict[str, Any]:
-    """Writes filters.json and filters.meme; returns how many kernels there are, how many say something, have a name.
+    """Writes filters.json and filters.meme; returns the numbers of all, of informative and of named kernels.
 
     Args:
-        folder: Where they go.
+        folder: Folder of the files.
         predictor: The trained model.
-        scored: The split whose windows excite the kernels, evenly taken.
-        config: The database.
+        scored: The split from which windows are taken, evenly spaced.
+        config: Settings with the motif database.
     """
     step = max(1, -(-scored.indices.size // _MOST))
     codes = scored.store.read_codes(scored.indices[::step])

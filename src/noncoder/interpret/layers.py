@@ -1,7 +1,7 @@
-"""The layers of a model at which Grad-CAM can look, and where on the sequence their positions lie.
+"""The layers of a model that Grad-CAM supports, and where their positions lie on the sequence.
 
-One forward pass is watched. Hooks see what each module gives; what is done by plain function calls (convolutions with
-weights multiplied together, poolings) is seen by a mode that all of PyTorch's functions go through.
+One forward pass is traced. Hooks see the output of each module. A mode that all PyTorch functions go through sees
+function calls, such as convolutions with multiplied weights, and poolings.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from noncoder.models import SequenceModel
 from noncoder.predictor.inference import device_of, evaluating
 
 FEATURES = "features"
-"""The name of what `model.features` gives, which need not be a module's output."""
+"""Name of the output of `model.features`, which need not be a module's output."""
 
-_UNSEEN = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity, nn.Flatten)  # the layer before under another name
+_UNSEEN = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity, nn.Flatten)  # they repeat the previous layer
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Layer:
     """A layer whose output has channels and positions.
 
     Attributes:
-        name: Its place in the model, e.g. "blocks.0"; "features" is what the layers before the head give.
-        kind: Its class.
-        channels: C.
-        positions: P.
+        name: Name in the model, e.g. "blocks.0"; "features" is the output of the layers before the head.
+        kind: Class.
+        channels: Number of channels, C.
+        positions: Number of positions, P.
         step: Distance between neighbouring positions, bp.
-        first: Where the centre of position 0 lies, bp from the window's first base; a convolution without padding and
-            a pooling move it to the right.
+        first: Centre of position 0, bp from the window's first base; convolutions without padding and poolings move it
+            to the right.
         last: Whether channels are the last axis: (N, P, C) instead of (N, C, P) or (N, C, 1, P).
     """
 
@@ -53,32 +53,32 @@ class Layer:
 
     @property
     def centres(self) -> NDArray[np.float64]:
-        """Where the positions' receptive fields are centred, bp from the window's first base, (P,)."""
+        """Centres of the positions' receptive fields, bp from the window's first base, (P,)."""
         return self.first + self.step * np.arange(self.positions, dtype=np.float64)
 
     def by_channel(self, output: Tensor) -> Tensor:
-        """What the layer gives, as (N, C, P)."""
+        """Returns the layer's output as (N, C, P)."""
         if self.last:
             return output.transpose(1, 2)
         return output.squeeze(2) if output.ndim == 4 else output
 
 
 def list_layers(model: SequenceModel) -> list[Layer]:
-    """All layers with channels and positions, in the order in which they are called, "features" among them."""
+    """Lists all layers with channels and positions in the order of their calls, including "features"."""
     return list(_trace(model).layers.values())
 
 
 def find_layer(model: SequenceModel, name: str) -> Layer:
-    """A layer by name.
+    """Returns a layer by name.
 
     Args:
         model: The model.
         name: One of `list_layers`, or "first" for the first convolution, or "last" for the last convolutional features,
-            which are what the head reads. In a model without `features` and `head`, or where the positions of the
-            features on the sequence are not known, "last" is the last layer of those.
+            which the head reads. If a model has no `features` and `head`, or the positions of its features on the
+            sequence are unknown, "last" is the last of `list_layers`.
 
     Raises:
-        InputError: There is no such layer; the message lists them and offers the nearest.
+        InputError: There is no such layer; the message lists the layers and suggests the nearest name.
     """
     trace = _trace(model)
     last = FEATURES if FEATURES in trace.layers else next(reversed(trace.layers), None)
@@ -88,8 +88,8 @@ def find_layer(model: SequenceModel, name: str) -> Layer:
     if not trace.layers:
         raise InputError(
             f"no layer of the model {model.name!r} has channels and positions",
-            expected="a layer that is an nn.Module of its own and gives (N, C, P)",
-            hint="take a method that needs no layer, such as ism or integrated-gradients",
+            expected="a layer that is an nn.Module and outputs (N, C, P)",
+            hint="use a method that needs no layer, such as ism or integrated-gradients",
         )
     if chosen not in trace.layers:
         known = [*aliases, *trace.layers]
@@ -105,9 +105,9 @@ class FirstConvolution(NamedTuple):
     """The first convolution that a model computes.
 
     Attributes:
-        name: Its place in the model.
+        name: Name in the model.
         module: The convolution, or the module that computes with its weights.
-        reads_bases: Whether its input is the one-hot sequence itself.
+        reads_bases: Whether its input is the one-hot sequence.
     """
 
     name: str
@@ -116,17 +116,17 @@ class FirstConvolution(NamedTuple):
 
 
 def first_convolution(model: SequenceModel) -> FirstConvolution | None:
-    """The first layer, in the order of calls, that is a convolution or computes with the weights of one."""
+    """Returns the first layer, in the order of calls, that is a convolution or computes with the weights of one."""
     return _trace(model).first
 
 
 @contextmanager
 def watching(model: SequenceModel, layer: Layer) -> Iterator[list[Tensor]]:
-    """Within it, forward passes leave what the layer gives in the list, one tensor a pass, as part of the graph."""
+    """Inside the block, forward passes append the layer's output to the list, one tensor per pass, in the graph."""
     kept: list[Tensor] = []
 
     def keep(output: Any) -> Any:
-        # What comes after may write into its input: it gets a copy.
+        # Later layers may write into their input, so they get a copy.
         kept.append(_tensor(output))
         return (kept[-1].clone(), *output[1:]) if isinstance(output, tuple) else kept[-1].clone()
 
@@ -156,10 +156,10 @@ class _LayerPlace(NamedTuple):
 
 
 class _Geometry(TorchFunctionMode):
-    """Follows convolutions and poolings, and remembers where positions lie by how many of them there are.
+    """Follows convolutions and poolings, and stores the geometry of positions by their number.
 
-    Along a network each number of positions belongs to one place: what keeps the number (padded convolutions, norms,
-    recurrent and attention layers) keeps the places too.
+    Along a network each number of positions has one geometry: layers that keep the number (padded convolutions, norms,
+    recurrent and attention layers) keep the geometry too.
     """
 
     def __init__(self, window: int) -> None:
@@ -188,7 +188,7 @@ _MEANS = (nn.functional.avg_pool1d, nn.functional.avg_pool2d)
 
 
 def _taps(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[int, int, float, int] | None:
-    """Width, stride, padding and dilation along the sequence of a call; None where it is another kind of call."""
+    """Returns width, stride, padding and dilation of a call along the sequence; None for other kinds of calls."""
 
     def along(at: int, name: str, default: Any) -> Any:
         value = args[at] if len(args) > at else kwargs.get(name, default)
@@ -248,7 +248,7 @@ def _trace(model: SequenceModel) -> _Trace:
 
 
 def _is_of(bases: Tensor, inputs: tuple[Any, ...]) -> bool:
-    """Whether the first of a module's inputs is the one-hot sequence (1, 4, L), or that as an image (1, 4, 1, L)."""
+    """Whether the first input of a module is the one-hot sequence (1, 4, L), or that as an image (1, 4, 1, L)."""
     x = inputs[0] if inputs else None
     if not isinstance(x, Tensor):
         return False
@@ -261,7 +261,7 @@ def _layer(name: str, module: nn.Module | None, output: Tensor, geometry: _Geome
         output = output.squeeze(2)
     if output.ndim != 3:
         return None
-    counts = [output.shape[2], output.shape[1]]  # (N, C, P) is tried first
+    counts = [output.shape[2], output.shape[1]]  # (N, C, P) first
     if isinstance(module, nn.RNNBase | nn.Linear | nn.LayerNorm):
         counts = counts[1:]
     elif geometry.current in counts and not isinstance(module, nn.modules.conv._ConvNd):
@@ -277,7 +277,7 @@ def _layer(name: str, module: nn.Module | None, output: Tensor, geometry: _Geome
 
 
 def _first_convolution(model: SequenceModel, layers: dict[str, Layer]) -> str | None:
-    """The first layer in the order of calls that is a convolution, or calculates with the weights of one."""
+    """Returns the first layer, in the order of calls, that is a convolution or computes with the weights of one."""
     convolutions: set[str] = set()
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.conv._ConvNd):

@@ -1,4 +1,4 @@
-"""Files of a task for others to look at: pictures, and tracks for genome browsers."""
+"""Output files of a task: figures, and tracks for genome browsers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from noncoder.plots import (
 )
 
 SHOWN = 3
-"""Windows of which there is a picture: those of the highest logits."""
+"""Number of windows with a figure: those with the highest logits."""
 
 
 def write_tracks(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
-    """Writes attributions as bigWig and BED and motif sites as BED; the files' names, none without a genome."""
+    """Writes attributions as bigWig and BED and motif sites as BED; returns the file names, none without a genome."""
     windows = job.windows
     if not windows.on_genome or job.store is None:
         return []
@@ -56,11 +56,11 @@ def write_tracks(job: Job, found: Found, named: Sequence[Named]) -> list[str]:
 
 
 class FigureTracks(NamedTuple):
-    """What is drawn beside the attributions of n windows; None for what could not be had.
+    """Tracks that are drawn beside the attributions of n windows; None for those that are not available.
 
     Attributes:
         activation: The class activation, (n, L).
-        mutations: As `Job.mutations`.
+        mutations: See `Job.mutations`.
     """
 
     activation: NDArray[np.floating[Any]] | None
@@ -68,14 +68,14 @@ class FigureTracks(NamedTuple):
 
 
 def draw(job: Job, found: Found, named: Sequence[Named], tracks: FigureTracks, skipped: Skipped) -> list[str]:
-    """Draws the task's pictures in the formats that are asked for; the files' names.
+    """Draws the task's figures in the requested formats, and returns the file names.
 
     Args:
         job: The task.
         found: Its attributions.
         named: Its patterns.
-        tracks: What is drawn beside the attributions.
-        skipped: Takes down the pictures that cannot be drawn.
+        tracks: Tracks beside the attributions.
+        skipped: Records the figures that cannot be drawn.
     """
     figures: dict[str, Callable[[], Figure]] = {}
     best = np.argsort(-found.logit, kind="stable")[:SHOWN]
@@ -88,7 +88,7 @@ def draw(job: Job, found: Found, named: Sequence[Named], tracks: FigureTracks, s
     figures |= _mutagenesis(job, found, tracks)
     names: list[str] = []
     for name, make in progress_bar(figures.items(), "drawing", unit="pictures"):
-        names += skipped.attempt(f"the picture {name}", partial(_save, job, name, make)) or []
+        names += skipped.attempt(f"the figure {name}", partial(_save, job, name, make)) or []
     return names
 
 
@@ -100,7 +100,7 @@ def _save(job: Job, name: str, make: Callable[[], Figure]) -> list[str]:
 
 
 def hits_in(named: Sequence[Named], row: int) -> list[Hit]:
-    """The sites of the patterns in one window."""
+    """Returns the sites of the patterns in one window."""
     return [
         Hit(site.start, site.end, one.name or one.pattern.name, site.strand)
         for one in named

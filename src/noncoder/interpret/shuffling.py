@@ -1,4 +1,4 @@
-"""Dinucleotide shuffles: the references of attributions and the backgrounds of motifs."""
+"""Dinucleotide shuffles, used as references of attributions and as backgrounds of motifs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from noncoder.threads import limit_numba
 Codes = NDArray[np.uint8]
 
 _SHORTEST = 4
-"""Bases from which a run has another order: its ends keep their places, and one base between them has one place."""
-_NEXT_RUN = 1_000_003  # from the seed of a run to that of the next in the same sequence
+"""Length from which a run of bases can change: its ends stay, and a single base between them stays too."""
+_NEXT_RUN = 1_000_003  # difference between the seeds of consecutive runs in a sequence
 
 
 def shuffle_dinucleotides(codes: Codes, seeds: Sequence[int]) -> Codes:
-    """Each sequence with its bases in another order: dinucleotide counts are kept, and every N keeps its place.
+    """Shuffles each sequence; dinucleotide counts are kept, and every N keeps its position.
 
-    Altschul and Erickson's shuffle (1985, doi:10.1093/oxfordjournals.molbev.a040370) as tangermeme has it, of each run
-    of bases between N by itself. The first and the last base of a run keep their places too.
+    Each run of bases between N is shuffled by itself with the method of Altschul and Erickson (1985,
+    doi:10.1093/oxfordjournals.molbev.a040370) as implemented in tangermeme. The first and the last base of a run stay.
 
     Args:
         codes: uint8 (n, L).
-        seeds: A seed for each sequence, 0 to 2**31 - 1; the same sequence and seed give the same shuffle.
+        seeds: One seed per sequence, 0 to 2**31 - 1; the same sequence and seed give the same shuffle.
 
     Returns:
         uint8 (n, L).
@@ -39,9 +39,9 @@ def shuffle_dinucleotides(codes: Codes, seeds: Sequence[int]) -> Codes:
     edges = np.diff((codes != N_CODE).astype(np.int8), prepend=0, append=0, axis=1)
     row, start = np.nonzero(edges == 1)
     end = np.nonzero(edges == -1)[1]
-    number = np.arange(row.size) - np.searchsorted(row, row)  # of a run in its sequence
+    number = np.arange(row.size) - np.searchsorted(row, row)  # index of the run in its sequence
     seed = (np.asarray(seeds, dtype=np.int64)[row] + _NEXT_RUN * number) & 0x7FFFFFFF
-    # Runs at the same place are shuffled in one call.
+    # Runs with the same coordinates are shuffled in one call.
     places, which = np.unique(np.stack([start, end], axis=1), axis=0, return_inverse=True)
     for i, (first, last) in enumerate(places):
         if last - first < _SHORTEST:
@@ -54,5 +54,5 @@ def shuffle_dinucleotides(codes: Codes, seeds: Sequence[int]) -> Codes:
 
 
 def dinucleotide_shuffled(codes: Codes, rng: np.random.Generator) -> Codes:
-    """Each sequence (n, L) shuffled once, as `shuffle_dinucleotides`, with seeds that the generator draws."""
+    """Shuffles each sequence (n, L) once with `shuffle_dinucleotides`, with seeds from the generator."""
     return shuffle_dinucleotides(codes, rng.integers(0, 2**31 - 1, len(codes)).tolist())

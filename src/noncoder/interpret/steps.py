@@ -1,4 +1,4 @@
-"""Steps that measure, and the note of steps that were left out."""
+"""Steps of an interpretation that measure, and the record of skipped steps."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ T = TypeVar("T")
 
 @dataclass
 class Skipped:
-    """The steps that could not be done, "step" and "why" of each; the others are done all the same."""
+    """Steps that failed, with "step" and "why"; the other steps are still done."""
 
     steps: list[dict[str, str]] = field(default_factory=list)
 
     def attempt(self, step: str, do: Callable[[], T]) -> T | None:
-        """What a step returns; None, and a note of why, where it cannot be done.
+        """Returns the result of a step; None if it fails, with a record of the reason.
 
         Args:
-            step: Its name, as a reader knows it.
+            step: Its name for readers.
             do: The step.
         """
         try:
@@ -40,15 +40,15 @@ class Skipped:
 
 
 def measure_agreement(found: Found, activation: Floats, mutations: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """How the magnitudes of Grad-CAM and of the method rank a window's bases beside those of mutagenesis.
+    """Compares Grad-CAM and the method with mutagenesis: how their magnitudes rank a window's bases.
 
-    Spearman's correlation in each window, and its mean over them; what has no rank, as a track that is the same
-    everywhere, is left out.
+    Spearman's correlation in each window, and the mean over windows; windows without a correlation, such as those with
+    a constant track, are left out.
 
     Args:
         found: The attributions of n windows.
         activation: Their class activation, (n, L).
-        mutations: As `Job.mutations`.
+        mutations: See `Job.mutations`.
     """
     index, importance = mutations["index"], np.abs(mutations["importance"])
     cam = rank_agreement(activation[index], importance)
@@ -63,16 +63,16 @@ def measure_agreement(found: Found, activation: Floats, mutations: Mapping[str, 
 
 
 def describe_completeness(found: Found) -> dict[str, Any]:
-    """How far the contributions add up to what they should explain."""
+    """Measures how closely the contributions sum to the difference that they explain."""
     attribution = found.attribution
     if attribution.explained is None:
-        text = f"{attribution.method} does not claim that its values add up to the logit"
+        text = f"contributions of {attribution.method} do not sum to the logit by definition"
         return {"claimed": False, "median_explained": None, "median_error": None, "largest_error": None, "text": text}
     error = np.abs(attribution.completeness_error)
     explained = float(np.median(np.abs(attribution.explained)))
     text = (
-        f"the contributions of a window add up to its logit less that of its references within {np.median(error):.2g} "
-        f"(median; at the most {error.max():.2g}) of {explained:.2g}"
+        f"the contributions of a window sum to its logit minus that of its references within {np.median(error):.2g} "
+        f"(median; at most {error.max():.2g}) of {explained:.2g}"
     )
     return {
         "claimed": True,
@@ -84,7 +84,7 @@ def describe_completeness(found: Found) -> dict[str, Any]:
 
 
 def measure_task(job: Job) -> dict[str, Any]:
-    """How well the model ranks the split's windows for the task; None where windows are from elsewhere."""
+    """Measures how well the model ranks the split's windows for the task; None for windows from elsewhere."""
     if job.scored is None:
         return {"positives": None, "auroc": None, "average_precision": None}
     positive, negative = job.scored.labels.column(job.column)

@@ -1,4 +1,4 @@
-"""One task, from its windows to its folder."""
+"""Interprets one task and writes its folder."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from noncoder.interpret.task_motifs import Motifs, find_motifs
 
 
 def interpret_task(job: Job) -> dict[str, Any]:
-    """Looks into one task; returns what summary.json of its folder then holds.
+    """Interprets one task, and returns the content of summary.json of its folder.
 
-    A step that cannot be done is left out, and stands with the reason under "skipped"; only without attributions there
-    is nothing to tell.
+    A failed step is skipped and recorded with the reason under "skipped". Only without attributions the whole task
+    fails.
 
     Raises:
-        NoncoderError: The bases of the windows cannot be credited.
+        NoncoderError: The attributions cannot be computed.
     """
     skipped = Skipped()
     performance = measure_task(job)
@@ -41,7 +41,7 @@ def interpret_task(job: Job) -> dict[str, Any]:
     job.say("motifs")
     motifs = skipped.attempt("motifs", lambda: find_motifs(job, found, performance))
     motifs = motifs or Motifs([], [], {"text": [skipped.steps[-1]["why"]]})
-    job.say("grammar of motifs, designed sequences, pictures")
+    job.say("grammar of motifs, designed sequences, figures")
     grammar = skipped.attempt("grammar", lambda: find_grammar(job, motifs.known))
     design = skipped.attempt("design", lambda: find_designs(job, motifs.known))
     files = skipped.attempt("tracks", lambda: write_tracks(job, found, motifs.named)) or []

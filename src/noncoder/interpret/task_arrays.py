@@ -1,4 +1,4 @@
-"""The arrays of a task's folder: written whole or not at all, read again by whoever goes on with them."""
+"""The arrays of a task's folder, written completely or not at all, and read by later steps."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Found:
     """The attributions of a task's windows.
 
     Args:
-        windows: The windows, n.
-        attribution: What their bases contribute.
+        windows: The n windows.
+        attribution: Contributions of their bases.
         logit: The model's logit for the task, forward strand, (n,).
     """
 
@@ -44,11 +44,11 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def load_arrays(path: Path, *names: str) -> Arrays | None:
-    """The arrays of an .npz file; None where there is none, or where it is damaged, which is reported.
+    """Reads the arrays of an .npz file; None if it does not exist or is damaged, which is reported.
 
     Args:
         path: The file.
-        names: Arrays that it has to have.
+        names: Names of required arrays.
     """
     if not path.is_file():
         return None
@@ -84,7 +84,7 @@ def save_found(folder: TaskFolder, found: Found) -> None:
 
 
 def load_found(folder: TaskFolder, windows: ChosenWindows, method: str) -> Found | None:
-    """What `save_found` wrote of these windows; None where there is none, or where it is damaged."""
+    """Reads the file of `save_found` for these windows; None if it does not exist or is damaged."""
     stored = load_arrays(folder.attributions, "codes", "values", "hypothetical", "warnings", "logit")
     if stored is None or not np.array_equal(stored["codes"], windows.codes):
         return None

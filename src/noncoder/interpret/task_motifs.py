@@ -1,4 +1,4 @@
-"""The motifs of a task: patterns of its attributions, named where a name is earned, and why there are no more."""
+"""The motifs of a task: patterns of its attributions, with names if the tests pass, and why there are no more."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from noncoder.sequence.motifs import Motif, write_meme
 
 @dataclass(frozen=True)
 class Motifs:
-    """What was found of a task's motifs.
+    """The motifs of a task.
 
     Args:
-        named: Its patterns, those that raise the logit first, by falling number of sites.
-        rows: The same as a table's rows: "name", "sign", "seqlets", "consensus", "named", "id" and "q".
-        diagnosis: Numbers and sentences on what was found and why not more.
+        named: Its patterns, first those that raise the logit, by decreasing number of sites.
+        rows: The same as rows of a table: "name", "sign", "seqlets", "consensus", "named", "id" and "q".
+        diagnosis: Numbers and sentences on the result and on why there are no more motifs.
     """
 
     named: Sequence[Named]
@@ -40,7 +40,7 @@ class Motifs:
 
     @property
     def known(self) -> list[Motif]:
-        """The patterns with a name, as motifs of that name."""
+        """The named patterns, as motifs with these names."""
         return [replace(one.pattern.motif, name=one.name) for one in self.named if one.name is not None]
 
 
@@ -50,14 +50,14 @@ def find_motifs(job: Job, found: Found, performance: Mapping[str, Any]) -> Motif
     Args:
         job: The task.
         found: Its attributions.
-        performance: How well the model ranks the task's windows, "auroc" and "average_precision"; None without labels.
+        performance: "auroc" and "average_precision" of the model in the task's split; None without labels.
     """
     if not found.attribution.hypothetical:
-        text = f"{found.attribution.method} tells places, not bases: motifs are found by other methods"
+        text = f"{found.attribution.method} attributes positions, not bases: motifs need another method"
         write_json(job.folder.patterns, [])
         return Motifs([], [], {"text": [text]})
     database = load_database(job.config.release, job.config.taxon)
-    # The flanks hold what decides about neighbouring bins.
+    # The flanks contain what decides about neighbouring bins.
     region = middle_region(job.predictor.window, job.predictor.bin)
     patterns = find_patterns(found.attribution.values, found.windows.codes, PatternConfig(region=region))
     held_out = None if job.store is None else held_out_windows(job.predictor, job.store, job.column)

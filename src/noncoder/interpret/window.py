@@ -1,4 +1,4 @@
-"""Sequences of any length, brought to the window that a model reads."""
+"""Crops or pads sequences of any length to a model's window."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Codes = NDArray[np.uint8]
 
 
 def fit_window(sequences: Sequence[str] | Sequence[Codes] | Codes, window: int) -> tuple[Codes, tuple[str, ...]]:
-    """Brings sequences to one length, and says what was done.
+    """Crops or pads sequences to one length, and reports what was done.
 
-    A longer sequence keeps its central bases, a shorter one lies in the middle of N. Where a base is left over, it is
-    the last that falls off, and the right side that gets the additional N.
+    A longer sequence keeps its central bases, a shorter one is centred between N. If the difference is odd, one base
+    more is removed, or one N more is added, on the right.
 
     Args:
         sequences: n texts, or codes as arrays (l,), or codes (n, l).
         window: bp, L.
 
     Returns:
-        Codes (n, L), and a note for each kind of change that was made; none where nothing was changed.
+        Codes (n, L), and a note for each kind of change; none if nothing was changed.
 
     Raises:
-        InputError: There is no sequence, one is empty, or codes are none.
-        SequenceError: A character is no base.
+        InputError: There is no sequence, one is empty, or an array does not hold codes.
+        SequenceError: A character is not a base.
     """
     if window < 1:
         raise InputError(f"a window of {window} bp", expected="1 bp or more")
