@@ -1,4 +1,4 @@
-"""A run's folder to one HTML file that needs nothing else: no network, no other file, no program but a browser."""
+"""Turns a run's folder into one HTML file that needs nothing but a browser: no network and no other file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from noncoder.runs.results import TrainingSummary
 
 
 def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), title: str = "") -> Path:
-    """Writes a run's report as one HTML file; what the run lacks is said in the report.
+    """Writes a run's report as one HTML file; the report says what the run lacks.
 
     Args:
         run: The run's folder.
         out: The file; by default report.html in the run's folder.
-        tasks: Tasks whose curves are drawn first; by default the best, the middle and the last by average precision.
+        tasks: Tasks whose curves are drawn first; by default the best, the median and the last by average precision.
         title: The heading; by default the run's name.
 
     Returns:
@@ -52,7 +52,7 @@ def write_report(run: Path, out: Path | None = None, tasks: Sequence[str] = (), 
     try:
         data = data_section(read_json(folder.explore))
     except (KeyError, TypeError) as error:
-        raise unreadable(folder.explore, f"{error} is not as this version writes it") from error
+        raise unreadable(folder.explore, f"{error} differs from what this version writes") from error
     with progress_bar(total=len(splits) + 2, desc="drawing the report", unit="part") as bar:
         training = training_section(folder.train, train)
         bar.update()
@@ -80,7 +80,7 @@ def write_exploration(stats: Mapping[str, Any], out: Path, title: str = "") -> P
     """Writes the statistics of a store as one HTML file.
 
     Args:
-        stats: What `noncoder.data.explore.explore` returned.
+        stats: Result of `noncoder.data.explore.explore`.
         out: The file.
         title: The heading; by default the store's name.
 
@@ -91,12 +91,12 @@ def write_exploration(stats: Mapping[str, Any], out: Path, title: str = "") -> P
 
 
 def render(template: str, out: Path, **values: Any) -> Path:
-    """Writes a page from one of the templates; all of them share the style of this folder.
+    """Writes a page from a template; all templates share the style of this folder.
 
     Args:
-        template: Its file's name.
+        template: File name of the template.
         out: The file.
-        values: What the template shows.
+        values: Values for the template.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

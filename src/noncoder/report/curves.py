@@ -1,4 +1,4 @@
-"""Curves as the points of SVG lines, few enough that a page holds those of a thousand tasks."""
+"""Curves as points of SVG lines, few enough for a page with a thousand tasks."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Curves are stored in thousandths, which on a screen is less than a pixel.
+# Curves are stored in thousandths, which are less than a pixel on a screen.
 _GRID = 1000
-# What the axes of probabilities show; labels are rare, so most of what a model says lies below 1%.
+# Ticks of the probability axes; labels are rare, so most predictions lie below 1%.
 _LOWEST, _HIGHEST = 0.0005, 0.99
 _TICKS = (0.001, 0.01, 0.1, 0.5, 0.9)
 LEAST_EXPECTED = 5
-"""Positives and negatives that a dot of a task's reliability stands for at least, as predicted."""
+"""Least expected numbers of positives and of negatives behind a dot of a task's reliability curve."""
 
 Floats = NDArray[np.floating[Any]]
 
 
 def embedded_curves(curves: Mapping[str, Floats]) -> dict[str, list[str | None]]:
-    """Each task's curves as SVG paths, y downwards, in thousandths of the panel; None where undefined.
+    """Returns each task's curves as SVG paths, y downwards, in thousandths of the panel; None if undefined.
 
     Args:
-        curves: What curves.npz holds, (T, P) or (T, B) each; the reliability may be missing.
+        curves: Content of curves.npz, (T, P) or (T, B) each; the reliability may be missing.
 
     Returns:
-        "roc" and "pr"; and, where there are any, "reliability" and "reliability_calibrated" as "x,y,n", n the windows
-        of neighbouring bins that were joined until five positives and five negatives are expected in them.
+        "roc" and "pr"; and, if they exist, "reliability" and "reliability_calibrated" as "x,y,n", with n the windows of
+        neighbouring bins, which are merged until five positives and five negatives are expected in them.
     """
     found = {
         kind: [path_of(xs, ys) for xs, ys in zip(curves[x], curves[y], strict=True)]
@@ -42,13 +42,13 @@ def embedded_curves(curves: Mapping[str, Floats]) -> dict[str, list[str | None]]
 
 
 def probability_ticks() -> list[tuple[str, int]]:
-    """Labels of the axes of probabilities and where they stand, in thousandths."""
+    """Labels of the probability axes and their positions, in thousandths."""
     at = _probability_at(np.array(_TICKS))
     return [(f"{tick:g}", int(place)) for tick, place in zip(_TICKS, at, strict=True)]
 
 
 def _probability_at(probabilities: Floats) -> NDArray[np.int64]:
-    """Thousandths of an axis of even steps in the logit; what lies beyond its ends stands at them."""
+    """Converts to thousandths of an axis with even steps in the logit; values beyond its ends are clipped."""
     low, high = (np.log(p / (1 - p)) for p in (_LOWEST, _HIGHEST))
     inside = np.clip(probabilities.astype(np.float64), _LOWEST, _HIGHEST)
     place: NDArray[np.int64] = np.rint(_GRID * (np.log(inside / (1 - inside)) - low) / (high - low)).astype(np.int64)
@@ -67,9 +67,9 @@ def _dots(predicted: Floats, observed: Floats, count: Floats) -> str | None:
 
 
 def _starts(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> list[int]:
-    """Where bins start that are joined until enough of both are expected, for fewer show chance alone.
+    """Returns the starts of bins merged until enough of both labels are expected; fewer would show only chance.
 
-    The last ones join those before them. What is observed has no say in it, so it favours no side.
+    The last bins are merged with those before them. Merging ignores the observed labels, so it is unbiased.
     """
     starts, p, q = [0], 0.0, 0.0
     for i, (more, less) in enumerate(zip(positives.tolist(), negatives.tolist(), strict=True)):
@@ -81,11 +81,11 @@ def _starts(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> l
 
 
 def path_of(x: Floats, y: Floats) -> str | None:
-    """A curve as the steps of an SVG path, which take half the bytes of its points; None where undefined.
+    """Returns a curve as relative steps of an SVG path, half as long as its points; None if undefined.
 
     Args:
-        x: From 0 to 1, (P,); a point with NaN is left out.
-        y: Likewise, upwards.
+        x: From 0 to 1, (P,); points with NaN are left out.
+        y: From 0 to 1, upwards, (P,).
     """
     whole = np.isfinite(x) & np.isfinite(y)
     if not whole.any():
@@ -94,12 +94,12 @@ def path_of(x: Floats, y: Floats) -> str | None:
     kept = line[_simplified(line)].round().astype(int)
     steps = np.diff(kept, axis=0)
     (left, top), rest = kept[0], steps[steps.any(axis=1)]
-    # A minus sign parts two numbers as well as a blank does.
+    # A minus sign separates two numbers as a space does.
     return re.sub(" -", "-", f"m{left} {top}l" + " ".join(f"{dx} {dy}" for dx, dy in rest.tolist())).removesuffix("l")
 
 
 def _simplified(line: NDArray[np.float64], tolerance: float = 2.0) -> NDArray[np.bool_]:
-    """Which points keep a line within a tolerance of itself (Ramer 1972; Douglas and Peucker 1973)."""
+    """Returns which points keep a line within a tolerance of itself (Ramer 1972; Douglas and Peucker 1973)."""
     keep = np.zeros(len(line), dtype=bool)
     keep[[0, -1]] = True
     spans = [(0, len(line) - 1)]

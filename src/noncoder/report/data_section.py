@@ -1,4 +1,4 @@
-"""What the sections on data and training show: figures and the numbers that their sentences need."""
+"""The content of the sections on data and training: figures, and the numbers in their sentences."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from noncoder.runs.folder import TrainFolder
 from noncoder.runs.results import TrainingSummary
 from noncoder.train.flow import read_flow
 
-# More bars than this, and their names run into each other.
+# With more bars, their names overlap.
 _MOST_CHROMOSOMES = 40
 
 
 def data_section(stats: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What the section on the data shows, from the statistics of a store; None without them."""
+    """Returns the content of the section on the data, from the statistics of a store; None without them."""
     if stats is None:
         return None
     present = [split for split in ("train", "valid", "test") if stats["splits"][split]["windows"]]
@@ -59,7 +59,7 @@ def data_section(stats: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _figures_of_windows(stats: Mapping[str, Any], present: Sequence[str]) -> dict[str, Figure]:
-    """What statistics of earlier versions lack."""
+    """Adds values that statistics of earlier versions lack."""
     figures = {}
     together, made_of = stats.get("cooccurrence"), stats.get("composition")
     order = together["order"] if together else list(range(len(stats["tasks"])))
@@ -80,7 +80,7 @@ def _figures_of_windows(stats: Mapping[str, Any], present: Sequence[str]) -> dic
 
 
 def training_section(folder: TrainFolder, summary: TrainingSummary | None) -> dict[str, Any] | None:
-    """What the section on training shows, from its logs; None without them."""
+    """Returns the content of the section on training, from its logs; None without them."""
     digests = summary.digests if summary else None
     log, valid = read_csv(folder.log, LOG, digests), read_csv(folder.validations, VALID, digests)
     seconds = np.append(log["seconds"], valid["seconds"])

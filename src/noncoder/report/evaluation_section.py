@@ -1,4 +1,4 @@
-"""What the section on one evaluated split shows: figures, the table of tasks and the numbers its sentences need."""
+"""The content of the section on one evaluated split: figures, the table of tasks, and the numbers in its sentences."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from noncoder.report.figures import svgs
 from noncoder.report.published_section import published_figures
 from noncoder.report.run_files import CURVES, Split
 
-# The sentence on calibration speaks of the bin next to this probability: not rare, not sure.
+# The sentence on calibration describes the bin next to this probability, neither rare nor certain.
 _SPOKEN = 0.3
-# Positives that are expected in it.
+# Least expected positives in this bin.
 _LEAST_SPOKEN = 50
 
 
 def split_section(split: Split, wanted: Sequence[str]) -> dict[str, Any]:
-    """What the section on one evaluated split shows, with the curves of the wanted tasks first."""
+    """Returns the content of the section on one evaluated split, with the curves of the requested tasks first."""
     section: dict[str, Any] = {"name": split.name, "summary": split.summary, "explorer": None, "figures": {}}
     if split.tasks is None or not split.tasks.height:
         return section
@@ -50,14 +50,14 @@ def split_section(split: Split, wanted: Sequence[str]) -> dict[str, Any]:
 
 
 def pooled_reliability(curves: Mapping[str, NDArray[np.floating[Any]]]) -> dict[str, NDArray[np.float64]]:
-    """The reliability of all tasks together: the bins of each, weighted by their windows.
+    """Pools the reliability of all tasks: the bins of each task, weighted by their windows.
 
     Args:
-        curves: What curves.npz holds; (T, B) each.
+        curves: Content of curves.npz; (T, B) each.
 
     Returns:
-        "as predicted" and "calibrated", those that there are, to the mean probability, the share of positives and the
-        count of each bin, (3, B); NaN in an empty one.
+        "as predicted" and "calibrated", if they exist, each with the mean probability, the fraction of positives and
+        the count of each bin, (3, B); NaN in an empty bin.
     """
     pooled = {}
     for name, kind in (("as predicted", "reliability"), ("calibrated", "reliability_calibrated")):
@@ -74,10 +74,10 @@ def pooled_reliability(curves: Mapping[str, NDArray[np.floating[Any]]]) -> dict[
 
 
 def _spoken_bins(pooled: Mapping[str, NDArray[np.float64]]) -> dict[str, list[float]]:
-    """Of each pooled curve, predicted, observed and count of the bin that a sentence speaks of."""
+    """Returns prediction, observation and count of the bin that a sentence describes, for each pooled curve."""
     spoken = {}
     for name, curve in pooled.items():
-        # A handful of positives would speak of chance.
+        # A handful of positives would show only chance.
         counts = curve[2] * np.nan_to_num(curve[0]) >= _LEAST_SPOKEN
         filled = curve[:, counts if counts.any() else curve[2] > 0]
         if filled.size:

@@ -1,4 +1,4 @@
-"""The table of all tasks that a reader sorts, filters and draws curves from."""
+"""The table of all tasks, which readers sort and filter, and from which they draw curves."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Column:
     """A column of the table.
 
     Args:
-        key: Its name in tasks.parquet.
-        label: Its heading.
+        key: Name in tasks.parquet.
+        label: Heading.
         kind: "text", "count", "share", "times", "metric" (three digits) or "fine" (four).
-        shown: Whether it is there before a reader chooses.
-        about: What it holds, where the heading leaves that open.
+        shown: Whether it is visible at first.
+        about: Description, if the heading needs one.
     """
 
     key: str
@@ -52,29 +52,31 @@ COLUMNS = (
     Column("average_precision", "AP", "metric", True, "average precision"),
     Column("average_precision_low", "AP from", "metric", about="lower end of the interval"),
     Column("average_precision_high", "AP to", "metric", about="upper end of the interval"),
-    Column("lift", "AP / share", "times", True, "average precision over the share of positives, which guessing gives"),
+    Column(
+        "lift", "AP / share", "times", True, "average precision over the share of positives, that of random ranking"
+    ),
     Column("pr_auc_trapezoid", "PR-AUC, trapezoids", "metric", about="area under straight lines between the points"),
-    Column("accuracy", "Accuracy", "metric", about="share of windows on the right side of a probability of 0.5"),
+    Column("accuracy", "Accuracy", "metric", about="share of windows that a threshold of 0.5 classifies correctly"),
     Column("best_f1", "Best F1", "metric", True, "highest harmonic mean of precision and recall over all thresholds"),
-    Column("best_f1_threshold", "Threshold of best F1", "fine", about="the probability from which on a window counts"),
+    Column("best_f1_threshold", "Threshold of best F1", "fine", about="lowest probability that counts as positive"),
     Column("precision_at_recall_10", "Precision at recall 10%", "metric"),
     Column("precision_at_recall_50", "Precision at recall 50%", "metric"),
     Column("precision_at_recall_90", "Precision at recall 90%", "metric"),
-    Column("log_loss", "Log loss", "fine", True, "mean cross-entropy; less is better"),
-    Column("brier", "Brier", "fine", about="mean squared difference of probability and label; less is better"),
+    Column("log_loss", "Log loss", "fine", True, "mean cross-entropy; lower is better"),
+    Column("brier", "Brier", "fine", about="mean squared difference of probability and label; lower is better"),
     Column("ece", "ECE", "fine", True, "expected calibration error: mean gap between predicted and observed share"),
-    Column("temperature", "Temperature", "metric", about="what the logits are divided by to calibrate them"),
+    Column("temperature", "Temperature", "metric", about="divisor of the logits that calibrates them"),
     Column("log_loss_calibrated", "Log loss, calibrated", "fine"),
     Column("brier_calibrated", "Brier, calibrated", "fine"),
     Column("ece_calibrated", "ECE, calibrated", "fine"),
     Column("left_out", "Left out", "text", about="why the task has no score"),
 )
-# What a reader chooses from, next to free text.
+# Columns with a menu of values, beside free text.
 _CHOICES = ("group", "cell", "assay")
 
 
 def tasks_table(tasks: pl.DataFrame) -> pl.DataFrame:
-    """The tasks with "index", their place in the files, "prevalence" and "lift", the best average precision first."""
+    """Returns the tasks with "index", their position in the files, "prevalence" and "lift", by average precision."""
     table = tasks.with_row_index("index").with_columns(
         prevalence=pl.when(pl.col("windows") > 0).then(pl.col("positives") / pl.col("windows")),
     )
@@ -84,17 +86,17 @@ def tasks_table(tasks: pl.DataFrame) -> pl.DataFrame:
 
 
 def explorer(split: Split, table: pl.DataFrame, first: Sequence[int]) -> dict[str, Any]:
-    """What the explorer of a split shows.
+    """Returns the content of a split's explorer.
 
     Args:
         split: The evaluated split.
-        table: What `tasks_table` made of its tasks.
-        first: Tasks, by their place in the files, whose curves are drawn first.
+        table: Result of `tasks_table` for its tasks.
+        first: Positions in the files of tasks whose curves are drawn first.
 
     Returns:
-        "columns" (those with anything in them), "rows" (a mapping each), "choices" (column to its values), "intervals"
-        (whether there are any), "curves" (which), "ticks" of the axes of probabilities, and "embedded", what the
-        script reads.
+        "columns" (those with content), "rows" (a mapping each), "choices" (values of each menu column), "intervals"
+        (whether there are any), "curves" (which), "ticks" of the probability axes, and "embedded", the data for the
+        script.
     """
     columns = [column for column in COLUMNS if column.key in table.columns and _has_content(table[column.key])]
     choices = {key: sorted(set(table[key].drop_nulls()) - {""}) for key in _CHOICES if key in table.columns}
@@ -126,5 +128,5 @@ def _has_content(values: pl.Series) -> bool:
 
 
 def _values(values: pl.Series) -> list[Any]:
-    # Six digits are more than a split of any size settles, and a third of the bytes.
+    # Six digits exceed the precision of any split, and take a third of the bytes.
     return [float(f"{value:.6g}") if isinstance(value, float) else value for value in values]

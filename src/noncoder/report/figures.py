@@ -1,4 +1,4 @@
-"""Figures as markup for a page, each with a text for who does not see it."""
+"""Figures as markup for a page, each with an alternative text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LABELS = {
     "tasks": "heat map of positives of each task by chromosome",
     "step": "loss, AUROC and average precision against steps",
     "seconds": "loss, AUROC and average precision against time",
-    "speed": "windows a second over time",
+    "speed": "windows per second over time",
     "rate": "learning rate against steps",
     "flow": "gradients, weights and updates of every layer",
     "distribution": "AUROC and average precision of every task, by group",
@@ -40,8 +40,8 @@ def svgs(figures: Mapping[str, Figure], part: str) -> dict[str, Markup]:
     """Figures as SVG.
 
     Args:
-        figures: Name, one of those that have a text here, to figure.
-        part: Where in the page they stand; it sets their ids apart from those of other parts.
+        figures: Figures by name; each name has a text here.
+        part: Part of the page, which keeps ids apart from those of other parts.
     """
     return {name: svg(figure, re.sub(r"\W", "-", f"{part}-{name}"), _LABELS[name]) for name, figure in figures.items()}
 
@@ -51,8 +51,8 @@ def svg(figure: Figure, name: str, label: str) -> Markup:
 
     Args:
         figure: The figure.
-        name: Starts every id in it.
-        label: What it shows.
+        name: Prefix of every id in it.
+        label: Alternative text.
     """
-    # figure_svg escapes what it is given, so the text is markup as it stands.
+    # figure_svg escapes its texts, so the result is markup.
     return Markup(plots.figure_svg(figure, name, label))

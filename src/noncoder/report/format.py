@@ -1,4 +1,4 @@
-"""Numbers as people read them; what is missing is a dash."""
+"""Formats numbers for readers; a missing value is a dash."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ def _missing(value: Any) -> bool:
 
 
 def count(value: Any) -> str:
-    """A whole number with commas."""
+    """Formats an integer with commas."""
     return "–" if _missing(value) else f"{round(value):,}"
 
 
 def metric(value: Any) -> str:
-    """A score to three digits."""
+    """Formats a score with three digits."""
     return "–" if _missing(value) else f"{value:.3f}"
 
 
 def score(value: Any) -> str:
-    """A score to four digits, where runs are compared."""
+    """Formats a score with four digits, for comparisons of runs."""
     return "–" if _missing(value) else f"{value:.4f}"
 
 
 def interval(ends: Any) -> str:
-    """The ends of an interval of scores; nothing where one is missing."""
+    """Formats the ends of an interval of scores; empty if one is missing."""
     if _missing(ends) or any(_missing(end) for end in ends):
         return ""
     return "{:.3f}–{:.3f}".format(*ends)
 
 
 def minus(value: Any, other: Any) -> float | None:
-    """A difference, where both are there."""
+    """Returns a difference, if both values exist."""
     return None if _missing(value) or _missing(other) else value - other
 
 
 def signed(value: Any) -> str:
-    """A difference of scores with its sign."""
+    """Formats a difference of scores with its sign."""
     return "–" if _missing(value) else f"{value:+.4f}".replace("-", "−")
 
 
 def p_value(value: Any) -> str:
-    """A p value to two digits."""
+    """Formats a p value with two digits."""
     return "–" if _missing(value) else "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def number(value: Any) -> str:
-    """A number to three digits."""
+    """Formats a number with three digits."""
     return "–" if _missing(value) else f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def percent(value: Any) -> str:
-    """A share as a percentage."""
+    """Formats a fraction as a percentage."""
     if _missing(value):
         return "–"
     digits = 2 if abs(value) < 0.01 else 1 if abs(value) < 0.995 else 2
@@ -65,14 +65,14 @@ def percent(value: Any) -> str:
 
 
 def times(value: Any) -> str:
-    """A ratio."""
+    """Formats a ratio."""
     if _missing(value):
         return "–"
     return f"{value:,.0f}×" if value >= 10 else f"{value:.1f}×"
 
 
 def duration(seconds: Any) -> str:
-    """Seconds as seconds, minutes or hours."""
+    """Formats seconds as seconds, minutes or hours."""
     if _missing(seconds):
         return "–"
     if seconds < 60:
@@ -82,12 +82,12 @@ def duration(seconds: Any) -> str:
 
 
 def yaml_value(value: Any) -> str:
-    """A value as a recipe writes it."""
+    """Formats a value as in a recipe."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def clock(seconds: Any) -> str:
-    """Seconds to compare: tenths below a minute, 5:13 below an hour, 2:05:13 above."""
+    """Formats seconds for comparison: tenths below a minute, 5:13 below an hour, 2:05:13 above."""
     if _missing(seconds) or seconds < 60:
         return "–" if _missing(seconds) else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -96,7 +96,7 @@ def clock(seconds: Any) -> str:
 
 
 def large(value: Any) -> str:
-    """A large number in millions or billions."""
+    """Formats a large number in millions or billions."""
     if _missing(value):
         return "–"
     for size, word in ((1e9, "billion"), (1e6, "million")):
@@ -106,18 +106,18 @@ def large(value: Any) -> str:
 
 
 def exact(value: Any, name: str = "v") -> Markup:
-    """An attribute of a table's cell with the number behind the rounded one, to sort by."""
+    """Returns an attribute of a table cell with the unrounded number, for sorting."""
     return Markup("") if _missing(value) else Markup(f' data-{name}="{value:.6g}"')
 
 
 def aspect(svg: str) -> str:
-    """Width over height of a figure, which holds its place while it is out of sight and not laid out."""
+    """Returns width over height of a figure, which reserves its space while it is not laid out."""
     found = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg)
     return f"{float(found[1]) / float(found[2]):.4f}" if found else "auto"
 
 
 def by_kind(value: Any, kind: str) -> str:
-    """A value of the explorer's table as its column's kind wants it; the page's script writes them alike."""
+    """Formats a value of the explorer's table by its column's kind; the page's script formats in the same way."""
     if kind == "text":
         return "" if _missing(value) else str(value)
     return {"count": count, "share": percent, "times": times, "metric": metric, "fine": score}[kind](value)
@@ -142,4 +142,4 @@ FILTERS = {
     "aspect": aspect,
     "exact": exact,
 }
-"""What the templates call these functions."""
+"""Names of these functions in the templates."""

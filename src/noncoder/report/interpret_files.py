@@ -19,18 +19,18 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class TaskFiles:
-    """What was found of one task; whatever was not found, or not read, is None.
+    """The results of one task; a missing or unread result is None.
 
     Args:
         name: The task.
-        folder: Its folder's name.
-        summary: summary.json.
+        folder: Name of its folder.
+        summary: Content of summary.json.
         attributions: "codes" (n, L), "values" (n, 4, L), "chrom", "start", "logit" and "row" (n,), and "on_genome" ().
         gradcam: "cam" (n, L) and "layer".
         mutations: "codes" (k, L), "substitutions" (k, 4, L), "index" (k,), rows of the attributions.
-        patterns: patterns.json.
-        grammar: grammar.json.
-        design: design.json.
+        patterns: Content of patterns.json.
+        grammar: Content of grammar.json.
+        design: Content of design.json.
     """
 
     name: str
@@ -46,12 +46,12 @@ class TaskFiles:
 
 @dataclass(frozen=True)
 class Interpretation:
-    """What a run's folder "interpret" holds.
+    """The content of a run's folder "interpret".
 
     Args:
-        summary: summary.json; empty where it is missing.
-        tasks: The tasks, in the order of the summary; without one, every folder by name.
-        filters: filters.json; None where it is missing.
+        summary: Content of summary.json; empty if it is missing.
+        tasks: The tasks, in the order of the summary; without a summary, every folder by name.
+        filters: Content of filters.json; None if it is missing.
     """
 
     summary: dict[str, Any]
@@ -60,14 +60,14 @@ class Interpretation:
 
 
 def read_interpretation(folder: InterpretFolder, drawn: int) -> Interpretation | None:
-    """The files of an interpretation; None where there are none.
+    """Reads the files of an interpretation; None if there are none.
 
     Args:
         folder: The run's folder "interpret".
-        drawn: Of how many tasks the arrays, which take megabytes, are read.
+        drawn: Number of tasks whose arrays, which take megabytes, are read.
 
     Raises:
-        InputError: One of them cannot be read, or is not of this form.
+        InputError: A file cannot be read, or has another form.
     """
     summary = read_json(folder.summary)
     if summary is None and not folder.tasks.is_dir():
@@ -85,11 +85,11 @@ def read_interpretation(folder: InterpretFolder, drawn: int) -> Interpretation |
 
 @contextmanager
 def as_written(path: Path) -> Iterator[None]:
-    """Takes what goes wrong with the content of a file for what it is: damage, or another version's format."""
+    """Reports errors in the content of a file as damage, or as another version's format."""
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise unreadable(path, f"{error!r}: it is not as this version writes it") from error
+        raise unreadable(path, f"{error!r}: it differs from what this version writes") from error
 
 
 def _read_task(folder: TaskFolder, name: str | None, with_arrays: bool) -> TaskFiles:
@@ -121,17 +121,17 @@ def _check_together(folder: TaskFolder, found: TaskFiles) -> None:
         return
     shape = found.attributions["codes"].shape
     if found.gradcam is not None and found.gradcam["cam"].shape != shape:
-        raise unreadable(folder.gradcam, f"it is of other windows than {folder.attributions.name}")
+        raise unreadable(folder.gradcam, f"it has other windows than {folder.attributions.name}")
     if found.mutations is not None:
         index = found.mutations["index"]
         if found.mutations["codes"].shape[1:] != shape[1:] or (
             index.size and not 0 <= index.min() <= index.max() < shape[0]
         ):
-            raise unreadable(folder.mutations, f"it is of other windows than {folder.attributions.name}")
+            raise unreadable(folder.mutations, f"it has other windows than {folder.attributions.name}")
 
 
 def _read_arrays(path: Path, shapes: Mapping[str, str]) -> Arrays | None:
-    """The arrays of an .npz file; of their shapes, the same letter is the same size, and a digit is itself."""
+    """Reads the arrays of an .npz file; in shapes, equal letters are equal sizes, and a digit is itself."""
     if not path.is_file():
         return None
     arrays = read_arrays(path)

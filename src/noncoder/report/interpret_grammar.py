@@ -1,4 +1,4 @@
-"""What the section shows of a task's grammar and of sequences that were designed for it."""
+"""The content of the report on a task's grammar and on designed sequences."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from noncoder.interpret.design.design_figures import design_figures
 from noncoder.interpret.grammar.grammar_figures import grammar_figures
 from noncoder.report.figures import svg
 
-# Pairs of motifs that are drawn, and designed sequences that a table lists.
+# Number of motif pairs that are drawn, and of designed sequences that a table lists.
 _PAIRS, _SEQUENCES = 2, 8
 
 
 def grammar_part(grammar: Mapping[str, Any] | None, part: str) -> dict[str, Any] | None:
-    """What is shown of grammar.json; None without it.
+    """Returns the content for grammar.json; None without it.
 
     Args:
-        grammar: What the file holds.
-        part: Starts every id.
+        grammar: Content of the file.
+        part: Prefix of every id.
     """
     if grammar is None:
         return None
@@ -30,11 +30,11 @@ def grammar_part(grammar: Mapping[str, Any] | None, part: str) -> dict[str, Any]
 
 
 def design_part(design: Mapping[str, Any] | None, part: str) -> dict[str, Any] | None:
-    """What is shown of design.json; None without it.
+    """Returns the content for design.json; None without it.
 
     Args:
-        design: What the file holds.
-        part: Starts every id.
+        design: Content of the file.
+        part: Prefix of every id.
     """
     if design is None or not design["sequences"]:
         return None

@@ -1,4 +1,4 @@
-"""What the section on what the model learned shows: motifs, filters, and figures of windows."""
+"""The content of the section on what the model learned: motifs, filters, and figures of windows."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from noncoder.report.motif_logos import PairOfLogos, filter_logo, known_motifs, 
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.results import PatternResult
 
-# Windows that are drawn of the first tasks, rows of a heat map, and filters with a logo: a page stays light.
+# Numbers of windows that are drawn for the first tasks, of rows of a heat map, and of filters with a logo.
 _WINDOWS, _ROWS, _FILTERS = (2, 1, 1), 48, 60
-# Motifs of a task that the overview names.
+# Number of motifs that the overview names per task.
 _NAMED = 2
 
 Floats = NDArray[np.floating[Any]]
 
 
 def learned_section(run: RunFolder) -> dict[str, Any] | None:
-    """What the section shows; None for a run without an interpretation.
+    """Returns the content of the section; None for a run without an interpretation.
 
     Args:
         run: The run's folder.
 
     Raises:
-        InputError: A file cannot be read, or is not as this version writes it.
+        InputError: A file cannot be read, or differs from what this version writes.
     """
     found = read_interpretation(run.interpret, len(_WINDOWS))
     if found is None:
@@ -117,7 +117,7 @@ def _figures(task: TaskFiles, part: str, bin_: int | None, count: int) -> dict[s
     map_ = plots.plot_heat_map(values[order[:_ROWS]], centre)
     figures: dict[str, Any] = {"map": svg(map_, f"{part}-map", f"heat map of the attributions of {task.name}")}
     mutated = {int(row): i for i, row in enumerate(task.mutations["index"])} if task.mutations else {}
-    # Windows that were mutated say more.
+    # Mutated windows have more to show.
     shown = sorted(order.tolist(), key=lambda row: row not in mutated)[:count]
     windows = [_window(task, row, values[row], centre, mutated.get(row)) for row in shown]
     figures["windows"] = [

@@ -1,4 +1,4 @@
-"""Logos of found patterns, each with the known motif that it matches, drawn so that they line up."""
+"""Logos of patterns, each aligned with the known motif that it matches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from noncoder.report.interpret_files import Interpretation
 from noncoder.runs.results import FilterResult, MotifMatch, PatternResult
 from noncoder.sequence.motifs import load_jaspar
 
-# Positions at the ends of a pattern whose contribution is below this share of its largest are flanks (modisco's rule).
+# Positions at the ends of a pattern with contributions below this fraction of the largest are flanks (modisco's rule).
 _FLANK = 0.3
 
 Floats = NDArray[np.floating[Any]]
@@ -45,7 +45,7 @@ def known_motifs(found: Interpretation) -> dict[str, Floats]:
 
 
 def pattern_logos(pattern: PatternResult, match: MotifMatch | None, known: Mapping[str, Floats]) -> PairOfLogos:
-    """The contributions of a pattern without its flanks, and the motif that it matches, on the strand that fits.
+    """Draws a pattern without its flanks, and the motif that it matches, on the matching strand.
 
     Args:
         pattern: An entry of patterns.json.
@@ -71,13 +71,13 @@ def pattern_logos(pattern: PatternResult, match: MotifMatch | None, known: Mappi
 
 
 def filter_logo(row: FilterResult) -> Markup:
-    """The logo of a filter, in bits."""
+    """Returns the logo of a filter, in bits."""
     heights = plots.information_heights(np.array(row.ppm, dtype=float).T)
     return Markup(plots.logo_svg(heights, 2.0, f"motif of filter {row.filter}"))
 
 
 def _aligned(heights: Floats, other: Floats) -> tuple[Floats, int]:
-    """The other logo on the strand and at the place where it overlaps the first one most, as seen from that one."""
+    """Returns the other logo on the strand and at the offset with the largest overlap with the first."""
     best, found = -np.inf, (other, 0)
     for strand in (other, other[::-1, ::-1]):
         width = strand.shape[1]

@@ -1,4 +1,4 @@
-"""What a comparison shows of models that were evaluated on the same windows."""
+"""The content of a comparison of models that were evaluated on the same windows."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from noncoder.report.figures import svg
 from noncoder.runs.results import Pair, PairedComparison, PairedMean, TestedDifference
 
 LEVEL = 0.05
-"""Below it, a difference counts as told apart from chance."""
+"""p value below which a difference counts as significant."""
 
 _MEASURES = {"auroc": "AUROC", "average_precision": "average precision"}
-# What the keys of a task's row begin with.
+# Prefixes of the keys of a task's row.
 _PREFIXES = {"auroc": "", "average_precision": "ap_"}
 
 
 def paired_section(paired: PairedComparison | None) -> dict[str, Any] | None:
-    """What the section on the same windows shows; None without pairs.
+    """Returns the content of the section on the same windows; None without pairs.
 
     Args:
         paired: The comparison. Differences are a minus b.
 
     Returns:
-        The fields of the comparison. In each pair, tasks are sorted by difference; "means" is the name of a mean to
-        measure to row; "measures" are those of the means; "by" has, for each measure of the tasks, its label, prefix,
-        how many tasks were compared, in how many each model is better, and a figure; "groups" are those of the tasks.
+        The fields of the comparison. In each pair, tasks are sorted by difference. "means" maps the name of a mean to
+        its rows by measure. "measures" are those of the means. "by" has, for each measure of the tasks, its label,
+        prefix, the number of compared tasks, the number in which each model is better, and a figure. "groups" are
+        those of the tasks.
     """
     if paired is None or not paired.pairs:
         return None

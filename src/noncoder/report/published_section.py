@@ -1,4 +1,4 @@
-"""Figures of an evaluated split beside what was published."""
+"""Figures of an evaluated split beside published results."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from noncoder.benchmarks import GROUPS, ModelScores, model_means, task_differenc
 from noncoder.report.run_files import Split
 from noncoder.runs.results import SplitSummary
 
-# Whose scores of each task ours are drawn against: the one that everybody compares with.
+# The published model whose task scores are drawn against ours: the usual baseline.
 AGAINST = "DanQ"
 _NEEDED = ("auroc", "average_precision", "pr_auc_trapezoid")
 
 
 def published_figures(split: Split) -> dict[str, Figure]:
-    """The figures: "published", means of models, and "against", task by task; without a comparison none.
+    """Returns the figures "published", means of models, and "against", task by task; none without a comparison.
 
     Args:
         split: An evaluated split.

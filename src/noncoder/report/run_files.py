@@ -15,7 +15,7 @@ from noncoder.files import check_file, read_arrays, unreadable, whole_lines
 from noncoder.runs.folder import EvaluateFolder, SplitFolder
 from noncoder.runs.results import SplitSummary
 
-# The split that was kept for the end comes first.
+# The split that was held out to the end comes first.
 _SPLITS = ("test", "valid", "train")
 CURVES = ("roc_fpr", "roc_tpr", "pr_recall", "pr_precision")
 _RELIABILITY = [
@@ -28,7 +28,7 @@ VALID = ("step", "seconds", "loss", "auroc", "average_precision")
 
 @dataclass(frozen=True)
 class Split:
-    """One evaluated split; whatever was not found is None."""
+    """One evaluated split; a missing result is None."""
 
     name: str
     summary: SplitSummary | None
@@ -39,15 +39,15 @@ class Split:
 def read_csv(
     path: Path, columns: Sequence[str], digests: Mapping[str, str] | None = None
 ) -> dict[str, NDArray[np.float64]]:
-    """The columns as numbers, NaN where a cell holds none; without rows where there is no file.
+    """Reads columns of a CSV file as numbers, NaN for cells without one; no rows if there is no file.
 
     Args:
         path: The file.
-        columns: Their names.
-        digests: Those of finished files of its folder, by name.
+        columns: Names of the columns.
+        digests: Digests of finished files of its folder, by name.
 
     Raises:
-        InputError: It cannot be read, or is not what was written.
+        InputError: It cannot be read, or has changed.
     """
     check_file(path, digests)
     content = whole_lines(path) if path.is_file() else b""
@@ -61,10 +61,10 @@ def read_csv(
 
 
 def read_splits(folder: EvaluateFolder) -> list[Split]:
-    """The evaluated splits of a run, the test split first.
+    """Reads the evaluated splits of a run, the test split first.
 
     Raises:
-        InputError: A file of one cannot be read.
+        InputError: A file cannot be read.
     """
     order = {name: i for i, name in enumerate(_SPLITS)}
     found = sorted(folder.splits(), key=lambda split: (order.get(split.path.name, 9), split.path.name))
@@ -73,7 +73,7 @@ def read_splits(folder: EvaluateFolder) -> list[Split]:
 
 def _read_split(folder: SplitFolder) -> Split:
     tasks, curves, summary = None, None, SplitSummary.read(folder.summary)
-    # Before they are parsed: some damage makes polars end the process.
+    # Digests are checked before parsing: some damage makes polars end the process.
     for path in (folder.tasks, folder.curves):
         check_file(path, summary.digests if summary else None)
     try:
@@ -81,11 +81,11 @@ def _read_split(folder: SplitFolder) -> Split:
             tasks = pl.read_parquet(folder.tasks).with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
         if folder.curves.is_file():
             stored = read_arrays(folder.curves)
-            # Evaluations of earlier versions have no reliability, and calibrate only where that was asked for.
+            # Evaluations of earlier versions have no reliability, and are calibrated only on request.
             later = [name for names in _RELIABILITY if set(names) <= set(stored) for name in names]
             curves = {name: stored[name] for name in (*CURVES, *later)}
     except (pl.exceptions.PolarsError, OSError, KeyError) as error:
         raise unreadable(folder.path, error) from error
     if tasks is not None and curves is not None and any(len(curve) != tasks.height for curve in curves.values()):
-        raise unreadable(folder.curves, f"it has not one row a task of {folder.tasks.name}")
+        raise unreadable(folder.curves, f"it does not have one row per task of {folder.tasks.name}")
     return Split(folder.path.name, summary, tasks, curves)

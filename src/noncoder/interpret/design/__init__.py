@@ -1,7 +1,7 @@
-"""Sequences made to please a task, or one task and not another: what a model wants to see.
+"""Designs sequences with a high predicted logit for a task, or for one task and not another.
 
-`design_sequences` does all of it. A method is a function of a `Problem`, which knows the score, what may change, what
-an evaluation costs and what was best so far.
+`design_sequences` does all of it. A method is a function of a `Problem`, which holds the score, the positions that may
+change, the cost of evaluations and the best sequences so far.
 """
 
 from noncoder.config import DesignConfig

@@ -1,9 +1,9 @@
 """Gradient ascent on sequences that stay one-hot in every forward pass.
 
-Each sequence has a table of weights (4, L). The model reads its most likely bases; the gradient goes on as if it had
-read the probabilities (the straight-through estimator: Bengio, Léonard & Courville, arXiv:1308.3432; of sequences:
-Linder & Seelig, arXiv:2005.11275). With Gumbel noise the bases are drawn (Jang, Gu & Poole, arXiv:1611.01144; edits of
-a given sequence: Schreiber, Lu & Noble's Ledidi, doi:10.1101/2020.05.21.109686).
+Each sequence has a table of weights (4, L). The model reads its most likely bases, and the gradient is taken as if it
+had read the probabilities (the straight-through estimator: Bengio, Léonard & Courville, arXiv:1308.3432; for sequences:
+Linder & Seelig, arXiv:2005.11275). With Gumbel noise the bases are drawn (Jang, Gu & Poole, arXiv:1611.01144; for edits
+of a given sequence: Schreiber, Lu & Noble's Ledidi, doi:10.1101/2020.05.21.109686).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Tensor
 from noncoder.data.loading import one_hot
 from noncoder.interpret.design.problem import Problem
 
-_HEAD_START = 2.0  # weight of the start's base over the others
-_COOLEST = 0.2  # the temperature at the end, of 1 at the beginning
+_HEAD_START = 2.0  # initial weight of the start's base above the others
+_COOLEST = 0.2  # final temperature; the initial one is 1
 
 
 def straight_through(problem: Problem, learning_rate: float) -> None:
@@ -24,7 +24,7 @@ def straight_through(problem: Problem, learning_rate: float) -> None:
 
 
 def gumbel(problem: Problem, learning_rate: float) -> None:
-    """Ascent on sequences drawn with Gumbel noise, ever less of it."""
+    """Ascent on sequences drawn with Gumbel noise that decreases."""
     _ascend(problem, learning_rate, noisy=True)
 
 
@@ -40,7 +40,7 @@ def _ascend(problem: Problem, learning_rate: float, noisy: bool) -> None:
         soft = torch.softmax((weights + noise) / (temperature if noisy else 1.0), dim=1)
         codes = _most_likely(problem, soft.detach())
         x = one_hot(codes) + soft - soft.detach()
-        # A position that may not change has no slope either.
+        # A position that may not change has no gradient either.
         x = torch.where(problem.allowed[:, None], x, first)
         scores = problem.score_through(x)
         (slopes,) = torch.autograd.grad(-scores.sum(), weights)
@@ -50,7 +50,7 @@ def _ascend(problem: Problem, learning_rate: float, noisy: bool) -> None:
 
 
 def _most_likely(problem: Problem, soft: Tensor) -> Tensor:
-    """The bases (R, L) of probabilities (R, 4, L), as far as they may differ from the start."""
+    """Returns the bases (R, L) of probabilities (R, 4, L), restricted to allowed changes from the start."""
     chance, base = soft.max(dim=1)
     codes = torch.where(problem.allowed, base.to(problem.starts.dtype), problem.starts)
     started = soft.gather(1, problem.starts.clamp(max=3)[:, None].long())[:, 0]

@@ -11,10 +11,10 @@ from noncoder import plots
 
 
 def design_figures(design: Mapping[str, Any]) -> dict[str, Figure]:
-    """How the score rose, what all tasks say before and after, and the best sequence; by name.
+    """Draws the course of the score, all tasks before and after, and the best sequence; returns the figures by name.
 
     Args:
-        design: What design.json holds.
+        design: Content of design.json.
     """
     roles = {design["task"]: "made high"} | ({design["against"]: "kept low"} if design["against"] else {})
     history, reference = design["history"], design["reference"]

@@ -1,4 +1,4 @@
-"""What was designed, as plain lists in JSON.
+"""The content of a design, as JSON.
 
 `design.json` of a task (R sequences, the best first; T tasks):
 
@@ -13,11 +13,11 @@
      "hits": [{"motif", "row", "start", "end", "strand", "score"}],
      "warnings": [text]}
 
-`logits` are those of the forward strand and `reverse_logits` those of the other strand of the designed sequences;
-`probabilities` are what the predictor says, of both strands and calibrated where it is. `score` is what was made high:
-the task's logit, less what the second task and the regularisers cost. `evaluations` count per sequence a strand read
-forwards as one and the way back as another. `reference` has the task's logits of real windows on the forward strand,
-and which share of these each design exceeds.
+`logits` are of the forward strand and `reverse_logits` of the other strand of the designed sequences; `probabilities`
+are the predictor's, of both strands and calibrated if the predictor is. `score` is the objective: the task's logit
+minus the terms of the second task and the regularisers. `evaluations` count, per sequence, each strand read in a
+forward pass as one and each backward pass as another. `reference` has the task's logits of real windows on the forward
+strand, and the fraction of these that each design exceeds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Design:
-    """Designed sequences and what the model says of them; see the head of this module."""
+    """Designed sequences with the model's predictions; see the module's docstring."""
 
     task: str
     against: str | None
@@ -68,7 +68,7 @@ class Design:
         return encode_batch(self.sequences)
 
     def summary(self) -> dict[str, Any]:
-        """The few numbers that one asks for first."""
+        """The main numbers."""
         column = self.tasks.index(self.task)
         after = [row[column] for row in self.logits["after"]]
         return {
@@ -90,7 +90,7 @@ class Design:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Returns JSON values."""
         plain: dict[str, Any] = plain_json({"format": FORMAT, **asdict(self)})
         return plain
 

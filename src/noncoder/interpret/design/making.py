@@ -47,20 +47,20 @@ def design_sequences(
     windows: Codes | None = None,
     motifs: Sequence[Motif] = (),
 ) -> Design:
-    """Designs sequences for which a task's logit is as high as the method gets it.
+    """Designs sequences that maximize a task's logit.
 
     Args:
         predictor: The model and its tasks.
-        task: Whose logit is made high.
-        settings: How; by default `guided`.
-        against: A second task, made low or held.
-        starts: What to begin with, uint8 (R, L); by default random bases, as many sequences as `settings` says.
+        task: The task whose logit is maximized.
+        settings: Settings; by default the method `guided`.
+        against: A second task, whose logit is lowered or held.
+        starts: Initial sequences, uint8 (R, L); by default random bases, as many sequences as in `settings`.
         windows: Real windows, uint8 (N, L), with which the designs are compared.
-        motifs: Sought in the designs.
+        motifs: Motifs to search in the designs.
 
     Raises:
         UnknownNameError: There is no such task.
-        InputError: Starts or windows are not of the model's window, or nothing may change.
+        InputError: Starts or windows do not have the model's window, or nothing may change.
     """
     settings = settings or DesignConfig()
     names = [task] if against is None else [task, against]
@@ -91,7 +91,7 @@ def _problem(
     may = np.zeros(length, dtype=bool)
     for first, last in settings.change or ((0, length),):
         if not 0 <= first < last <= length:
-            raise InputError(f"positions {first} to {last} to change", expected=f"within the window, 0 to {length}")
+            raise InputError(f"positions {first} to {last} to change", expected=f"inside the window, 0 to {length}")
         may[first:last] = True
     allowed = torch.from_numpy(may) & (codes < N_CODE)
     if not allowed.any(dim=1).all():
@@ -173,6 +173,6 @@ def _warnings(logits: dict[str, NDArray[np.float32]], reverse: NDArray[np.float3
     if not fooled:
         return []
     return [
-        f"{fooled} of {len(after)} sequences score much higher on the forward strand than on the reverse strand, which "
-        "the sequence itself does not explain; strands: both designs for both"
+        f"{fooled} of {len(after)} sequences score much higher on the forward strand than on the reverse strand, an "
+        "effect of the model and not of the sequence; strands: both designs for both"
     ]

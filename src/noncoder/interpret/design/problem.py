@@ -19,17 +19,17 @@ NOWHERE = float("-inf")
 
 @dataclass(frozen=True)
 class Objective:
-    """The score that is made as high as it goes.
+    """The score to maximize.
 
     Args:
         task: Column of the task.
         against: Column of a second task; None for none.
-        mode: "contrast", the logit of the task less that of the second; "hold", less the distance of the second's
-            logit from where it began.
-        weight: Of the second task.
-        edit_weight: Logits that each changed base costs.
-        gc_weight: Logits that each percent of GC away from the start's costs.
-        strands: "forward", or "both" for the logit of the mean probability of the two strands, as predictions have it.
+        mode: "contrast", the logit of the task minus that of the second; "hold", minus the distance of the second's
+            logit from its initial value.
+        weight: Weight of the second task.
+        edit_weight: Cost of each changed base, in logits.
+        gc_weight: Cost of each percent of GC content away from the start's, in logits.
+        strands: "forward", or "both" for the logit of the mean probability of the two strands, as in predictions.
     """
 
     task: int
@@ -43,18 +43,18 @@ class Objective:
 
 @dataclass
 class Problem:
-    """R sequences to be designed side by side.
+    """R sequences that are designed side by side.
 
     Args:
-        model: Within `noncoder.predictor.inference.differentiating`.
+        model: The model, inside `noncoder.predictor.inference.differentiating`.
         objective: The score.
-        starts: Codes (R, L) on the model's device; an N stays an N.
-        allowed: Which positions may change, (R, L).
-        most_edits: How many may change at once in a sequence; None for all.
-        limit: How many evaluations each sequence may cost.
-        batch_size: Sequences a forward pass.
-        generator: Of all that is drawn.
-        bar: Shows what was spent.
+        starts: Codes (R, L) on the model's device; N stays N.
+        allowed: Positions that may change, (R, L).
+        most_edits: Largest number of edits per sequence; None for no limit.
+        limit: Largest number of evaluations per sequence.
+        batch_size: Sequences per forward pass.
+        generator: Source of random numbers.
+        bar: Progress bar.
     """
 
     model: SequenceModel
@@ -67,7 +67,7 @@ class Problem:
     generator: torch.Generator
     bar: tqdm[Any] | None = None
     spent: float = 0.0
-    """Evaluations a sequence until now: one for each strand that a model reads, one more for each way back."""
+    """Evaluations per sequence so far: one for each strand in a forward pass, one more for each backward pass."""
     best: Tensor = field(init=False)
     scores: Tensor = field(init=False)
     history: list[tuple[float, list[float]]] = field(default_factory=list)
@@ -86,15 +86,15 @@ class Problem:
 
     @property
     def rows(self) -> Tensor:
-        """The number of each sequence, (R,)."""
+        """The index of each sequence, (R,)."""
         return torch.arange(len(self.starts), device=self.starts.device)
 
     def affords(self, cost: float) -> bool:
-        """Whether each sequence may cost so many evaluations more."""
+        """Whether so many further evaluations per sequence are within the limit."""
         return self.spent + cost * self._strands <= self.limit
 
     def score(self, codes: Tensor, rows: Tensor) -> Tensor:
-        """Scores (m,) of codes (m, L) that are versions of the sequences `rows` (m,)."""
+        """Returns scores (m,) of codes (m, L), which are versions of the sequences `rows` (m,)."""
         with torch.no_grad():
             parts = [
                 self._score(one_hot(part), row)
@@ -106,30 +106,30 @@ class Problem:
         return torch.cat(parts)
 
     def score_through(self, x: Tensor) -> Tensor:
-        """Scores (R,) of one-hot sequences (R, 4, L), through which a gradient goes; counted with its way back."""
+        """Returns scores (R,) of one-hot sequences (R, 4, L), differentiably; the backward pass is counted too."""
         self.spent += 2 * self._strands * len(x) / len(self.starts)
         parts = zip(torch.split(x, self.batch_size), torch.split(self.rows, self.batch_size), strict=True)
         return torch.cat([self._score(part, row) for part, row in parts])
 
     def slopes(self, codes: Tensor) -> Tensor:
-        """The gradient of the scores of codes (R, L) by their one-hot form, (R, 4, L)."""
+        """Returns the gradient of the scores of codes (R, L) by their one-hot encoding, (R, 4, L)."""
         x = one_hot(codes).requires_grad_()
         (slopes,) = torch.autograd.grad(self.score_through(x).sum(), x)
         return slopes
 
     def offer(self, codes: Tensor, scores: Tensor) -> None:
-        """Keeps those of codes (R, L) that score higher than any before."""
+        """Records those of codes (R, L) that score higher than all before."""
         better = scores > self.scores
         self.best[better], self.scores[better] = codes[better], scores[better]
         self._note()
 
     def trim(self, codes: Tensor, rows: Tensor, worth: Tensor) -> Tensor:
-        """Takes edits back where there are more than may be: those that are worth least.
+        """Reverts the least valuable edits of sequences with more edits than allowed.
 
         Args:
             codes: (m, L), versions of the sequences `rows`.
             rows: (m,).
-            worth: Of each position's edit, (m, L).
+            worth: Value of the edit at each position, (m, L).
         """
         if self.most_edits is None:
             return codes

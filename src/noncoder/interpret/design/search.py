@@ -1,4 +1,4 @@
-"""Search among real sequences, a few substitutions at a time, each of which is measured."""
+"""Searches among real sequences by a few substitutions at a time, each of which is measured."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor
 from noncoder.data.loading import one_hot
 from noncoder.interpret.design.problem import NOWHERE, Problem
 
-_TOGETHER = (2, 4, 8, 16, 32, 64, 128)  # how many of the most promising substitutions are tried at once
-_KICK = 8  # substitutions at random, where nothing gets better any more
-_PATIENCE = 3  # steps without a better sequence until then
+_TOGETHER = (2, 4, 8, 16, 32, 64, 128)  # numbers of the most promising substitutions that are tried together
+_KICK = 8  # random substitutions when there is no more progress
+_PATIENCE = 3  # steps without progress before that
 
 
 def greedy(problem: Problem) -> None:
-    """Takes the best of all single substitutions, again and again, until none is better or the next step too dear.
+    """Repeatedly makes the best single substitution, until none is better or the next step exceeds the limit.
 
-    In-silico evolution as it is often done: exact, and at three evaluations a base and step the dearest.
+    This is common in-silico evolution: exact, and with three evaluations per base and step the most expensive method.
     """
     current, scores = problem.starts.clone(), problem.scores.clone()
     while problem.affords(3 * float(problem.allowed.sum()) / len(current)):
@@ -35,7 +35,7 @@ def greedy(problem: Problem) -> None:
 
 
 def sampled(problem: Problem, candidates: int) -> None:
-    """Takes the best of some random substitutions of the best sequence so far, if it is better; needs no gradient."""
+    """Makes the best of some random substitutions of the best sequence if it is better; needs no gradient."""
     rows = problem.rows.repeat_interleave(candidates)
     while problem.affords(candidates):
         moved = _random_moves(problem, problem.best[rows], 1, rows)
@@ -44,12 +44,12 @@ def sampled(problem: Problem, candidates: int) -> None:
 
 
 def guided(problem: Problem, candidates: int) -> None:
-    """Measures the substitutions that the gradient holds to be best, singly and together, and takes the best.
+    """Measures the substitutions with the most promising gradients, singly and together, and makes the best.
 
     The gradient costs two evaluations and ranks all 3 L substitutions (as in Gibbs-with-gradients: Grathwohl, Swersky,
-    Hashemi, Duvenaud & Maddison, arXiv:2102.04509); what it promises is then measured, so no step is for the worse.
-    Where nothing is better, the positions that were tried are passed over; after some such steps the search goes on
-    from random substitutions of the best sequence.
+    Hashemi, Duvenaud & Maddison, arXiv:2102.04509). Substitutions are then measured, so no step lowers the score. If
+    nothing is better, the tried positions are skipped; after some such steps the search continues from random
+    substitutions of the best sequence.
     """
     current, scores = problem.starts.clone(), problem.scores.clone()
     tried = torch.zeros_like(problem.allowed)
@@ -77,7 +77,7 @@ def guided(problem: Problem, candidates: int) -> None:
 
 
 def _all_single(problem: Problem, codes: Tensor, row: int) -> Tensor:
-    """All single substitutions of codes (L,) that are allowed, (m, L)."""
+    """Returns all allowed single substitutions of codes (L,), (m, L)."""
     position = problem.allowed[row].nonzero()[:, 0].repeat_interleave(4)
     base = torch.arange(4, dtype=codes.dtype, device=codes.device).repeat(len(position) // 4)
     new = base != codes[position]
@@ -90,7 +90,7 @@ def _all_single(problem: Problem, codes: Tensor, row: int) -> Tensor:
 
 
 def _random_moves(problem: Problem, codes: Tensor, size: int, rows: Tensor) -> Tensor:
-    """Versions of codes (m, L) with substitutions at up to `size` places; where edits are too many, any go back."""
+    """Returns codes (m, L) with substitutions at up to `size` positions; if too many, any edits are reverted."""
     draw = torch.rand(codes.shape, generator=problem.generator).to(codes.device)
     draw = draw.masked_fill(~problem.allowed[rows], NOWHERE)
     at = draw.topk(min(size, codes.shape[1]), dim=1)
@@ -102,16 +102,16 @@ def _random_moves(problem: Problem, codes: Tensor, size: int, rows: Tensor) -> T
 
 
 def _promising(problem: Problem, current: Tensor, tried: Tensor, sizes: tuple[int, list[int]]) -> tuple[Tensor, Tensor]:
-    """Versions of R sequences with the substitutions whose slopes are steepest.
+    """Returns versions of R sequences with the substitutions of the steepest gradients.
 
     Args:
-        problem: What is designed.
+        problem: The design problem.
         current: Codes (R, L).
-        tried: Positions that are passed over, (R, L).
-        sizes: How many substitutions are tried singly, c, and how many together, s sets of the first ones.
+        tried: Positions to skip, (R, L).
+        sizes: Number of substitutions to try singly, c, and numbers to try together, s sets of the first ones.
 
     Returns:
-        Codes (R * (c + s), L), sequence by sequence, and the positions in order of their promise, (R, most of c and s).
+        Codes (R * (c + s), L), sequence by sequence, and the positions sorted by promise, (R, largest of c and s).
     """
     candidates, together = sizes
     x, slopes = one_hot(current), problem.slopes(current)
@@ -121,10 +121,10 @@ def _promising(problem: Problem, current: Tensor, tried: Tensor, sizes: tuple[in
     first = slopes.gather(1, problem.starts.clamp(max=3)[:, None].long())[:, 0]
     best = gain.topk(min(max(candidates, *together, 1), current.shape[1]), dim=1)
     new = base.gather(1, best.indices).to(current.dtype)
-    # What has no promise at all, since it may not change, stays.
+    # A substitution that is not allowed is not made.
     new = torch.where(best.values > NOWHERE, new, current.gather(1, best.indices))
     versions, worths = [], []
-    # What an edit is worth is what the slope says is lost by taking it back; those just made are worth most.
+    # The value of an edit is the loss that the gradient predicts for reverting it; new edits are the most valuable.
     worth = present - first
     groups = [slice(i, i + 1) for i in range(candidates)] + [slice(0, size) for size in together]
     for group in groups:
@@ -135,6 +135,6 @@ def _promising(problem: Problem, current: Tensor, tried: Tensor, sizes: tuple[in
 
 
 def _best_of(problem: Problem, moved: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest score (R,) among as many versions of each sequence, sequence by sequence, and that version (R, L)."""
+    """Returns the highest score (R,) among the versions of each sequence, and that version (R, L)."""
     scores, which = problem.score(moved, rows).view(len(problem.starts), -1).max(dim=1)
     return scores, moved.view(len(problem.starts), -1, moved.shape[1])[problem.rows, which]

@@ -1,7 +1,7 @@
-"""How motifs work together in a model: alone, by place, in pairs, taken away, and the k-mers that matter at all.
+"""The grammar of motifs in a model: effects alone, by position, in pairs, by ablation, and of all k-mers.
 
-`explore_grammar` does all of it for one task and gives what `grammar.json` holds; the functions beside it do one thing
-each, for any number of tasks, and give the effect on every background.
+`explore_grammar` measures all of it for one task and returns the content of `grammar.json`. The other functions measure
+one thing each, for any number of tasks, and return the effect in every background.
 """
 
 from noncoder.config import GrammarConfig

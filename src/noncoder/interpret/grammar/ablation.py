@@ -1,4 +1,4 @@
-"""What sites in real windows contribute: they are replaced by sequence that says nothing."""
+"""Contributions of sites in real windows, measured by replacing them with neutral sequence."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ REPLACEMENTS: tuple[Replacement, ...] = ("window", "site", "n")
 
 
 class Sites(NamedTuple):
-    """Intervals in windows, S of them.
+    """Intervals in windows, S in total.
 
     Args:
-        window: Row of the codes, (S,).
+        window: Row of the window in the codes, (S,).
         start: First base, 0-based, (S,).
-        end: Past the last base, (S,).
+        end: End of the interval, (S,).
     """
 
     window: NDArray[np.int64]
@@ -38,11 +38,11 @@ class Sites(NamedTuple):
 
 @dataclass(frozen=True)
 class Ablation:
-    """What S sites contribute to K tasks.
+    """Contributions of S sites to K tasks.
 
     Args:
-        sites: Where they are.
-        values: Logit of the real window less the logit with the site replaced, for each draw, (S, draws, K).
+        sites: The sites.
+        values: Logit of the real window minus the logit with the site replaced, for each draw, (S, draws, K).
     """
 
     sites: Sites
@@ -54,25 +54,25 @@ class Ablation:
         return np.asarray(self.values.mean(axis=1))
 
     def summary(self, level: float = 0.95) -> Summary:
-        """The mean over sites with its interval, (K,); windows are the units."""
+        """The mean over sites with its interval, (K,); windows are the independent units."""
         return Effects(self.by_site, self.sites.window).summary(level)
 
     def site_summary(self, level: float = 0.95) -> Summary:
-        """Each site's mean over its draws with its interval, (S, K); draws are the units: it is about this window."""
+        """Each site's mean over its draws with its interval, (S, K); draws are the units, as it is about one window."""
         draws = self.values.shape[1]
         return Effects(self.values.swapaxes(0, 1), np.arange(draws)).summary(level)
 
 
 def motif_sites(codes: Codes, motif: Motif, threshold: float | None = None) -> Sites:
-    """Where a motif is in windows (n, L), on any strand, each place once.
+    """Finds the hits of a motif in windows (n, L) on both strands, each position once.
 
     Args:
         codes: The windows.
-        motif: What to look for.
-        threshold: Lowest score of a hit, bits; by default as `noncoder.interpret.motifs.find_hits`.
+        motif: The motif.
+        threshold: Lowest score of a hit, bits; the default is that of `noncoder.interpret.motifs.find_hits`.
     """
     hits = scan(codes, motif, score_threshold(motif) if threshold is None else threshold)
-    # A palindrome is found on both strands of one place.
+    # A palindrome has hits on both strands at one position.
     places = np.unique(np.stack([hits.sequence, hits.start], axis=1), axis=0)
     return Sites(places[:, 0], places[:, 1], places[:, 1] + motif.width)
 
@@ -86,17 +86,18 @@ def ablate(
     replacement: Replacement = "window",
     seed: int = 0,
 ) -> Ablation:
-    """Replaces each site, alone, and takes the difference of the logits: positive where the site raises them.
+    """Replaces each site by itself and measures the difference of the logits, positive if the site raises them.
 
     Args:
-        model: Its logits on the forward strand are what changes.
+        model: The model; logits are of the forward strand.
         codes: Real windows, uint8 (n, L).
-        sites: What is replaced.
+        sites: The sites.
         tasks: K columns.
-        draws: How many replacements of each site; "n" needs but one.
-        replacement: "window": what lies there in a dinucleotide shuffle of the whole window; "site": a dinucleotide
-            shuffle of the site alone, which keeps its first and last base and, in a short site, much of it; "n": N.
-        seed: Of the shuffles.
+        draws: Replacements per site; "n" needs only one.
+        replacement: "window": the bases at this position in a dinucleotide shuffle of the whole window; "site": a
+            dinucleotide shuffle of the site itself, which keeps its first and last base and much of a short site; "n":
+            N.
+        seed: Random seed of the shuffles.
 
     Raises:
         InputError: A site lies outside of its window, or there is no draw.
@@ -110,7 +111,7 @@ def ablate(
     if not inside.all() or draws < 1:
         wrong = [int(part[~inside][0]) for part in sites] if not inside.all() else "none"
         raise InputError(
-            f"{draws} draws; window, start and end of a site that is in no window: {wrong}",
+            f"{draws} draws; window, start and end of a site outside its window: {wrong}",
             expected=f"1 draw or more, and sites in {n} windows, within 0 to {length}",
         )
     rng = np.random.default_rng(seed)
@@ -121,7 +122,7 @@ def ablate(
 
 
 def _replaced(codes: Codes, sites: Sites, replacement: Replacement, rng: np.random.Generator) -> Codes:
-    """The window of each site with that site replaced, (S, L)."""
+    """Returns the window of each site with that site replaced, (S, L)."""
     made = codes[sites.window]
     at = np.arange(codes.shape[1])
     there = (at >= sites.start[:, None]) & (at < sites.end[:, None])

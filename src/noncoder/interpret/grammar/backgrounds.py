@@ -1,4 +1,4 @@
-"""Sequences that say nothing, for motifs to be put into: real windows, shuffled."""
+"""Neutral sequences into which motifs are inserted: shuffled real windows."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from noncoder.sequence.motifs import Motif, scan
 
 Codes = NDArray[np.uint8]
 
-_MOST_DRAWS = 20  # of one background, until it is free of the motifs that are to be avoided
-_NOTABLE = 0.05  # share of the backgrounds with a motif by chance that is worth a word
+_MOST_DRAWS = 20  # draws of a background until it has no hit of the motifs to avoid
+_NOTABLE = 0.05  # fraction of backgrounds with a chance hit from which a warning is given
 
 
 @dataclass(frozen=True)
 class Backgrounds:
-    """Sequences for motifs to be put into.
+    """Sequences into which motifs are inserted.
 
     Args:
         codes: uint8 (n, L).
-        source: The window that each is a shuffle of, (n,); windows are the units of all intervals.
-        warnings: What a reader of results from them should know.
+        source: Window from which each was shuffled, (n,); windows are the independent units of all intervals.
+        warnings: Remarks for readers of results.
     """
 
     codes: Codes
@@ -41,16 +41,16 @@ class Backgrounds:
 def shuffled_backgrounds(
     codes: Codes, n: int, seed: int, avoid: Sequence[Motif] = (), threshold: float | None = None
 ) -> Backgrounds:
-    """Draws windows, as different ones as there are, and shuffles each such that its dinucleotide counts stay.
+    """Draws windows, as many different ones as possible, and shuffles each; dinucleotide counts are kept.
 
     See `noncoder.interpret.shuffling`. Windows with an N are not used.
 
     Args:
         codes: Real windows, uint8 (N, L).
-        n: How many backgrounds.
-        seed: The same gives the same backgrounds.
-        avoid: Motifs that should be in none; a background with a hit is drawn again, up to 20 times.
-        threshold: Lowest score of a hit, bits; by default as `noncoder.interpret.motifs.find_hits`.
+        n: Number of backgrounds.
+        seed: Random seed.
+        avoid: Motifs that no background should contain; a background with a hit is drawn again, up to 20 times.
+        threshold: Lowest score of a hit, bits; the default is that of `noncoder.interpret.motifs.find_hits`.
 
     Raises:
         InputError: There is no window without an N, or n is not positive.
@@ -60,7 +60,7 @@ def shuffled_backgrounds(
         raise InputError(
             f"{n} backgrounds from codes of shape {codes.shape}, {whole.size} windows without an N",
             expected="at least one of each",
-            hint="give windows that lie inside of their chromosome and hold no gap",
+            hint="give windows that lie inside their chromosome and have no gap",
         )
     rng = np.random.default_rng(seed)
     source = np.concatenate([rng.permutation(whole) for _ in range(-(-n // whole.size))])[:n]
@@ -71,19 +71,19 @@ def shuffled_backgrounds(
             break
         drawn[again] = dinucleotide_shuffled(codes[source[again]], rng)
     left = int(_has_hit(drawn, avoid, threshold).sum())
-    notes = [f"{left} of {n} backgrounds hold a motif that was to be avoided, after {_MOST_DRAWS} draws each"]
+    notes = [f"{left} of {n} backgrounds contain a motif that was to be avoided, after {_MOST_DRAWS} draws each"]
     return Backgrounds(drawn, source, tuple(notes if left else ()))
 
 
 def chance_hits(codes: Codes, motifs: Sequence[Motif]) -> dict[str, float]:
-    """The share of sequences (n, L) that hold each motif on some strand, by name."""
+    """Returns the fraction of sequences (n, L) with a hit of each motif on either strand, by name."""
     return {motif.name: float(_has_hit(codes, [motif], None).mean()) for motif in motifs}
 
 
 def chance_warnings(codes: Codes, motifs: Sequence[Motif]) -> list[str]:
-    """Says which motifs more than a twentieth of the backgrounds hold already: their effects come out too small."""
+    """Warns of motifs that more than a twentieth of the backgrounds contain: their effects are underestimated."""
     return [
-        f"{share:.0%} of the backgrounds hold {name} by chance, so that its effect is underrated"
+        f"{share:.0%} of the backgrounds contain {name} by chance, so its effect is underestimated"
         for name, share in chance_hits(codes, motifs).items()
         if share > _NOTABLE
     ]

@@ -1,4 +1,4 @@
-"""What is kept of a grammar: mean effects with intervals, as plain lists in JSON.
+"""The content of a grammar: mean effects with intervals, as JSON.
 
 `grammar.json` of a task:
 
@@ -13,10 +13,10 @@
      "importance": {"k", "screened", "kmers": [M], "effect": EFFECT of [M]} or null,
      "warnings": [text]}
 
-EFFECT is {"mean", "low", "high", "units"}: numbers, or lists of the shape said; low and high are null where there is no
-interval. All are differences of logits on the forward strand, positive where the motif raises the task's logit.
-Positions are 0-based in the window. The k-mers come in the order of the size of their effect, and their intervals hold
-for all of them together; all others are intervals of one effect. `window` of a site is the row of the windows given.
+EFFECT is {"mean", "low", "high", "units"}: numbers, or lists of the given shape; low and high are null if there is no
+interval. All are differences of logits on the forward strand, positive if the motif raises the task's logit. Positions
+are 0-based in the window. The k-mers are sorted by the size of their effect, and their intervals hold for all of them
+together; all others are intervals of one effect. `window` of a site is its row in the given windows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class BackgroundRecord:
-    """The backgrounds: how many, their seed, their own logits, and the share that holds each motif by chance."""
+    """The backgrounds: their number, seed and logits, and the fraction that contains each motif by chance."""
 
     n: int
     seed: int
@@ -44,7 +44,7 @@ class BackgroundRecord:
 
 @dataclass(frozen=True)
 class MarginalRecord:
-    """The effect of a motif at one place; `values` background by background."""
+    """The effect of a motif at one position; `values` has one per background."""
 
     motif: str
     width: int
@@ -56,7 +56,7 @@ class MarginalRecord:
 
 @dataclass(frozen=True)
 class PositionRecord:
-    """The effect of a motif by where it starts."""
+    """The effect of a motif by its start."""
 
     motif: str
     width: int
@@ -80,7 +80,7 @@ class SpacingRecord:
 
 @dataclass(frozen=True)
 class AblationRecord:
-    """What the sites of a motif in real windows contribute, all together and one by one."""
+    """The contribution of a motif's sites in real windows, together and one by one."""
 
     motif: str
     windows: int
@@ -92,7 +92,7 @@ class AblationRecord:
 
 @dataclass(frozen=True)
 class ImportanceRecord:
-    """The k-mers with the largest effects; `screened` is how many were looked at."""
+    """The k-mers with the largest effects; `screened` is the number of k-mers that were screened."""
 
     k: int
     screened: int
@@ -102,7 +102,7 @@ class ImportanceRecord:
 
 @dataclass(frozen=True)
 class Grammar:
-    """What was found of one task's grammar; the parts that were not asked for are empty."""
+    """The grammar of one task; parts that were not requested are empty."""
 
     task: str
     window: int
@@ -118,7 +118,7 @@ class Grammar:
     warnings: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values; see the head of this module."""
+        """Returns JSON values; see the module's docstring."""
         plain: dict[str, Any] = plain_json({"format": FORMAT, **_plain(self)})
         return plain
 

@@ -1,4 +1,4 @@
-"""Differences of logits by background, and what they say of the backgrounds they were drawn from."""
+"""Differences of logits by background, and their means with intervals."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Summary(NamedTuple):
     """Mean effects and their intervals, arrays of one shape.
 
     Args:
-        mean: The mean over the units.
-        low: The lower end of the interval; NaN with fewer than two units.
-        high: Its upper end.
-        units: How many independent backgrounds the interval is from.
+        mean: Mean over the units.
+        low: Lower end of the interval; NaN with fewer than two units.
+        high: Upper end of the interval.
+        units: Number of independent backgrounds.
     """
 
     mean: Floats
@@ -28,45 +28,46 @@ class Summary(NamedTuple):
     units: int
 
     def task(self, k: int) -> Summary:
-        """Of the k-th of the tasks, the last axis."""
+        """Returns the effects on the k-th task, the last axis."""
         return Summary(self.mean[..., k], self.low[..., k], self.high[..., k], self.units)
 
     def take(self, index: NDArray[np.int64]) -> Summary:
-        """Some entries of the first axis."""
+        """Returns some entries of the first axis."""
         return Summary(self.mean[index], self.low[index], self.high[index], self.units)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists, or numbers for a single effect."""
+        """Returns plain lists, or numbers for a single effect."""
         return {"mean": self.mean.tolist(), "low": self.low.tolist(), "high": self.high.tolist(), "units": self.units}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Summary:
-        """The inverse; None, as JSON has it for NaN, becomes NaN again."""
+        """The inverse; None, which stands for NaN in JSON, becomes NaN."""
         mean, low, high = (np.array(values[name], dtype=np.float64) for name in ("mean", "low", "high"))
         return cls(mean, low, high, int(values["units"]))
 
 
 @dataclass(frozen=True)
 class Effects:
-    """Logit with less logit without, background by background.
+    """Logit with the change minus logit without it, by background.
 
     Args:
         values: (n, ..., K), n backgrounds and K tasks.
-        source: The window that each background is a shuffle of, (n,).
+        source: Window from which each background was shuffled, (n,).
     """
 
     values: Floats
     source: NDArray[np.int64]
 
     def summary(self, level: float = 0.95, comparisons: int = 1) -> Summary:
-        """Mean effects with Student's t intervals, (..., K).
+        """Returns mean effects with Student's t intervals, (..., K).
 
-        The units are the windows that the backgrounds were made of: shuffles of one window are no independent draws
-        and are averaged first. Where all are of one window, the shuffles are the units, and nothing is said of others.
+        The units are the windows from which the backgrounds were made: shuffles of one window are not independent and
+        are averaged first. If all are from one window, the shuffles are the units, and the interval holds for this
+        window only.
 
         Args:
             level: Confidence of the interval.
-            comparisons: Of how many intervals that all hold together with this confidence it is one (Bonferroni).
+            comparisons: Number of intervals that are to hold together with this confidence (Bonferroni).
         """
         from scipy.stats import t  # takes half a second to import
 

@@ -15,13 +15,13 @@ Ends = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def grammar_figures(grammar: Mapping[str, Any]) -> dict[str, Figure]:
-    """Each part that was explored as a figure, by name.
+    """Draws each part of a grammar as a figure, and returns the figures by name.
 
     Args:
-        grammar: What grammar.json holds.
+        grammar: Content of grammar.json.
     """
     figures: dict[str, Figure] = {}
-    for name, label in (("marginal", "effect of putting it in, logit"), ("ablation", "effect of what is there, logit")):
+    for name, label in (("marginal", "effect of inserting it, logit"), ("ablation", "effect of the sites, logit")):
         rows = grammar[name]
         if rows:
             values = [row["values"] for row in rows] if "values" in rows[0] else None
@@ -43,7 +43,7 @@ def grammar_figures(grammar: Mapping[str, Any]) -> dict[str, Figure]:
 
 
 def _ends(effect: Mapping[str, Any]) -> Ends:
-    """Mean and interval ends; null, as JSON has it for what is no number, is NaN."""
+    """Returns mean and interval ends as arrays; null, which stands for NaN in JSON, becomes NaN."""
     mean, low, high = (np.array(effect[name], dtype=float) for name in ("mean", "low", "high"))
     return mean, low, high
 

@@ -1,4 +1,4 @@
-"""Which k-mers matter wherever they stand: global importance analysis.
+"""Effects of k-mers at any position: global importance analysis.
 
 Koo, Majdandzic, Ploenzke, Anand & Paul, "Global importance analysis: an interpretability method to quantify importance
 of genomic features in deep neural networks", PLoS Comput Biol 17 (2021), e1008925.
@@ -25,11 +25,12 @@ _LONGEST = 8
 
 @dataclass(frozen=True)
 class Screening:
-    """A first look that leaves most k-mers out, at a fraction of the cost.
+    """A screening that leaves out most k-mers at a fraction of the cost.
 
     Args:
-        backgrounds: In how many backgrounds all k-mers are looked at; these take no part in what is reported.
-        keep: How many are then measured in all other backgrounds: those with the largest mean effect on some task.
+        backgrounds: Number of backgrounds in which all k-mers are screened; they are not used for reported effects.
+        keep: Number of k-mers that are then measured in all other backgrounds: those with the largest mean effect on
+            any task.
     """
 
     backgrounds: int = 16
@@ -41,10 +42,10 @@ class Importance:
     """The effects of M k-mers on K tasks.
 
     Args:
-        kmers: Those that were measured; of a k-mer and its reverse complement the first in the alphabet, where all of
-            a length were.
-        effects: Logit with less logit without, (n, M, K).
-        screened: How many k-mers the first look was at; M where there was none.
+        kmers: The measured k-mers. If all k-mers of a length were measured, the alphabetically first of each k-mer and
+            its reverse complement.
+        effects: Logit with the k-mer minus logit without it, (n, M, K).
+        screened: Number of screened k-mers; M without screening.
     """
 
     kmers: tuple[str, ...]
@@ -52,16 +53,16 @@ class Importance:
     screened: int
 
     def summary(self, level: float = 0.95) -> Summary:
-        """Mean effects (M, K), with intervals that hold for all k-mers of a task together (Bonferroni)."""
+        """Returns mean effects (M, K), with intervals that hold for all k-mers of a task together (Bonferroni)."""
         return self.effects.summary(level, comparisons=len(self.kmers))
 
     def ranked(self, k: int = 0) -> NDArray[np.int64]:
-        """The k-mers' order by the size of their mean effect on the k-th task, (M,)."""
+        """Returns the k-mers' order by the size of their mean effect on the k-th task, (M,)."""
         return np.argsort(-np.abs(self.summary().mean[:, k]), kind="stable")
 
 
 def list_kmers(k: int) -> list[str]:
-    """All k-mers, of which a k-mer and its reverse complement are one: the first of the two in the alphabet.
+    """Lists all k-mers, keeping the alphabetically first of each k-mer and its reverse complement.
 
     Raises:
         InputError: k is not from 1 to 8.
@@ -81,26 +82,26 @@ def kmer_importance(
     start: int | None = None,
     batch_size: int = 256,
 ) -> Importance:
-    """Writes each k-mer into backgrounds and takes the difference of the logits.
+    """Inserts each k-mer into backgrounds and measures the difference of the logits.
 
-    Strands are joined: every other background takes the reverse complement.
+    Strands are combined: every second background gets the reverse complement.
 
     Args:
-        model: Its logits are what changes.
+        model: The model.
         backgrounds: n sequences.
         kmers: Text; N keeps the background's base.
         tasks: K columns.
-        screening: A first look that leaves most out; what is reported comes from the other backgrounds, so the choice
-            does not make it larger than it is.
-        start: Where they begin; by default in the middle of the window.
-        batch_size: Sequences a forward pass.
+        screening: A screening that leaves out most k-mers; reported effects are from the other backgrounds, so the
+            selection does not inflate them.
+        start: First base of the insertion; by default in the middle of the window.
+        batch_size: Sequences per forward pass.
 
     Raises:
-        InputError: There is no k-mer, one does not fit, or the first look leaves no background.
-        SequenceError: A k-mer is no DNA.
+        InputError: There is no k-mer, one does not fit, or the screening leaves no background.
+        SequenceError: A k-mer is not DNA.
     """
     if not kmers:
-        raise InputError("no k-mer was given", expected="at least one", hint="list_kmers(6) has all of six bases")
+        raise InputError("no k-mer was given", expected="at least one", hint="list_kmers(6) lists all 6-mers")
     names = [kmer.upper() for kmer in kmers]
 
     def measured(some: slice, words: Sequence[str]) -> NDArray[np.float64]:
@@ -113,7 +114,7 @@ def kmer_importance(
         return Importance(tuple(names), Effects(measured(slice(None), names), backgrounds.source), len(names))
     first = screening.backgrounds
     if not 0 < first < len(backgrounds):
-        raise InputError(f"a first look in {first} of {len(backgrounds)} backgrounds", expected="some, but not all")
+        raise InputError(f"a screening in {first} of {len(backgrounds)} backgrounds", expected="some, but not all")
     size = np.abs(measured(slice(first), names).mean(axis=0)).max(axis=1)
     kept = np.sort(np.argsort(-size, kind="stable")[: screening.keep])
     words = [names[i] for i in kept]

@@ -1,4 +1,4 @@
-"""Motifs put into backgrounds, and the logits of what comes of it."""
+"""Inserts motifs into backgrounds and computes the logits."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Instances = Literal["consensus", "sampled"]
 
 
 class Placement(NamedTuple):
-    """What is written where into n sequences.
+    """Instances of a motif and their position in n sequences.
 
     Args:
-        instances: Codes (n, w), or (1, w) for the same in all; at an N the sequence keeps its base.
-        start: Where its first base comes to lie, 0-based.
+        instances: Codes (n, w), or (1, w) for the same in all sequences; N keeps the sequence's base.
+        start: Position of the first base, 0-based.
     """
 
     instances: Codes
@@ -31,29 +31,29 @@ class Placement(NamedTuple):
 
 
 def name_of(what: Motif | str) -> str:
-    """A motif's name, or the k-mer itself."""
+    """Returns a motif's name, or the k-mer itself."""
     return what.name if isinstance(what, Motif) else what.upper()
 
 
 def width_of(what: Motif | str) -> int:
-    """How many bp it covers."""
+    """Returns the width, bp."""
     return what.width if isinstance(what, Motif) else len(what)
 
 
 def draw_instances(what: Motif | str, n: int, instances: Instances, seed: int) -> Codes:
-    """Sequences of a motif on the forward strand, one a background.
+    """Returns instances of a motif on the forward strand, one per background.
 
     Args:
-        what: A motif, or a k-mer as text, in which N stands for whatever is there.
-        n: How many.
-        instances: "consensus", its most probable base everywhere; "sampled", each position drawn by its probabilities.
-        seed: Of the drawing.
+        what: A motif, or a k-mer as text, in which N keeps the background's base.
+        n: Number of instances.
+        instances: "consensus", the most probable base at every position; "sampled", bases drawn by their probabilities.
+        seed: Random seed of the draws.
 
     Returns:
-        uint8 (n, w), or (1, w) where all are the same.
+        uint8 (n, w), or (1, w) if all are the same.
 
     Raises:
-        SequenceError: The k-mer is no DNA.
+        SequenceError: The k-mer is not DNA.
         InputError: It has no base.
     """
     if isinstance(what, Motif) and instances == "sampled":
@@ -65,17 +65,17 @@ def draw_instances(what: Motif | str, n: int, instances: Instances, seed: int) -
 
 
 def on_strand(instances: Codes, strand: str) -> Codes:
-    """The instances as they read on the forward strand when they lie on "+" or "-"."""
+    """Returns the instances as they read on the forward strand if they lie on "+" or "-"."""
     return instances if strand == "+" else reverse_complement(instances)
 
 
 def middle(length: int, width: int) -> int:
-    """Where something of a width starts that lies in the middle of a window."""
+    """Returns the start of a centred interval of a width in a window."""
     return length // 2 - width // 2
 
 
 def place(codes: Codes, placements: Sequence[Placement]) -> Codes:
-    """A copy of sequences (n, L) with instances written over their bases; later ones over earlier ones.
+    """Returns a copy of sequences (n, L) with instances written over their bases; later ones overwrite earlier ones.
 
     Raises:
         InputError: One does not fit into the window.
@@ -85,14 +85,14 @@ def place(codes: Codes, placements: Sequence[Placement]) -> Codes:
     for instances, start in placements:
         end = start + instances.shape[1]
         if start < 0 or end > length:
-            raise InputError(f"a motif from {start} to {end}", expected=f"within the window, 0 to {length}")
+            raise InputError(f"a motif from {start} to {end}", expected=f"inside the window, 0 to {length}")
         there = written[:, start:end]
         written[:, start:end] = np.where(instances < N_CODE, instances, there)
     return written
 
 
 def logits_of(model: SequenceModel, codes: Codes, tasks: Sequence[int], batch_size: int = 256) -> NDArray[np.float32]:
-    """Logits (n, K) of K tasks on the forward strand of sequences (n, L)."""
+    """Returns logits (n, K) of K tasks on the forward strand of sequences (n, L)."""
     return placed_logits(model, codes, [()], tasks, batch_size)[:, 0]
 
 
@@ -103,14 +103,14 @@ def placed_logits(
     tasks: Sequence[int],
     batch_size: int = 256,
 ) -> NDArray[np.float32]:
-    """Logits of n sequences under each of C conditions, (n, C, K): all sequences, each with all placements.
+    """Returns logits of n sequences under each of C conditions, (n, C, K): all sequences, each with all placements.
 
     Args:
-        model: The model, on the device where it is.
+        model: The model, used on its device.
         codes: uint8 (n, L).
-        conditions: What is placed together; an empty one leaves the sequences as they are.
+        conditions: Placements that are applied together; an empty condition leaves the sequences unchanged.
         tasks: K columns of the model's logits.
-        batch_size: Sequences a forward pass.
+        batch_size: Sequences per forward pass.
 
     Raises:
         InputError: A placement does not fit, or the sequences are not as long as the model's window.

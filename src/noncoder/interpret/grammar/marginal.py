@@ -1,4 +1,4 @@
-"""What a motif does on average over backgrounds, in the middle of the window or anywhere in it."""
+"""Mean effect of a motif over backgrounds, in the middle of the window or by position."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from noncoder.sequence.motifs import Motif
 
 @dataclass(frozen=True)
 class Marginal:
-    """The effect of one motif at P places of n backgrounds on K tasks.
+    """The effect of one motif at P positions in n backgrounds on K tasks.
 
     Args:
-        motif: Its name, or the k-mer.
-        width: bp.
+        motif: Name of the motif, or the k-mer.
+        width: Width, bp.
         strand: "+" or "-".
-        starts: Where its first base came to lie, (P,).
+        starts: Position of its first base, (P,).
         without: Logits of the backgrounds, (n, K).
-        effects: Logit with the motif less logit without, (n, P, K).
+        effects: Logit with the motif minus logit without it, (n, P, K).
     """
 
     motif: str
@@ -48,13 +48,13 @@ class Marginal:
 
 @dataclass(frozen=True)
 class Inserts:
-    """How motifs are put into backgrounds.
+    """How motifs are inserted into backgrounds.
 
     Args:
-        instances: "consensus" or "sampled", a draw of the motif's probabilities for each background.
+        instances: "consensus", or "sampled" for a draw from the motif's probabilities in each background.
         strand: "+" or "-".
-        seed: Of sampled instances.
-        batch_size: Sequences a forward pass.
+        seed: Random seed of sampled instances.
+        batch_size: Sequences per forward pass.
     """
 
     instances: Instances = "consensus"
@@ -75,22 +75,21 @@ def marginalize(
     starts: Sequence[int] | None = None,
     inserts: Inserts = PLAIN,
 ) -> Marginal:
-    """Writes a motif into backgrounds and takes the difference of the logits.
+    """Inserts a motif into backgrounds and measures the difference of the logits.
 
-    It takes the place of the bases that were there; nothing moves. Sampled instances are one a background, the same at
-    all places.
+    The motif overwrites bases; nothing is shifted. A sampled instance of a background is the same at all positions.
 
     Args:
-        model: Its logits on the forward strand are what changes.
+        model: The model; logits are of the forward strand.
         backgrounds: n sequences.
         motif: A motif, or a k-mer as text, in which N keeps the background's base.
         tasks: K columns.
-        starts: Where it begins, one place after the other; by default in the middle of the window.
-        inserts: How it is put in.
+        starts: Positions of its first base, measured one by one; by default in the middle of the window.
+        inserts: How it is inserted.
 
     Raises:
-        InputError: It does not fit there, or the backgrounds are not as long as the model's window.
-        SequenceError: The k-mer is no DNA.
+        InputError: It does not fit, or the backgrounds do not have the length of the model's window.
+        SequenceError: The k-mer is not DNA.
     """
     length, width = backgrounds.codes.shape[1], width_of(motif)
     chosen = (middle(length, width),) if starts is None else tuple(starts)
@@ -109,9 +108,9 @@ def scan_positions(
     step: int = 20,
     inserts: Inserts = PLAIN,
 ) -> Marginal:
-    """The effect of a motif by its position in the window, every `step` bp: where the model looks for it.
+    """Measures the effect of a motif by its position in the window, every `step` bp.
 
-    Places are counted from the middle of the window outwards, so that the middle itself is always among them.
+    Positions are counted outwards from the middle of the window, so the middle is always included.
 
     Raises:
         InputError: The step is not positive, or the motif is longer than the window.

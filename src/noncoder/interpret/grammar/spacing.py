@@ -1,4 +1,4 @@
-"""Two motifs together: how their effect hangs on the distance between them and on their strands."""
+"""Effect of two motifs together, by their distance and strands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from noncoder.models import SequenceModel
 from noncoder.sequence.motifs import Motif
 
 ORIENTATIONS = ("++", "+-", "-+", "--")
-"""Strand of the left motif, then of the right one. With the order swapped it is one of these on the other strand."""
+"""Strand of the left motif, then of the right one. The swapped order is one of these on the other strand."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Spacing:
     """The effect of two motifs at D distances in four orientations on K tasks.
 
     Args:
-        first: The left motif's name.
-        second: The right motif's name.
+        first: Name of the left motif.
+        second: Name of the right motif.
         widths: Their widths, bp.
         distances: Bases between them, (D,).
-        joint: Logit with both less logit without, (n, 4, D, K), in the order of `ORIENTATIONS`.
-        interaction: The joint effect less the effects of each alone at the same place and on the same strand, likewise.
+        joint: Logit with both minus logit without, (n, 4, D, K), in the order of `ORIENTATIONS`.
+        interaction: Joint effect minus the effects of each alone at the same position and strand, (n, 4, D, K).
     """
 
     first: str
@@ -57,29 +57,31 @@ def scan_spacing(
     start: int | None = None,
     inserts: Inserts = PLAIN,
 ) -> Spacing:
-    """Writes two motifs into backgrounds, the first left of the second, at each distance in each orientation.
+    """Inserts two motifs into backgrounds, the first left of the second, at each distance in each orientation.
 
-    What a distance does is told from what a place does by the singles: each is measured alone wherever it stands in
-    the pair, and the interaction is what is left.
+    Single motifs separate the effect of distance from that of position: each is measured alone at every position that
+    it has in the pair, and the interaction is the remainder.
 
     Args:
-        model: Its logits on the forward strand are what changes.
+        model: The model; logits are of the forward strand.
         backgrounds: n sequences.
         pair: Motifs, or k-mers as text.
         tasks: K columns.
         distances: Bases between the end of the first and the start of the second, each 0 or more.
-        start: Where the first begins, at all distances; by default the middle of the pair is that of the window.
-        inserts: How they are put in; the strand is scanned, so it counts for nothing.
+        start: Position of the first motif at all distances; by default the pair is centred in the window.
+        inserts: How they are inserted; its strand is ignored, as all orientations are measured.
 
     Raises:
         InputError: There is no distance, one is negative, or a pair does not fit into the window.
-        SequenceError: A k-mer is no DNA.
+        SequenceError: A k-mer is not DNA.
     """
     if not distances or min(distances) < 0:
         raise InputError(f"distances {list(distances)}", expected="at least one, each 0 or more")
     length, widths = backgrounds.codes.shape[1], (width_of(pair[0]), width_of(pair[1]))
     if sum(widths) + max(distances) > length:
-        raise InputError(f"{sum(widths)} bp of motifs {max(distances)} bp apart", expected=f"up to {length} bp in all")
+        raise InputError(
+            f"{sum(widths)} bp of motifs {max(distances)} bp apart", expected=f"up to {length} bp in total"
+        )
     drawn = [draw_instances(what, len(backgrounds), inserts.instances, inserts.seed + i) for i, what in enumerate(pair)]
     lefts = [middle(length, sum(widths) + gap) if start is None else start for gap in distances]
     rights = [left + widths[0] + gap for left, gap in zip(lefts, distances, strict=True)]
@@ -88,7 +90,7 @@ def scan_spacing(
         for i in (0, 1)
         for strand in "+-"
     }
-    # The same place alone is measured once, however many distances share it.
+    # A single motif at one position is measured once, however many distances share it.
     alone = {(*key, at.start): at for key, row in places.items() for at in row}
     both = [
         [one, other]

@@ -1,4 +1,4 @@
-"""The grammar of one task in one go: motifs alone, by place, in pairs, taken away, and the k-mers that matter."""
+"""Measures the grammar of one task: motifs alone, by position, in pairs, by ablation, and the k-mers that matter."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def explore_grammar(
     codes: Codes,
     settings: GrammarConfig | None = None,
 ) -> Grammar:
-    """What motifs do to a task, each alone, by place, in pairs, and taken away; and which k-mers do anything.
+    """Measures the effects of motifs on a task: alone, by position, in pairs and by ablation; and effects of k-mers.
 
     Args:
         predictor: The model and its tasks.
-        task: Whose logit is looked at.
-        motifs: Motifs, or k-mers as text; only motifs with a matrix are sought in real windows.
-        codes: Real windows, uint8 (N, L), best the task's positives: backgrounds are their shuffles, and the sites that
-            are taken away lie in the first of them.
-        settings: What is done, and how much of it; by default all but k-mers.
+        task: The task.
+        motifs: Motifs, or k-mers as text; only motifs with a matrix are searched in real windows.
+        codes: Real windows, uint8 (N, L), preferably the task's positives: backgrounds are their shuffles, and ablated
+            sites are in the first of them.
+        settings: What is measured, and how much of it; by default everything but k-mers.
 
     Raises:
         UnknownNameError: There is no such task.
         InputError: There is no usable window, or a motif does not fit into it.
-        SequenceError: A k-mer is no DNA.
+        SequenceError: A k-mer is not DNA.
     """
     settings = settings or GrammarConfig()
     (column,) = find_tasks([task], predictor.tasks)
