@@ -1,8 +1,8 @@
-"""Reading the arrays of a store such that damage, and another store's content, is noticed.
+"""Reads the arrays of a store, and notices damage and replaced content.
 
-The store's attributes hold a SHA-256 of each array and of each of its chunks. An array that is read whole is compared
-with the first, a part of one chunk by chunk with the second. Stores of earlier versions have no digests of chunks: the
-first time that a part of an array is read, all of it is compared.
+The store's attributes hold a SHA-256 of each array and of each of its chunks. An array that is read completely is
+compared with the first, a part of one chunk by chunk with the second. Stores of earlier versions have no digests of
+chunks: when a part of an array is first read, the complete array is compared.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class StoredArrays:
         path: The store.
 
     Raises:
-        StoreError: It is no store, or its description cannot be read. See `check_attributes`.
+        StoreError: It is not a store, or its description cannot be read. See `check_attributes`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,11 +43,11 @@ class StoredArrays:
             group = zarr.open_group(str(path), mode="r", zarr_format=3)
             self.attributes: dict[str, Any] = json.loads(json.dumps(group.attrs.asdict()))
             keys = json.loads(described).keys()
-        except Exception as error:  # zarr raises a different class for each way in which a group can be broken
-            raise damaged(path, f"it is no readable zarr group ({type(error).__name__})") from error
+        except Exception as error:  # zarr raises many different errors for broken groups
+            raise damaged(path, f"it is not a readable zarr group ({type(error).__name__})") from error
         if "noncoder" not in self.attributes:
             raise StoreError(
-                f"{path} is a zarr group, but no noncoder store", hint="make one with `noncoder data build`"
+                f"{path} is a zarr group, but not a noncoder store", hint="make one with `noncoder data build`"
             )
         self._described = hashlib.sha256(described).hexdigest()
         self._group, self._keys = group, keys
@@ -57,17 +57,17 @@ class StoredArrays:
         self._latest: dict[str, tuple[int, NDArray[Any]]] = {}
 
     def check_attributes(self, n_tasks: Callable[[], int]) -> None:
-        """Compares the attributes with their digest, and the arrays' descriptions with what the attributes say.
+        """Compares the attributes with their digest, and the arrays' descriptions with the attributes.
 
         Args:
-            n_tasks: How many columns the labels have; asked for when the attributes are known to be whole.
+            n_tasks: Returns the number of label columns; called once the attributes are known to be intact.
 
         Raises:
-            StoreError: Something is missing, changed, or of another shape.
+            StoreError: Something is missing, has changed, or has another shape.
         """
-        # zarr passes over a key that it does not know, such as one with a flipped byte.
+        # zarr ignores unknown keys, such as one with a flipped byte.
         if self.attributes.get("digest") != attributes_digest(self.attributes) or "zarr_format" not in self._keys:
-            raise damaged(self.path, "its attributes are not what was written")
+            raise damaged(self.path, "its attributes have changed")
         self._recorded = self.attributes["arrays"]
         descriptions = {name: recorded["description"] for name, recorded in self._recorded.items()}
         for name, digest in {**descriptions, **self.attributes.get("groups", {})}.items():
@@ -76,7 +76,7 @@ class StoredArrays:
                 raise damaged(self.path, f"the description of {name} is missing or changed")
         for name in self._recorded:
             array = self._arrays[name] = cast("zarr.Array[Any]", self._group[name])
-            # zarr reads a missing chunk as its fill value, without a word.
+            # zarr silently reads a missing chunk as its fill value.
             if array.nchunks_initialized != array.nchunks:
                 raise damaged(self.path, f"{name} has {array.nchunks_initialized} of its {array.nchunks} chunks")
         self._check_shapes(n_tasks())
@@ -102,14 +102,14 @@ class StoredArrays:
         return iter(self._arrays)
 
     def length(self, name: str) -> int:
-        """How many rows an array has."""
+        """Returns the number of rows of an array."""
         return int(self._arrays[name].shape[0])
 
     def whole(self, name: str) -> NDArray[Any]:
-        """All of an array.
+        """Reads a complete array.
 
         Raises:
-            StoreError: It is not what was written, or the store was replaced since it was opened.
+            StoreError: Its content has changed, or the store was replaced since it was opened.
         """
         values = np.ascontiguousarray(self._read(name, slice(None)))
         if hashlib.sha256(values.data).hexdigest() != self._recorded[name]["sha256"]:
@@ -117,10 +117,10 @@ class StoredArrays:
         return values
 
     def rows(self, name: str, low: int, high: int) -> NDArray[Any]:
-        """Rows low to high of an array; they are not to be written to.
+        """Reads rows low to high of an array; they are read-only.
 
         Raises:
-            StoreError: As `whole`.
+            StoreError: See `whole`.
         """
         if "chunks" not in self._recorded[name] and name not in self._compared:
             for _ in self.blocks(name):
@@ -138,10 +138,10 @@ class StoredArrays:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def blocks(self, name: str) -> Iterator[NDArray[Any]]:
-        """All of an array, chunk by chunk; the chunks are not to be written to.
+        """Yields a complete array chunk by chunk; the chunks are read-only.
 
         Raises:
-            StoreError: As `whole`; for a store without digests of chunks after the last one.
+            StoreError: See `whole`; for a store without digests of chunks after the last chunk.
         """
         content = None if "chunks" in self._recorded[name] else hashlib.sha256()
         for number in range(-(-self.length(name) // self._rows_a_chunk(name))):
@@ -154,10 +154,10 @@ class StoredArrays:
         self._compared.add(name)
 
     def check_place(self) -> None:
-        """Makes sure that what lies at the path is what was opened: by its inode, then by its attributes.
+        """Checks by inode, then by attributes, that the path still holds the store that was opened.
 
         Raises:
-            StoreError: It is another store, or gone.
+            StoreError: It is another store, or removed.
         """
         try:
             now = _place(self.path)
@@ -174,7 +174,7 @@ class StoredArrays:
         raise StoreError(
             f"{self.path} was replaced since it was opened",
             expected=f"the store with the digest {self.attributes['digest'][:12]}",
-            hint="run the same command again, which then reads the new one",
+            hint="run the same command again to read the new one",
         )
 
     def _chunk(self, name: str, number: int) -> NDArray[Any]:
@@ -194,25 +194,25 @@ class StoredArrays:
         try:
             return cast("NDArray[Any]", self._arrays[name][rows])
         except (ValueError, RuntimeError, OSError, KeyError) as error:
-            self.check_place()  # while it was read
+            self.check_place()  # it may have been replaced while it was read
             raise damaged(self.path, f"{name} cannot be read: {error}") from error
 
     def _changed(self, name: str) -> StoreError:
         self.check_place()
-        return damaged(self.path, f"the content of {name} is not what was written")
+        return damaged(self.path, f"the content of {name} has changed")
 
 
 def attributes_digest(attributes: Mapping[str, Any]) -> str:
-    """SHA-256 over all attributes but the digest itself; the attributes hold the digests of the arrays."""
+    """SHA-256 of all attributes except the digest itself; the attributes hold the digests of the arrays."""
     return content_digest({key: value for key, value in attributes.items() if key != "digest"})
 
 
 def damaged(path: Path, why: str) -> StoreError:
-    """The message for a store whose content is not what was written."""
+    """Returns the error for a store whose content has changed."""
     return StoreError(
         f"{path} is damaged: {why}",
         expected="a store as noncoder wrote it",
-        hint="build it again, or copy it again from where it is whole",
+        hint="build it again, or copy it again from an intact copy",
     )
 
 

@@ -1,7 +1,7 @@
-"""Changes to training windows: EvoAug's set (Lee et al. 2023, doi:10.1186/s13059-023-02941-w), on codes.
+"""Augmentation of training windows: EvoAug's set (Lee et al. 2023, doi:10.1186/s13059-023-02941-w), on codes.
 
-What happens to a window depends on its random key alone: on neither the batch, nor the device, nor the process. All
-windows of a batch are changed at once.
+The change of a window depends only on its random key, not on the batch, the device or the process. All windows of a
+batch are changed at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from noncoder.config.augment import KINDS
 from noncoder.data.randomness import uniform
 from noncoder.sequence.encoding import N_CODE
 
-# Streams of random numbers: one for each purpose, and for each kind of change its own.
+# Streams of random numbers: one for each purpose, and one for each kind of change.
 _HOW_MANY, _WHICH, _MUTATED = 0, 1, 2
 _HOW_LONG, _WHERE, _BASES = 10, 20, 30
 
@@ -25,22 +25,22 @@ class Augmentation:
     """Changes the windows of a batch as a recipe says; a change for `Batches`.
 
     Args:
-        config: The recipe's section on it.
-        passes: Passes of the whole training, for those at its end that are left as they are.
+        config: The recipe's section on augmentation.
+        passes: Epochs of the whole training, which determine the unchanged epochs at its end.
     """
 
     def __init__(self, config: AugmentConfig, passes: float) -> None:
         self.config = config
-        # A hair less, as (1 - 0.7) * 10 is a hair more than 3.
+        # Slightly less, as (1 - 0.7) * 10 is slightly more than 3.
         self.first_plain = (1 - config.finetune) * passes - 1e-6 if config.finetune else math.inf
 
     def __call__(self, codes: Tensor, keys: Tensor, behind: float) -> Tensor:
-        """The changed windows.
+        """Returns the changed windows.
 
         Args:
             codes: uint8 (n, L).
             keys: int64 (n,), a random number for each window.
-            behind: How many passes lie behind, with the share of the present one.
+            behind: Epochs so far, including the fraction of the current one.
 
         Returns:
             uint8 (n, L).
@@ -50,7 +50,7 @@ class Augmentation:
             return codes
         chosen = _choose(keys, len(kinds), config.least, config.most)
         for kind, picked in zip(kinds, chosen.unbind(dim=1), strict=True):
-            if codes.is_cuda:  # where picking some would make the process wait for the device
+            if codes.is_cuda:  # selecting windows would make the process wait for the device
                 codes = self._change(kind, codes, keys, picked)
             else:
                 rows = picked.nonzero()[:, 0]
@@ -59,7 +59,7 @@ class Augmentation:
         return codes
 
     def _change(self, kind: str, codes: Tensor, keys: Tensor, picked: Tensor) -> Tensor:
-        """One kind of change to the windows (n, L) for which `picked`, (n,), is 1, none to those for which it is 0."""
+        """Applies one kind of change to the windows (n, L) for which `picked`, (n,), is 1."""
         length, own = codes.shape[1], KINDS.index(kind)
         if kind == "mutation":
             return mutate(codes, keys, self.config.mutation * picked)
@@ -77,32 +77,32 @@ class Augmentation:
 
 
 def mutate(codes: Tensor, keys: Tensor, share: Tensor) -> Tensor:
-    """Turns each base with a chance into one of the other three, all alike; N stays.
+    """Replaces each base with a given probability by one of the other three, with equal chances; N stays.
 
     Args:
         codes: uint8 (n, L).
         keys: int64 (n,), random.
-        share: The chance in each window, (n,).
+        share: Probability in each window, (n,).
     """
     drawn = uniform(keys, codes.shape[1], _MUTATED)
     mutated = (drawn < share[:, None]) & (codes != N_CODE)
-    # A draw below the share is even below it: it also says which of the three.
+    # A draw below `share` is uniform below it, so it also selects one of the three.
     step = 1 + (drawn * (3 / share.clamp(min=1e-7))[:, None]).clamp(max=2).to(torch.uint8)
     return torch.where(mutated, (codes + step) % 4, codes)
 
 
 def rotate(codes: Tensor, by: Tensor) -> Tensor:
-    """Moves each window (n, L) to the right by so many bp, (n,); what leaves at one end comes in at the other."""
+    """Rotates each window (n, L) to the right by so many bp, (n,)."""
     length = codes.shape[1]
     return codes.gather(1, (_positions(codes) - by[:, None]) % length)
 
 
 def invert(codes: Tensor, start: Tensor, size: Tensor) -> Tensor:
-    """Puts the reverse complement in the place of a stretch of each window.
+    """Replaces a segment of each window by its reverse complement.
 
     Args:
         codes: uint8 (n, L).
-        start: The first base of each stretch, (n,).
+        start: First base of each segment, (n,).
         size: Its length, (n,).
     """
     at, start, end = _positions(codes), start[:, None], (start + size)[:, None]
@@ -112,13 +112,13 @@ def invert(codes: Tensor, start: Tensor, size: Tensor) -> Tensor:
 
 
 def insert(codes: Tensor, start: Tensor, size: Tensor, bases: Tensor) -> Tensor:
-    """Puts bases into each window, of which as many leave: half of them, rounded down, at the left end.
+    """Inserts bases into each window and removes equally many: half of them, rounded down, at the left end.
 
     Args:
         codes: uint8 (n, L).
-        start: The base before which they come, (n,), from 0 to L.
-        size: How many, (n,).
-        bases: What comes in, uint8 (n, L): those in whose place it comes to lie.
+        start: Base before which they are inserted, (n,), from 0 to L.
+        size: Number of inserted bases, (n,).
+        bases: Source of the inserted bases, uint8 (n, L), read at their final positions.
     """
     length = codes.shape[1]
     at = _positions(codes) + (size // 2)[:, None]  # positions in the longer window
@@ -128,13 +128,13 @@ def insert(codes: Tensor, start: Tensor, size: Tensor, bases: Tensor) -> Tensor:
 
 
 def delete(codes: Tensor, start: Tensor, size: Tensor, bases: Tensor) -> Tensor:
-    """Leaves out a stretch of each window, into which as many bases come: half, rounded down, at the left end.
+    """Deletes a segment of each window and adds equally many bases: half of them, rounded down, at the left end.
 
     Args:
         codes: uint8 (n, L).
-        start: The first base that is left out, (n,).
-        size: How many are, (n,).
-        bases: What comes in, uint8 (n, L): those in whose place it comes to lie.
+        start: First deleted base, (n,).
+        size: Number of deleted bases, (n,).
+        bases: Source of the added bases, uint8 (n, L), read at their final positions.
     """
     length = codes.shape[1]
     at = _positions(codes) - (size // 2)[:, None]  # positions in the shorter window
@@ -144,7 +144,7 @@ def delete(codes: Tensor, start: Tensor, size: Tensor, bases: Tensor) -> Tensor:
 
 
 def _choose(keys: Tensor, kinds: int, least: int, most: int) -> Tensor:
-    """Which of the kinds of change each window gets, 0 or 1, (n, kinds)."""
+    """Draws which kinds of change each window gets, 0 or 1, (n, kinds)."""
     least, most = min(least, kinds), min(most, kinds)
     count = least + _whole(uniform(keys, 1, _HOW_MANY), most - least + 1)
     rank = uniform(keys, kinds, _WHICH).argsort(dim=1).argsort(dim=1)
@@ -152,7 +152,7 @@ def _choose(keys: Tensor, kinds: int, least: int, most: int) -> Tensor:
 
 
 def _whole(drawn: Tensor, below: Tensor | int) -> Tensor:
-    """Whole numbers from 0 to below `below`, of draws from [0, 1)."""
+    """Converts draws from [0, 1) to integers from 0 to below `below`."""
     # In double precision: the product of a float32 below 1 could be rounded up to `below`.
     return (drawn.double() * below).long()
 

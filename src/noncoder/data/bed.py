@@ -1,4 +1,4 @@
-"""Intervals from files: BED, narrowPeak, broadPeak and the tables of MACS and R, plain or gzipped."""
+"""Reads intervals from files: BED, narrowPeak, broadPeak and the tables of MACS and R, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ _NUMBERS = dict.fromkeys(_COLUMNS[1:3], pl.Int64()) | dict.fromkeys(_COLUMNS[6:]
 
 @dataclass(frozen=True)
 class Reading:
-    """How an interval file was understood, and what of it was left out or changed.
+    """How an interval file was read, and which of its rows were left out or changed.
 
     Args:
-        base: The number that the file gives to a chromosome's first base: 0, or 1 in tables of MACS and R.
-        summits: The column that the summits are from; empty for midpoints.
-        why: Why a column that might hold summits is not taken for one.
-        empty: How many rows end where they start; they are left out.
-        before: How many rows start before their chromosome; they are left out, or cut.
+        base: Number of a chromosome's first base in the file: 0, or 1 in tables of MACS and R.
+        summits: Column of the summits; empty for midpoints.
+        why: Why a column that might hold summits is not used as such.
+        empty: Number of rows that end where they start; they are left out.
+        before: Number of rows that start before their chromosome; they are left out or truncated.
         first_before: The first of these.
-        midpoints: How many peaks have their midpoint for a summit that is missing or lies outside of them.
+        midpoints: Number of peaks whose summit is missing or outside the peak; their midpoint is used.
     """
 
     base: int = 0
@@ -68,11 +68,11 @@ class Peaks:
 
     Args:
         path: The file.
-        chroms: Its chromosome names.
-        chrom: Which of them each peak lies on, (n,).
+        chroms: Names of its chromosomes.
+        chrom: Index of each peak's chromosome, (n,).
         start: 0 or more, (n,).
         end: Greater than the start, (n,).
-        summit: The peak's highest base, else its midpoint, (n,).
+        summit: Position of the highest signal, else the midpoint, (n,).
         reading: How the file was understood.
     """
 
@@ -86,18 +86,19 @@ class Peaks:
 
 
 def read_bed(path: str | Path, before: Literal["leave out", "cut"] = "leave out") -> Peaks:
-    """Reads an interval file; comments, track lines and a header line are passed over.
+    """Reads an interval file; comments, track lines and a header line are skipped.
 
-    The summit is the tenth column of a narrowPeak file (an offset from the start) where it is not -1, or the column
-    that the header of a table names, else the midpoint, the right one of two. What the columns hold decides; the
-    file's name counts only where they do not: `noncoder.data.summits` has the rules.
+    The summit is the tenth column of a narrowPeak file (an offset from the start) if it is not -1, or the column that
+    the header of a table names, else the midpoint, the right one of two. The content of the columns decides; the
+    file's name is used only if the content is ambiguous: see `noncoder.data.summits`.
 
     Args:
         path: The file.
-        before: What becomes of a row that starts before its chromosome: it is left out, or cut at the first base.
+        before: Whether a row that starts before its chromosome is left out, or truncated at the first base.
 
     Raises:
-        InputError: The file is missing, binary, cut off or of another format, or a line is no interval; names file and
+        InputError: The file is missing, binary, truncated or of another format, or a line is not an interval; names
+            the file and the line.
             line.
     """
     path = Path(path)
@@ -141,12 +142,12 @@ def _to_peaks(path: Path, rows: BedRows, text: bytes, before: str) -> Peaks:
 
 
 def _narrow(values: NDArray[np.int64]) -> NDArray[np.integer]:
-    """In four bytes where they suffice: a set of the size of DeepSEA's has a hundred million peaks."""
+    """Stores positions in four bytes if possible: a set as large as DeepSEA's has a hundred million peaks."""
     return values.astype(np.int32) if values.max(initial=0) < 2**31 else values
 
 
 def _quick_rows(text: bytes) -> BedRows | None:
-    """The rows of a file with plain rows; None where it has to be read line by line."""
+    """Reads the rows of a file with plain rows; None if it must be read line by line."""
     rows = without_comments(text)
     if len(rows) != len(text) and _has_layout(text):
         return None
@@ -167,7 +168,7 @@ def _quick_rows(text: bytes) -> BedRows | None:
 
 
 def _has_layout(text: bytes) -> bool:
-    """Whether a comment names columns such that they change how the rows are read."""
+    """Whether a comment names columns in a way that changes how the rows are read."""
     comments = re.findall(rb"^[ \t]*#+([^\n]*)", text[: 1 << 16], re.MULTILINE)
     headers = (split_fields(line.decode(errors="replace")) for line in comments)
     return any(is_known_header(fields) and layout_of(fields) != BedColumns() for fields in headers)
@@ -219,7 +220,7 @@ def _rows_of(table: pl.DataFrame, text: bytes) -> BedRows | None:
 
 
 def _positions(column: pl.Series) -> NDArray[np.int64] | None:
-    """Whole numbers; None where one is none, or has to be looked at."""
+    """Converts to integers; None if one is not an integer, or needs a closer look."""
     whole = column
     if column.dtype == pl.String:
         text = column.str.strip_chars()
@@ -237,7 +238,7 @@ def _positions(column: pl.Series) -> NDArray[np.int64] | None:
 
 
 def _values(column: pl.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Numbers, NaN where there is none; and where something else stands."""
+    """Returns numbers, NaN if missing, and where there is something else."""
     if column.dtype != pl.String:
         return column.fill_null(float("nan")).to_numpy(), np.zeros(len(column), dtype=bool)
     text = column.str.strip_chars().fill_null("")
@@ -247,10 +248,10 @@ def _values(column: pl.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content, unpacked where it is gzipped.
+    """Returns the content of a file, decompressed if it is gzipped.
 
     Raises:
-        InputError: It is missing, a folder, a pipe, or a gzip file that is cut off.
+        InputError: It is missing, a folder, a pipe, or a truncated gzip file.
     """
     refuse_pipe(path)
     try:
@@ -259,7 +260,7 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}", expected="a readable file") from error
     except (EOFError, zlib.error) as error:
-        raise InputError(f"{path} is cut off or damaged: {error}", hint="download it again") from error
+        raise InputError(f"{path} is truncated or damaged: {error}", hint="download it again") from error
 
 
 def sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The rows of an interval file, read line by line: what the quick reader cannot take, and what is wrong with a line."""
+"""Reads the rows of an interval file line by line, if the quick reader cannot read them or a line is wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from noncoder.data.bed_text import COMMENT, resembles
 from noncoder.errors import InputError
 
 LARGEST = 1 << 62
-"""Positions are smaller, so that a sum of two has room."""
+"""Positions are smaller than this, so that a sum of two does not overflow."""
 MISSING = ("", ".", "NA", "na", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "-", "*")
 _CHROM = {"chr", "chrom", "chromosome", "seqnames", "seqname", "seqid", "seq", "contig", "chrom_name", "reference"}
 _START = {"start", "chromstart", "chrom_start", "begin", "peak_start", "start_position", "txstart", "chr_start", "from"}
@@ -31,20 +31,20 @@ _NO_NUMBER = re.compile(r"[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
 _PARTS = re.compile(r'"[^"]*"|[^ \t]+')
 _BLANKS = re.compile(r"[ \t]+")
 SAMPLED = 1000
-"""As many rows are looked at in full."""
+"""Number of rows that are examined completely."""
 _NARROW = slice(6, 10)
 
 
 @dataclass(frozen=True)
 class BedColumns:
-    """What a header says of the columns; they are counted from the chromosome's.
+    """The columns that a header names, counted from the chromosome's.
 
     Args:
-        first: The column of the chromosome; 1 where the rows begin with R's row names.
-        length: The column of the intervals' length; -1 for none.
-        summit: The column of the summit; -1 for none.
-        name: The name of the summit's column.
-        certain: Whether a header says so; else it is a guess by the first row, and all rows decide.
+        first: Column of the chromosome; 1 if the rows begin with R's row names.
+        length: Column of the intervals' length; -1 for none.
+        summit: Column of the summit; -1 for none.
+        name: Name of the summit's column.
+        certain: Whether a header names them; otherwise they are inferred from the first row and checked on all rows.
     """
 
     first: int = 0
@@ -60,21 +60,21 @@ UNNAMED_TABLE = BedColumns(length=3, summit=4, name="abs_summit", certain=False)
 
 @dataclass
 class BedRows:
-    """The rows of an interval file as they stand there.
+    """The rows of an interval file, unchanged.
 
     Args:
         names: Chromosome names.
-        chrom: Which of them each row is on, (n,).
+        chrom: Index of each row's chromosome, (n,).
         start: (n,).
         end: (n,).
-        values: Columns 7 to 10, NaN where there is no number, (n, 4).
-        text: Whether one of these four holds something else than a number, (n,).
-        full: Whether column 10 holds something, (n,).
-        layout: What the header says.
-        length: The length as the file gives it, NaN where it does not, (n,).
-        summit: The summit as the file gives it, NaN where it does not, (n,).
-        line: Numbers of the lines, (n,); empty where the lines were not counted.
-        sample: The fields of the first rows.
+        values: Columns 7 to 10, NaN if there is no number, (n, 4).
+        text: Whether one of these four is not a number, (n,).
+        full: Whether column 10 is not empty, (n,).
+        layout: The columns that the header names.
+        length: The length in the file, NaN if there is none, (n,).
+        summit: The summit in the file, NaN if there is none, (n,).
+        line: Line numbers, (n,); empty if lines were not counted.
+        sample: Fields of the first rows.
     """
 
     names: list[str]
@@ -96,10 +96,10 @@ def read_rows(path: Path, text: bytes) -> BedRows:
 
     Args:
         path: The file, for messages.
-        text: Its text with its comments, as `plain_text` returns it.
+        text: Its text with its comments, as returned by `plain_text`.
 
     Raises:
-        InputError: A line is no interval; names the file and the line.
+        InputError: A line is not an interval; names the file and the line.
     """
     layout, header = BedColumns(), None
     names: dict[str, int] = {}
@@ -137,7 +137,7 @@ def read_rows(path: Path, text: bytes) -> BedRows:
 
 
 def _lines(text: bytes) -> Iterator[tuple[int, str]]:
-    """Number and text of each line that is a row or a comment with "#"."""
+    """Yields number and text of each line that is a row or a comment with "#"."""
     for number, line in enumerate(text.split(b"\n"), start=1):
         commented = line.lstrip().startswith(b"#")
         if commented or not COMMENT.fullmatch(line):
@@ -146,12 +146,12 @@ def _lines(text: bytes) -> Iterator[tuple[int, str]]:
 
 
 def split_fields(line: str) -> list[str]:
-    """The fields of a line without the blanks and quotes around them; at tabs, or at blanks where that fits better."""
+    """Splits a line into fields without surrounding blanks and quotes; at tabs, or at blanks if that fits better."""
     fields = [_bare(part) for part in line.split("\t")]
     if len(fields) >= 3 and all(position(part) is not None for part in fields[1:3]):
         return fields
     blanks = [_bare(part) for part in (_PARTS.findall(line) if '"' in line else _BLANKS.split(line.strip(" \t")))]
-    # A blank within a number separates thousands, and does not separate columns.
+    # A blank inside a number separates thousands, not columns.
     if len(fields) >= 3 and not _BLANKS.search(fields[0]):
         return fields
     if len(fields) < 3 or (len(blanks) >= 3 and all(position(part) is not None for part in blanks[1:3])):
@@ -166,7 +166,7 @@ def _bare(part: str) -> str:
 
 
 def position(part: str) -> int | None:
-    """A whole number, also as 250.0 or 1e+03; None for anything else."""
+    """Parses an integer, also 250.0 or 1e+03; None for anything else."""
     if _WHOLE.fullmatch(part):
         value = int(part) if len(part) < 20 else LARGEST
         return value if abs(value) < LARGEST else None
@@ -177,14 +177,14 @@ def position(part: str) -> int | None:
 
 
 def _value(part: str) -> float | None:
-    """A number, NaN where nothing is there, None for text."""
+    """Parses a number; NaN if empty, None for text."""
     if part in MISSING:
         return float("nan")
     return float(part) if _NUMBER.fullmatch(part) or _NO_NUMBER.fullmatch(part) else None
 
 
 def _narrow_columns(fields: list[str]) -> list[float]:
-    """Columns 7 to 10 as numbers, whether one of them is text, and whether column 10 holds something."""
+    """Returns columns 7 to 10 as numbers, whether one of them is text, and whether column 10 is not empty."""
     four = [_value(part) for part in fields[_NARROW]]
     numbers = [math.nan if value is None else value for value in four] + [math.nan] * (4 - len(four))
     return [*numbers, None in four, len(four) == 4 and (four[3] is None or not math.isnan(four[3]))]
@@ -209,14 +209,14 @@ def _interval(path: Path, number: int, line: str, fields: list[str]) -> tuple[st
     if start is None or end is None:
         large = all(_WHOLE.fullmatch(part) for part in fields[1:3])
         raise InputError(
-            f"{where}: start or end is {'too large' if large else 'no whole number'}" + (f"; {hint}" if hint else ""),
-            expected="chrom, start, end, separated by tabs; numbers without separators of thousands",
+            f"{where}: start or end is {'too large' if large else 'not an integer'}" + (f"; {hint}" if hint else ""),
+            expected="chrom, start, end, separated by tabs; numbers without thousands separators",
         )
     return fields[0], start, end
 
 
 def is_header(fields: Sequence[str]) -> bool:
-    """Whether a first line names columns: it says chrom, start and end, or has words and no number."""
+    """Whether a first line names columns: it contains chrom, start and end, or words and no number."""
     if is_known_header(fields) or _names_rows(fields):
         return True
     words = len(fields) >= 3 and all(_WORD.fullmatch(part) and not _NO_NUMBER.fullmatch(part) for part in fields[1:3])
@@ -224,18 +224,18 @@ def is_header(fields: Sequence[str]) -> bool:
 
 
 def is_known_header(fields: Sequence[str]) -> bool:
-    """Whether a line begins with names of chromosome, start and end."""
+    """Whether a line begins with names for chromosome, start and end."""
     lower = [part.strip("# ").lower() for part in fields[:3]]
     return len(lower) == 3 and lower[0] in _CHROM and lower[1] in _START and lower[2] in _END
 
 
 def _names_rows(header: Sequence[str]) -> bool:
-    """Whether the first column has the numbers or names of the rows, as R and pandas write them."""
+    """Whether the first column has row numbers or names, as R and pandas write them."""
     return bool(header) and header[0].lower() in _ROW_NAMES and is_known_header(header[1:])
 
 
 def layout_of(header: Sequence[str]) -> BedColumns:
-    """What a header says of the columns; a summit in column 10 is a narrowPeak's and nothing special."""
+    """Returns the columns that a header names; a summit in column 10 is the standard one of narrowPeak."""
     first = int(_names_rows(header))
     lower = [part.strip("# ").lower() for part in header[first:]]
     length = next((i for i, name in enumerate(lower) if name in _LENGTH), -1)
@@ -246,12 +246,12 @@ def layout_of(header: Sequence[str]) -> BedColumns:
 
 
 def _shifted(layout: BedColumns, header: list[str], row: list[str]) -> BedColumns:
-    """R writes row names, and no name for their column."""
+    """R writes row names without a name for their column."""
     no_place = len(row) > 1 and position(row[1]) is None
     return replace(layout, first=1) if no_place and len(row) == len(header) + 1 else layout
 
 
 def is_unnamed_table(fields: Sequence[str]) -> bool:
-    """Whether a row gives its length as end - start + 1, as tables of MACS and R do."""
+    """Whether a row's length is end - start + 1, as in tables of MACS and R."""
     start, end, length = (position(part) for part in fields[1:4]) if len(fields) > 3 else (None, None, None)
     return start is not None and end is not None and length == end - start + 1

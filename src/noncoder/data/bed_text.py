@@ -1,4 +1,4 @@
-"""The text of interval files, sheets and tables of names: encodings, line ends, comments, other formats."""
+"""The text of interval files, sheets and tables: encodings, line ends, comments, other formats."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from noncoder.errors import InputError
 
 COMMENT = re.compile(
-    # A chromosome may be called "track": its row goes on with two whole numbers.
+    # A chromosome may be called "track": then two integers follow.
     rb"^[ \t]*(?:#[^\n]*|\"?(?:track|browser)(?:[ \t]+(?![ \t]*[-+]?\d+[ \t]+[-+]?\d)[^\n]*)?)?[ \t\f\v]*(?:\n|\Z)",
     re.MULTILINE | re.IGNORECASE,
 )
 """A comment, a track or browser line, or an empty line, with its end."""
-# A line that COMMENT matches begins with one of these bytes.
+# A line that COMMENT matches starts with one of these bytes.
 _COMMENT_STARTS = np.frombuffer(b'#tTbB" \t\f\v\n', dtype=np.uint8)
 _UNICODE = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
             (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
@@ -24,11 +24,11 @@ _EXPECTED = "text: BED, narrowPeak or broadPeak, plain or gzipped"
 _MAGIC = (
     (b"\xeb\xf2\x89\x87", "a bigBed file", "convert it first with bigBedToBed"),
     (b"\x87\x89\xf2\xeb", "a bigBed file", "convert it first with bigBedToBed"),
-    (b"\x26\xfc\x8f\x88", "a bigWig file, which has a signal and no peaks", "give the peaks that were called on it"),
-    (b"\x88\x8f\xfc\x26", "a bigWig file, which has a signal and no peaks", "give the peaks that were called on it"),
-    (b"BAM\x01", "a BAM file, which has reads and no peaks", "give the peaks that were called on it"),
-    (b"CRAM", "a CRAM file, which has reads and no peaks", "give the peaks that were called on it"),
-    (b"BCF", "a BCF file, which has variants and no peaks", ""),
+    (b"\x26\xfc\x8f\x88", "a bigWig file, which has a signal but no peaks", "give the peaks that were called on it"),
+    (b"\x88\x8f\xfc\x26", "a bigWig file, which has a signal but no peaks", "give the peaks that were called on it"),
+    (b"BAM\x01", "a BAM file, which has reads but no peaks", "give the peaks that were called on it"),
+    (b"CRAM", "a CRAM file, which has reads but no peaks", "give the peaks that were called on it"),
+    (b"BCF", "a BCF file, which has variants but no peaks", ""),
     (b"PAR1", "a Parquet file", "write its chrom, start and end as text, separated by tabs"),
     (b"PK\x03\x04", "a zip archive or an Excel file", "unzip it, or save the sheet as text, separated by tabs"),
     (b"\xd0\xcf\x11\xe0", "an Excel file", "save the sheet as text, separated by tabs"),
@@ -39,11 +39,11 @@ _MAGIC = (
     (b"\x89HDF", "an HDF5 file", ""),
 )  # fmt: skip
 _LINES = (
-    (rb"##fileformat=VCF", "a VCF file, which has variants and no peaks"),
+    (rb"##fileformat=VCF", "a VCF file, which has variants but no peaks"),
     (rb"##gff-version|##gtf", "a GFF file, whose start and end are columns 4 and 5 and 1-based"),
     (rb"@(?:HD|SQ|RG|PG|CO)\t", "a SAM file or an interval list of Picard, which are 1-based"),
-    (rb"(?:fixedStep|variableStep)[ \t]+chrom=", "a wiggle file, which has a signal and no peaks"),
-    (rb"[ \t]*<(?:!doctype|html|\?xml)", "a web page or XML, maybe in place of a file that was to be downloaded"),
+    (rb"(?:fixedStep|variableStep)[ \t]+chrom=", "a wiggle file, which has a signal but no peaks"),
+    (rb"[ \t]*<(?:!doctype|html|\?xml)", "a web page or XML, possibly an error page of a failed download"),
     (rb">", "a FASTA file"),
     (rb"[{\[]", "a JSON file"),
 )
@@ -53,12 +53,12 @@ _INTERVAL_TYPES = (b"bed", b"beddetail", b"narrowpeak", b"broadpeak", b"gappedpe
 
 
 def plain_text(path: Path, raw: bytes, expected: str = _EXPECTED) -> bytes:
-    """A file's text as UTF-8 with LF as the end of each line; UTF-16 and UTF-32 are known by their byte-order mark.
+    """Decodes a file to UTF-8 with LF line ends; UTF-16 and UTF-32 are recognized by their byte-order mark.
 
     Args:
         path: The file, for the message.
-        raw: Its content, unpacked.
-        expected: What the file should be, for the message.
+        raw: Its content, decompressed.
+        expected: The expected format, for the message.
 
     Raises:
         InputError: It is binary.
@@ -78,7 +78,7 @@ def plain_text(path: Path, raw: bytes, expected: str = _EXPECTED) -> bytes:
             expected=expected,
             hint="save it as UTF-8 text" if utf16 else "convert it first, for instance bigBedToBed for a bigBed file",
         )  # fmt: skip
-    # Files that were joined have byte-order marks inside.
+    # Concatenated files have byte-order marks inside.
     if codecs.BOM_UTF8 in raw:
         raw = raw.replace(codecs.BOM_UTF8, b"")
     if b"\r" in raw:
@@ -87,7 +87,7 @@ def plain_text(path: Path, raw: bytes, expected: str = _EXPECTED) -> bytes:
 
 
 def without_comments(text: bytes) -> bytes:
-    """The text without comments, track lines and empty lines; most files have none, and that is quick to see."""
+    """Removes comments, track lines and empty lines; for most files, which have none, this is quick."""
     letters = np.frombuffer(text, dtype=np.uint8)
     starts = letters[np.flatnonzero(letters[:-1] == ord("\n")) + 1]
     some = np.isin(starts, _COMMENT_STARTS).any() or np.isin(letters[:1], _COMMENT_STARTS).any()
@@ -95,14 +95,14 @@ def without_comments(text: bytes) -> bytes:
 
 
 def first_lines(text: bytes, most: int) -> list[bytes]:
-    """The first lines, as far as they lie in the first megabyte; a copy of all the text would take long."""
+    """Returns the first lines in the first megabyte; a copy of all the text would take long."""
     head = text[: 1 << 20]
     lines = head.split(b"\n", most)
     return lines[:most] if len(lines) > most or len(head) == len(text) else lines[: max(1, len(lines) - 1)]
 
 
 def refuse_other_formats(path: Path, text: bytes) -> None:
-    """Makes sure that the first lines do not say that the file is of a format without peaks.
+    """Checks that the first lines do not belong to a format without peaks.
 
     Raises:
         InputError: They do; names the format.
@@ -111,7 +111,7 @@ def refuse_other_formats(path: Path, text: bytes) -> None:
     track = next((m[1] for m in _TRACK_TYPE.finditer(head) if m[1].lower() not in _INTERVAL_TYPES), None)
     if track is not None:
         raise InputError(
-            f"{path} is a track of type {track.decode(errors='replace')}, which has a signal and no peaks",
+            f"{path} is a track of type {track.decode(errors='replace')}, which has a signal but no peaks",
             expected="BED, narrowPeak or broadPeak",
             hint="give the peaks that were called on it; if its intervals are the peaks, remove the track line",
         )
@@ -124,7 +124,7 @@ def refuse_other_formats(path: Path, text: bytes) -> None:
 
 
 def resembles(fields: list[str]) -> str:
-    """What a row that is no interval looks like, for a message; empty where nothing is known."""
+    """Describes what a row that is not an interval looks like, for a message; empty if unknown."""
     whole = [bool(re.fullmatch(r"[0-9]+", field)) for field in fields] + [False] * 12
     n = len(fields)
     if n == 1 and fields[0].count(",") >= 2:
@@ -134,12 +134,12 @@ def resembles(fields: list[str]) -> str:
     if n >= 8 and whole[3] and whole[4] and fields[6] in ("+", "-", ".", "?"):
         return "it is GFF or GTF, whose start and end are columns 4 and 5 and 1-based"
     if n >= 11 and whole[1] and whole[3] and re.fullmatch(r"\*|([0-9]+[MIDNSHP=X])+", fields[5]):
-        return "it is SAM, which has reads and no peaks"
+        return "it is SAM, which has reads but no peaks"
     alleles = [
         re.fullmatch(pattern, part) for pattern, part in zip((r"[ACGTNacgtn]+", r"\S+"), fields[3:5], strict=False)
     ]
     if n >= 5 and whole[1] and all(alleles):
-        return "it is VCF, which has variants and no peaks"
+        return "it is VCF, which has variants but no peaks"
     if n >= 4 and not whole[1] and whole[2] and whole[3]:
         return "its chromosome is column 2, as in HOMER's peaks, SAF and UCSC's tables with a bin"
     return ""

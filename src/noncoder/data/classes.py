@@ -1,4 +1,4 @@
-"""Tasks whose known labels in the training split are all of one class: nothing can be learned of them."""
+"""Tasks whose known labels in the training split are all of one class, which cannot be learned."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Packed = NDArray[np.uint8]
 
 
 class OneClass(NamedTuple):
-    """The columns of tasks that lack a class in the training split.
+    """Columns of tasks that lack a class in the training split.
 
     Args:
-        positive: Those without a known positive, though with a negative.
-        negative: Those without a known negative, though with a positive.
-        known: Those without any known label.
+        positive: Tasks without a known positive, but with a negative.
+        negative: Tasks without a known negative, but with a positive.
+        known: Tasks without any known label.
     """
 
     positive: list[int]
@@ -35,11 +35,11 @@ class OneClass(NamedTuple):
 
     @property
     def columns(self) -> list[int]:
-        """All of them, in their order."""
+        """All of these columns, in order."""
         return sorted([*self.positive, *self.negative, *self.known])
 
     def describe(self, tasks: Sequence[Task]) -> str:
-        """Which tasks lack what, e.g. "1 task has no negative (Reb1)"; empty where none lacks anything."""
+        """Describes which tasks lack which class, e.g. "1 task has no negative (Reb1)"; empty if none lacks one."""
         parts = []
         for what, columns in (("positive", self.positive), ("negative", self.negative), ("known label", self.known)):
             if columns:
@@ -51,10 +51,10 @@ class OneClass(NamedTuple):
 
 
 class ClassesSeen:
-    """Which classes each task has in the training split, window by window.
+    """Counts the classes of each task in the training split, block by block.
 
     Args:
-        n_tasks: How many tasks.
+        n_tasks: Number of tasks.
     """
 
     def __init__(self, n_tasks: int) -> None:
@@ -63,7 +63,7 @@ class ClassesSeen:
         self._any = False
 
     def add(self, labels: Packed, known: Packed | None, split: Packed) -> None:
-        """Looks at n windows: labels and known are bit-packed, (n, ceil(T / 8)); split is (n,)."""
+        """Adds n windows: labels and known are bit-packed, (n, ceil(T / 8)); split is (n,)."""
         train = split == SPLITS.index("train")
         if not train.any():
             return
@@ -73,7 +73,7 @@ class ClassesSeen:
         self._negative |= np.bitwise_or.reduce(~labels & mask, axis=0)
 
     def found(self) -> OneClass:
-        """The tasks that lack a class; none where no window is for training."""
+        """Returns the tasks that lack a class; none if there is no training window."""
         positive, negative = (
             np.unpackbits(bits, count=self.n_tasks).astype(bool) for bits in (self._positive, self._negative)
         )
@@ -87,11 +87,11 @@ class ClassesSeen:
         lacking = self.found().describe(tasks)
         if not lacking:
             return ()
-        return (f"in the training split {lacking}: training refuses that; see train.one_class",)
+        return (f"in the training split {lacking}: training refuses this; see train.one_class",)
 
 
 def one_class_tasks(store: Store) -> OneClass:
-    """The tasks of a store that lack a class in the training split; unknown labels do not count."""
+    """Returns the tasks of a store that lack a class in the training split; unknown labels do not count."""
     seen, known = ClassesSeen(len(store.tasks)), store.packed_known
     for at in range(0, len(store), _ROWS):
         rows = slice(at, at + _ROWS)

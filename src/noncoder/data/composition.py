@@ -1,4 +1,4 @@
-"""GC content, N and a digest of each window, from one reading of the stored bases."""
+"""GC content, N and a digest of each window, from one read of the stored bases."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from noncoder.compiled import compiled, in_threads
 from noncoder.data.layout import Longs, WindowLayout, overlapping_blocks
 
-# Bases whose running sums are in memory at once, in each thread: 6 MB.
+# Bases whose running sums are in memory at once, per thread: 6 MB.
 _SPAN = 1 << 18
-# An odd multiplier: a window's hash is the polynomial of its letters at this point, modulo 2^64.
+# An odd multiplier: a window's hash is the polynomial of its bases at this point, modulo 2^64.
 _POINT = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class Composition:
-    """What the windows of a store are made of, (N,) each.
+    """Composition of the windows of a store, (N,) each.
 
     Args:
-        gc: How many bases are C or G.
-        known: How many are A, C, G or T; the others are N or lie outside of the contig.
-        digest: A hash of the letters that is the same for the reverse complement. Two windows that differ have the same
-            one with a chance of 1 in 2^64.
+        gc: Number of bases that are C or G.
+        known: Number of bases that are A, C, G or T; the others are N or outside the contig.
+        digest: A hash of the bases that is equal for the reverse complement. Two different windows have equal hashes
+            with a probability of 2^-64.
     """
 
     gc: NDArray[np.int32]
@@ -35,10 +35,10 @@ class Composition:
 
 
 def compose(blocks: Callable[[], Iterable[NDArray[np.uint8]]], layout: WindowLayout) -> Composition:
-    """Counts the letters of every window; each base is read once, however many windows cover it.
+    """Counts the bases of every window; each base is read once, however many windows cover it.
 
     Args:
-        blocks: Gives all stored bases in order, in blocks of any size.
+        blocks: Yields all stored bases in order, in blocks of any size.
         layout: The windows.
     """
     gc, known = np.zeros(len(layout), dtype=np.int32), np.zeros(len(layout), dtype=np.int32)
@@ -73,7 +73,7 @@ def _count(
     codes: NDArray[np.uint8], at: int, low: int, high: int, begin: Longs, end: Longs, before: Longs, after: Longs,
     powers: NDArray[np.uint64], gc: NDArray[np.int32], known: NDArray[np.int32], digest: NDArray[np.uint64],
 ) -> None:  # fmt: skip
-    """Fills in the windows from `low` to below `high` from running sums over the bases that they span."""
+    """Computes windows `low` to `high` from running sums over the bases that they span."""
     first, size = begin[low], end[high - 1] - begin[low]
     gcs, knowns = np.zeros(size + 1, dtype=np.int32), np.zeros(size + 1, dtype=np.int32)
     forward, reverse = np.zeros(size + 1, dtype=np.uint64), np.zeros(size + 1, dtype=np.uint64)
@@ -89,7 +89,7 @@ def _count(
     for w in range(low, high):
         a, b = begin[w] - first, end[w] - first
         gc[w], known[w] = gcs[b] - gcs[a], knowns[b] - knowns[a]
-        # N is a zero, so what lies outside of the contig only moves the letters up.
+        # N counts as zero, so positions outside the contig only shift the powers.
         one = (forward[b] - forward[a] * powers[b - a]) * powers[after[w]]
         other = (reverse[a] - reverse[b] * powers[b - a]) * powers[before[w]]
         h = min(one, other)

@@ -1,4 +1,4 @@
-"""Which tasks are positive in the same windows."""
+"""Counts how often tasks are positive in the same windows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from noncoder.data.store import Store
 from noncoder.files import write_bytes
 from noncoder.threads import count_for_numba
 
-# Windows whose labels are turned into a row of bits a task at once: 2 MB at 919 tasks, which stays in a cache.
+# Windows whose labels are transposed to one row of bits per task at once: 2 MB at 919 tasks, which fit in a cache.
 _BLOCK = 1 << 14
-# The counts of all pairs take 200 MB then, in each thread.
+# With more tasks, the counts of all pairs take more than 200 MB per thread.
 MOST_TASKS = 5000
 _PAIRS = 50
-# As many cells as a figure has pixels for; a cell then holds several tasks.
+# Number of cells that a figure has pixels for; a cell then holds several tasks.
 _CELLS = 460
 
 Counts = NDArray[np.int64]
@@ -29,12 +29,12 @@ Packed = NDArray[np.uint8]
 
 
 def count_together(labels: Packed, known: Packed | None, n_tasks: int) -> Counts:
-    """In how many windows each pair of tasks is positive, (T, T); a task with itself: its positives.
+    """Counts the windows in which each pair of tasks is positive, (T, T); on the diagonal the task's positives.
 
     Args:
         labels: Bit-packed, (N, ceil(T / 8)).
-        known: Likewise, 1 where the label is known; None where all are.
-        n_tasks: How many tasks there are.
+        known: Bit-packed, (N, ceil(T / 8)), 1 if the label is known; None if all are.
+        n_tasks: Number of tasks.
     """
     n_parts = min(count_for_numba(), -(-len(labels) // _BLOCK))
 
@@ -53,7 +53,7 @@ def count_together(labels: Packed, known: Packed | None, n_tasks: int) -> Counts
 
 
 def jaccard(together: Counts) -> NDArray[np.float64]:
-    """Windows positive for both tasks as a share of those positive for either, (T, T); 0 where there are none."""
+    """Returns the Jaccard index of each pair of tasks: windows positive for both over those for either, (T, T)."""
     positives = np.diag(together)
     either = positives[:, None] + positives[None, :] - together
     index: NDArray[np.float64] = np.divide(together, either, out=np.zeros(together.shape), where=either > 0)
@@ -61,10 +61,10 @@ def jaccard(together: Counts) -> NDArray[np.float64]:
 
 
 def cluster_order(similarity: NDArray[np.float64]) -> list[int]:
-    """The tasks such that similar ones lie side by side; those that are similar to none come last.
+    """Orders tasks such that similar ones are adjacent; tasks that are similar to none come last.
 
-    The leaves of a tree by average linkage of 1 - similarity, turned so that neighbours are as similar as they can be
-    (Bar-Joseph et al. 2001, doi:10.1093/bioinformatics/17.suppl_1.S22).
+    The order is that of the leaves of an average-linkage tree of 1 - similarity, optimized so that neighbours are as
+    similar as possible (Bar-Joseph et al. 2001, doi:10.1093/bioinformatics/17.suppl_1.S22).
 
     Args:
         similarity: Symmetric, from 0 to 1, (T, T).
@@ -83,10 +83,10 @@ def cluster_order(similarity: NDArray[np.float64]) -> list[int]:
 
 
 def describe_cooccurrence(together: Counts, names: Sequence[str]) -> dict[str, Any]:
-    """As JSON values: the order of the tasks for a heat map, its cells, and the pairs that are most alike.
+    """Returns JSON values: the order of the tasks for a heat map, its cells, and the most similar pairs.
 
     Args:
-        together: What `count_together` returned, (T, T).
+        together: Result of `count_together`, (T, T).
         names: The tasks, (T,).
 
     Returns:
@@ -153,7 +153,7 @@ def _transpose(packed: Packed, bits: NDArray[np.uint64]) -> None:
 
 @compiled
 def _count_pairs(bits: NDArray[np.uint64], together: Counts) -> None:
-    """Adds the bits that each pair of rows has in common; the sums of bits are made eight at a time in one word."""
+    """Adds the number of common bits of each pair of rows; bit counts are computed in words of eight bytes."""
     ones, twos, fours = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
     bytes_, by1, by2, by4, by56 = np.uint64(0x0101010101010101), np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(56)
     for a in range(bits.shape[0]):

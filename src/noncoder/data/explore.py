@@ -1,6 +1,6 @@
-"""The statistics of a store: how many positives, where, how rare, and what its splits have in common.
+"""The statistics of a store: numbers of positives, their distribution, and the overlap of its splits.
 
-A label that is unknown counts nowhere: not as a positive, not as a negative, and not in a frequency's denominator.
+An unknown label is not counted: neither as a positive, nor as a negative, nor in the denominator of a frequency.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from noncoder.data.tally import Tally, tally
 from noncoder.errors import StoreError
 from noncoder.sequence.encoding import BASES
 
-# A table of sequences has one contig a sequence, which nobody wants listed.
+# A table of sequences has one contig per sequence, which need not be listed.
 _MOST_CHROMOSOMES = 100
-# Where more chromosomes than this are listed, their positives are not told task by task.
+# If more chromosomes than this are listed, their positives are not listed per task.
 _MOST_BY_TASK = 40
-# Steps of a tenth of a decade put the same edges under every store, and one of them at 5.01%.
+# Steps of a tenth of a decade give all stores the same edges, one of them at 5.01%.
 _STEPS_PER_DECADE = 10
 _GC_BARS = 100
 
@@ -34,29 +34,29 @@ Counts = NDArray[np.int64]
 
 
 def explore(store: Store, min_positives: int = 30, near: float = NEAR) -> dict[str, Any]:
-    """Counts everything that is worth knowing of a dataset before a model sees it.
+    """Computes the statistics of a dataset that matter before training.
 
-    Sequence is read in blocks and labels as they are packed: beyond the packed labels, memory holds some hundred bytes
-    a window, a byte for each four bases that windows cover, and what near-duplicates have in common.
+    Sequence is read in blocks, and labels stay packed. Beyond the packed labels, memory holds some hundred bytes per
+    window, one byte per four covered bases, and the common k-mers of near-duplicates.
 
     Args:
         store: The dataset.
-        min_positives: A task with fewer positives in a split is listed: its scores there would be noise.
-        near: The least share of a window's sampled k-mers that a near-duplicate has.
+        min_positives: A task with fewer positives in a split is listed, because its scores there would be noise.
+        near: Least fraction of a window's sampled k-mers that a near-duplicate has.
 
     Returns:
-        JSON values. `positives`, `known`, `frequency` (share of the known labels that are positive, None where none is
-        known) and `order` (columns from the most to the fewest positives) hold a list a split and one for "all", in the
-        order of `tasks`; `splits`, `groups`, `chromosomes` and `bases` are totals. `composition` tells GC and N of the
-        windows of each split, `leakage` what splits have in common (see `noncoder.data.leakage`), `cooccurrence` which
-        tasks go together (see `noncoder.data.cooccurrence`; None beyond 5,000 tasks).
+        JSON values. `positives`, `known`, `frequency` (fraction of the known labels that are positive, None if none is
+        known) and `order` (columns by decreasing number of positives) hold a list per split and one for "all", in the
+        order of `tasks`; `splits`, `groups`, `chromosomes` and `bases` are totals. `composition` has GC and N of the
+        windows of each split, `leakage` the overlap of splits (see `noncoder.data.leakage`), `cooccurrence` the tasks
+        that are positive together (see `noncoder.data.cooccurrence`; None beyond 5,000 tasks).
 
     Raises:
-        StoreError: An array cannot be read, or a window lies in no contig or no split.
+        StoreError: An array cannot be read, or a window is in no contig or no split.
     """
     if store.split.size and store.split.max() >= len(SPLITS):
         raise StoreError(f"{store.path} is damaged: a window is in split {store.split.max()}", hint="build it again")
-    # Sequence first: its tables are gone before the labels are there.
+    # Sequence comes first: its tables are freed before labels are read.
     layout = lay_out(store.start, store.window, *store.contigs[1:])
     composition = compose(store.code_blocks, layout)
     shared = leakage(store, layout, composition, near)
@@ -102,12 +102,12 @@ _ROWS: dict[str, list[int]] = {"all": [0, 1, 2], **{split: [i] for i, split in e
 
 
 class _Chromosomes:
-    """The contigs with most windows; the others, all where they are no chromosomes, share a place behind theirs."""
+    """Returns the contigs with the most windows; all others, or contigs that are not chromosomes, share an entry."""
 
     def __init__(self, store: Store, contig: NDArray[np.int32]) -> None:
         self.names, _, self.lengths = store.contigs
         n_contigs = len(self.names)
-        # One count for each split and contig.
+        # One count per split and contig.
         joint = np.bincount(store.split * np.int64(n_contigs) + contig, minlength=len(SPLITS) * n_contigs)
         self.windows = joint.reshape(len(SPLITS), n_contigs)
         total = self.windows.sum(axis=0)
@@ -118,7 +118,7 @@ class _Chromosomes:
         self.place[self.listed] = np.arange(self.listed.size)
 
     def totals(self, positives: Counts) -> dict[str, Any]:
-        """JSON values; positives by place and task, (P + 1, T)."""
+        """Returns JSON values; positives by contig and task, (P + 1, T)."""
         windows, by_task = self.windows.sum(axis=0), self.listed.size <= _MOST_BY_TASK
         return {
             "chromosomes": [
@@ -150,7 +150,7 @@ def _compositions(store: Store, composition: Composition) -> dict[str, Any]:
         share = gc[some] / known[some]
         windows, any_n = int(here.sum()), int((here & (known < store.window)).sum())
         half_n = int((here & (2 * known < store.window)).sum())
-        # The last bar holds windows of G and C alone, too.
+        # The last bar includes windows of G and C only.
         bars = np.minimum((share * _GC_BARS).astype(np.int64), _GC_BARS - 1)
         found[split] = {
             "gc": float(share.mean()) if share.size else None,
@@ -224,13 +224,13 @@ def _group_totals(groups: Sequence[str], positives: Counts, known: Counts) -> di
 
 
 def _frequency_histogram(frequency: Mapping[str, Sequence[float | None]]) -> dict[str, Any]:
-    """Tasks by their share of positives, on a logarithmic grid; tasks without a positive are counted apart."""
+    """Counts tasks by their fraction of positives on a logarithmic grid; tasks without a positive are counted apart."""
     above = [share for share in frequency["all"] if share]
     lowest = min(-1, np.floor(np.log10(min(above, default=1)) * _STEPS_PER_DECADE))
     edges = 10.0 ** (np.arange(lowest, 1) / _STEPS_PER_DECADE)
     return {
         "edges": edges.tolist(),
-        # A split's rarest task may be rarer than any is over all splits: it falls into the first bar.
+        # A split's rarest task may be rarer than any task over all splits: it falls into the first bar.
         "counts": {
             split: np.histogram(np.clip([share for share in shares if share], edges[0], 1), edges)[0].tolist()
             for split, shares in frequency.items()
@@ -254,7 +254,7 @@ def _labels_per_window(windows_with: Counts) -> dict[str, Any]:
 def _bases(store: Store) -> dict[str, Any]:
     counts = np.zeros(len(BASES), dtype=np.int64)
     for codes in store.code_blocks():
-        # Five comparisons are several times faster than bincount, which widens each byte to eight.
+        # Five comparisons are several times faster than bincount, which converts each byte to eight.
         counts += [np.count_nonzero(codes == code) for code in range(len(BASES))]
     total = int(counts.sum())
     return {

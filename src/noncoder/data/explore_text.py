@@ -11,10 +11,10 @@ from noncoder.data.info import SPLITS
 
 
 def explore_text(stats: Mapping[str, Any]) -> str:
-    """A summary of the statistics for the terminal, some twenty lines at most.
+    """Returns a summary of the statistics for the terminal, at most about twenty lines.
 
     Args:
-        stats: What `explore` returned.
+        stats: Result of `explore`.
     """
     about = stats["store"]
     shares = [share for share in stats["frequency"]["all"] if share is not None]
@@ -50,7 +50,7 @@ def explore_text(stats: Mapping[str, Any]) -> str:
 
 
 def _sequence(stats: Mapping[str, Any]) -> list[str]:
-    """Lines on the windows' sequence: GC, N, and what the splits share."""
+    """Returns lines on the windows' sequence: GC, N, and the overlap of splits."""
     present = [split for split in SPLITS if stats["splits"][split]["windows"]]
     made_of, leaking = stats["composition"], stats["leakage"]["splits"]
     lines = ["GC of the windows: " + ", ".join(f"{split} {_percent(made_of[split]['gc'])}" for split in present)]
@@ -60,7 +60,7 @@ def _sequence(stats: Mapping[str, Any]) -> list[str]:
             f"more than half: {made_of['all']['half_n']:,}"
         )
     if len(present) > 1 and not any(leaking[split]["any"] for split in present):
-        lines.append("no window overlaps, equals or nearly equals one of another split, as far as that can be judged")
+        lines.append("no window overlaps, equals or nearly equals one of another split, as far as this can be tested")
     unjudged = sum(leaking[split]["not_judged"] for split in present)
     if len(present) > 1 and unjudged:
         lines.append(f"windows too short, or with too much N, for the search of near-duplicates: {unjudged:,}")
@@ -68,7 +68,7 @@ def _sequence(stats: Mapping[str, Any]) -> list[str]:
         row = leaking[split]
         if row["any"]:
             lines.append(
-                f"{split} windows that another split gives away: {row['any']:,} ({_percent(row['any_share'])}): "
+                f"{split} windows with a partner in another split: {row['any']:,} ({_percent(row['any_share'])}): "
                 f"{row['overlapping']:,} overlap one, {row['duplicates']:,} equal one, "
                 f"{row['near_duplicates']:,} nearly equal one"
             )

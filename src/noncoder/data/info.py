@@ -1,4 +1,4 @@
-"""What a store says of itself."""
+"""Description of a store."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store says of itself.
+    """Description of a store.
 
     Args:
-        window: The model's input, bp.
-        bin: The labelled centre of the window, bp.
+        window: Length of the model's input, bp.
+        bin: Width of the labelled centre of the window, bp.
         tasks: The columns of the labels.
-        label_rule: How a label was decided, e.g. "overlap:0.5" or "summit".
+        label_rule: Rule of the labels, e.g. "overlap:0.5" or "summit".
         genome: Name of the genome; empty for none.
-        coordinates: Whether the contigs are places on a genome, which regions, tracks and tables by chromosome need;
-            those of a table's records or of stitched windows are not.
-        split_rule: How the splits were made, e.g. "regions: valid VII; test IV".
-        sources: Name and SHA-256 of each file that it was made from.
-        dropped: What was left out: "what", "count" and "why".
-        notes: What else a reader should know, a sentence each.
+        coordinates: Whether the contigs have genome coordinates, which regions, tracks and tables by chromosome need;
+            a table's records and stitched windows have none.
+        split_rule: Rule of the splits, e.g. "regions: valid VII; test IV".
+        sources: Name and SHA-256 of each source file.
+        dropped: Data that were left out: "what", "count" and "why".
+        notes: Remarks for readers, one sentence each.
         version: The package version that wrote it.
     """
 
@@ -47,7 +47,7 @@ class StoreInfo:
     format_version: int = field(default=FORMAT_VERSION)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Returns plain JSON values."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return values | {
             "tasks": [task.to_dict() for task in self.tasks],
@@ -58,7 +58,7 @@ class StoreInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StoreInfo:
-        """The inverse of `to_dict`; keys that it does not know are ignored."""
+        """The inverse of `to_dict`; unknown keys are ignored."""
         known: dict[str, Any] = {"coordinates": _had_coordinates(values)}
         known |= {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         return cls(
@@ -73,6 +73,6 @@ class StoreInfo:
 
 
 def _had_coordinates(values: Mapping[str, Any]) -> bool:
-    """Whether a store that was written before `coordinates` was a field is of a genome: no table, no bundle."""
+    """Whether a store from before the field `coordinates` is of a genome, not of a table or a bundle."""
     stitched = any(str(source.get("name", "")).endswith(".mat") for source in values.get("sources", ()))
     return bool(values.get("genome")) and values.get("label_rule") != "as given" and not stitched

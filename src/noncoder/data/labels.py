@@ -1,4 +1,4 @@
-"""Which bins of a contig peaks make positive."""
+"""Determines which bins of a contig peaks make positive."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def positive_bins(
     n_bins: int,
     rule: str,
 ) -> Bins:
-    """Which of the bins that tile a contig are positive for one task's peaks.
+    """Returns the bins of a contig that are positive for one task's peaks.
 
     Args:
         start: First bases of the peaks, 0-based, (n,).
-        end: One past their last bases, (n,).
+        end: Ends of the peaks, (n,).
         summit: Their summits, (n,).
         bin: Width of a bin, bp.
-        n_bins: How many whole bins the contig has.
-        rule: "summit", or "overlap:F": peaks cover strictly more than that share of the bin, together.
+        n_bins: Number of whole bins of the contig.
+        rule: "summit", or "overlap:F": peaks together cover strictly more than this fraction of the bin.
 
     Returns:
         Bin numbers, ascending.
@@ -46,13 +46,13 @@ def positive_bins(
     covered = np.minimum(end[peak], (bins + 1) * bin) - np.maximum(start[peak], bins * bin)
     unique, inverse = np.unique(bins, return_inverse=True)
     total = np.bincount(inverse, weights=covered, minlength=unique.size)
-    # In floating point 0.29 * 100 is below 29, and a bin of exactly that share would pass.
+    # In floating point 0.29 * 100 is below 29, and a bin of exactly this fraction would count.
     share = Fraction(repr(float(rule.partition(":")[2])))
     return unique[(total > math.floor(share * bin)) & (unique < n_bins)]
 
 
 def _merged(start: NDArray[np.integer], end: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Joins peaks that overlap or touch, so that no base counts twice."""
+    """Merges peaks that overlap or touch, so that no base counts twice."""
     order = np.argsort(start, kind="stable")
     start, reach = start[order], np.maximum.accumulate(end[order])
     opens = np.concatenate([[True], start[1:] > reach[:-1]])
@@ -61,7 +61,7 @@ def _merged(start: NDArray[np.integer], end: NDArray[np.integer]) -> tuple[NDArr
 
 
 def overlapped_bins(start: NDArray[np.integer], end: NDArray[np.integer], bin: int, n_bins: int) -> Bins:
-    """The bins of which an interval has at least one base."""
+    """Returns the bins that share at least one base with an interval."""
     edges = np.zeros(n_bins + 1, dtype=np.int64)
     np.add.at(edges, np.minimum(start // bin, n_bins), 1)
     np.add.at(edges, np.minimum((end - 1) // bin + 1, n_bins), -1)

@@ -1,4 +1,4 @@
-"""Where the windows of a store lie on its stored bases, and the bases in blocks that no window is cut by."""
+"""The positions of a store's windows on its stored bases, and blocks of bases that cut no window."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from noncoder.errors import StoreError
 
-# Bases: fewer are not worth a round of threads.
+# Fewer bases are not worth starting threads.
 _LEAST = 1 << 22
 
 Longs = NDArray[np.int64]
@@ -19,16 +19,16 @@ Longs = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WindowLayout:
-    """Windows in the order of their stored bases.
+    """Windows sorted by their stored bases.
 
     Args:
-        window: Their width, bp.
-        order: Which window of the store each is, (N,).
-        begin: The first stored base that it reads, (N,); neither this nor `end` ever falls.
-        end: One past the last, (N,). What a window lacks of its width lies outside its contig and reads as N.
-        before: How many bases of it lie before its contig, (N,).
-        contig: The contig of each, (N,).
-        offsets: Where each contig starts, (C,).
+        window: Width, bp.
+        order: Store index of each window, (N,).
+        begin: First stored base that it covers, (N,); neither this nor `end` ever decreases.
+        end: End of the stored bases that it covers, (N,). The rest of its width is outside its contig and reads as N.
+        before: Number of its bases before its contig, (N,).
+        contig: Contig of each window, (N,).
+        offsets: Start of each contig, (C,).
     """
 
     window: int
@@ -44,16 +44,16 @@ class WindowLayout:
 
 
 def lay_out(start: Longs, window: int, offsets: Longs, lengths: Longs) -> WindowLayout:
-    """Puts windows in the order of their stored bases.
+    """Sorts windows by their stored bases.
 
     Args:
-        start: Where each window's first base lies among all stored bases, (N,).
-        window: Their width, bp.
-        offsets: Where each contig starts, (C,).
-        lengths: Its length, (C,).
+        start: Position of each window's first base among all stored bases, (N,).
+        window: Width, bp.
+        offsets: Start of each contig, (C,).
+        lengths: Length of each contig, (C,).
 
     Raises:
-        StoreError: A window's middle lies in no contig.
+        StoreError: The middle of a window is in no contig.
     """
     order = np.argsort(start, kind="stable")
     sorted_start = start[order]
@@ -61,19 +61,19 @@ def lay_out(start: Longs, window: int, offsets: Longs, lengths: Longs) -> Window
     begin = np.maximum(sorted_start, offsets[contig])
     end = np.minimum(sorted_start + window, (offsets + lengths)[contig])
     if order.size and (contig[0] < 0 or not (begin < end).all()):
-        raise StoreError("a window's middle lies outside of every contig", hint="build the store again")
+        raise StoreError("the middle of a window lies outside of every contig", hint="build the store again")
     return WindowLayout(window, order, begin, end, begin - sorted_start, contig, np.asarray(offsets, dtype=np.int64))
 
 
 def overlapping_blocks(blocks: Iterable[NDArray[np.uint8]], overlap: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Blocks of consecutive bases, each with the last bases of those before it.
+    """Yields blocks of consecutive bases, each with the last bases before it.
 
     Args:
-        blocks: All bases, in order; small ones, such as contigs of a few bases, are joined.
-        overlap: How many bases of what came before each block begins with, where there are as many.
+        blocks: All bases, in order; small blocks, such as contigs of a few bases, are merged.
+        overlap: Number of preceding bases that each block begins with, if there are as many.
 
     Yields:
-        Where the block's first base lies among all, and the block.
+        Position of the block's first base, and the block.
     """
     at, new, parts = 0, 0, [np.empty(0, dtype=np.uint8)]
     for block in chain(blocks, [None]):

@@ -1,4 +1,4 @@
-"""What the splits of a store have in common: bases, whole windows, and sequence that is nearly the same."""
+"""Overlap between the splits of a store: shared bases, equal windows, and nearly equal sequence."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ Partners = NDArray[np.int64]
 def leakage(
     store: Store, layout: WindowLayout, composition: Composition, near: float = similarity.NEAR
 ) -> dict[str, Any]:
-    """Counts the windows of each split that a window of another split gives away.
+    """Counts the windows of each split with a partner in another split.
 
-    - `overlapping`: it shares stored bases with a window of the other split.
-    - `duplicates`: a window of the other split has the same sequence, or its reverse complement. What lies outside of
-      the contig counts as N, so a sequence that does not fill its window has to lie in it alike. Windows of which more
-      than half is N are left out.
-    - `near_duplicates`: see `noncoder.data.similarity`; exact duplicates at other places are among them, windows that
-      overlap are not.
+    - `overlapping`: a window of the other split shares stored bases with it.
+    - `duplicates`: a window of the other split has the same sequence, or its reverse complement. Positions outside the
+      contig count as N, so a sequence shorter than its window must be at the same offset. Windows with more than half N
+      are left out.
+    - `near_duplicates`: see `noncoder.data.similarity`; these include exact duplicates at other positions, but not
+      windows that overlap.
 
     Args:
         store: The dataset.
-        layout: Its windows.
-        composition: What they are made of.
-        near: The least share of a window's sampled k-mers that a near-duplicate has.
+        layout: Positions of its windows.
+        composition: Composition of its windows.
+        near: Least fraction of a window's sampled k-mers that a near-duplicate has.
 
     Returns:
         JSON values: the `definition`; by split (`splits`) the windows with any such partner in another split, and
@@ -73,14 +73,14 @@ def leakage(
 
 
 def _overlapping(layout: WindowLayout, split: NDArray[np.uint8]) -> Partners:
-    """For each split and window, a window of that split, not its own, that overlaps it; -1 where none does."""
+    """Returns for each split and window a window of that split, not its own, that overlaps it; -1 if there is none."""
     partners = np.full((len(SPLITS), len(layout)), -1, dtype=np.int64)
     ordered = split[layout.order]
     for other in range(len(SPLITS)):
         theirs, ours = np.flatnonzero(ordered == other), np.flatnonzero(ordered != other)
         if not theirs.size:
             continue
-        # The nearest one on either side: ends never fall, so if that does not reach here, none does.
+        # The nearest one on either side: ends never decrease, so if it does not overlap, none does.
         after = np.searchsorted(theirs, ours)
         for near in (np.maximum(after - 1, 0), np.minimum(after, theirs.size - 1)):
             one = theirs[near]
@@ -92,9 +92,9 @@ def _overlapping(layout: WindowLayout, split: NDArray[np.uint8]) -> Partners:
 def _duplicates(
     digest: NDArray[np.uint64], split: NDArray[np.uint8], whole: NDArray[np.bool_]
 ) -> tuple[Partners, NDArray[np.bool_]]:
-    """For each split and window, a window of that split, not its own, with the same digest.
+    """Returns for each split and window a window of that split, not its own, with the same digest.
 
-    The second array tells which windows have one in their own split.
+    The second array says which windows have one in their own split.
     """
     rows = np.flatnonzero(whole)
     rows = rows[np.argsort(digest[rows], kind="stable")]
@@ -130,7 +130,7 @@ def _of_pair(store: Store, layout: WindowLayout, a: int, b: int, found: dict[str
     rows: dict[str, Any] = {"splits": [SPLITS[a], SPLITS[b]]}
     for kind in _KINDS:
         ours, theirs = in_a & (found[kind][b] >= 0), in_b & (found[kind][a] >= 0)
-        # Whose partner is asked for does not matter, but one side alone may have one.
+        # Either split may be the first, but only one of the two windows may have a partner.
         side, other = (theirs, a) if theirs.any() else (ours, b)
         rows[kind] = {
             "windows": [int(ours.sum()), int(theirs.sum())],
@@ -141,7 +141,7 @@ def _of_pair(store: Store, layout: WindowLayout, a: int, b: int, found: dict[str
 
 
 def _examples(store: Store, side: NDArray[np.bool_], partners: Longs) -> list[list[str]]:
-    """Pairs of windows from all over the store, as text."""
+    """Returns pairs of windows, spread over the store, as text."""
     rows = np.flatnonzero(side)
     rows = rows[np.linspace(0, rows.size - 1, min(_EXAMPLES, rows.size)).astype(int)]
     return [[_place(store, int(row)), _place(store, int(partners[row]))] for row in rows]

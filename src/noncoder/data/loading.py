@@ -1,7 +1,7 @@
-"""From a store to batches on a device.
+"""Loads batches of a store on a device.
 
-The windows of a batch, their strands, shifts and changes are drawn from the seed and the number of the pass alone: they
-are the same on a CPU and on a GPU, in one process and in many, in a run and in a resumed one.
+The windows of a batch, their strands, shifts and changes depend only on the seed and the number of the epoch: they are
+the same on a CPU and on a GPU, in one process and in several, in a run and in a resumed one.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from noncoder.data.store import Store
 from noncoder.errors import InputError
 from noncoder.sequence.encoding import reverse_complement
 
-# What a change to windows is: codes (n, L), the windows' random keys (n,), the passes that lie behind -> codes (n, L).
+# A change of windows: codes (n, L), random keys of the windows (n,), epochs so far -> codes (n, L).
 Change = Callable[[Tensor, Tensor, float], Tensor]
 
 
 class Mixed(NamedTuple):
-    """The windows that those of a batch are mixed with.
+    """The windows with which those of a batch are mixed.
 
     Args:
         codes: uint8 (n, L).
         labels: uint8 (n, T), or (n, R, T) for regions of R bins, 0 or 1.
-        share: float32 (n,), from 0 to 1: how much of each mixture the batch's own window is.
+        share: float32 (n,), from 0 to 1: weight of the batch's own window in each mixture.
     """
 
     codes: Tensor
@@ -39,21 +39,20 @@ class Mixed(NamedTuple):
     share: Tensor
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Mixed:
-        """The windows on another device."""
+        """Copies the windows to another device."""
         return Mixed(*(part.to(device, non_blocking=non_blocking) for part in self))
 
 
 class Batch(NamedTuple):
-    """Some windows of a store; bytes, so that little travels to the device.
+    """Windows of a store, as bytes, so that little is transferred to the device.
 
     Args:
         codes: uint8 (n, L).
         labels: uint8 (n, T), or (n, R, T) for regions of R bins, 0 or 1.
-        known: bool of the labels' shape, whether the label, and where windows are mixed both labels, are known; None
-            where all are.
+        known: bool with the shape of the labels, whether the label is known, in mixtures both labels; None if all are.
         whole: Windows of the batch in all processes together.
-        mixed: What its windows are mixed with; None for nothing.
-        stands_in: Whether its windows only stand in for none: nothing of the batch is left for this process.
+        mixed: Windows that are mixed in; None for none.
+        stands_in: Whether its windows only fill the place of an empty part, for a process without windows of the batch.
         full: Whether it has as many windows or regions as most batches.
     """
 
@@ -66,16 +65,16 @@ class Batch(NamedTuple):
     full: bool = True
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The batch on another device."""
+        """Copies the batch to another device."""
         known = None if self.known is None else self.known.to(device, non_blocking=non_blocking)
         codes, labels = (part.to(device, non_blocking=non_blocking) for part in (self.codes, self.labels))
         mixed = None if self.mixed is None else self.mixed.to(device, non_blocking)
         return self._replace(codes=codes, labels=labels, known=known, mixed=mixed)
 
     def inputs(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What a model is trained with: bases (n, 4, L), labels and which are known, (n, T) or (n R, T).
+        """Returns the inputs of training: bases (n, 4, L), labels and which are known, (n, T) or (n R, T).
 
-        Where windows are mixed (mixup, Zhang et al. 2018, arXiv:1710.09412), both are sums of two by their shares.
+        With mixup (Zhang et al. 2018, arXiv:1710.09412), bases and labels are weighted sums of two windows.
         """
         x = one_hot(self.codes)
         labels = self.labels
@@ -88,16 +87,17 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class EpochDraws:
-    """What is drawn anew for each pass.
+    """What is random in each epoch.
 
     Args:
-        seed: The same seed draws the same.
-        shuffle: The order of the windows.
-        random_strand: The strand that each window is read from.
-        shift: By how many bp at most each window is moved either way.
-        weights: The chances, (n,), with which windows are drawn, some several times and some not at all in a pass;
-            None for each once.
-        mix: Each window is mixed with another of the pass, by shares from the distribution Beta(mix, mix); 0 for none.
+        seed: Random seed.
+        shuffle: Whether the windows are in random order.
+        random_strand: Whether each window is read from a random strand.
+        shift: Largest shift of each window in either direction, bp.
+        weights: Weights, (n,), by which windows are drawn, some several times per epoch and some not at all; None for
+            each once.
+        mix: Parameter of Beta(mix, mix), from which the weight is drawn with which another window of the epoch is mixed
+            into each window; 0 for none.
     """
 
     seed: int = 0
@@ -112,9 +112,9 @@ class Share(NamedTuple):
     """The part of each batch that one of several processes reads.
 
     Args:
-        rank: Which of them.
-        ranks: How many there are.
-        least: The fewest windows that it reads of a batch of as many: 2 where a batch norm needs them, else 1.
+        rank: Index of the process.
+        ranks: Number of processes.
+        least: Least number of windows per process if the batch has enough: 2 if a batch norm needs them, else 1.
     """
 
     rank: int = 0
@@ -122,14 +122,14 @@ class Share(NamedTuple):
     least: int = 1
 
     def of(self, n: int) -> tuple[int, int]:
-        """The first of a batch's n windows that it reads, and the end; equal where nothing is left for it."""
+        """Returns first window and end of this process's part of n windows; equal if nothing is left for it."""
         units = n // self.least
         first, end = (self.least * (units * rank // self.ranks) for rank in (self.rank, self.rank + 1))
         return first, n if self.rank + 1 == self.ranks else end
 
 
 class Pass(NamedTuple):
-    """What was drawn for one pass, window by window, (n,); no partners and shares where none are mixed."""
+    """The random draws of one epoch, one per window, (n,); no partners and shares without mixup."""
 
     order: NDArray[np.int64]
     reverse: NDArray[np.bool_]
@@ -140,30 +140,30 @@ class Pass(NamedTuple):
 
 
 class _Place(Protocol):
-    """Where windows are read."""
+    """Reads windows in memory or on a device."""
 
     def put(self, array: NDArray[Any]) -> Any:
-        """An array in this place."""
+        """Copies an array to the place of reading."""
 
     def read(self, indices: Any, reverse: Any, shift: Any | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Codes, labels, and which are known, of n windows."""
+        """Returns codes, labels, and which are known, of n windows."""
 
 
 class Batches:
-    """The windows of a split in batches; iterating once is one pass.
+    """The windows of a split in batches; one iteration is one epoch.
 
-    The position within a pass is kept: `state_dict` taken between two batches, loaded into another object of the same
-    arguments, goes on with the next batch.
+    The position within an epoch is kept: `state_dict` between two batches, loaded into another object with the same
+    arguments, continues with the next batch.
 
     Args:
         store: The dataset.
-        indices: Which windows, (n,).
-        batch_size: Windows a batch. The last batch of a pass may be smaller; a single window, of which no batch norm
-            could take a mean, goes with the batch before it.
-        draws: What is random; by default nothing, the windows come in order.
-        share: Which of several processes this is: each reads its part of every batch. A process for which nothing is
-            left in a small batch reads its first windows, with no label known.
-        change: What is done to the codes of a batch.
+        indices: Store indices of the windows, (n,).
+        batch_size: Windows per batch. The last batch of an epoch may be smaller; a single remaining window, for which
+            batch norm is undefined, is added to the batch before it.
+        draws: What is random; by default nothing, and the windows are in order.
+        share: The part of each batch that this process reads. A process without windows in a small batch reads the
+            batch's first windows with unknown labels.
+        change: Applied to the codes of a batch.
 
     Raises:
         InputError: There is no window.
@@ -180,19 +180,19 @@ class Batches:
     ) -> None:
         if indices.size == 0:
             raise InputError(
-                f"{store.path} has no window in the split that is read", hint="build the store with this split"
+                f"{store.path} has no window in the requested split", hint="build the store with this split"
             )
         self.store, self.indices, self.batch_size = store, indices, batch_size
         self.draws, self.share, self.change = draws or EpochDraws(), share or Share(), change
         self.epoch = 0
         self.position = 0
         self.seconds = 0.0
-        """Seconds spent reading so far, by the clock of the process."""
+        """Seconds spent on reading so far, wall-clock time."""
         self._rows, self._per_batch = indices, batch_size
         self._place = self._on_host()
 
     def __len__(self) -> int:
-        """Batches a pass."""
+        """Batches per epoch."""
         whole, left = divmod(self._rows.size, self._per_batch)
         return whole + (left > 1 or not whole)
 
@@ -221,18 +221,18 @@ class Batches:
         self.epoch, self.position = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int]:
-        """The number of the pass and of the next batch in it."""
+        """Returns the number of the epoch and of the next batch in it."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes to where `state_dict` was taken."""
+        """Restores the position of `state_dict`."""
         self.epoch, self.position = state["epoch"], state["position"]
 
     def move(self, device: torch.device | str) -> bool:
-        """Reads on a device from now on, where the whole store is kept: one byte a base, one bit a label.
+        """Reads on a device from now on, with a copy of the whole store: one byte per base, one bit per label.
 
         Returns:
-            Whether there is room; where there is not, or on a CPU, windows are read in the process's memory.
+            Whether it fits; if not, or on a CPU, windows are read in the process's memory.
         """
         device = torch.device(device)
         if device.type != "cuda":
@@ -251,12 +251,12 @@ class Batches:
         return copy
 
     def windows_of(self, epoch: int, position: int) -> NDArray[np.int64]:
-        """Which windows of the store a batch of a pass holds, over all processes."""
+        """Returns the store indices of a batch's windows, over all processes."""
         low = position * self._per_batch
         return self._rows[self.draw(epoch).order[low : low + self._rows_in(position)]]
 
     def size_of(self, position: int) -> int:
-        """Windows of a batch of a pass, over all processes."""
+        """Returns the number of windows of a batch, over all processes."""
         return self._rows_in(position)
 
     def _rows_in(self, position: int) -> int:
@@ -264,7 +264,7 @@ class Batches:
         return self._rows.size - position * self._per_batch if last else self._per_batch
 
     def draw(self, epoch: int) -> Pass:
-        """What a pass is drawn to be."""
+        """Draws the random numbers of an epoch."""
         draws, n = self.draws, self._rows.size
         rng = np.random.Generator(np.random.Philox(key=np.array([draws.seed, epoch], dtype=np.uint64)))
         order = np.arange(n)
@@ -282,7 +282,7 @@ class Batches:
         return Pass(order, reverse, shift, keys, partner, share)
 
     def _read(self, placed: Pass, rows: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Codes, labels, and which are known, of rows of a pass whose order was turned into windows."""
+        """Returns codes, labels, and which are known, for rows of an epoch."""
         moved = placed.shift[rows] if self.draws.shift else None
         codes, labels, known = self._place.read(placed.order[rows], placed.reverse[rows], moved)
         if self.change is not None:
@@ -290,7 +290,7 @@ class Batches:
         return codes, labels, known
 
     def _rows_of_process(self) -> tuple[slice, bool]:
-        """Which rows of the pass this process reads next, and whether they only stand in for none."""
+        """Returns the rows of the epoch that this process reads next, and whether they only fill an empty part."""
         low = self.position * self._per_batch
         first, end = self.share.of(self._rows_in(self.position))
         if first == end:
@@ -299,7 +299,7 @@ class Batches:
 
 
 class _Host:
-    """Windows read in the process's memory."""
+    """Reads windows in the process's memory."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -317,7 +317,7 @@ class _Host:
 
 
 class DeviceWindows:
-    """A store on a device: what `Store.read_codes` and `Store.read_labels` do, there.
+    """A store on a device, with the functions of `Store.read_codes` and `Store.read_labels`.
 
     Args:
         store: The dataset.
@@ -335,11 +335,11 @@ class DeviceWindows:
         self._bits = torch.arange(7, -1, -1, dtype=torch.uint8, device=self.device)
 
     def put(self, array: NDArray[Any]) -> Tensor:
-        """An array on the device."""
+        """Copies an array to the device."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def read(self, indices: Tensor, reverse: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Codes (n, L), labels (n, T), and which are known or None, of n windows; nothing waits for the device."""
+        """Returns codes (n, L), labels (n, T), and which are known or None, of n windows; does not wait for the device."""
         rows = self.rows[indices]
         if shift is not None:
             rows = torch.minimum(torch.maximum(rows + shift, self.first[indices]), self.last[indices])
@@ -353,12 +353,12 @@ class DeviceWindows:
 
 
 def bytes_on_device(store: Store) -> int:
-    """About how many bytes a store takes on a device."""
+    """Estimates the bytes that a store takes on a device."""
     masks = 1 if store.packed_known is None else 2
     return store.n_bases + len(store) * (3 * 8 + masks * -(-len(store.tasks) // 8))
 
 
-# Training and validation read the same store: one copy on a device serves both, as long as one of them is there.
+# Training and validation read the same store, so they share one copy on a device while either of them exists.
 _copies: WeakValueDictionary[tuple[object, ...], DeviceWindows] = WeakValueDictionary()
 
 
@@ -375,7 +375,7 @@ def _on_device(store: Store, device: torch.device) -> DeviceWindows:
 
 
 def _spread(weights: NDArray[np.float64], n: int, offset: float) -> NDArray[np.int64]:
-    """Draws n windows by weight, spread evenly: a window comes floor or ceil of its expected number of times."""
+    """Draws n windows by weight, evenly: each occurs floor or ceil of its expected number of times."""
     ends = np.cumsum(weights, dtype=np.float64)
     drawn = np.searchsorted(ends, (np.arange(n) + offset) * (ends[-1] / n), side="right")
     windows: NDArray[np.int64] = np.minimum(drawn, weights.size - 1).astype(np.int64)
@@ -383,7 +383,7 @@ def _spread(weights: NDArray[np.float64], n: int, offset: float) -> NDArray[np.i
 
 
 def one_hot(codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Turns codes (N, L) into one-hot (N, 4, L) on their device; N becomes four zeros."""
+    """Converts codes (N, L) to one-hot (N, 4, L) on their device; N becomes four zeros."""
     bases = torch.arange(4, dtype=codes.dtype, device=codes.device)
     return (codes.unsqueeze(1) == bases.view(1, 4, 1)).to(dtype)
 
@@ -393,8 +393,8 @@ _complements: dict[str, Tensor] = {}
 
 
 def reverse_strand(codes: Tensor) -> Tensor:
-    """The reverse complement of codes (N, L), on their device."""
+    """Returns the reverse complement of codes (N, L), on their device."""
     place = str(codes.device)
-    if place not in _complements:  # copying it each time would make the process wait for the device
+    if place not in _complements:  # copying it for each batch would make the process wait for the device
         _complements[place] = torch.from_numpy(_COMPLEMENT).to(codes.device)
     return _complements[place][codes.flip(-1).int()]

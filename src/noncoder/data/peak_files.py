@@ -1,4 +1,4 @@
-"""Which peak files there are, what their tasks are called, and the sheets that list them."""
+"""Finds peak files, names their tasks, and reads sheets that list them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from noncoder.data.bed_text import plain_text
 from noncoder.data.tasks import Task, check_names
 from noncoder.errors import InputError
 
-# Shared by fewer files than this, an ending of a file's name tells the files apart.
+# A suffix that fewer files than this share distinguishes them, so it stays in the name.
 _SHARED_BY = 0.9
 _ENDINGS = re.compile(r"(\.(bed\d*|(narrow|broad|gapped|region)Peak|xls|txt|tsv|gz|bgz))+$", re.IGNORECASE)
 _SHEET_COLUMNS = ("path", "name", "group", "cell", "assay", "treatment")
@@ -36,20 +36,20 @@ def find_peak_files(patterns: Sequence[str]) -> tuple[list[Path], list[Task]]:
         if not matched:
             raise InputError(
                 f"no file matches {pattern!r}", expected="peak files",
-                hint=f"the folder looked from is {Path.cwd()}; quote a pattern with *",
+                hint=f"paths are relative to {Path.cwd()}; quote a pattern with *",
             )  # fmt: skip
         paths += matched
     names = task_names(paths)
     for path, name in zip(paths, names, strict=True):
         if not name:
-            told = f"the name of {path} is an ending alone, so its task has no name"
+            told = f"the name of {path} is only a suffix, so its task has no name"
             raise InputError(told, hint="rename it, or give a task sheet (--tasks)")
     check_names(names)
     return paths, [Task(name) for name in names]
 
 
 def task_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each file: its own without the endings of its format and without an ending that nearly all share."""
+    """Names each file by its file name without format suffixes and without a suffix that nearly all files share."""
     stems = [_ENDINGS.sub("", path.name) for path in paths]
     endings = Counter(match[0] for stem in stems if (match := re.search(r"[._-][^._-]+$", stem)))
     if len(stems) < 2 or not endings:
@@ -63,7 +63,7 @@ def read_task_sheet(path: Path) -> tuple[list[Path], list[Task]]:
     """Reads a sheet of peak files; paths are relative to the sheet's folder.
 
     Raises:
-        InputError: A column is missing or unknown, a file is missing, or a name stands twice.
+        InputError: A column is missing or unknown, a file is missing, or a name occurs twice.
     """
     rows = read_sheet(path, ("path", "name"))
     paths = [path.parent / row.pop("path") for row in rows]
@@ -74,30 +74,30 @@ def read_tasks(path: Path) -> list[Task]:
     """Reads the tasks of a sheet, with or without peak files, in their order.
 
     Raises:
-        InputError: A column is missing or unknown, or a name stands twice.
+        InputError: A column is missing or unknown, or a name occurs twice.
     """
     rows = read_sheet(path, ("name",))
     return [Task(**{column: value for column, value in row.items() if column != "path"}) for row in rows]
 
 
 def read_sheet(path: Path, needed: Sequence[str], also: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Reads the rows of a task sheet, each with the columns that the sheet has.
+    """Reads the rows of a task sheet, each with the sheet's columns.
 
     Args:
         path: The sheet: TSV.
-        needed: Columns that it has to have.
-        also: Columns that it may have besides path, name, group, cell, assay and treatment.
+        needed: Required columns.
+        also: Optional columns besides path, name, group, cell, assay and treatment.
 
     Raises:
-        InputError: It is no such sheet, a column is missing or unknown, or a name stands twice.
+        InputError: It is not a task sheet, a column is missing or unknown, or a name occurs twice.
     """
     known = (*_SHEET_COLUMNS, *also)
-    expected = "a header and a row a task, UTF-8 text separated by tabs"
+    expected = "a header and one row per task, UTF-8 text separated by tabs"
     try:
         text = _sheet_text(plain_text(path, read_bytes(path), expected).decode(), needed, known)
         table = pl.read_csv(io.StringIO(text), separator="\t", infer_schema=False)
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no task sheet: {str(error).splitlines()[0]}", expected=expected) from error
+        raise InputError(f"{path} is not a task sheet: {str(error).splitlines()[0]}", expected=expected) from error
     unknown = [column for column in table.columns if column not in known]
     if unknown or not set(needed) <= set(table.columns):
         raise InputError(
@@ -106,13 +106,13 @@ def read_sheet(path: Path, needed: Sequence[str], also: Sequence[str] = ()) -> l
         )
     rows = table.fill_null("").to_dicts()
     if not rows:
-        raise InputError(f"{path} lists no task", expected="a row a task under the header")
+        raise InputError(f"{path} lists no task", expected="one row per task under the header")
     check_names([row["name"] for row in rows])
     return rows
 
 
 def _sheet_text(text: str, needed: Sequence[str], known: Sequence[str]) -> str:
-    """Without comments, empty lines, blanks around fields and tabs at a line's end; a header may begin with "#"."""
+    """Removes comments, empty lines, blanks around fields and tabs at line ends; a header may start with "#"."""
     lines: list[str] = []
     for line in text.split("\n"):
         fields = [field.strip() for field in line.split("\t")]
@@ -128,7 +128,7 @@ def read_aliases(path: Path) -> dict[str, str]:
     """Reads a table of chromosome aliases: the peaks' name, a tab, the genome's name.
 
     Raises:
-        InputError: A line has not two columns, or a name is given twice.
+        InputError: A line does not have two columns, or a name occurs twice.
     """
     expected = "the peaks' name, a tab, the genome's"
     aliases: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""From a genome and peak files to a store."""
+"""Builds a store from a genome and peak files."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from noncoder.data.writer import StoreWriter
 from noncoder.errors import InputError
 from noncoder.sequence.genome import Genome, head
 
-# Bins whose labels are in memory at once, packed; at 919 tasks 8 MB.
+# Bins whose packed labels are in memory at once; 8 MB at 919 tasks.
 _BLOCK = 1 << 16
 _READERS = 2
 
 
 def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> Store:
-    """Labels the bins of a genome by peaks and writes them as a store.
+    """Labels the bins of a genome by peaks, and writes them as a store.
 
     Memory holds the peaks, the positive (bin, task) pairs and one contig.
 
     Args:
         config: Sources and rules.
-        path: Where the store will be.
-        force: Replace a store that is there.
+        path: Path of the store.
+        force: Replace an existing store.
 
     Returns:
         The store; its `info.dropped` says what was left out and why.
 
     Raises:
-        InputError: A source cannot be used: missing, empty, binary, of another genome, named twice.
+        InputError: A source is missing, empty, binary, of another genome, or named twice.
         SequenceError: The FASTA cannot be read.
     """
     paths, tasks = read_task_sheet(config.tasks) if config.tasks else find_peak_files(config.peaks)
     with Genome(config.genome) as genome:
         placing = Placing(config, genome.lengths, read_aliases(config.aliases) if config.aliases else {})
-        # Nothing holds the peaks but the step that needs them: with DeepSEA's 919 tasks they are gigabytes.
+        # Peaks are held only by the step that needs them: for DeepSEA's 919 tasks they take gigabytes.
         placed = placing.place(_read_peaks(paths, config))
         listed = placing.listed()
         labelled = _label(config, placed, genome.lengths, placing.excluded(), listed)
@@ -83,29 +83,30 @@ def build_store(config: BuildConfig, path: str | Path, force: bool = False) -> S
 
 
 def _read_peaks(paths: Sequence[Path], config: BuildConfig) -> list[Peaks]:
-    # Parsing lets other threads run, so one file is read while another is parsed.
+    # Parsing releases the interpreter lock, so one file is read while another is parsed.
     with ThreadPoolExecutor(_READERS) as pool:
         read = pool.map(read_bed, paths)
         peaks = list(progress_bar(read, "reading peaks", len(paths), unit="file"))
     for one in peaks:
-        # Who sets a minimum asks for small tasks to be left out, the empty ones too; else an empty file is a mistake.
+        # With a minimum, small tasks are to be left out, including empty ones; otherwise an empty file is an error.
         if not one.chrom.size and not one.reading.before and not config.min_positives:
             empty = f"{one.reading.empty:,} rows end where they start (zero-length)"
             raise InputError(
-                f"{one.path} " + (f"holds no peak: {empty}" if one.reading.empty else "is empty: it holds no peak"),
-                expected="a line a peak: chrom, start, end",
-                hint="remove it, or give --min-positives 1 to leave out the tasks that have no peak",
+                f"{one.path} "
+                + (f"contains no peak: {empty}" if one.reading.empty else "is empty: it contains no peak"),
+                expected="one line per peak: chrom, start, end",
+                hint="remove it, or give --min-positives 1 to leave out tasks without a peak",
             )
     return peaks
 
 
 @dataclass
 class _Contig:
-    """What the peaks say about one contig.
+    """The labels from peaks on one contig.
 
-    `bins` are the positive bins of each task that has any, ascending; `any_bins` those that a peak of it overlaps,
-    where that decides what is kept. `n_labelling` counts the peaks of each task that label a bin, `silent` those of all
-    tasks that label none, by reason.
+    `bins` are the positive bins of each task that has any, ascending; `any_bins` those that a peak of the task
+    overlaps, if this decides which bins are kept. `n_labelling` counts the peaks of each task that label a bin,
+    `silent` the peaks of all tasks that label none, by reason.
     """
 
     n_bins: int
@@ -123,7 +124,7 @@ def _label(
     excluded: Mapping[str, NDArray[np.bool_]],
     listed: Mapping[str, NDArray[np.bool_]],
 ) -> dict[str, _Contig]:
-    """The positive bins of every task on every contig that has a peak or a listed bin."""
+    """Computes the positive bins of every task on every contig with a peak or a listed bin."""
     contigs: dict[str, _Contig] = {}
     touching = config.keep.startswith("group:")
     named = [name for name in lengths if name in listed or any(name in by_contig for by_contig in placed)]
@@ -153,7 +154,7 @@ def _label(
 
 
 def _count_labelling(peaks: OnContig, positive: Bins, config: BuildConfig) -> int:
-    """How many peaks have a part, or with the rule `summit` their summit, in a positive bin."""
+    """Counts the peaks with a part, or with the rule `summit` with their summit, in a positive bin."""
     if config.label == "summit":
         return int(np.isin(peaks.summit // config.bin, positive).sum())
     first, last = peaks.start // config.bin, (peaks.end - 1) // config.bin
@@ -161,19 +162,19 @@ def _count_labelling(peaks: OnContig, positive: Bins, config: BuildConfig) -> in
 
 
 def _select_tasks(tasks: Sequence[Task], contigs: Mapping[str, _Contig], placing: Placing) -> list[int]:
-    """The tasks with enough peaks that label a bin."""
+    """Selects the tasks with enough peaks that label a bin."""
     config = placing.config
     counts = np.sum([contig.n_labelling for contig in contigs.values()], axis=0)
     silent = sum((contig.silent for contig in contigs.values()), Counter[str]())
     share = config.label.partition(":")[2]
-    summit = "give --label summit, by which a peak labels the bin of its summit however narrow it is"
+    summit = "give --label summit, by which a peak of any width labels the bin of its summit"
     reasons = {
         "narrow": f"cover no more than {share} of any bin",
-        "excluded": "lie in bins that an excluded region overlaps",
-        "tail": "lie behind the last whole bin of their contig",
+        "excluded": "are in bins that overlap an excluded region",
+        "tail": "are after the last whole bin of their contig",
     }
     for reason, why in reasons.items():
-        hint = "; --label summit goes by their summits alone" if reason == "narrow" else ""
+        hint = "; --label summit uses only their summits" if reason == "narrow" else ""
         placing.drop("peaks", silent[reason], f"label no bin: they {why}{hint}")
     if not counts.any():
         found = [f"{silent[reason]:,} {why}" for reason, why in reasons.items() if silent[reason]]
@@ -242,24 +243,24 @@ def _write(
             raise InputError(
                 f"the {split_name} split is empty: no kept bin lies in {', '.join(texts)}",
                 expected="chromosomes or regions with a kept bin",
-                hint="name others, or --keep all",
+                hint="name other ones, or --keep all",
             )
     silent = [name for name in genome.lengths if name not in contigs]
-    placing.drop("contigs", len(silent), f"no peak lies on them: {head(silent)}")
+    placing.drop("contigs", len(silent), f"have no peak: {head(silent)}")
     tails = sum(genome.lengths[name] % config.bin > 0 for name in contigs)
-    placing.drop("bins", tails, "the last of a contig, narrower than a bin")
+    placing.drop("bins", tails, "are the last of a contig and narrower than a bin")
     placing.drop("bins", n_excluded, "overlap an excluded region")
-    placing.drop("bins", n_unlabelled, f"not kept by --keep {config.keep}")
-    placing.drop("bins", n_cut, "their window reaches into sequence of another split")
+    placing.drop("bins", n_unlabelled, f"are not kept by --keep {config.keep}")
+    placing.drop("bins", n_cut, "have windows that extend into another split")
     return splits.rule, n_split, positives
 
 
 def _note_one_sided(names: Sequence[str], windows: NDArray[np.int64], positives: NDArray[np.int64]) -> list[str]:
-    """Sentences on the tasks without a positive, in the store or in a split of it, and on those without a negative."""
+    """Describes tasks without a positive, in the store or in a split, and tasks without a negative."""
     total = positives.sum(axis=1)
     notes = {"no window is positive for {}": total == 0}
     for i, split in enumerate(SPLITS):
-        if split != "train" and windows[i] and windows[i] < windows.sum():  # `ClassesSeen` looks at the training split
+        if split != "train" and windows[i] and windows[i] < windows.sum():  # `ClassesSeen` handles the training split
             notes[f"no window of the {split} split is positive for {{}}"] = (positives[:, i] == 0) & (total > 0)
     notes["every window is positive for {}; --keep all keeps windows without a peak too"] = total == windows.sum()
     listed = {note: [name for name, one in zip(names, which, strict=True) if one] for note, which in notes.items()}
@@ -267,7 +268,7 @@ def _note_one_sided(names: Sequence[str], windows: NDArray[np.int64], positives:
 
 
 def _packed_labels(contig: _Contig, columns: Mapping[int, int], start: int, stop: int) -> NDArray[np.uint8]:
-    """The labels of a range of bins, (stop - start, ceil(T / 8)), a bit set at a time: most are 0."""
+    """Returns the labels of a range of bins, (stop - start, ceil(T / 8)), set bit by bit, as most are 0."""
     packed = np.zeros((stop - start, -(-len(columns) // 8)), dtype=np.uint8)
     for task in columns.keys() & contig.bins.keys():
         bins, column = contig.bins[task], columns[task]
@@ -284,13 +285,13 @@ def _group_tasks(config: BuildConfig, genome: Genome, placing: Placing, kept_tas
     members = {i for i in kept_tasks if tasks[i].group == group}
     if not members and any(task.group == group for task in tasks):
         raise InputError(
-            f"--keep {config.keep}: no task of the group {group!r} has the {config.min_positives} peaks it takes",
+            f"--keep {config.keep}: no task of the group {group!r} has the required {config.min_positives} peaks",
             hint="lower --min-positives",
         )
     if not members:
         groups = sorted({task.group for task in tasks if task.group})
         raise InputError(
-            f"--keep {config.keep}: no task is of the group {group!r}",
+            f"--keep {config.keep}: no task is in the group {group!r}",
             expected=f"one of {', '.join(groups)}" if groups else "a task sheet (--tasks) with a column group",
         )
     return members

@@ -1,4 +1,4 @@
-"""Where peaks, excluded regions and listed bins lie on a genome, and what finds no place there."""
+"""Places peaks, excluded regions and listed bins on a genome, and records what has no place there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class OnContig:
 
 
 class Placing:
-    """Finds the genome's names for those of peaks, regions and splits, and notes what finds no place."""
+    """Finds the genome's names for those of peaks, regions and splits, and records what has no place."""
 
     def __init__(self, config: BuildConfig, lengths: Mapping[str, int], aliases: Mapping[str, str]) -> None:
         self.config, self.lengths, self.aliases = config, lengths, aliases
@@ -43,23 +43,23 @@ class Placing:
         self.notes: list[str] = []
 
     def drop(self, what: str, count: int, why: str) -> None:
-        """Notes what was left out, where it is something."""
+        """Records data that were left out, if there are any."""
         if count:
             self.dropped.append({"what": what, "count": int(count), "why": why})
 
     def place(self, peaks: Sequence[Peaks]) -> list[dict[str, OnContig]]:
-        """The peaks of each task by contig.
+        """Returns the peaks of each task by contig.
 
         Raises:
-            InputError: The files hold no peak, none on a contig, or one outside of its contig where that is an error.
+            InputError: The files contain no peak, none on a contig, or one outside its contig if that is an error.
         """
         early = self._note_reading(peaks)
         names = list(dict.fromkeys(name for one in peaks for name in one.chroms))
         if not names:
             left_out = "; ".join(f"{drop['count']:,} {drop['why']}" for drop in self.dropped)
             raise InputError(
-                f"none of the {len(peaks)} peak files holds a peak" + (f": {left_out}" if left_out else ""),
-                expected="a line a peak: chrom, start, end",
+                f"none of the {len(peaks)} peak files contains a peak" + (f": {left_out}" if left_out else ""),
+                expected="one line per peak: chrom, start, end",
             )
         found = match_names(names, list(self.lengths), self.aliases)
         if not found:
@@ -83,7 +83,7 @@ class Placing:
                     raise self._outside(one, int(at[~inside][0]), contig)
                 outside += int((~inside).sum())
                 at = at[inside]
-                if contig in by_contig:  # two names of one contig, such as chr1 and 1
+                if contig in by_contig:  # two names for one contig, such as chr1 and 1
                     before = by_contig[contig]
                     by_contig[contig] = OnContig(
                         *(np.concatenate([getattr(before, f), getattr(one, f)[at]]) for f in ("start", "end", "summit"))
@@ -92,18 +92,18 @@ class Placing:
                     by_contig[contig] = OnContig(one.start[at], one.end[at], one.summit[at])
             placed.append(by_contig)
         self.drop("peaks", lost, f"on {head([n for n in names if n not in found])}, which the genome lacks")
-        self.drop("peaks", outside, "reach past the end of their chromosome")
+        self.drop("peaks", outside, "extend beyond the end of their chromosome")
         if not any(placed):
             others = f", and {early:,} start before it" if early else ""
             raise InputError(
-                f"no peak is left: {outside:,} reach past the end of their chromosome in {self.config.genome.name}"
+                f"no peak is left: {outside:,} extend beyond the end of their chromosome in {self.config.genome.name}"
                 + others,
-                hint="check that peaks and genome are of one build",
+                hint="check that peaks and genome have the same build",
             )
         return placed
 
     def _note_reading(self, peaks: Sequence[Peaks]) -> int:
-        """Notes how the files were understood and what was left out; returns how many peaks start too early."""
+        """Records how the files were read and what was left out; returns the number of peaks that start too early."""
         before = self._drop_early("peaks", peaks)
         read = [one.reading for one in peaks]
         self.drop("peaks", sum(one.empty for one in read), "end where they start (zero-length)")
@@ -111,7 +111,7 @@ class Placing:
         self.drop("summits", sum(one.midpoints for one in read), outside)
         closed = [one.path.name for one in peaks if one.reading.base]
         if closed:
-            self.notes.append(f"read as tables that count bases from 1: {head(closed)}")
+            self.notes.append(f"read as tables with 1-based starts: {head(closed)}")
         if self.config.label == "summit":
             sources = Counter(one.summits or "the midpoint" for one in read)
             self.notes.append(
@@ -119,14 +119,14 @@ class Placing:
             )
             refused = [f"{one.path.name} ({one.reading.why})" for one in peaks if one.reading.why]
             if refused:
-                self.notes.append(f"midpoints in place of summits: {head(refused)}")
+                self.notes.append(f"midpoints used instead of summits: {head(refused)}")
         return before
 
     def _drop_early(self, what: str, peaks: Sequence[Peaks]) -> int:
-        """Counts what starts before its chromosome, and was left out.
+        """Counts intervals that start before their chromosome, which were left out.
 
         Raises:
-            InputError: There is such an interval, and it is to be an error.
+            InputError: There is such an interval, and it is configured to be an error.
         """
         early = [one for one in peaks if one.reading.before]
         if early and self.config.outside == "error":
@@ -149,11 +149,11 @@ class Placing:
             f"{peaks.path}: the {what} {peaks.chroms[peaks.chrom[i]]}:{peaks.start[i]}-{peaks.end[i]} lies outside its "
             f"chromosome; {contig} has {self.lengths[contig]:,} bp in {self.config.genome.name}",
             expected=f"{what}s within the genome's chromosomes" + (f" ({likely})" if likely else ""),
-            hint=f"check that {what}s and genome are of one build, or give --outside drop to leave such {what}s out",
+            hint=f"check that {what}s and genome have the same build, or give --outside drop to leave such {what}s out",
         )
 
     def excluded(self) -> dict[str, NDArray[np.bool_]]:
-        """The bins of each contig that an excluded region overlaps.
+        """Returns the bins of each contig that an excluded region overlaps.
 
         Raises:
             InputError: A file cannot be read, or names no contig.
@@ -181,10 +181,10 @@ class Placing:
         return masks
 
     def listed(self) -> dict[str, NDArray[np.bool_]]:
-        """The bins of each contig that the file of `keep` lists; empty where none is given.
+        """Returns the bins of each contig that the file of `keep` lists; empty without a file.
 
         Raises:
-            InputError: The file cannot be read, or lists something else than bins of the genome.
+            InputError: The file cannot be read, or lists intervals that are not bins of the genome.
         """
         if not self.config.keep.startswith("bed:"):
             return {}
@@ -219,5 +219,5 @@ class Placing:
             mask[at[inside]] = True
         missing = head([name for name in bins.chroms if name not in found])
         self.drop("listed bins", lost, f"on {missing}, which the genome lacks")
-        self.drop("listed bins", outside, "reach past the end of their chromosome")
+        self.drop("listed bins", outside, "extend beyond the end of their chromosome")
         return masks

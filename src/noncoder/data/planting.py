@@ -1,4 +1,4 @@
-"""Which motifs are planted where in a simulated genome, and which rules then hold."""
+"""Plants motifs in a simulated genome, and determines which rules then hold."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from noncoder.errors import ConfigError
 from noncoder.sequence.encoding import reverse_complement
 from noncoder.sequence.motifs import Motif
 
-# Well-known vertebrate factors of 13.8 to 22.8 bits, so that chance hits in a bin are rare, of which none finds
-# another's sites. Fixed versions: later ones are often trimmed below that.
+# Well-known vertebrate factors of 13.8 to 22.8 bits: chance hits in a bin are rare, and none matches another's sites.
+# Versions are fixed: later ones are often trimmed below this information.
 MOTIF_IDS = (
     "MA0139.2", "MA0037.2", "MA0080.4", "MA0138.3", "MA0506.1",  # CTCF, GATA3, SPI1, REST, NRF1
     "MA0106.3", "MA1494.2", "MA0466.4", "MA0095.2", "MA0148.3",  # TP53, HNF4A, CEBPB, YY1, FOXA1
@@ -27,11 +27,11 @@ MOTIF_IDS = (
     "MA0154.3", "MA0083.1", "MA0090.1", "MA0046.3", "MA0107.1",  # EBF1, SRF, TEAD1, HNF1A, RELA
 )  # fmt: skip
 MAX_GAP = 30
-"""Most bases between the two motifs of a pair, bp; planted pairs that are too far apart have at least twice as many."""
+"""Most bases between the two motifs of a pair; pairs that are planted too far apart have at least twice as many."""
 
-_GC_PERIOD = 50_000  # bp from one GC-rich stretch to the next
+_GC_PERIOD = 50_000  # bp from one GC-rich region to the next
 _BLOCK = 4096  # bins planted at once
-_MAX_LEFT_OUT = 0.05  # of the plantings that find no room
+_MAX_LEFT_OUT = 0.05  # largest fraction of plantings without room
 _FORM = np.dtype([("task", np.int64), ("decoy", bool), ("parts", np.int64, 2), ("gap", np.int64, 2)])
 _SITE = np.dtype([("bin", np.int64), ("start", np.int64), ("motif", np.int64), ("task", np.int64),
                   ("decoy", bool), ("reverse", bool)])  # fmt: skip
@@ -43,13 +43,13 @@ Records = NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a bin is positive for a task.
+    """The rule by which a bin is positive for a task.
 
     Args:
-        kind: "single", the motif is there; "pair", the two are there with at most `MAX_GAP` bp between them, in either
-            order; "without", the motif is there and the other one is not. Strands do not matter.
-        motif: Place of the motif among `MOTIF_IDS`.
-        other: Place of the other motif; -1 for a single one.
+        kind: "single", the motif is present; "pair", both are present with at most `MAX_GAP` bp between them, in either
+            order; "without", the motif is present and the other one is not. Strands do not matter.
+        motif: Index of the motif in `MOTIF_IDS`.
+        other: Index of the other motif; -1 for a single one.
     """
 
     kind: Literal["single", "pair", "without"]
@@ -69,7 +69,7 @@ class Rule:
         return Task(name, group=self.kind)
 
     def holds(self, present: NDArray[np.bool_], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which of n bins are positive, (n,).
+        """Returns which of n bins are positive, (n,).
 
         Args:
             present: Whether a motif is in a bin, (n, motifs).
@@ -83,17 +83,17 @@ class Rule:
 
 
 def list_rules(count: int) -> list[Rule]:
-    """The first `count` rules: single, pair and without in turn, as long as there are some left of a kind.
+    """Returns the first `count` rules: single, pair and without in turn, until a kind is used up.
 
     Raises:
-        ConfigError: There are not as many.
+        ConfigError: There are fewer rules.
     """
     n = len(MOTIF_IDS)
-    # In steps of five, each turn of the three kinds has five motifs of its own; later turns combine them anew.
+    # In steps of five, each round of the three kinds has five motifs of its own; later rounds combine them in new ways.
     places = sorted(range(n), key=lambda place: (place % 5, place))
     both = [(i, step) for step in range(1, n) for i in places]
     singles = [Rule("single", i) for i in places]
-    # A pair is the same either way round, so half the steps give them all, and the last of those each one twice.
+    # A pair is symmetric, so half the steps give all pairs, and the last step gives each twice.
     near = [(i, step) for i, step in both if 2 * step < n or (2 * step == n and i < step)]
     pairs = [Rule("pair", (i + 1) % n, (i + 1 + step) % n) for i, step in near]
     withouts = [Rule("without", (i + 3) % n, (i + 3 + step) % n) for i, step in both]
@@ -105,12 +105,12 @@ def list_rules(count: int) -> list[Rule]:
 
 @dataclass(frozen=True)
 class SimulationDesign:
-    """What is to be made.
+    """The design of a simulation.
 
     Args:
         config: The recipe's section.
-        rules: One a task.
-        motifs: The motifs of `MOTIF_IDS`, in their order.
+        rules: One per task.
+        motifs: The motifs of `MOTIF_IDS`, in order.
     """
 
     config: SimulateConfig
@@ -119,23 +119,23 @@ class SimulationDesign:
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
-        """One a rule."""
+        """One task per rule."""
         return tuple(rule.task(self.motifs) for rule in self.rules)
 
     @cached_property
     def widths(self) -> Integers:
-        """The motifs' widths, and a last 0 for the missing motif, -1."""
+        """Widths of the motifs, and a final 0 for the missing motif, -1."""
         return np.array([motif.width for motif in self.motifs] + [0])
 
     @cached_property
     def chromosomes(self) -> dict[str, int]:
-        """How many bins each chromosome has; they differ by one at most."""
+        """Number of bins of each chromosome; these differ by at most one."""
         each, extra = divmod(self.config.windows, self.config.chromosomes)
         return {f"sim{i + 1}": each + (i < extra) for i in range(self.config.chromosomes)}
 
     @cached_property
     def forms(self) -> Records:
-        """What can be planted: the whole of each rule, in the order of the tasks, and then the decoys."""
+        """The forms that can be planted: each complete rule, in the order of the tasks, and then the decoys."""
         whole, decoys = [], []
         for task, rule in enumerate(self.rules):
             room = self.config.bin - int(self.widths[list(rule.parts)].sum())
@@ -148,15 +148,15 @@ class SimulationDesign:
                 continue
             whole.append((task, False, first, (0, 0)))
             if rule.kind == "without":
-                # The motif with its veto twice, since the veto alone says little.
+                # The motif with its veto occurs twice, since the veto alone is uninformative.
                 decoys += [(task, True, rule.parts, (0, room))] * 2 + [(task, True, second, (0, 0))]
         return np.array(whole + decoys, dtype=_FORM)
 
     def check(self) -> None:
-        """Makes sure that it can be made.
+        """Checks that the simulation is possible.
 
         Raises:
-            ConfigError: It cannot; says why.
+            ConfigError: It is not; the message says why.
         """
         config = self.config
         need, name = max((self.widths[list(rule.parts)].sum(), rule.task(self.motifs).name) for rule in self.rules)
@@ -175,7 +175,7 @@ class SimulationDesign:
 
 
 def draw_genome(design: SimulationDesign, rng: np.random.Generator) -> Codes:
-    """Independent bases, (windows * bin,); the GC content of each chromosome goes up and down as a sine does."""
+    """Draws independent bases, (windows * bin,); the GC content of each chromosome varies as a sine."""
     (low, high), chromosomes = design.config.gc, []
     for bins in design.chromosomes.values():
         length = bins * design.config.bin
@@ -216,9 +216,9 @@ def plant(codes: Codes, design: SimulationDesign, rng: np.random.Generator) -> t
 
 
 def _draw(n: int, design: SimulationDesign, rng: np.random.Generator) -> tuple[Integers, Records]:
-    """What to plant in which of n bins: (k,) bins and (k,) forms, their parts swapped at random, one gap each."""
+    """Draws what to plant in which of n bins: (k,) bins and (k,) forms, randomly swapped, with one gap each."""
     config, forms, n_rules = design.config, design.forms, len(design.rules)
-    # Counts are rounded at random, so that the shares hold over many small blocks.
+    # Counts are rounded at random, so that fractions hold over many small blocks.
     bins = [rng.choice(n, int(config.positive_rate * n + rng.random()), replace=False) for _ in design.rules]
     which = np.repeat(np.arange(n_rules), [part.size for part in bins])
     if len(forms) > n_rules:
@@ -234,10 +234,10 @@ def _draw(n: int, design: SimulationDesign, rng: np.random.Generator) -> tuple[I
 
 
 def _place(bins: Integers, forms: Records, n: int, design: SimulationDesign, rng: np.random.Generator) -> Integers:
-    """Where in its bin each form starts, anywhere that it overlaps nothing; -1 where there is no room.
+    """Draws the start of each form in its bin without overlaps; -1 if there is no room.
 
-    Rules go before decoys, otherwise in random order: one form of every bin, then the second of every bin that has
-    two, and so on, each turn for all bins at once.
+    Rules come before decoys, otherwise the order is random: one form of every bin, then the second of every bin with
+    two, and so on, each round for all bins at once.
     """
     bin, widths = design.config.bin, design.widths[forms["parts"]]
     left, right = widths[:, 0], widths[:, 1]
@@ -245,7 +245,7 @@ def _place(bins: Integers, forms: Records, n: int, design: SimulationDesign, rng
     order = np.lexsort((rng.random(bins.size), forms["decoy"], bins))
     turn = np.arange(bins.size) - np.searchsorted(bins[order], bins[order])
     starts = np.full(bins.size, -1)
-    # +1 where a site begins and -1 past its end: the running sum is 1 on sites, and the sum of that counts their bases.
+    # +1 at a site's start and -1 at its end: the running sum is 1 on sites, and its sum counts their bases.
     edges = np.zeros((n, bin + 1), dtype=np.int8)
     for at in (order[turn == i] for i in range(turn.max(initial=-1) + 1)):
         covered = np.cumsum(edges[bins[at], :bin], axis=1, dtype=np.int32)
@@ -268,7 +268,7 @@ def _place(bins: Integers, forms: Records, n: int, design: SimulationDesign, rng
 def _sites(
     bins: Integers, forms: Records, starts: Integers, design: SimulationDesign, rng: np.random.Generator
 ) -> Records:
-    """The motifs of the forms that were placed, each on a random strand, sorted by bin and start."""
+    """Returns the motifs of the forms that were placed, each on a random strand, sorted by bin and start."""
     sites = np.zeros((bins.size, 2), _SITE)
     sites["bin"], sites["task"], sites["decoy"] = bins[:, None], forms["task"][:, None], forms["decoy"][:, None]
     sites["motif"] = forms["parts"]
@@ -280,7 +280,7 @@ def _sites(
 
 
 def _label(sites: Records, n: int, design: SimulationDesign) -> NDArray[np.bool_]:
-    """Which rules hold in each of n bins, (n, T)."""
+    """Returns which rules hold in each of n bins, (n, T)."""
     present = np.zeros((n, len(design.motifs)), dtype=bool)
     present[sites["bin"], sites["motif"]] = True
     near = np.zeros((n, len(design.motifs), len(design.motifs)), dtype=bool)
@@ -297,7 +297,7 @@ def _label(sites: Records, n: int, design: SimulationDesign) -> NDArray[np.bool_
 
 
 def flip_labels(labels: NDArray[np.bool_], noise: float, rng: np.random.Generator) -> None:
-    """Turns a share of each task's positives negative and as many negatives positive: the prevalence stays."""
+    """Flips a fraction of each task's positives and equally many negatives, so the prevalence stays the same."""
     for column in labels.T:
         positive, negative = np.flatnonzero(column), np.flatnonzero(~column)
         count = min(round(noise * positive.size), negative.size)

@@ -1,4 +1,4 @@
-"""Random numbers that belong to a window: the same on every device, in every batch, in every process."""
+"""Random numbers of a window: the same on every device, in every batch, in every process."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import torch
 from torch import Tensor
 
 _STEP, _FIRST, _SECOND = -7046029254386353131, -4658895280553007687, -7723592293110705685  # as signed 64-bit numbers
-_LEVELS = 1 << 24  # what a float32 below 1 tells apart
+_LEVELS = 1 << 24  # resolution of float32 below 1
 
 
 def uniform(keys: Tensor, count: int, stream: int) -> Tensor:
-    """Draws from [0, 1) that depend on a window's key, the stream and the position alone.
+    """Draws from [0, 1) that depend only on a window's key, the stream and the position.
 
-    A counter is scrambled by SplitMix64's finaliser (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195), in whole
-    numbers: a CPU and a GPU give the same.
+    SplitMix64's finaliser (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) scrambles a counter in integers, so
+    a CPU and a GPU give the same numbers.
 
     Args:
         keys: int64 (n,), any numbers.
-        count: How many draws a window.
-        stream: Draws for one purpose; another number for another purpose.
+        count: Draws per window.
+        stream: Number of the purpose; different purposes have different numbers.
 
     Returns:
         float32 (n, count), multiples of 2**-24.
@@ -35,5 +35,5 @@ def _scramble(z: Tensor) -> Tensor:
 
 
 def _shifted(z: Tensor, by: int) -> Tensor:
-    # Torch shifts signed numbers arithmetically: the bits that come in at the top are taken off.
+    # Torch shifts signed numbers arithmetically, so the bits that enter at the top are masked.
     return (z >> by) & ((1 << (64 - by)) - 1)

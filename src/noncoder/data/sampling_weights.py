@@ -1,4 +1,4 @@
-"""How often training draws a window: those with rare positives more often."""
+"""Weights by which training draws windows: those with rare positives more often."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _BLOCK = 1 << 13
 
 
 def window_weights(store: Store, indices: NDArray[np.int64], power: float, cap: float) -> NDArray[np.float64]:
-    """The chances with which windows are drawn, by their rarest positive.
+    """Returns the weights with which windows are drawn, by their rarest positive.
 
-    A window weighs the largest of its positive tasks' (share of positives)**-power, a window without positives as one
-    of the most common task. The shares are those among the given windows.
+    The weight of a window is the largest (fraction of positives)**-power of its positive tasks; a window without
+    positives has the weight of the most common task. The fractions are those of the given windows.
 
     Args:
         store: The dataset.
-        indices: Which windows, (n,).
-        power: 0, all alike, to 1, in inverse proportion to the share.
-        cap: How many times the smallest weight the largest may be.
+        indices: Store indices of the windows, (n,).
+        power: From 0, equal weights, to 1, inversely proportional to the fraction.
+        cap: Largest ratio of a weight to the smallest weight.
 
     Returns:
         (n,), the smallest 1.

@@ -24,7 +24,7 @@ class TaskSelection(Store):
 
     Args:
         whole: The store.
-        columns: Which of its tasks, in this order.
+        columns: Columns of its tasks, in this order.
     """
 
     def __init__(self, whole: Store, columns: Sequence[int]) -> None:
@@ -34,26 +34,26 @@ class TaskSelection(Store):
 
     @cached_property
     def packed_labels(self) -> Packed:
-        """One bit a task, (N, ceil(T / 8)), the first task in the highest bit."""
+        """One bit per task, (N, ceil(T / 8)), the first task in the highest bit."""
         return self._select(self.whole.packed_labels)
 
     @cached_property
     def packed_known(self) -> Packed | None:
-        """Like `packed_labels`, 1 where the label is known; None where all are."""
+        """Like `packed_labels`, 1 if the label is known; None if all are."""
         known = self.whole.packed_known
         return None if known is None else self._select(known)
 
     def read_from_disk(self, indices: Indices) -> tuple[Codes, Packed]:
-        """Codes (n, L) and packed labels (n, ceil(T / 8)) of n windows that lie near each other."""
+        """Reads codes (n, L) and packed labels (n, ceil(T / 8)) of n neighbouring windows."""
         codes, labels = self.whole.read_from_disk(indices)
         return codes, self._select(labels)
 
     def positives(self, split: str | None = None) -> NDArray[np.int64]:
-        """How many windows of a split are positive for each task, (T,)."""
+        """Returns the number of positive windows of a split for each task, (T,)."""
         return self.whole.positives(split)[self.columns]
 
     def known_counts(self, split: str | None = None) -> NDArray[np.int64]:
-        """How many windows of a split have a known label for each task, (T,)."""
+        """Returns the number of known labels of a split for each task, (T,)."""
         return self.whole.known_counts(split)[self.columns]
 
     @property
@@ -63,7 +63,7 @@ class TaskSelection(Store):
         return [task.name for i, task in enumerate(self.whole.tasks) if i not in kept]
 
     def _select(self, packed: Packed) -> Packed:
-        """The columns of packed rows, packed again; some rows at a time, so that memory holds no byte a label."""
+        """Selects columns of packed rows and packs them again, in blocks, so that memory holds no byte per label."""
         selected: Packed = np.empty((len(packed), -(-len(self.columns) // 8)), dtype=np.uint8)
         for at in range(0, len(packed), _ROWS):
             rows = np.unpackbits(packed[at : at + _ROWS], axis=1)
@@ -72,7 +72,7 @@ class TaskSelection(Store):
 
 
 def trained_tasks(store: Store, config: TrainConfig) -> Store:
-    """The store with the tasks that a training has: those with both classes in the training split.
+    """Returns the store with the tasks to train: those with both classes in the training split.
 
     Raises:
         InputError: Tasks lack a class, and the recipe neither keeps nor leaves them out; or all would be left out.

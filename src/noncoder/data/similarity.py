@@ -1,19 +1,19 @@
-"""Windows that share sequence, found by the sampled k-mers that they have in common.
+"""Finds windows that share sequence by their common sampled k-mers.
 
-A k-mer (21 bp) and its reverse complement are one. Of all k-mers one in 2^s is sampled: those whose hash ends in s
-zeros (FracMinHash: Irber et al. 2022, doi:10.1101/2022.01.11.475838). Which are sampled depends on nothing but the
-k-mer itself, so two copies of a sequence have the same samples wherever they lie and whichever strand they are on, and
-the share of samples in common estimates the share of k-mers in common without bias; minimisers of a sequence depend on
-its surroundings and do not (Belbasi et al. 2022, doi:10.1093/bioinformatics/btac244). s is the largest at which a
-window has at least 100 samples, so 3 at 1,000 bp.
+A k-mer (21 bp) and its reverse complement count as one. One in 2^s k-mers is sampled: those whose hash ends in s zeros
+(FracMinHash: Irber et al. 2022, doi:10.1101/2022.01.11.475838). The sampling depends only on the k-mer itself, so two
+copies of a sequence have the same samples at any position and on either strand, and the fraction of common samples is
+an unbiased estimate of the fraction of common k-mers. Minimizers depend on their surroundings, so their estimate is
+biased (Belbasi et al. 2022, doi:10.1093/bioinformatics/btac244). s is the largest at which a window has at least 100
+samples, so 3 at 1,000 bp.
 
-A window is a near-duplicate of another that it shares no stored base with, if at least half (`NEAR`) of its samples
-occur in that other one, on either strand. That is reached by an identical half, or by copies that differ at about 3% of
-their bases throughout. Limits:
+A window is a near-duplicate of another with which it shares no stored base if at least half (`NEAR`) of its samples
+occur in the other, on either strand. An identical half suffices, or copies that differ at about 3% of their bases.
+Limits:
 
-- A k-mer that occurs more than `MOST_OCCURRENCES` times in the stored bases counts as shared with nothing: repeats such
-  as Alu and LINE would make everything alike. So windows that consist of them are not found.
-- k-mers with N are not sampled; a window with fewer than `LEAST_SAMPLES` samples is not judged.
+- A k-mer that occurs more than `MOST_OCCURRENCES` times in the stored bases is ignored: repeats such as Alu and LINE
+  would make all windows similar. So windows that consist of repeats are not found.
+- k-mers with N are not sampled; a window with fewer than `LEAST_SAMPLES` samples is not compared.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ LEAST_SAMPLES = 10
 
 _SAMPLES = 100
 _PART = 1 << 20
-# A byte a slot, two slots a sample: 128 MB where windows cover 500 Mb, 1 GB for all of a mammal's genome. Where slots
-# are few, more k-mers than are repeated come through, and are then left out.
+# One byte per slot, two slots per sample: 128 MB for windows that cover 500 Mb, 1 GB for a mammal's genome. With few
+# slots, some k-mers without a repeat pass this filter and are discarded later.
 _MOST_SLOTS = 1 << 30
 _FEW_GROUPS = 8
 _PAIRS = 1 << 18
@@ -50,12 +50,12 @@ Occurrences = tuple[Longs, Ints, Longs, Longs]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Windows and the near-duplicates that they have in other groups, by their index in the store.
+    """Windows with near-duplicates in other groups, by store index.
 
     Args:
         window: The window, (P,).
-        other: For each other group that has any, the one that most of the window's samples occur in, (P,).
-        share: The share of the window's samples that occur there, (P,).
+        other: The window of another group that contains most of its samples, one per such group, (P,).
+        share: Fraction of the window's samples that occur there, (P,).
         judged: Which windows of the store have enough samples, (N,).
     """
 
@@ -66,21 +66,21 @@ class Pairs:
 
 
 def sampling(window: int) -> int:
-    """How many zeros the hash of a sampled k-mer ends in, for windows of a width in bp."""
+    """Returns the number of zeros at the end of a sampled k-mer's hash, for windows of a width in bp."""
     return max(0, int(np.log2(max(window, 1) / _SAMPLES)))
 
 
 def near_duplicates(blocks: Blocks, layout: WindowLayout, group: NDArray[np.integer[Any]], near: float = NEAR) -> Pairs:
     """Finds the windows that are near-duplicates of a window of another group.
 
-    The bases are read twice. Memory beyond a block holds a table of two bytes for each sample of the bases that windows
-    cover, and some 40 bytes for each occurrence of a sampled k-mer that windows of several groups have.
+    The bases are read twice. Beyond a block, memory holds a table of two bytes per sample of the covered bases, and
+    about 40 bytes per occurrence of a sampled k-mer that occurs in windows of several groups.
 
     Args:
-        blocks: Gives all stored bases in order, in blocks of any size, each time that it is called.
-        layout: The windows.
-        group: The group of each window of the store, (N,), from 0.
-        near: The least share of a window's samples that occur in the other.
+        blocks: Yields all stored bases in order, in blocks of any size, at each call.
+        layout: Positions of the windows.
+        group: Group of each window of the store, (N,), from 0.
+        near: Least fraction of a window's samples that occur in the other.
     """
     groups = np.ascontiguousarray(group[layout.order], dtype=np.int32)
     samples, table = _survey(blocks, layout, groups)
@@ -93,7 +93,7 @@ def near_duplicates(blocks: Blocks, layout: WindowLayout, group: NDArray[np.inte
 
 
 def _survey(blocks: Blocks, layout: WindowLayout, groups: Ints) -> tuple[Longs, Bytes]:
-    """The number of samples of each window, and which slots of a table k-mers of several groups fall in."""
+    """Returns the number of samples of each window, and the table slots with k-mers of several groups."""
     covered = np.maximum(0, layout.end - np.maximum(layout.begin, np.append(0, layout.end[:-1]))).sum()
     wanted = max(1 << 10, 2 * int(covered) >> sampling(layout.window))
     table = np.zeros(min(_MOST_SLOTS, 1 << (wanted - 1).bit_length()), dtype=np.uint8)
@@ -123,11 +123,11 @@ def _survey(blocks: Blocks, layout: WindowLayout, groups: Ints) -> tuple[Longs, 
 
 
 def _shared(blocks: Blocks, layout: WindowLayout, table: Bytes) -> Occurrences:
-    """The occurrences, by position, of the k-mers that may be shared.
+    """Returns the occurrences of k-mers that may be shared.
 
     Returns:
-        Position and k-mer of each occurrence, in order of position; the positions in order of k-mer; and where each
-        k-mer's begin among those.
+        Position and k-mer of each occurrence, sorted by position; the positions sorted by k-mer; and the start of each
+        k-mer's positions among those.
     """
     parts = [(hashes, at) for hashes, at in _samples(blocks, layout, table)]
     hashes = np.concatenate([part[0] for part in parts] or [np.empty(0, dtype=np.uint64)])
@@ -150,7 +150,7 @@ def _compare(
     layout: WindowLayout, groups: Ints, samples: Longs, found: Occurrences, near: float
 ) -> tuple[Longs, Longs, Longs]:
     at, kmers, postings, bounds = found
-    # The windows that hold each posting.
+    # The windows that contain each position.
     low = np.searchsorted(layout.end, postings + K).astype(np.int32)
     high = np.searchsorted(layout.begin, postings, side="right").astype(np.int32)
     del postings
@@ -175,7 +175,7 @@ def _compare(
 
 
 def _samples(blocks: Blocks, layout: WindowLayout, table: Bytes | None = None) -> Iterator[tuple[Hashes, Longs]]:
-    """Hashes and positions of the sampled k-mers, in order; with a table, of those in a slot of several groups."""
+    """Returns hashes and positions of the sampled k-mers, in order; with a table, only of slots with several groups."""
     zeros = sampling(layout.window)
     slots = np.zeros(1, dtype=np.uint8) if table is None else table
     for at, codes in overlapping_blocks(blocks(), K - 1):
@@ -193,7 +193,7 @@ def _samples(blocks: Blocks, layout: WindowLayout, table: Bytes | None = None) -
 def _sample(
     codes: Bytes, at: int, low: int, high: int, offsets: Longs, zeros: int, filtered: bool, table: Bytes
 ) -> tuple[Hashes, Longs]:
-    """The sampled k-mers whose first base lies from `low` to below `high`; the first code lies at `at`."""
+    """Returns the sampled k-mers whose first base is from `low` to below `high`; the first code is at `at`."""
     hashes, where = np.empty(high - low, dtype=np.uint64), np.empty(high - low, dtype=np.int64)
     top, wanted = np.uint64(2 * (K - 1)), np.uint64((1 << zeros) - 1)
     mask, slots, two = np.uint64((1 << (2 * K)) - 1), np.uint64(table.size - 1), np.uint64(2)
@@ -213,7 +213,7 @@ def _sample(
         run += 1
         if run < K:
             continue
-        # The finaliser of MurmurHash3: one to one, so equal hashes are equal k-mers.
+        # The finaliser of MurmurHash3 is one to one, so equal hashes are equal k-mers.
         h = min(forward, reverse)
         h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
         h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
@@ -234,11 +234,11 @@ def _mark(
     hashes: Hashes, at: Longs, begin: Longs, end: Longs, groups: Ints, few: bool, window: int,
     reach: Longs, table: Bytes,
 ) -> int:  # fmt: skip
-    """Notes in the table which groups have each k-mer; of many groups, that it was seen again.
+    """Records in the table the group of each k-mer, or that several groups have it.
 
-    `reach` holds how far the windows of each group reach that begin before where the last call stopped, which is
-    window `window`; the next call's is returned. Windows of one contig alone hold a k-mer, since ends never fall and
-    a k-mer never crosses contigs.
+    `reach` holds the ends of each group's windows that begin before the position where the last call stopped, which is
+    window `window`; returns the next window. Only windows of one contig contain a k-mer, since ends never decrease and
+    a k-mer never spans contigs.
     """
     slots = np.uint64(table.size - 1)
     for i in range(at.size):
@@ -262,9 +262,9 @@ def _match(
     kmers: Ints, bounds: Longs, low: Ints, high: Ints, near: float,
     count: Ints, best: Ints, rows: Longs,
 ) -> tuple[int, int]:  # fmt: skip
-    """Writes window, other window and samples shared of the windows from `first` on, until they or the rows end.
+    """Writes window, other window and number of shared samples for the windows from `first` on, until rows run out.
 
-    `count` and `best` are scratch, zeros and -1 before and after. Returns the window to go on with and the rows used.
+    `count` and `best` are scratch arrays, zeros and -1 before and after. Returns the next window and the rows used.
     """
     touched, hit = np.empty(count.size, dtype=np.int32), np.empty(best.size, dtype=np.int32)
     n = 0
@@ -277,7 +277,7 @@ def _match(
             continue
         n_touched = n_hit = 0
         for i in range(start, stop):
-            done = 0  # postings are in order, so what an earlier one has counted lies before this
+            done = 0  # postings are sorted, so those that an earlier sample counted are before this
             for j in range(bounds[kmers[i]], bounds[kmers[i] + 1]):
                 for v in range(max(low[j], done), high[j]):
                     if groups[v] != groups[w]:

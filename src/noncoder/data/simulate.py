@@ -1,14 +1,14 @@
-"""A genome with planted motifs, whose labels follow known rules: simulation -> store.
+"""Simulates a genome with planted motifs, whose labels follow known rules, and its store.
 
-Bins tile the chromosomes. A task is a rule over motifs, on either strand, within the bin: a motif is there ("single"),
-two motifs lie near each other ("pair"), or a motif is there without another one ("without"). Each rule is planted in a
-share of the bins, and decoys (parts of a rule without the whole) anywhere. The labels are read off from all that was
-planted, whatever it was planted for; motifs that the background spells by chance do not count. Noise then turns a share
-of each task's positives negative, and as many of its negatives positive.
+Bins tile the chromosomes. A task is a rule on motifs within the bin, on either strand: a motif is present ("single"),
+two motifs are near each other ("pair"), or a motif is present without another one ("without"). Each rule is planted in
+a fraction of the bins, and decoys (incomplete rules) in any bins. Labels follow from all planted motifs, whatever they
+were planted for; chance motifs in the background do not count. Noise then flips a fraction of each task's positives,
+and equally many of its negatives.
 
-A window's flanks hold the sites of the neighbouring bins, so a model has to learn that the centre decides.
+A window's flanks contain the sites of the neighbouring bins, so a model has to learn that the centre determines labels.
 
-Beside `NAME.zarr` stand `NAME.truth.parquet`, every planted site, and `NAME.motifs.meme`, what they were drawn from.
+`NAME.truth.parquet`, every planted site, and `NAME.motifs.meme`, their motifs, are written beside `NAME.zarr`.
 """
 
 from __future__ import annotations
@@ -55,29 +55,29 @@ __all__ = [
     "truth_path",
 ]
 
-_TRUTH = "planted sites"  # among the sources of a simulated store
+_TRUTH = "planted sites"  # name among the sources of a simulated store
 
 
 def simulate_store(
     config: SimulateConfig, path: str | Path, force: bool = False, fasta: str | Path | None = None
 ) -> Store:
-    """Makes a genome with planted motifs, its store, and the truth beside it.
+    """Simulates a genome with planted motifs, and writes its store and the truth beside it.
 
     Args:
-        config: What to make.
-        path: Where the store will be; see `truth_path` and `motifs_path` for what stands beside it.
-        force: Replace files that are there.
-        fasta: Where to write the genome as well.
+        config: Settings.
+        path: Path of the store; see `truth_path` and `motifs_path` for the files beside it.
+        force: Replace existing files.
+        fasta: Path of the genome's FASTA file, if it is written too.
 
     Raises:
-        ConfigError: The bins are too small or too few for what is asked.
+        ConfigError: The bins are too small or too few.
         InputError: A file already exists and `force` is false, or cannot be written.
     """
     design = SimulationDesign(config, list_rules(config.tasks), load_jaspar(MOTIF_IDS))
     design.check()
     beside = [truth_path(path), motifs_path(path)] + ([Path(fasta)] if fasta else [])
     with StoreWriter(path, config.tasks, force) as writer, _beside(beside, force) as partial:
-        # Streams of their own: with other noise the genome stays the same.
+        # Separate random streams: with other noise the genome stays the same.
         background, planting, noise = np.random.default_rng(config.seed).spawn(3)
         codes = draw_genome(design, background)
         sites, labels = plant(codes, design, planting)
@@ -91,12 +91,12 @@ def simulate_store(
 
 
 def truth_path(store: str | Path) -> Path:
-    """Where the planted sites of a simulated store stand: `NAME.truth.parquet` beside `NAME.zarr`."""
+    """Path of the planted sites of a simulated store: `NAME.truth.parquet` beside `NAME.zarr`."""
     return Path(store).with_name(Path(store).name.removesuffix(".zarr") + ".truth.parquet")
 
 
 def motifs_path(store: str | Path) -> Path:
-    """Where the motifs of a simulated store stand: `NAME.motifs.meme` beside `NAME.zarr`."""
+    """Path of the motifs of a simulated store: `NAME.motifs.meme` beside `NAME.zarr`."""
     return Path(store).with_name(Path(store).name.removesuffix(".zarr") + ".motifs.meme")
 
 
@@ -104,20 +104,20 @@ def read_truth(store: str | Path) -> pl.DataFrame:
     """Reads the planted sites of a simulated store, in genome order.
 
     Returns:
-        One row a site: chrom, start, end (0-based, half-open), strand, motif, motif_id, role ("rule" or "decoy"), task
-        (the one it was planted for) and bin (the window's row in the store).
+        One row per site: chrom, start, end (0-based, half-open), strand, motif, motif_id, role ("rule" or "decoy"),
+        task (the one it was planted for) and bin (the window's row in the store).
 
     Raises:
-        StoreError: There is no such file beside the store, it is damaged, or it is another store's.
+        StoreError: There is no such file beside the store, it is damaged, or it belongs to another store.
     """
     path = truth_path(store)
     if not path.is_file():
         raise StoreError(f"{path} does not exist", expected="the truth of a simulated store", hint="simulate it again")
     sources = open_store(store).info.sources if Path(store).exists() else ()
-    kept = [source["sha256"] for source in sources if source["name"] == _TRUTH]  # earlier versions kept none
-    # Before it is parsed: some damage makes polars end the process.
+    kept = [source["sha256"] for source in sources if source["name"] == _TRUTH]  # earlier versions have none
+    # The digest is checked before parsing: some damage makes polars end the process.
     if kept and kept != [file_digest(path)]:
-        raise StoreError(f"{path} is not what was written with {store}", hint="simulate it again")
+        raise StoreError(f"{path} differs from what was written with {store}", hint="simulate it again")
     try:
         return pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
@@ -177,7 +177,7 @@ def _write_fasta(codes: Codes, design: SimulationDesign, path: Path, width: int 
 
 @contextmanager
 def _beside(paths: Sequence[Path], force: bool) -> Iterator[list[Path]]:
-    """Temporary names for files, which get their own names when all is done, and vanish if anything is raised."""
+    """Yields temporary names for files, which are renamed at the end, and removed if an error is raised."""
     for path in paths:
         refuse_existing(path, force)
         try:

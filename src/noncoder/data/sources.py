@@ -1,4 +1,4 @@
-"""The files that a recipe's dataset is made from: whether they are there, before anything heavy is loaded."""
+"""Checks that the files of a recipe's dataset exist, before anything heavy is loaded."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from noncoder.kinds import did_you_mean_path
 
 
 def check_sources(config: RunConfig, makes: bool = True) -> None:
-    """Makes sure that a recipe's store is there, or all that it would be made from.
+    """Checks that a recipe's store exists, or all files from which it would be made.
 
     Args:
         config: The recipe.
-        makes: Whether the store would be made where it is not there.
+        makes: Whether a missing store would be made.
 
     Raises:
         ConfigError: There is no store, and the recipe does not say how to make one.
-        InputError: A file is missing; names it, and the public dataset that it belongs to, if it does.
+        InputError: A file is missing; the message names it, and its public dataset if it belongs to one.
     """
     data = config.data
     if config.store.exists():
@@ -40,16 +40,16 @@ def check_sources(config: RunConfig, makes: bool = True) -> None:
 
 
 def fetch_hint(path: Path, config: RunConfig) -> str:
-    """How to get a file that is missing: the public dataset whose name stands in its path, or the nearest file."""
+    """Returns how to get a missing file: the public dataset whose name is in its path, or the nearest existing file."""
     from noncoder.data.remote.catalog import CATALOG, PeakDataset
 
     for name, dataset in CATALOG.items():
         if isinstance(dataset, PeakDataset) and path.is_relative_to(dataset.folder):
-            return f"`noncoder data fetch {name}` puts the dataset there; or give its store, data.store={dataset.out}"
+            return f"`noncoder data fetch {name}` makes the dataset; or give its store, data.store={dataset.out}"
         if name in path.parts:
             store = "" if config.data.build is None else f", then give data.store={dataset.out}"
             return f"`noncoder data fetch {name}` downloads the dataset{store}"
-    relative = "" if path.is_absolute() else f"the path is taken from {Path.cwd()}"
+    relative = "" if path.is_absolute() else f"the path is relative to {Path.cwd()}"
     return did_you_mean_path(path) or relative
 
 

@@ -1,4 +1,4 @@
-"""Which split a bin is in: by region, or so that windows that share sequence stay on one side."""
+"""Assigns bins to splits: by region, or such that windows that share sequence are in one split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from noncoder.data.layout import WindowLayout
 
 DROPPED = 255
-"""In place of a split: the window reaches into another one."""
+"""In place of a split: the window extends into another split."""
 _TRAIN, _VALID, _TEST = 0, 1, 2
 
 Longs = NDArray[np.int64]
@@ -30,7 +30,7 @@ Blocks = Callable[[], Iterable[NDArray[np.uint8]]]
 
 @dataclass(frozen=True)
 class BinSplits:
-    """The split of each bin of each contig, `DROPPED` for those that reach into another; and by which rule."""
+    """The split of each bin of each contig, `DROPPED` for those that extend into another, and the rule."""
 
     of: Mapping[str, Splits]
     rule: str
@@ -41,10 +41,10 @@ class HomologySplit:
     """A split by homology.
 
     Args:
-        split: Of each window, (N,); `DROPPED` for one that reaches into a unit of another split.
-        unit: Of each window, (N,).
-        component: Of each unit, (U,).
-        large: The share of the windows that each component has which is larger than a held-out split should be.
+        split: Split of each window, (N,); `DROPPED` for one that extends into a unit of another split.
+        unit: Unit of each window, (N,).
+        component: Component of each unit, (U,).
+        large: Fractions of the windows in components that are larger than a held-out split should be.
     """
 
     split: Splits
@@ -59,7 +59,7 @@ def read_regions(
     """Validation and test regions by contig.
 
     Raises:
-        InputError: A region lies outside of the genome, or in two splits.
+        InputError: A region is outside of the genome, or in two splits.
     """
     regions: dict[str, list[tuple[int, Interval]]] = {}
     for split, texts in ((_VALID, config.valid), (_TEST, config.test)):
@@ -76,7 +76,7 @@ def read_regions(
             part = whole if name == text else Interval.parse(text)
             region = Interval(found, part.start, part.end)
             if not region.overlaps(whole):
-                raise InputError(f"{text} lies past the end of {found}", expected=f"at most {len(whole):,}")
+                raise InputError(f"{text} extends beyond the end of {found}", expected=f"at most {len(whole):,}")
             for other, earlier in regions.get(found, ()):
                 if other != split and earlier.overlaps(region):
                     raise InputError(f"{text} is both in the valid and the test split", expected="one split")
@@ -92,11 +92,11 @@ def split_bins(
     Args:
         config: The rule.
         genome: The bases.
-        kept: Which bins of each contig are kept; a contig of which none is will not be stored.
-        regions: What `read_regions` returned, for the rule `regions`.
+        kept: Which bins of each contig are kept; a contig without a kept bin is not stored.
+        regions: Result of `read_regions`, for the rule `regions`.
 
     Raises:
-        InputError: Of the rule `homology`: a split would be empty.
+        InputError: A split by homology would be empty.
     """
     if config.split == "regions":
         of = {name: split_of_bins(bins.size, config.bin, regions.get(name, ())) for name, bins in kept.items()}
@@ -126,7 +126,7 @@ def _blocks(genome: Genome, names: Sequence[str], size: int = 1 << 23) -> Iterat
 
 
 def split_of_bins(n_bins: int, bin: int, regions: Sequence[tuple[int, Interval]]) -> Splits:
-    """A bin is in the split of the region that holds its middle base."""
+    """Returns the split of each bin by the region that contains its middle base."""
     split = np.full(n_bins, _TRAIN, dtype=np.uint8)
     middle = np.arange(n_bins) * bin + bin // 2
     for which, region in regions:
@@ -137,18 +137,18 @@ def split_of_bins(n_bins: int, bin: int, regions: Sequence[tuple[int, Interval]]
 def split_by_homology(
     blocks: Blocks, start: Longs, window: int, contigs: tuple[Longs, Longs], config: BuildConfig
 ) -> HomologySplit:
-    """Splits windows such that no two of different splits share bases, are equal or are near-duplicates.
+    """Splits windows such that no two in different splits share bases, are equal or are near-duplicates.
 
-    A unit is a run of windows that overlap their neighbours, cut into equal blocks of at least `config.split_block` bp.
-    Units are linked where a window of one is a duplicate or near-duplicate of a window of another, as
-    `noncoder.data.similarity` and `noncoder.data.leakage` define them; what is linked, directly or through others, is
-    one component and goes to one split. A window that reaches over a cut into a unit of another split is dropped.
+    A unit is a run of overlapping windows, cut into equal blocks of at least `config.split_block` bp. Units are linked
+    if a window of one is a duplicate or near-duplicate of a window of another, as defined in
+    `noncoder.data.similarity` and `noncoder.data.leakage`. Units that are linked, directly or through others, form a
+    component, which is in one split. A window that extends over a cut into a unit of another split is dropped.
 
     Args:
-        blocks: Gives all stored bases in order, in blocks of any size, each time that it is called.
-        start: Where each window's first base lies among all bases, (N,).
-        window: Their width, bp.
-        contigs: Where each contig starts, and its length, (C,) each.
+        blocks: Yields all stored bases in order, in blocks of any size, at each call.
+        start: Position of each window's first base among all bases, (N,).
+        window: Width of the windows, bp.
+        contigs: Start and length of each contig, (C,) each.
         config: `split_block`, `valid_fraction`, `test_fraction` and `seed`.
 
     Raises:
@@ -176,26 +176,26 @@ def split_by_homology(
                 f"the {SPLITS[which]} split is empty: of {component.size:,} units of sequence, those that share "
                 f"sequence make {sizes.size:,} components, and the largest of these hold "
                 f"{', '.join(f'{share:.0%}' for share in shares[:3])} of the windows",
-                expected="components small enough to be dealt to the splits",
+                expected="components small enough to be assigned to the splits",
                 hint="give a smaller --split-block, or split by --valid and --test",
             )
     return found
 
 
 def deal(sizes: Longs, shares: Sequence[float], seed: int) -> Longs:
-    """Deals components to splits such that each split gets its share; the large ones first, drawn by the seed.
+    """Assigns components to splits such that each split gets its share; large ones first, in random order.
 
     Args:
-        sizes: The windows of each component, (M,).
-        shares: The share of each split; they sum to 1.
-        seed: The same seed deals the same way.
+        sizes: Windows of each component, (M,).
+        shares: Share of each split; they sum to 1.
+        seed: Random seed.
 
     Returns:
-        The split of each component, (M,): of those with room for it the one that lacks the largest part of its share,
-        and where none has room the one with most.
+        The split of each component, (M,): among those with room for it, the one that lacks the largest part of its
+        share; if none has room, the one with the most room.
     """
     order = np.random.default_rng(seed).permutation(sizes.size)
-    # Components of about one size in a random order, or the largest alone would decide who gets which.
+    # Components of similar size are in random order; otherwise the largest alone would determine the assignment.
     order = order[np.argsort(-np.floor(np.log2(np.maximum(sizes[order], 1))), kind="stable")]
     targets = np.asarray(shares, dtype=float) * sizes.sum()
     room, dealt = targets.copy(), np.zeros(sizes.size, dtype=np.int64)
@@ -210,7 +210,7 @@ def deal(sizes: Longs, shares: Sequence[float], seed: int) -> Longs:
 
 
 def _units(layout: WindowLayout, block: int) -> tuple[Longs, Longs, Longs]:
-    """For each window, in the layout's order, the units of its first, middle and last base."""
+    """Returns for each window, in the layout's order, the units of its first, middle and last base."""
     new = np.append(True, layout.begin[1:] >= layout.end[:-1])
     run = np.cumsum(new) - 1
     begin, end = layout.begin[new], layout.end[np.append(new[1:], True)]
@@ -225,7 +225,7 @@ def _units(layout: WindowLayout, block: int) -> tuple[Longs, Longs, Longs]:
 
 
 def _components(blocks: Blocks, layout: WindowLayout, unit: Longs) -> Longs:
-    """The component of each unit, from 0."""
+    """Returns the component of each unit, from 0."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

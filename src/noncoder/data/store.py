@@ -3,13 +3,13 @@
 Layout of `NAME.zarr` (Zarr v3; every chunk carries a crc32c checksum):
 
 - `codes` uint8 (B,): every contig end to end, each base once.
-- `start` int64 (N,): where a window's first base lies in `codes`. A window belongs to the contig that holds its middle
-  base (start + window // 2); whatever of it lies outside that contig reads as N.
-- `labels` uint8 (N, ceil(T / 8)): one bit a task, the first task in the highest bit. `known`, of the same shape, exists
-  where some labels are unknown.
+- `start` int64 (N,): position of a window's first base in `codes`. A window belongs to the contig of its middle base
+  (start + window // 2); positions outside that contig read as N.
+- `labels` uint8 (N, ceil(T / 8)): one bit per task, the first task in the highest bit. `known`, of the same shape,
+  exists if some labels are unknown.
 - `split` uint8 (N,): 0 train, 1 valid, 2 test.
-- `contigs/offset`, `contigs/length` int64 (C,), `contigs/name` uint8: the names in UTF-8, joined by line feeds.
-- Attributes: what `StoreInfo` holds, the SHA-256 of every array and of its chunks, and a digest of all that.
+- `contigs/offset`, `contigs/length` int64 (C,), `contigs/name` uint8: the names in UTF-8, separated by line feeds.
+- Attributes: the content of `StoreInfo`, the SHA-256 of every array and of its chunks, and a digest of all these.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ Indices = NDArray[np.integer[Any]] | Sequence[int]
 
 
 class StoreLayout(NamedTuple):
-    """Where the windows of a store lie in memory.
+    """Positions of the windows of a store in memory.
 
     Args:
         codes: Every contig, with N around each, (B',).
-        row: Where each window's first base lies in `codes`, (N,).
-        first: The lowest place to which a shift may move it, (N,).
-        last: The highest, (N,).
-        low: Where the first base of its contig lies, (N,).
-        high: Where its contig ends, (N,).
+        row: Position of each window's first base in `codes`, (N,).
+        first: Lowest position to which a shift may move it, (N,).
+        last: Highest such position, (N,).
+        low: Position of the first base of its contig, (N,).
+        high: End of its contig, (N,).
     """
 
     codes: NDArray[np.uint8]
@@ -59,10 +59,11 @@ class StoreLayout(NamedTuple):
 
 
 class Store:
-    """A dataset on disk, read at random in memory.
+    """A dataset on disk with random access in memory.
 
-    The arrays are read, and their digests compared, at first use; then they stay in memory: one byte a base, one
-    bit a label. What was not read yet cannot be read any more when the store has been replaced. Use `open_store`.
+    The arrays are read, and compared with their digests, at first use; then they stay in memory: one byte per base, one
+    bit per label. After the store has been replaced, arrays that were not read yet can no longer be read. Use
+    `open_store`.
     """
 
     def __init__(self, path: Path, arrays: StoredArrays, info: StoreInfo) -> None:
@@ -92,12 +93,12 @@ class Store:
 
     @property
     def n_bases(self) -> int:
-        """How many bases are stored."""
+        """Number of stored bases."""
         return self._arrays.length("codes")
 
     @cached_property
     def start(self) -> NDArray[np.int64]:
-        """Where each window's first base lies in `codes`, (N,)."""
+        """Position of each window's first base in `codes`, (N,)."""
         return self._arrays.whole("start")
 
     @cached_property
@@ -107,12 +108,12 @@ class Store:
 
     @cached_property
     def packed_labels(self) -> NDArray[np.uint8]:
-        """One bit a task, (N, ceil(T / 8)), the first task in the highest bit."""
+        """One bit per task, (N, ceil(T / 8)), the first task in the highest bit."""
         return self._arrays.whole("labels")
 
     @cached_property
     def packed_known(self) -> NDArray[np.uint8] | None:
-        """Like `packed_labels`, 1 where the label is known; None where all are."""
+        """Like `packed_labels`, 1 if the label is known; None if all are."""
         return self._arrays.whole("known") if "known" in self._arrays else None
 
     @cached_property
@@ -121,11 +122,11 @@ class Store:
         names = bytes(self._arrays.whole("contigs/name")).decode().split("\n")
         offsets, lengths = self._arrays.whole("contigs/offset"), self._arrays.whole("contigs/length")
         if len(names) != offsets.size or not np.array_equal(offsets, np.cumsum(lengths) - lengths):
-            raise damaged(self.path, "its contigs do not lie end to end")
+            raise damaged(self.path, "its contigs are not end to end")
         return tuple(names), offsets, lengths
 
     def indices(self, split: str | None = None) -> NDArray[np.int64]:
-        """The windows of a split, in genome order; of all splits for None.
+        """Returns the indices of a split's windows, in genome order; of all splits for None.
 
         Raises:
             UnknownNameError: There is no such split.
@@ -135,9 +136,9 @@ class Store:
         return np.flatnonzero(self.split == _split_number(split)).astype(np.int64)
 
     def read(self, indices: Indices) -> tuple[Codes, Labels]:
-        """Codes (n, L) and labels (n, T), both uint8, of n windows, forward strand.
+        """Reads codes (n, L) and labels (n, T), both uint8, of n windows, forward strand.
 
-        An unknown label reads as 0; `read_known` tells which are known.
+        An unknown label reads as 0; `read_known` says which are known.
         """
         return self.read_codes(indices), self.read_labels(indices)
 
@@ -147,13 +148,13 @@ class Store:
         reverse: NDArray[np.bool_] | None = None,
         shift: NDArray[np.int64] | None = None,
     ) -> Codes:
-        """Codes (n, L) of n windows.
+        """Reads codes (n, L) of n windows.
 
         Args:
-            indices: Which windows, (n,).
-            reverse: Where true, (n,), the window is read from the reverse strand.
-            shift: By how many bp, (n,), each window is moved to the right; a move that would reach further past the
-                contig's end than any window of the store does is cut short.
+            indices: Store indices of the windows, (n,).
+            reverse: Whether each window is read from the reverse strand, (n,).
+            shift: Shift of each window to the right, bp, (n,); it is shortened if it would reach further past the
+                contig's end than every window of the store.
         """
         indices = _indices(indices)
         rows = self._rows[indices]
@@ -165,19 +166,19 @@ class Store:
         return codes
 
     def read_labels(self, indices: Indices) -> Labels:
-        """Labels (n, T) of n windows, 0 or 1."""
+        """Reads labels (n, T) of n windows, 0 or 1."""
         return np.unpackbits(self.packed_labels[_indices(indices)], axis=1, count=len(self.tasks))
 
     def read_known(self, indices: Indices) -> NDArray[np.bool_] | None:
-        """Which labels are known, (n, T); None where all of the store are."""
+        """Returns which labels are known, (n, T); None if all labels of the store are."""
         if self.packed_known is None:
             return None
         return np.unpackbits(self.packed_known[_indices(indices)], axis=1, count=len(self.tasks)).astype(bool)
 
     def read_from_disk(self, indices: Indices) -> tuple[Codes, NDArray[np.uint8]]:
-        """Codes (n, L) and packed labels (n, ceil(T / 8)) of n windows that lie near each other.
+        """Reads codes (n, L) and packed labels (n, ceil(T / 8)) of n neighbouring windows from the disk.
 
-        Nothing is kept, so memory does not grow with the store: for whoever reads all of it once, in order.
+        Nothing is cached, so memory does not grow with the store: for reading all of it once, in order.
 
         Raises:
             StoreError: A chunk is damaged.
@@ -197,12 +198,12 @@ class Store:
         return codes, self._arrays.rows("labels", first, last)[indices - first]
 
     def read_stretch(self, contig: int, start: int, length: int) -> NDArray[np.uint8]:
-        """Codes (length,) of any stretch of a contig, whether or not a window lies there; N beyond its ends.
+        """Reads codes (length,) of any interval of a contig, covered by windows or not; N beyond its ends.
 
         Args:
-            contig: Its place in `contigs`.
-            start: First base, 0-based; it may lie before the contig.
-            length: How many bp.
+            contig: Index of the contig in `contigs`.
+            start: First base, 0-based; it may be before the contig.
+            length: Length, bp.
 
         Raises:
             StoreError: A chunk is damaged.
@@ -216,7 +217,7 @@ class Store:
         return codes
 
     def code_blocks(self) -> Iterator[Codes]:
-        """All stored codes, (B,), in blocks: each base once, however many windows cover it.
+        """Yields all stored codes, (B,), in blocks: each base once, however many windows cover it.
 
         Raises:
             StoreError: A block is damaged.
@@ -224,7 +225,7 @@ class Store:
         return self._arrays.blocks("codes")
 
     def bins(self, indices: Indices) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-        """The contig names and the 0-based starts of the labelled bins of n windows; a bin is `bin` bp wide."""
+        """Returns contig names and 0-based starts of the labelled bins of n windows; a bin is `bin` bp wide."""
         names, offsets, _ = self.contigs
         indices = _indices(indices)
         contig = self._contig[indices]
@@ -232,22 +233,22 @@ class Store:
         return np.array(names)[contig], self.start[indices] + flank - offsets[contig]
 
     def intervals(self, indices: Indices) -> list[Interval]:
-        """The labelled bins of n windows."""
+        """Returns the labelled bins of n windows."""
         chroms, starts = self.bins(indices)
         return [Interval(str(c), int(s), int(s) + self.bin) for c, s in zip(chroms, starts, strict=True)]
 
     def positives(self, split: str | None = None) -> NDArray[np.int64]:
-        """How many windows of a split are positive for each task, (T,)."""
+        """Returns the number of positive windows of a split for each task, (T,)."""
         return self._bit_counts("labels", split)
 
     def known_counts(self, split: str | None = None) -> NDArray[np.int64]:
-        """How many windows of a split have a known label for each task, (T,)."""
+        """Returns the number of known labels of a split for each task, (T,)."""
         if self.packed_known is None:
             return np.full(len(self.tasks), self.indices(split).size, dtype=np.int64)
         return self._bit_counts("known", split)
 
     def summary(self) -> dict[str, Any]:
-        """What `noncoder data info` prints, as JSON values."""
+        """Returns the summary of `noncoder data info`, as JSON values."""
         splits = {
             name: {"windows": int(self.indices(name).size), "positives": int(self.positives(name).sum())}
             for name in SPLITS
@@ -281,17 +282,17 @@ class Store:
         }
 
     def check(self) -> None:
-        """Reads everything and compares it with the digests that were taken when it was written.
+        """Reads everything and compares it with the digests from the time of writing.
 
         Raises:
-            StoreError: An array's content is not what was written, or a window lies in no contig.
+            StoreError: The content of an array has changed, or a window is in no contig.
         """
         for name in self._arrays:
             for _ in self._arrays.blocks(name):
                 pass
             self._arrays.whole(name)
         if self.start.size and not (self._centre.min() >= 0 and self._centre.max() < self.n_bases):
-            raise damaged(self.path, "a window's middle lies outside of every contig")
+            raise damaged(self.path, "the middle of a window lies outside of every contig")
         if self.split.size and self.split.max() >= len(SPLITS):
             raise damaged(self.path, f"a window is in split {self.split.max()}")
 
@@ -305,7 +306,7 @@ class Store:
 
     @cached_property
     def _pad(self) -> int:
-        """The most bases by which a window reaches past its contig."""
+        """Largest number of bases by which a window extends beyond its contig."""
         if not self.start.size:
             return 0
         _, offsets, lengths = self.contigs
@@ -315,7 +316,7 @@ class Store:
 
     @cached_property
     def layout(self) -> StoreLayout:
-        """The arrays from which windows are sliced, for whoever slices them elsewhere."""
+        """The arrays from which windows are sliced, for use elsewhere."""
         low = self._first_row + self._pad
         high = low + self.contigs[2][self._contig]
         return StoreLayout(self._padded, self._rows, self._first_row, self._last_row, low, high)
@@ -326,7 +327,7 @@ class Store:
 
     @cached_property
     def _padded(self) -> NDArray[np.uint8]:
-        # With N between the contigs, wide enough for every window, a window is one plain slice.
+        # With enough N between the contigs, every window is one contiguous slice.
         _, offsets, lengths = self.contigs
         padded = np.full(self.n_bases + (len(offsets) + 1) * self._pad, N_CODE, dtype=np.uint8)
         at = 0
@@ -356,7 +357,7 @@ class Store:
         return last
 
     def _bit_counts(self, name: str, split: str | None, block: int = 1 << 16) -> NDArray[np.int64]:
-        """Adds up the bits of a packed array, block by block from the disk: nobody has to hold it for that."""
+        """Counts the bits of a packed array, block by block from the disk, so it is never in memory as a whole."""
         counts = np.zeros(len(self.tasks), dtype=np.int64)
         chosen = np.ones(len(self), dtype=bool) if split is None else self.split == _split_number(split)
         for at in range(0, len(self), block):
@@ -374,7 +375,7 @@ def _split_number(split: str) -> int:
 
 
 def _indices(indices: Indices) -> NDArray[np.integer[Any]]:
-    """As an array; an empty list, which NumPy takes for floats, as integers."""
+    """Converts to an array; an empty list, which NumPy would make an array of floats, to integers."""
     array = np.asarray(indices)
     return array if array.size else array.astype(np.int64)
 
@@ -386,18 +387,18 @@ def open_store(path: str | Path) -> Store:
         >>> store = noncoder.open_store("yeast.zarr")
         >>> store
         Store('yeast.zarr', 60,000 windows of 1,000 bp, 146 tasks)
-        >>> indices = store.indices("train")  # positions of the windows of a split, int64 (n,)
+        >>> indices = store.indices("train")  # indices of the windows of a split, int64 (n,)
         >>> codes, labels = store.read(indices[:32])  # uint8 (32, L) of A, C, G, T, N = 0, 1, 2, 3, 4; uint8 (32, T)
         >>> [task.name for task in store.tasks]  # the columns of the labels, T
 
     Args:
-        path: A folder NAME.zarr, as `noncoder data build`, `pack` and `simulate` make it.
+        path: A folder NAME.zarr, as written by `noncoder data build`, `pack` and `simulate`.
 
     Raises:
-        StoreError: It is missing, no store, of a later format, cut off or damaged.
+        StoreError: It is missing, not a store, of a later format, truncated or damaged.
     """
     path = Path(path)
-    # Path.exists raises where a folder cannot be entered.
+    # Path.exists raises if a folder cannot be entered.
     if not settled(path) or not any(os.path.exists(path / name) for name in ("zarr.json", "codes")):  # noqa: PTH110
         found, hint = mistaken(path, "store", "make one with `noncoder data build`")
         raise StoreError(found, expected="a store, a folder NAME.zarr", hint=hint)

@@ -1,4 +1,4 @@
-"""Where the summits of an interval file stand, by what its columns hold."""
+"""Finds the summits in an interval file by the content of its columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from noncoder.data.bed_rows import BedRows, position
 
 _STRANDS = ("+", "-", ".", "*", "", "0", "1", "-1")
-# As many of the rows with a column 10 have to look like narrowPeak's; a damaged row among them keeps its midpoint.
+# This fraction of rows with a column 10 must look like narrowPeak; a damaged row then uses its midpoint.
 _MOST = 2 / 3
 
 
@@ -19,10 +19,10 @@ class Summits:
     """The summits of a file.
 
     Args:
-        at: Their positions, the midpoint where none is given, (n,).
-        source: The column that they are from; empty for midpoints.
-        why: Why a column that might hold summits is not taken for one.
-        midpoint: Whether the row's summit is missing or lies outside of the peak, (n,); -1 says that there is none.
+        at: Positions, the midpoint if none is given, (n,).
+        source: Column of the summits; empty for midpoints.
+        why: Why a column that might hold summits is not used as such.
+        midpoint: Whether the row's summit is missing or outside of the peak, (n,); -1 means that there is none.
     """
 
     at: NDArray[np.int64]
@@ -32,9 +32,9 @@ class Summits:
 
 
 def first_base(rows: BedRows) -> int:
-    """The number that the file gives to a chromosome's first base.
+    """Returns the number of a chromosome's first base in the file.
 
-    1 where each row's length is end - start + 1, as in the tables of MACS and R; MACS's are so in any case.
+    It is 1 if each row's length is end - start + 1, as in the tables of MACS and R; always for tables of MACS.
     """
     given = ~np.isnan(rows.length)
     if not given.any():
@@ -48,15 +48,15 @@ def find_summits(rows: BedRows, base: int, name: str) -> Summits:
 
     Args:
         rows: The rows.
-        base: What `first_base` returned.
-        name: The file's name, for where the content alone does not decide.
+        base: Result of `first_base`.
+        name: Name of the file, used if the content is ambiguous.
     """
     start, width = rows.start - base, rows.end - rows.start + base
     middle = (start + rows.end) // 2
     if rows.layout.summit >= 0 and (rows.layout.certain or base):
         return _of_named_column(rows, base, middle)
     none = np.zeros(start.size, dtype=bool)
-    # No offset lies within a row without a base.
+    # No offset is inside a row without a base.
     full = rows.full & (width > 0)
     if not full.any():
         return Summits(middle, "", "", none)
@@ -84,7 +84,7 @@ def _take(
 def _no_narrow_peak(
     rows: BedRows, full: NDArray[np.bool_], start: NDArray[np.int64], width: NDArray[np.int64], name: str
 ) -> str:
-    """Why the rows that are full are not narrowPeak's; empty where they are."""
+    """Returns why the rows are not narrowPeak; empty if they are."""
     offset = rows.values[:, 3]
     numbers = full & ~rows.text
     if (numbers & (offset != np.floor(offset))).any():
@@ -116,7 +116,7 @@ def _has_blocks(fields: list[str]) -> bool:
 
 
 def _of_named_column(rows: BedRows, base: int, middle: NDArray[np.int64]) -> Summits:
-    """Of a table with a header: places on the chromosome, or offsets from the start, by which of them are inside."""
+    """Interprets the column of a header as positions or as offsets from the start, by which of them are inside."""
     start, width, name, given = rows.start - base, rows.end - rows.start + base, rows.layout.name, rows.summit
     place = given - base
     # MACS 1 counts its column "summit" from 1, narrowPeak its "peak" from 0.

@@ -1,4 +1,4 @@
-"""Counting the bits of packed labels, without unpacking them."""
+"""Counts the bits of packed labels without unpacking them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from noncoder.compiled import compiled, in_threads
 from noncoder.data.info import SPLITS
 from noncoder.data.store import Store
 
-# Rows that one thread counts before the counts are added up.
+# Rows that one thread counts before counts are added.
 _BLOCK = 1 << 17
 
 Counts = NDArray[np.int64]
@@ -20,9 +20,9 @@ Packed = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Tally:
-    """What one pass over the labels counts.
+    """Counts from one read of the labels.
 
-    A label that is unknown counts nowhere: not as a positive and not as a negative.
+    An unknown label is not counted, neither as a positive nor as a negative.
 
     Args:
         positives: By split and task, (3, T).
@@ -42,8 +42,8 @@ def tally(store: Store, place: NDArray[np.int32], n_places: int) -> Tally:
 
     Args:
         store: The dataset.
-        place: The place that each window is counted at, such as its chromosome, (N,).
-        n_places: How many places there are.
+        place: Place of each window, such as its chromosome, (N,).
+        n_places: Number of places.
     """
     labels, known, n_tasks = store.packed_labels, store.packed_known, len(store.tasks)
     positives, windows_with, places = _count(labels, known, store.split, place, n_places, n_tasks)
@@ -86,7 +86,7 @@ def _count_bits(
         s, p, n = split[i], place[i], 0
         for b in range(bits.shape[1]):
             byte = bits[i, b]
-            if byte:  # most are zero where labels are rare
+            if byte:  # most bytes are zero if labels are rare
                 for k in range(min(8, n_tasks - 8 * b)):
                     if byte & (128 >> k):
                         positives[s, 8 * b + k] += 1

@@ -1,4 +1,4 @@
-"""The task table: what each column of the labels stands for."""
+"""The task table: the meaning of each column of the labels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Task:
 
     Args:
         name: Unique among the tasks of a store.
-        group: The set that it is reported with, e.g. "DNase", "TF" or "histone".
+        group: Set of tasks with which it is reported, e.g. "DNase", "TF" or "histone".
         cell: Cell type or tissue.
         assay: The experiment, e.g. "ChIP-exo", or its target.
-        treatment: What the cells were given.
+        treatment: Treatment of the cells.
     """
 
     name: str
@@ -33,14 +33,14 @@ class Task:
 
 
 def tasks_of_json(rows: Any) -> tuple[Task, ...]:
-    """The tasks that a file lists.
+    """Reads tasks from rows.
 
     Args:
-        rows: What `Task.to_dict` returned, a row a task.
+        rows: Results of `Task.to_dict`, one per task.
 
     Raises:
-        InputError: A field is no text, or a name is missing, empty or stands twice.
-        TypeError: A row is none, or has other fields.
+        InputError: A field is not text, or a name is missing, empty or occurs twice.
+        TypeError: A row is not a mapping, or has other fields.
     """
     tasks = tuple(Task(**row) for row in rows)
     for i, task in enumerate(tasks):
@@ -52,10 +52,10 @@ def tasks_of_json(rows: Any) -> tuple[Task, ...]:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Makes sure that every task has a name of its own.
+    """Checks that every task has a unique name.
 
     Raises:
-        InputError: A name is empty or stands twice.
+        InputError: A name is empty or occurs twice.
     """
     seen: dict[str, int] = {}
     for i, name in enumerate(names):
@@ -64,14 +64,14 @@ def check_names(names: Sequence[str]) -> None:
         if name in seen:
             raise InputError(
                 f"the task {name!r} is named twice, as number {seen[name] + 1} and {i + 1}",
-                expected="a name of its own for every task",
-                hint="rename one, or join their peaks in one file; a task sheet (--tasks) gives names freely",
+                expected="a unique name for every task",
+                hint="rename one, or merge their peaks in one file; a task sheet (--tasks) sets names",
             )
         seen[name] = i
 
 
 def find_tasks(names: Sequence[str], tasks: Sequence[Task]) -> list[int]:
-    """The column of each name.
+    """Returns the column of each name.
 
     Raises:
         UnknownNameError: There is no such task.
@@ -84,7 +84,7 @@ def find_tasks(names: Sequence[str], tasks: Sequence[Task]) -> list[int]:
 
 
 def group_columns(tasks: Sequence[Task]) -> dict[str, list[int]]:
-    """The columns of each group, in the order in which the groups first appear; tasks without a group are left out."""
+    """Returns the columns of each group, in order of first appearance; tasks without a group are left out."""
     groups: dict[str, list[int]] = {}
     for i, task in enumerate(tasks):
         if task.group:
@@ -93,11 +93,11 @@ def group_columns(tasks: Sequence[Task]) -> dict[str, list[int]]:
 
 
 def column_beside(tasks: Sequence[Task], name: str) -> str:
-    """A name for a column that stands beside one column a task: underscores are added until no task is called so.
+    """Returns a name for a column beside task columns; underscores are added until no task has the name.
 
     Args:
         tasks: The tasks, whose columns keep their names.
-        name: What the other column is called where no task has the name.
+        name: Name of the other column if no task has it.
     """
     taken = {task.name for task in tasks}
     while name in taken:

@@ -1,4 +1,4 @@
-"""Writing a store: streamed, under a temporary name until it is complete."""
+"""Writes a store as a stream, under a temporary name until it is complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from noncoder.files import file_digest, only_writer, refuse_existing, unwritable
 from noncoder.machine import disk_problem
 from noncoder.temporary import temporary
 
-# Large enough that a human genome makes hundreds of files, not hundreds of thousands.
+# Large enough that a human genome gives hundreds of files, not hundreds of thousands.
 _CHUNK_BYTES = 1 << 23
 
 T = TypeVar("T")
@@ -33,39 +33,39 @@ Settle = Callable[[Callable[[], Any]], Any]
 
 
 def check_target(path: Path, force: bool) -> None:
-    """Makes sure that a store may be written there.
+    """Checks that a store may be written to a path.
 
     Raises:
-        InputError: The path is taken and `force` is false, or what is there is no store.
+        InputError: Something exists there and `force` is false, or it is not a store.
     """
     refuse_existing(path, force)
     if _exists(path) and not _is_store(path) and not _is_empty(path):
         raise InputError(
-            f"{path} is no store, so it is not replaced", expected="a store, or a name that is free",
+            f"{path} is not a store, so it is not replaced", expected="a store, or an unused name",
             hint="give another name",
         )  # fmt: skip
     foreign = _foreign(path) if _exists(path) else []
     if foreign:
         raise InputError(
-            f"the store {path} also holds {foreign[0]}, which is no part of it", expected="a store alone",
+            f"the store {path} also contains {foreign[0]}, which is not a part of it", expected="only a store",
             hint="move it elsewhere, or give another name",
         )  # fmt: skip
 
 
 class StoreWriter:
-    """Writes a store window by window; memory holds one chunk an array.
+    """Writes a store window by window; memory holds one chunk per array.
 
-    Use it as a context manager, then call `finish`: leaving it in any other way removes what was written.
+    Use it as a context manager, then call `finish`; leaving it in any other way removes what was written.
 
     Args:
-        path: Where the store will be.
-        n_tasks: How many columns the labels have.
-        force: Replace a store that is there.
+        path: Path of the store.
+        n_tasks: Number of label columns.
+        force: Replace an existing store.
 
-    `classes` says at any time which tasks lack a class so far.
+    `classes` holds the tasks that lack a class so far.
 
     Raises:
-        InputError: The path is taken and `force` is false, or its folder cannot be written.
+        InputError: Something exists there and `force` is false, or the folder cannot be written to.
     """
 
     def __init__(self, path: str | Path, n_tasks: int, force: bool = False) -> None:
@@ -74,8 +74,8 @@ class StoreWriter:
         self._contigs: list[tuple[str, int, int]] = []
         self._columns: dict[str, _Column] = {}
         self.classes = ClassesSeen(n_tasks)
-        # Zarr writes in threads of its own. Cut loose by an interrupt they would write on after what was written is
-        # removed, and bring a part of it back; so an interrupt meets this thread, which is waited for, instead.
+        # Zarr writes in its own threads. If an interrupt abandoned them, they would continue to write after the store
+        # is removed, and restore a part of it. So interrupts go to this thread, which is waited for.
         self._thread = ThreadPoolExecutor(1)
         self._held = ExitStack()
 
@@ -123,10 +123,10 @@ class StoreWriter:
         """Appends n windows.
 
         Args:
-            start: Where each first base lies among all codes, (n,).
+            start: Position of each first base among all codes, (n,).
             labels: Bit-packed, (n, ceil(T / 8)).
             split: 0 train, 1 valid, 2 test, (n,).
-            known: Bit-packed as the labels; give it always or never.
+            known: Bit-packed, (n, ceil(T / 8)); give it in every call or in none.
         """
         if start.size == 0:
             return
@@ -139,11 +139,11 @@ class StoreWriter:
         self.classes.add(labels, known, split)
 
     def finish(self, info: StoreInfo, check: Callable[[Store], None] | None = None) -> str:
-        """Completes the store, gives it its name and returns its digest.
+        """Completes the store, renames it and returns its digest.
 
         Args:
-            info: What the store says of itself.
-            check: Looks at the store before it has its name; where it raises, what was there before stays.
+            info: Description of the store.
+            check: Checks the store before it is renamed; if it raises, an existing store stays.
 
         Raises:
             InputError: No window was added.
@@ -166,7 +166,7 @@ class StoreWriter:
         attributes["digest"] = attributes_digest(attributes)
         self._settle(lambda: self._group.attrs.update(attributes))
         if _exists(self.path) and not self.force:
-            raise InputError(f"{self.path} has appeared meanwhile", hint="another process made it; use that")
+            raise InputError(f"{self.path} was created meanwhile", hint="another process made it; use that")
         if check is not None:
             check(open_store(self._made.path))
         self._made.put()
@@ -182,7 +182,7 @@ class StoreWriter:
 
 
 class _Column:
-    """One growing array, written in whole chunks."""
+    """A growing array, written in whole chunks."""
 
     def __init__(
         self, group: zarr.Group, name: str, dtype: type[np.generic], width: tuple[int, ...], settle: Settle
@@ -197,7 +197,7 @@ class _Column:
                 chunks=(self.rows, *width),
                 dtype=np.dtype(dtype),
                 fill_value=0,
-                # Bit by bit, four letters are two planes of noise and six of zeros: 2 bits a base.
+                # In bit planes, four bases are two planes of noise and six of zeros: 2 bits per base.
                 compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
                 config={"write_empty_chunks": True},
             )
@@ -236,11 +236,11 @@ class _Column:
 
 
 def _exists(path: Path) -> bool:
-    return os.path.lexists(path)  # Path.exists raises where a folder cannot be entered
+    return os.path.lexists(path)  # Path.exists raises if a folder cannot be entered
 
 
 def _is_store(path: Path) -> bool:
-    """Whether a path is a store, whole or damaged, that --force may remove: our attributes say so."""
+    """Whether a path is a store, intact or damaged, that --force may remove, according to its attributes."""
     try:
         return not path.is_symlink() and '"noncoder"' in (path / "zarr.json").read_text(errors="replace")
     except OSError:
@@ -248,7 +248,7 @@ def _is_store(path: Path) -> bool:
 
 
 def _foreign(path: Path) -> list[str]:
-    """What lies in a store's folder and is no part of it; hidden files are not counted."""
+    """Returns the names in a store's folder that are not part of it; hidden files are ignored."""
     try:
         return sorted(
             one.name
