@@ -116,15 +116,15 @@ class TestRegions:
     ) -> None:
         (tmp_path / "some.bed").write_text("chr1\t10\t20\n")
         config = recipe(tmp_path, source(tmp_path), regions=tmp_path / "some.bed")
-        with pytest.raises(ConfigError, match="has no coordinates"):
+        with pytest.raises(ConfigError, match="genome coordinates"):
             run_recipe(config)
         assert not config.store.exists()
         plain = recipe(tmp_path, source(tmp_path), windows=0)
         run_recipe(plain)
-        with pytest.raises(InputError, match="has no coordinates"):
+        with pytest.raises(InputError, match="genome coordinates"):
             interpret_run(config.run, {"regions": tmp_path / "some.bed"})
         store = recipe(tmp_path / "other", {"store": plain.store}, regions=tmp_path / "some.bed")
-        with pytest.raises(InputError, match="has no coordinates"):
+        with pytest.raises(InputError, match="genome coordinates"):
             run_recipe(store)
         assert not (store.run / "train").exists()
 

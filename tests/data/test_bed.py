@@ -253,9 +253,9 @@ class TestTaskSheet:
     @pytest.mark.parametrize(
         ("content", "told"),
         [
-            ("", "is no task sheet"),
+            ("", "is not a task sheet"),
             ("path\tname\n", "lists no task"),
-            ("path\tname\na\tb\tc\n", "is no task sheet"),
+            ("path\tname\na\tb\tc\n", "is not a task sheet"),
             ("name\nx\n", "has the columns name"),
             ("path,name\na,b\n", "has the columns path,name"),
             ("path\tname\tgruop\na\tb\tc\n", "has the columns path, name, gruop"),
@@ -275,7 +275,7 @@ class TestTaskSheet:
     def test_binary(self, tmp_path: Path) -> None:
         sheet = tmp_path / "tasks.tsv"
         sheet.write_bytes(bytes(range(128, 256)))
-        with pytest.raises(InputError, match=r"is no task sheet|has the columns"):
+        with pytest.raises(InputError, match=r"is not a task sheet|has the columns"):
             read_task_sheet(sheet)
 
 

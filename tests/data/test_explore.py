@@ -208,7 +208,7 @@ class TestText:
             writer.add_windows(np.array([0, second]), labels, np.array([0, 1], dtype=np.uint8))
             writer.finish(StoreInfo(window=200, bin=200, tasks=(Task("one"), Task("other"))))
         text = explore_text(explore(open_store(tmp_path / "data.zarr")))
-        nothing = "no window overlaps, equals or nearly equals one of another split, as far as that can be judged"
+        nothing = "no window overlaps, equals or nearly equals one of another split, as far as this can be tested"
         given_away = "valid windows that another split gives away: 1 (100.0%): 1 overlap one, 0 equal one"
         assert (nothing in text, given_away in text) == ((True, False) if second == 200 else (False, True))
         assert "tasks most alike (Jaccard index): one and other 0.50" in text

@@ -488,7 +488,7 @@ class TestBadInput:
             peaks: Files = {"a": [("chr3", 1_700, 1_701)]}
             error = refused(tmp_path, genome_fasta, peaks, outside="drop", min_positives=minimum)
             assert "no peak is left: 1 reach past the end of their chromosome in tiny.fa" in error.found
-            assert "one build" in error.hint
+            assert "the same build" in error.hint
 
     def test_an_empty_file(self, tmp_path: Path, genome_fasta: Path) -> None:
         peaks: Files = {"a": [("chr1", 0, 200)], "empty": []}

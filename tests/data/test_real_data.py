@@ -125,7 +125,7 @@ class TestHumanMarks:
         outside = sum(row[0] == "chr22" and int(row[2]) > 22_000_000 for row in rows)
         elsewhere = sum(row[0] != "chr22" for row in rows)
         counts = {drop["why"]: drop["count"] for drop in store.info.dropped if drop["what"] == "peaks"}
-        assert counts["reach past the end of their chromosome"] == outside > 0
+        assert counts["extend beyond the end of their chromosome"] == outside > 0
         assert sum(count for why, count in counts.items() if "label no bin" not in why) == outside + elsewhere
         assert (store.positives() > 0).all()
         _, starts = store.bins(store.indices("test"))

@@ -288,7 +288,7 @@ class TestDamage:
     def test_a_changed_attribute(self, copy: Path) -> None:
         group = zarr.open_group(str(copy), mode="r+")
         group.attrs["noncoder"] = {**dict(group.attrs["noncoder"]), "window": 22}  # type: ignore[arg-type]
-        assert "its attributes are not what was written" in self.refused(copy).found
+        assert "its attributes have changed" in self.refused(copy).found
 
     def test_a_later_format(self, copy: Path) -> None:
         group = zarr.open_group(str(copy), mode="r+")
@@ -303,7 +303,7 @@ class TestDamage:
                 writer.add_contig("a", encode("ACGT" * 10))
                 writer.add_windows(np.array([start]), np.zeros((1, 1), np.uint8), np.zeros(1, np.uint8))
                 writer.finish(StoreInfo(window=20, bin=10, tasks=(Task("t"),)))
-            assert "a window's middle lies outside of every contig" in self.refused(tmp_path / "s.zarr").found
+            assert "the middle of a window lies outside of every contig" in self.refused(tmp_path / "s.zarr").found
 
     def test_a_split_that_is_none(self, tmp_path: Path) -> None:
         split = np.array([3], dtype=np.uint8)
@@ -314,7 +314,7 @@ class TestDamage:
         (tmp_path / "file.zarr").write_text("x")
         (tmp_path / "folder.zarr").mkdir()
         zarr.open_group(str(tmp_path / "other.zarr"), mode="w")
-        other = "is a zarr group, but no noncoder store"
+        other = "is a zarr group, but not a noncoder store"
         for name, told in (
             ("none", "does not exist"),
             ("file", "is a text file"),

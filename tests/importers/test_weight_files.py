@@ -70,7 +70,7 @@ def test_a_truncated_file_is_told(share: float, new_layout: bool, tmp_path: Path
     path = tmp_path / "x.pth"
     torch.save({"a": torch.ones(500)}, path, _use_new_zipfile_serialization=new_layout)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(InputError, match=r"is no file of torch\.save, or it is damaged|is empty"):
+    with pytest.raises(InputError, match=r"is not a file of torch\.save, or it is damaged|is empty"):
         read_torch(path)
 
 
@@ -79,7 +79,7 @@ def test_a_truncated_file_is_told(share: float, new_layout: bool, tmp_path: Path
 )
 def test_a_file_of_another_kind_is_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.pth").write_bytes(content)
-    with pytest.raises(InputError, match=r"is no file of torch\.save, or it is damaged"):
+    with pytest.raises(InputError, match=r"is not a file of torch\.save, or it is damaged"):
         read_torch(tmp_path / "x.pth")
 
 

@@ -164,5 +164,5 @@ class TestPlaces:
         table = tmp_path / "t.csv"
         table.write_text("id,sequence,a\nr1,ACGTACGT,1\nr2,ACGTACGG,0\n")
         store = pack_table(PackConfig(table=table), tmp_path / "s.zarr")
-        with pytest.raises(InputError, match="without their places"):
+        with pytest.raises(InputError, match="without genome coordinates"):
             chromosome_sizes(store)

@@ -151,7 +151,7 @@ class TestRegions:
         bed = tmp_path / "some.bed"
         bed.write_text("a\t100\t110\n")
         other = Store(store.path, store._arrays, replace(store.info, coordinates=False))
-        with pytest.raises(InputError, match="no coordinates"):
+        with pytest.raises(InputError, match="genome coordinates"):
             region_windows(other, bed, 3, WINDOW)
 
 

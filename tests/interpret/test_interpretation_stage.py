@@ -194,7 +194,7 @@ class TestAgain:
         summary = stage(tmp_path, predictor, store, mutated=0, method="gradcam").interpret()
         # What was asked for last comes first.
         assert [task["folder"] for task in summary["tasks"]] == ["t1.gradcam", "t1.deeplift"]
-        assert "places, not bases" in summary["done"][0]["diagnosis"]["text"][0]
+        assert "positions, not bases" in summary["done"][0]["diagnosis"]["text"][0]
 
     def test_other_weights_are_looked_into_anew(self, tmp_path: Path, predictor: Predictor, store: Store) -> None:
         before = stage(tmp_path, predictor, store, mutated=0).interpret()

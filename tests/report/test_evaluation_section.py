@@ -56,7 +56,7 @@ class TestMeans:
             assert rows[name][1] == str(summary[key]["tasks"])
             assert rows[name][2] == f"{summary[key]['auroc']:.3f} {low:.3f}–{high:.3f}"
             assert rows[name][3].startswith(f"{summary[key]['average_precision']:.3f} ")
-        assert len(rows["guessing, all tasks"]) == 7
+        assert len(rows["random ranking, all tasks"]) == 7
 
     def test_tell_how_the_intervals_were_made(self, page: Page) -> None:
         assert "95% intervals. The 228 stretches of 1,000,000 bp" in page.words
@@ -82,7 +82,7 @@ class TestMeans:
 
 
 def test_averaging_gives_differences_to_the_plain_reading(page: Page) -> None:
-    rows = rows_of(page, "Means over tasks by what was averaged.")
+    rows = rows_of(page, "Means over tasks for each way of averaging.")
     assert [row[0] for row in rows[2:]] == [
         "forward strand", "both strands", "both strands, 3 shifts", "both strands of 2 models",
     ]  # fmt: skip
@@ -140,12 +140,12 @@ class TestCalibration:
 
     def test_has_a_table_before_and_after(self, page: Page, summary: dict[str, Any]) -> None:
         found = summary["calibration"]
-        rows = rows_of(page, "Means over tasks with a known label; less is better.")
+        rows = rows_of(page, "Means over tasks with a known label; lower is better.")
         assert [row[1] for row in rows[1:]] == [f"{found['before'][key]:.4f}" for key in ("log_loss", "brier", "ece")]
         assert [row[2] for row in rows[1:]] == [f"{found['after'][key]:.4f}" for key in ("log_loss", "brier", "ece")]
 
     def test_says_which_split_was_used_twice(self, page: Page) -> None:
-        assert page.words.count("The temperatures were chosen on these same windows") == 1
+        assert page.words.count("The temperatures were fitted on these same windows") == 1
 
     def test_has_its_figures(self, page: Page) -> None:
         labels = [attributes.get("aria-label") for _, attributes in page.tags]
@@ -163,7 +163,7 @@ class TestCalibration:
             kept = {name: values for name, values in stored.items() if "calibrated" not in name}
         np.savez(folder / "curves.npz", **kept)
         words = (page := Page(write_report(run))).words
-        assert "Calibration: can the probabilities" in words
+        assert "Calibration: do the probabilities" in words
         assert "temperature" not in words
         assert list(page.embedded()[0]["curves"]) == ["roc", "pr", "reliability"]
 

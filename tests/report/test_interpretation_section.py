@@ -74,7 +74,7 @@ def section(run: Path) -> str:
 
 class TestPage:
     def test_tells_of_every_task(self, page: Page) -> None:
-        assert "was asked of 4 tasks, by deeplift, on windows of the test split" in page.words
+        assert "was computed for 4 tasks, by deeplift, on windows of the test split" in page.words
         assert "of JASPAR2026 (fungi, 189 motifs)" in page.words
         assert "3 of 4 tasks have a named motif" in page.words
         assert page.words.count("REB1 q ") == 2
@@ -91,7 +91,7 @@ class TestPage:
         assert (
             f"on 2 windows: {agreement['gradcam_ism_spearman']:.3f}; deeplift against mutagenesis 0.710" in page.words
         )
-        assert "to 2.31 within 0.012 in the median, within 0.21 in the worst window" in page.words
+        assert "2.31 with an error of 0.012 in the median window, 0.21 in the worst window" in page.words
 
     def test_draws_the_first_tasks_and_says_so(self, page: Page) -> None:
         names = [values["aria-label"] for tag, values in page.tags if tag == "svg" and values.get("aria-label")]
@@ -133,7 +133,7 @@ class TestGrammar:
     def test_is_drawn_with_the_pairs_that_have_room(self, page: Page) -> None:
         names = [values["aria-label"] for tag, values in page.tags if tag == "svg" and values.get("aria-label")]
         assert names.count("grammar of Reb1") == 6
-        assert "Motifs were put into 9 shuffled windows" in page.words
+        assert "Motifs were inserted into 9 shuffled windows" in page.words
         assert "1 more pair is in grammar.json" in page.words
         assert "B lies in few windows." in page.words
 
@@ -150,16 +150,16 @@ class TestGrammar:
 
 class TestFiles:
     def test_without_an_interpretation_the_page_says_so(self, tmp_path: Path) -> None:
-        assert "No interpretation here" in section(tmp_path)
+        assert "No interpretation: " in section(tmp_path)
 
     @pytest.mark.parametrize("name", FILES)
     def test_each_may_be_missing(self, run: Path, name: str) -> None:
         (run / "interpret" / name).unlink()
         text = section(run)
         said = {
-            "summary.json": "Which bases", "filters/filters.json": "No filters here",
-            "tasks/t0/summary.json": "No summary of this task here", "tasks/t0/attributions.npz": "No windows here",
-            "tasks/t0/patterns.json": "No patterns here",
+            "summary.json": "The contribution of each base", "filters/filters.json": "No filters: ",
+            "tasks/t0/summary.json": "No summary of this task: ", "tasks/t0/attributions.npz": "No windows: ",
+            "tasks/t0/patterns.json": "No patterns: ",
         }  # fmt: skip
         if name in said:
             assert said[name] in text
@@ -169,7 +169,7 @@ class TestFiles:
 
     def test_all_of_a_task_may_be_missing(self, run: Path) -> None:
         shutil.rmtree(run / "interpret/tasks/t0")
-        assert "No summary of this task here" in section(run)
+        assert "No summary of this task: " in section(run)
 
     @pytest.mark.parametrize("name", FILES)
     @pytest.mark.parametrize(
@@ -188,11 +188,11 @@ class TestFiles:
         folder = run / "interpret/tasks/t0"
         stored = dict(np.load(folder / "attributions.npz"))
         np.savez(folder / "gradcam.npz", cam=np.zeros((3, 7)), layer="x")
-        with pytest.raises(InputError, match=r"gradcam.npz cannot be read: it is of other windows"):
+        with pytest.raises(InputError, match=r"gradcam.npz cannot be read: it has other windows"):
             interpretation_section.learned_section(RunFolder(run))
         np.savez(folder / "gradcam.npz", cam=np.zeros(stored["codes"].shape), layer="x")
         np.savez(folder / "ism.npz", codes=stored["codes"][:1], substitutions=stored["values"][:1], index=[99])
-        with pytest.raises(InputError, match=r"ism.npz cannot be read: it is of other windows"):
+        with pytest.raises(InputError, match=r"ism.npz cannot be read: it has other windows"):
             interpretation_section.learned_section(RunFolder(run))
         np.savez(folder / "attributions.npz", **{**stored, "values": stored["values"][:, :, 1:]})
         with pytest.raises(InputError, match=r"values has the shape"):
@@ -210,7 +210,7 @@ class TestFiles:
             return drawn[-1]
 
         monkeypatch.setattr(plots, "plot_window", keep)
-        assert re.search(r"window \d+\. What each base", section(run))
+        assert re.search(r"window \d+\. Contribution of each base", section(run))
         assert drawn[0].axes[-1].get_xlabel() == "position in the window, bp"
 
 

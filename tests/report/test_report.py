@@ -18,7 +18,7 @@ from tests.report.small import HOSTILE, stats, stats_of_windows
 class TestWholeReport:
     def test_says_in_words_what_was_done(self, page: Page) -> None:
         assert "The model compact (712,341 parameters) learned from 700 windows of 1,000 bp of toy" in page.words
-        assert "2 passes over them in 62 min on a CPU" in page.words
+        assert "2 epochs over them in 62 min on a CPU" in page.words
         assert "On 200 test windows it ranks a window with the label above one without it in 75.6 % of the" in (
             page.words.replace("%", " %")
         )
@@ -27,8 +27,8 @@ class TestWholeReport:
         "figure",
         ["0.756", "0.358", "0.844", "0.433", "0.033", "4,321", "0.412", "0.813", "deadbeef", "torch 2.6.0",
          "channels 64", "4 of 6", "62 min", "all steps done", "2025-01-02T03:04:05+00:00", "not recorded",
-         "# <kept> whole", "probabilities of the two readings were averaged",
-         "1 sequence holds windows of more than one split", "4 × peaks: outside", "121 windows a second in the median"],
+         "# <kept> whole", "two probabilities were averaged",
+         "1 sequence holds windows of more than one split", "4 × peaks: outside", "121 windows per second in the median"],
     )  # fmt: skip
     def test_has_the_figures_of_the_files(self, page: Page, figure: str) -> None:
         assert figure in page.words
@@ -55,7 +55,7 @@ class TestWholeReport:
             assert embedded["first"] == [0, 2, 4]
 
     def test_has_nothing_of_what_an_earlier_evaluation_did_not_measure(self, page: Page) -> None:
-        for part in ("Calibration", "What averaging gains", "published numbers", "More measures", "intervals"):
+        for part in ("Calibration", "What averaging gains", "published results", "More measures", "intervals"):
             assert part not in page.words
         keys = {column["key"] for embedded in page.embedded() for column in embedded["columns"]}
         assert keys == {"task", "group", "assay", "windows", "positives", "train_positives", "prevalence", "auroc",
@@ -166,7 +166,7 @@ class TestWhatIsWrong:
     def test_curves_of_other_tasks(self, run: Path) -> None:
         few = np.zeros((2, 3))
         np.savez(run / "evaluate/test/curves.npz", roc_fpr=few, roc_tpr=few, pr_recall=few, pr_precision=few)
-        with pytest.raises(InputError, match="one row a task"):
+        with pytest.raises(InputError, match="one row per task"):
             write_report(run)
 
     def test_an_unknown_task_is_told_its_nearest(self, run: Path) -> None:
@@ -195,7 +195,7 @@ class TestExploration:
         assert "test 100 0 0 7 7.0%" in page.words
         assert "II:100-1100 I:<4>-1004 nearly equal" in page.words
         assert "2 tasks have fewer than 30 positive windows in test" in page.words
-        assert "12 windows (1.2%) hold N" in page.words
+        assert "12 windows (1.2%) contain N" in page.words
         assert f"Reb1 {HOSTILE} 17 0.432" in page.words
         labels = {attributes.get("aria-label") for _, attributes in page.tags}
         assert {"heat map of which tasks are positive together", "GC content of the windows of each split"} <= labels
@@ -206,7 +206,7 @@ class TestExploration:
         found = stats_of_windows()
         found["leakage"]["splits"]["test"]["any"] = 0
         page = Page(write_exploration(found, tmp_path / "e.html"))
-        assert "No window that could be judged overlaps, equals or nearly equals one of another split." in page.words
+        assert "No window that could be compared overlaps, equals or nearly equals one of another split." in page.words
         assert "II:100-1100" not in page.words
 
     def test_is_called_after_the_store(self, tmp_path: Path) -> None:

@@ -299,7 +299,7 @@ def test_a_missing_store_or_split_is_told(recipe: Callable[..., RunConfig], tmp_
 
 def test_a_gpu_that_is_not_there_is_told(recipe: Callable[..., RunConfig]) -> None:
     if torch.cuda.is_available():
-        pytest.skip("a GPU is there")
+        pytest.skip("is not used")
     with pytest.raises(ConfigError, match="no GPU"):
         train(recipe(device="gpu"))
 

@@ -208,7 +208,7 @@ def test_ctrl_c_leaves_the_study_and_says_how_to_go_on(search: Search, monkeypat
     search(trials=1)
     with monkeypatch.context() as patch:
         patch.setattr("noncoder.train.fit.train", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+        with pytest.raises(KeyboardInterrupt, match="the same command continues"):
             search(trials=2)
     result = search(trials=2)
     assert result["trials"] == {"complete": 2, "interrupted": 1}
@@ -279,7 +279,7 @@ def test_a_study_of_another_kind_is_not_gone_on_with(search: Search) -> None:
     ("address", "message"),
     [
         ("postgresql://tuner:hunter2@127.0.0.1:1/study", r"tuner:\*\*\*@127.0.0.1"),
-        ("hunter2", r"no address of a database"),
+        ("hunter2", r"not a database address"),
         ("sqlite:////nowhere/hunter/study.db", r"unable to open database file"),
     ],
 )
@@ -374,7 +374,7 @@ def test_the_command_prints_json_or_text(
         if machine:
             assert json.loads(told.out)["best"]["recipe"] == str(tmp_path / "study/best.yaml")
             assert "trial 1  " in told.err
-            assert "one validation, so none can be given up early" in told.err
+            assert "one validation, so none can be stopped early" in told.err
         else:
             assert told.out.startswith("trials: 5 complete; all trials done\nbest: trial 0, ")
             assert f"recipe: {tmp_path / 'study/best.yaml'}\n" in told.out

@@ -339,7 +339,7 @@ class DeviceWindows:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def read(self, indices: Tensor, reverse: Tensor, shift: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Returns codes (n, L), labels (n, T), and which are known or None, of n windows; does not wait for the device."""
+        """Returns codes (n, L), labels (n, T), and which are known or None, of n windows, without waiting."""
         rows = self.rows[indices]
         if shift is not None:
             rows = torch.minimum(torch.maximum(rows + shift, self.first[indices]), self.last[indices])

@@ -192,7 +192,7 @@ def test_bad_input() -> None:
         design_sequences(predictor, "CTCF", against="NOPE")
     with pytest.raises(InputError, match=f"codes \\(R, {WINDOW}\\)"):
         design_sequences(predictor, "CTCF", starts=starts()[:, 1:])
-    with pytest.raises(InputError, match="within the window"):
+    with pytest.raises(InputError, match="inside the window"):
         design_sequences(predictor, "CTCF", DesignConfig(change=((5, WINDOW + 1),)))
     with pytest.raises(InputError, match="N wherever it may change"):
         design_sequences(predictor, "CTCF", starts=np.full((2, WINDOW), N_CODE, dtype=np.uint8))

@@ -269,7 +269,7 @@ class TestAblation:
     def test_wrong_sites(self) -> None:
         codes, sites = self.with_sites()
         for wrong in (sites._replace(end=sites.start), sites._replace(window=sites.window + 1)):
-            with pytest.raises(InputError, match="in no window"):
+            with pytest.raises(InputError, match="outside its window"):
                 grammar.ablate(Rules(), codes, wrong, TASKS)
         with pytest.raises(UnknownNameError, match="did you mean 'window'"):
             grammar.ablate(Rules(), codes, sites, TASKS, replacement="windows")  # type: ignore[arg-type]
