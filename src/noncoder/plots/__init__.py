@@ -1,4 +1,4 @@
-"""Arrays to figures, in one restrained style; nothing here knows of stores or runs, or touches pyplot's state."""
+"""Figures from arrays, in one style; independent of stores, runs and the state of pyplot."""
 
 from noncoder.plots.attribution import (
     Hit,

@@ -1,4 +1,4 @@
-"""Figures of what a model looks at: a window with its tracks and letters, and many windows below each other."""
+"""Figures of attributions: a window with its tracks and letters, and many windows below each other."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from noncoder.plots.matrices import LEVELS, diverging, picture, scale
 from noncoder.plots.style import GREY, INK, PALETTE, RULE, STYLE, plain_text
 
 ZOOM = 100
-"""Width of the stretch that is shown as letters, bp."""
+"""Width of the region that is shown as letters, bp."""
 RAISES, LOWERS = PALETTE[1], PALETTE[0]
-# Points of height that an area keeps apart: less than a pixel of a screen, and a run of small values is one step.
+# Resolution of an area's height: less than a pixel of a screen, so a run of small values is one step.
 _STEP = 0.7
-# Share of the strongest colour below which a cell is left bare: nobody sees it, and the picture is half as large.
+# Cells below this fraction of the strongest colour are left empty: they are invisible, and the file is half as large.
 _PALE = 0.04
-# Columns of a heat map; more would be finer than a screen.
+# Columns of a heat map; more would exceed the resolution of a screen.
 _COLUMNS = 250
 _LANES = 3
 # Height of an axis' numbers with the ticks, points.
 _NUMBERS = 17
-# Share of a stretch's largest value from which a base counts as strong.
+# Bases with at least this fraction of a region's largest value count as strong.
 _STRONG = 0.2
-# Share of the width that a letter of a hit's name takes.
+# Fraction of the width that a letter of a hit's name takes.
 _LETTER = 0.0085
 
 Floats = NDArray[np.floating[Any]]
@@ -45,9 +45,9 @@ class Hit:
     """A motif found in a window.
 
     Args:
-        start: Its first base in the window, 0-based.
-        end: One past its last.
-        name: What it is called.
+        start: First base in the window, 0-based.
+        end: End of the hit.
+        name: Name of the motif.
         strand: "+" or "-".
     """
 
@@ -67,16 +67,16 @@ def plot_window(
     bin: tuple[int, int] | None = None,
     place: tuple[str, int] | None = None,
 ) -> Figure:
-    """One window: its attribution as bars, further tracks below, and its strongest stretch as letters.
+    """One window: its attribution as bars, further tracks below, and its strongest region as letters.
 
     Args:
         codes: The sequence, (L,).
-        values: Contribution of the base that is there, (L,).
+        values: Contribution of the observed base, (L,).
         hits: Motifs to mark and name.
-        tracks: Name to values, (L,) each, such as Grad-CAM.
-        zoom: First base of the stretch that is shown as letters and one past its last; by default the strongest.
-        bin: First base of the labelled bin and one past its last, to be shaded.
-        place: Chromosome and 0-based start of the window; without, the axis counts from the window's first base.
+        tracks: Values by name, (L,) each, such as Grad-CAM.
+        zoom: First base and end of the region that is shown as letters; by default the strongest.
+        bin: First base and end of the labelled bin, to be shaded.
+        place: Chromosome and 0-based start of the window; without it, the axis counts from the window's first base.
     """
     sequence, height = np.asarray(codes), np.asarray(values, dtype=float)
     low, high = zoom or strongest(height)
@@ -120,9 +120,9 @@ def plot_heat_map(values: ArrayLike, bin: tuple[int, int] | None = None, label: 
     Of neighbouring positions that share a column, the strongest is shown.
 
     Args:
-        values: Contributions of the bases that are there, (n, L), in the order to show the windows in.
-        bin: First base of the labelled bin and one past its last; the axis counts from its middle.
-        label: What is measured, with its unit.
+        values: Contributions of the observed bases, (n, L), in the order of display.
+        bin: First base and end of the labelled bin; the axis counts from its middle.
+        label: Label of the values, with their unit.
     """
     height = np.nan_to_num(np.asarray(values, dtype=float))
     n, length = height.shape
@@ -146,17 +146,17 @@ def plot_heat_map(values: ArrayLike, bin: tuple[int, int] | None = None, label: 
 
 
 def strongest(values: ArrayLike, width: int = ZOOM) -> tuple[int, int]:
-    """The stretch of a window with the largest sum of absolute values: its first base and one past its last.
+    """Returns first base and end of the region of a window with the largest sum of absolute values.
 
     Args:
-        values: One number a position, (L,).
-        width: How wide it is, bp; a shorter window is taken whole.
+        values: One value per position, (L,).
+        width: Width, bp; a shorter window is used as a whole.
     """
     sizes = np.abs(np.nan_to_num(np.asarray(values, dtype=float)))
     sums = np.concatenate([[0.0], sizes.cumsum()])
     width = min(width, sizes.size)
     start = int((sums[width:] - sums[: sums.size - width]).argmax())
-    # Of all the stretches that hold the same strong bases, the one that has them in its middle.
+    # Of all regions with the same strong bases, the one that has them in its middle.
     strong = np.flatnonzero(sizes[start : start + width] >= _STRONG * sizes[start : start + width].max(initial=0))
     start += (int(strong[0] + strong[-1]) + 1 - width) // 2 if strong.size else 0
     start = min(max(0, start), sizes.size - width)
@@ -164,7 +164,7 @@ def strongest(values: ArrayLike, width: int = ZOOM) -> tuple[int, int]:
 
 
 def _draw_area(axes: Axes, begin: float, values: Floats, colours: tuple[str, str]) -> None:
-    """Bars without gaps from 0, one outline for those above it and one for those below; sets the axes' height."""
+    """Draws bars without gaps from 0, one outline for positive and one for negative values; sets the axes' height."""
     low, high = min(0.0, float(np.nanmin(values, initial=0))), max(0.0, float(np.nanmax(values, initial=0)))
     low, high = (low, high) if high > low else (0.0, 1.0)
     step = (high - low) * _STEP / (72 * axes.get_window_extent().height / axes.figure.dpi)
@@ -183,7 +183,7 @@ def _draw_area(axes: Axes, begin: float, values: Floats, colours: tuple[str, str
 
 
 def _lanes(hits: Sequence[Hit], length: int) -> list[list[tuple[Hit, bool]]]:
-    """Hits on as few lines as their names need, and whether the name has room; those beyond the last line are bare."""
+    """Places hits on as few lines as their names need; hits beyond the last line have no name."""
     lanes: list[list[tuple[Hit, bool]]] = []
     ends: list[float] = []
     for hit in sorted(hits, key=lambda hit: hit.start):
@@ -214,7 +214,7 @@ def _draw_names(axes: Axes, lanes: list[list[tuple[Hit, bool]]], begin: int) -> 
 
 
 def _draw_brackets(axes: Axes, hits: Sequence[Hit], begin: int) -> None:
-    """Marks hits above the letters of the zoomed stretch; those that overlap take turns in height."""
+    """Marks hits above the letters of the zoomed region; overlapping hits alternate in height."""
     if not hits:
         return
     low, high = axes.get_ylim()
@@ -244,7 +244,7 @@ def _shade(axes: Axes, bin: tuple[int, int] | None, begin: int) -> None:
 
 
 def _connect(figure: Figure, above: Axes, below: Axes, ends: tuple[float, float]) -> None:
-    """Lines from where a stretch lies to where it is drawn large, upright until they are below the axis' numbers."""
+    """Draws lines from the position of a region to its enlargement, vertical until they are below the axis labels."""
     place = above.get_xaxis_transform()
     under = place + ScaledTranslation(0, -_NUMBERS / 72, figure.dpi_scale_trans)
     for x, corner in zip(ends, (0, 1), strict=True):
@@ -258,7 +258,7 @@ def _connect(figure: Figure, above: Axes, below: Axes, ends: tuple[float, float]
 
 
 def _pooled(values: Floats, columns: int) -> Floats:
-    """The strongest of neighbouring columns, with its sign, so that there are no more than so many."""
+    """Returns the strongest value of neighbouring columns, with its sign, so that the number of columns is limited."""
     size = -(-values.shape[1] // columns)
     padded = np.pad(values, ((0, 0), (0, -values.shape[1] % size)))
     blocks = padded.reshape(len(values), -1, size)
@@ -266,12 +266,12 @@ def _pooled(values: Floats, columns: int) -> Floats:
 
 
 def label_places(axes: Axes) -> None:
-    """Whole numbers with commas along the sequence."""
+    """Formats integers with commas along the sequence."""
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def scale_both_ways(axes: Axes, top: float, label: str) -> None:
-    """A bar of colours for values from minus to plus `top` at the right of a picture."""
+    """Draws a colour bar for values from minus to plus `top` at the right of a figure."""
     bar = scale(axes, diverging(np.linspace(1, -1, LEVELS)[:, None]), label)
     bar.set_yticks([0, 0.5, 1], [f"≤ −{top:.2g}", "0", f"≥ {top:.2g}"])

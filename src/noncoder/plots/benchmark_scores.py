@@ -26,14 +26,14 @@ def plot_against_published(
     model: str = "published",
     top: int = 4,
 ) -> Figure:
-    """Our score of each task against the published one, a panel a measure; above the diagonal ours is the better.
+    """Our score of each task against the published one, a panel per measure; above the diagonal ours is better.
 
     Args:
-        measures: Name to the published and our scores, (T,) each; NaN is left out.
-        tasks: The names, (T,).
-        groups: The group of each task, for the colours.
-        model: Whose the published scores are.
-        top: How many tasks are named among those that gain most, and among those that lose most.
+        measures: Published and our scores by name, (T,) each; NaN is left out.
+        tasks: Names of the tasks, (T,).
+        groups: Group of each task, for the colours.
+        model: Name of the published model.
+        top: Number of tasks named among those with the largest gains and among those with the largest losses.
     """
     figure, panels = make_panels(1, len(measures), width=5.4 * len(measures), height=5.8)
     for axes, (measure, pair) in zip(panels, measures.items(), strict=True):
@@ -63,15 +63,15 @@ def plot_published_means(
     comparable: ArrayLike,
     x_label: str,
 ) -> Figure:
-    """Means of models as dots, a row a model and a panel a group; ours in another colour, hollow where not comparable.
+    """Means of models as dots, a row per model and a panel per group; ours in another colour, hollow if not comparable.
 
     Args:
-        models: Their names, (M,), from top to bottom.
-        values: (M, G); NaN where nothing was published.
-        groups: The panels, (G,).
+        models: Names of the models, (M,), from top to bottom.
+        values: (M, G); NaN if not published.
+        groups: Names of the panels, (G,).
         ours: (M,), true for ours.
-        comparable: (M,), false for what cannot be compared with the rest.
-        x_label: What the dots are, e.g. "mean AUROC".
+        comparable: (M,), false for models that are not comparable with the rest.
+        x_label: Label of the values, e.g. "mean AUROC".
     """
     table = np.asarray(values, dtype=float)
     mine, whole = np.asarray(ours, dtype=bool), np.asarray(comparable, dtype=bool)
@@ -83,7 +83,7 @@ def plot_published_means(
                 here = (mine == own) & (whole == filled) & ~np.isnan(column)
                 axes.plot(column[here], at[here], "o", color=colour, markersize=6.5, markeredgewidth=1.4,
                           markerfacecolor=colour if filled else "none")  # fmt: skip
-        # The best of the comparable ones of others is what ours has to be seen against.
+        # The best comparable model of others is the reference for ours.
         others = column[~mine & whole & ~np.isnan(column)]
         if others.size:
             axes.axvline(others.max(), color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -107,13 +107,13 @@ def _limits(scores: Floats) -> tuple[float, float]:
 
 
 def _name_movers(axes: Axes, theirs: Floats, ours: Floats, tasks: Sequence[str], top: int) -> None:
-    """Numbers at the dots, and below the panel what they stand for."""
+    """Draws numbers at the dots, and their meaning below the panel."""
     moved = ours - theirs
     order = [int(i) for i in np.argsort(-moved) if np.isfinite(moved[i])]
     best = [i for i in order[:top] if moved[i] > 0]
     worst = [i for i in order[::-1][:top] if moved[i] < 0]
     taken: list[Floats] = []
-    # Away from the diagonal, on which all other dots lie: up to the left, down to the right.
+    # Away from the diagonal, where all other dots are: up to the left, down to the right.
     for chosen, away, x, head in ((best, 0.75 * np.pi, 0.0, "gains"), (worst, -0.25 * np.pi, 0.55, "losses")):
         for number, i in enumerate(chosen, 1):
             dot = float(theirs[i]), float(ours[i])
@@ -127,14 +127,14 @@ def _name_movers(axes: Axes, theirs: Floats, ours: Floats, tasks: Sequence[str],
 
 
 def _share(axes: Axes, point: tuple[float, float]) -> Floats:
-    """Where a point of the data lies in the panel, from 0 to 1."""
+    """Returns the position of a data point in the panel, from 0 to 1."""
     limits = np.array([axes.get_xlim(), axes.get_ylim()])
     share: Floats = (np.array(point) - limits[:, 0]) / (limits[:, 1] - limits[:, 0])
     return share
 
 
 def _free_place(dot: Floats, away: float, taken: Sequence[Floats]) -> Floats:
-    """The nearest place in the panel where no number is yet, in a direction (in radians) or somewhat off it."""
+    """Returns the nearest free position in the panel, in a direction (radians) or close to it."""
     for far in np.arange(0.04, 1, 0.03):
         for turn in (0.0, 0.7, -0.7, 1.4, -1.4):
             angle = away + turn

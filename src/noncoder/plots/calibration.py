@@ -1,4 +1,4 @@
-"""Figures of how far predicted probabilities can be taken at their word."""
+"""Figures of the calibration of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _TICKS = (1e-5, 1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 @mpl.rc_context(STYLE)
 def plot_reliability(curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Figure:
-    """Observed shares of positives against predicted probabilities, and below, how often each was predicted.
+    """Observed fractions of positives against predicted probabilities, and below, the number of predictions.
 
     Both axes have even steps in the logit, as labels are rare and most probabilities are small.
 
     Args:
-        curves: What was predicted to the mean probability, the share of positives and the count of each bin, (B,) each;
-            empty bins are left out, and a share of 0 or 1 stands at the edge.
+        curves: Mean probability, fraction of positives and count of each bin, (B,) each, by name; empty bins are left
+            out, and fractions of 0 or 1 are drawn at the edge.
     """
     figure = Figure(figsize=(4.6, 5.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     filled = {name: _filled(*curve) for name, curve in curves.items()}
     seen = np.concatenate([np.empty(0), *(np.append(x, y) for x, y, _ in filled.values())])
     seen = seen[(seen > 0) & (seen < 1)]
-    # What is narrower than this shows no more by being drawn larger.
+    # Narrower ranges would show nothing more in a larger drawing.
     low, high = _logit(np.quantile(np.append(seen, (0.01, 0.5)), [0, 1]))
     low, high = float(low) - 0.4, float(high) + 0.4
     above.plot([low, high], [low, high], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -56,7 +56,7 @@ def plot_reliability(curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]
 
 @mpl.rc_context(STYLE)
 def plot_temperatures(temperatures: ArrayLike, groups: Sequence[str] = ()) -> Figure:
-    """Every task's temperature as a dot, a row a group; above 1 the model was too sure, below too unsure.
+    """Every task's temperature as a dot, a row per group; above 1 the model was overconfident, below underconfident.
 
     Args:
         temperatures: Values (T,); NaN is left out.

@@ -1,4 +1,4 @@
-"""Figures of what a dataset holds."""
+"""Figures of a dataset."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from noncoder.plots.style import (
 
 @mpl.rc_context(STYLE)
 def plot_positives(positives: Mapping[str, ArrayLike], groups: Sequence[str] = (), names: Sequence[str] = ()) -> Figure:
-    """Positive windows of each task, by its index; one panel a split.
+    """Positive windows of each task, by its index; one panel per split.
 
     Args:
         positives: Counts (T,) of each split.
         groups: The group of each task, for the colours.
-        names: The name of each task; written out where there are few.
+        names: Name of each task; shown if there are few.
     """
     figure, panels = make_panels(len(positives), 1, height=1.65 * len(positives) + 0.5, sharex=True)
     n_tasks = len(np.asarray(next(iter(positives.values()))))
@@ -42,7 +42,7 @@ def plot_positives(positives: Mapping[str, ArrayLike], groups: Sequence[str] = (
             if few:
                 axes.bar(np.arange(n_tasks), shown, width=0.8, color=colour, label=label)
             else:
-                # One filled outline a group: a bar a task would weigh hundreds of elements.
+                # One filled outline per group: a bar per task would take hundreds of elements.
                 axes.stairs(shown, np.arange(n_tasks + 1) - 0.5, fill=True, color=colour, label=label, linewidth=0)
         axes.set(title=split, ylabel="positives", xlim=(-0.5, n_tasks - 0.5))
         axes.grid(axis="x", visible=False)
@@ -85,9 +85,9 @@ def plot_frequency(edges: ArrayLike, counts: ArrayLike, rare: float = 0.05) -> F
     """Histogram of the tasks' positive frequency.
 
     Args:
-        edges: Shares of positive windows, (n + 1,), increasing and above 0; drawn on a logarithmic scale.
+        edges: Fractions of positive windows, (n + 1,), increasing and above 0; drawn on a logarithmic scale.
         counts: Tasks in each bar, (n,).
-        rare: A share to draw a line at.
+        rare: Fraction at which a line is drawn.
     """
     figure, (axes,) = make_panels(1, 1, width=5.6, height=3.2)
     bars, at = np.asarray(counts), np.asarray(edges)
@@ -106,12 +106,12 @@ def plot_frequency(edges: ArrayLike, counts: ArrayLike, rare: float = 0.05) -> F
 
 @mpl.rc_context(STYLE)
 def plot_labels(windows: ArrayLike, most_bars: int = 40) -> Figure:
-    """Histogram of the number of positive labels a window; windows without a label have a bar of their own.
+    """Histogram of the number of positive labels per window; windows without a label have a bar of their own.
 
     Args:
         windows: Windows with 0, 1, 2, ... positive labels.
-        most_bars: A bar covers several numbers where there would be more bars than this for 99 windows in 100; the last
-            bar holds all that is beyond.
+        most_bars: A bar covers several numbers if otherwise more bars than this would be needed for 99% of windows; the
+            last bar contains all larger numbers.
     """
     figure, (axes,) = make_panels(1, 1, width=5.6, height=3.2)
     counts = np.asarray(windows)
@@ -141,10 +141,10 @@ def plot_labels(windows: ArrayLike, most_bars: int = 40) -> Figure:
 
 @mpl.rc_context(STYLE)
 def plot_bases(shares: Mapping[str, float]) -> Figure:
-    """The share of each base.
+    """The fraction of each base.
 
     Args:
-        shares: Base to share; the shares sum to 1.
+        shares: Fraction by base; they sum to 1.
     """
     figure, (axes,) = make_panels(1, 1, width=5.6, height=3.2)
     names, values = list(shares), np.array(list(shares.values()), dtype=float)
@@ -190,7 +190,7 @@ def plot_chromosomes(names: Sequence[str], windows: Mapping[str, ArrayLike]) -> 
 
 @mpl.rc_context(STYLE)
 def plot_gc(edges: ArrayLike, windows: Mapping[str, ArrayLike]) -> Figure:
-    """The GC content of the windows of each split, as a share of that split's windows.
+    """The GC content of the windows of each split, as a fraction of that split's windows.
 
     Args:
         edges: GC content, (n + 1,), increasing.
@@ -199,7 +199,7 @@ def plot_gc(edges: ArrayLike, windows: Mapping[str, ArrayLike]) -> Figure:
     figure, (axes,) = make_panels(1, 1, width=5.6, height=3.2)
     at, top = np.asarray(edges), 0.0
     total = np.sum([np.asarray(counts) for counts in windows.values()], axis=0)
-    # The few windows of extreme GC, one in a thousand, would squeeze all others.
+    # The few windows with extreme GC content, one in a thousand, would compress all others.
     filled = np.flatnonzero(total > total.sum() / 1000)
     for (split, counts), colour in zip(windows.items(), (GREY, *PALETTE[1::-1]), strict=False):
         share = np.asarray(counts) / max(1, np.sum(counts))

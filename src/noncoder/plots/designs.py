@@ -1,4 +1,4 @@
-"""Figures of designed sequences: how they got better, what the model says of them, and what was changed."""
+"""Figures of designed sequences: course of the score, predictions, and changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from noncoder.plots.style import FEW_TASKS, GREY, INK, PALETTE, STYLE, add_legen
 
 _BASES = "ACGT"
 _COLOURS = (PALETTE[2], PALETTE[0], PALETTE[4], PALETTE[1])
-_MOST = 60  # positions of which letters can still be read
+_MOST = 60  # positions up to which letters are readable
 
 
 @mpl.rc_context(STYLE)
@@ -23,12 +23,12 @@ def plot_design_history(
     reference: Mapping[str, float] | None = None,
     label: str = "score",
 ) -> Figure:
-    """The best score so far by what it cost: the mean over the sequences, and their lowest and highest as a band.
+    """The best score so far by number of evaluations: mean over the sequences, and their range as a band.
 
     Args:
-        histories: Name, such as a method, to evaluations a sequence (H,) and best scores (H, R).
-        reference: Name, such as "99.9% of windows", to a score that is drawn as a line.
-        label: What the score is.
+        histories: Evaluations per sequence (H,) and best scores (H, R) by name, such as a method.
+        reference: Scores that are drawn as a line, by name, such as "99.9% of windows".
+        label: Label of the score.
     """
     figure, (axes,) = make_panels(1, 1, width=6.4, height=3.6)
     for i, (name, (evaluations, best)) in enumerate(histories.items()):
@@ -48,15 +48,15 @@ def plot_design_history(
 def plot_design_predictions(
     before: ArrayLike, after: ArrayLike, names: Sequence[str], chosen: Mapping[str, str]
 ) -> Figure:
-    """The mean logit of each task before and after, with the lowest and highest of the sequences as a line.
+    """The mean logit of each task before and after, with the range over the sequences as a line.
 
-    Of many tasks those are named that were chosen; the others are dots in the order of their logit after.
+    If there are many tasks, only the chosen ones are named; the others are dots sorted by their logit after.
 
     Args:
         before: Logits of the starts, (R, T).
         after: Logits of the designed sequences, (R, T).
-        names: Of the tasks, T.
-        chosen: Task to what it was in the design, such as "made high".
+        names: Names of the tasks, T.
+        chosen: Role of chosen tasks in the design, such as "made high", by task.
     """
     first, last = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
     order = np.argsort(-last.mean(axis=0), kind="stable")
@@ -90,17 +90,17 @@ def plot_design_sequence(
     bin: tuple[int, int] | None = None,
     draw_logo: Callable[[Axes], None] | None = None,
 ) -> Figure:
-    """Where a designed sequence differs from its start, with motif hits; letters where they can be read.
+    """Differences between a designed sequence and its start, with motif hits; letters if they are readable.
 
     Args:
-        start: What it began with, L bases.
-        sequence: What it became.
-        hits: Start, end and name of motifs in it.
-        bin: The labelled centre, first base and past the last.
-        draw_logo: Draws onto a further panel above, whose x-axis is the position; such as an attribution's logo.
+        start: The initial sequence, L bases.
+        sequence: The designed sequence.
+        hits: Start, end and name of its motif hits.
+        bin: First base and end of the labelled bin.
+        draw_logo: Draws on an additional panel at the top, whose x-axis is the position, such as an attribution's logo.
     """
     length = len(sequence)
-    # A palindrome is found on both strands of one place.
+    # A palindrome has hits on both strands at one position.
     places = list(dict.fromkeys(hits))
     rows = _free_rows(places)
     ratios = (1,) if draw_logo is None else (1.2, 1)
@@ -128,7 +128,7 @@ def plot_design_sequence(
 
 
 def _draw_bases(axes: Axes, text: str, row: int) -> None:
-    """A sequence as coloured cells, with its letters where there are few."""
+    """Draws a sequence as coloured cells, with its letters if there are few."""
     cells = np.full((1, len(text), 4), 0.0)
     for base, colour in zip(_BASES, _COLOURS, strict=True):
         cells[0, np.array(list(text)) == base] = mpl.colors.to_rgba(colour, 0.85)
@@ -140,7 +140,7 @@ def _draw_bases(axes: Axes, text: str, row: int) -> None:
 
 
 def _free_rows(hits: Sequence[tuple[int, int, str]], room: int = 60) -> list[int]:
-    """A row for each hit such that names in one row do not touch; hits within `room` bp get rows of their own."""
+    """Returns a row for each hit such that names do not overlap; hits within `room` bp get different rows."""
     ends: list[int] = []
     rows = [0] * len(hits)
     for i in sorted(range(len(hits)), key=lambda i: hits[i][0]):

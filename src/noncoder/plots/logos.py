@@ -1,4 +1,4 @@
-"""Sequence logos: letters as outlines that are made once, so that a thousand positions are four paths.
+"""Sequence logos from letter outlines that are made once, so that a thousand positions are four paths.
 
 Matrices are (4, w) with the rows A, C, G, T. Sequence logos: Schneider & Stephens 1990, doi:10.1093/nar/18.20.6097.
 """
@@ -23,25 +23,25 @@ from noncoder.plots.style import GREY, PALETTE, STYLE, plain_text
 
 BASES = "ACGT"
 BASE_COLOURS = {"A": PALETTE[2], "C": PALETTE[0], "G": PALETTE[4], "T": PALETTE[1]}
-"""Green, blue, orange and red, as the field has them, which readers who confuse red and green tell apart too."""
+"""Green, blue, orange and red, the usual colours, in shades that red-green colour-blind readers can distinguish."""
 
 CONTRIBUTION = "contribution, logit"
-# Share of its position that a letter fills.
+# Fraction of its position that a letter fills.
 _FILLED = 0.9
-# Inches of a position, in a figure of one logo, and of all of them at most.
+# Inches per position in a figure of one logo, and inches of all positions at most.
 _POSITION, _WIDEST = 0.24, 9.6
-# Of an inline logo, whose height is 100 units: units and em of a position, em of the height.
+# Inline logos have a height of 100 units: units and em per position, em of the height.
 _STEP, _EM, _TALL_EM = 20, 0.75, 2.6
-# Letters lower than this, in those units, are less than half a pixel in a table.
+# Letters smaller than this, in those units, are less than half a pixel in a table.
 _LEAST = 3
-# Letters of a figure that are lower than this share of what the logo spans would be a hairline.
+# Letters smaller than this fraction of the logo's span would be a hairline.
 _LEAST_SHARE = 0.008
 
 Floats = NDArray[np.floating[Any]]
 
 
 class _Arc(NamedTuple):
-    """Part of an ellipse about (x, y), from one angle to another in degrees, counterclockwise where that is larger."""
+    """Part of an ellipse around (x, y), from one angle to another in degrees, counterclockwise if that is larger."""
 
     x: float
     y: float
@@ -54,7 +54,7 @@ class _Arc(NamedTuple):
         return self.x + self.rx * np.cos(np.deg2rad(angle)), self.y + self.ry * np.sin(np.deg2rad(angle))
 
 
-# Outlines in a box from 0 to 1, y upwards: corners, and arcs that a line leads to. Holes turn the other way.
+# Outlines in a box from 0 to 1, y upwards: corners, and arcs that follow a line. Holes have the opposite direction.
 _OUTER, _INNER = (0.566, 0.5, 0.566, 0.5), (0.566, 0.5, 0.336, 0.335)
 _GLYPHS: dict[str, tuple[tuple[tuple[float, float] | _Arc, ...], ...]] = {
     "A": (
@@ -68,13 +68,13 @@ _GLYPHS: dict[str, tuple[tuple[tuple[float, float] | _Arc, ...], ...]] = {
 
 
 def information_heights(ppm: ArrayLike) -> Floats:
-    """Heights of a sequence logo: each base's probability times the information of its position.
+    """Returns heights of a sequence logo: each base's probability times the information of its position.
 
     Args:
         ppm: Probabilities, (4, w); columns sum to 1.
 
     Returns:
-        Bits against equal base frequencies, (4, w); a column adds up to 0 to 2.
+        Bits against equal base frequencies, (4, w); columns sum to 0 to 2.
     """
     probabilities = _matrix(ppm)
     logs = np.log2(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
@@ -82,11 +82,11 @@ def information_heights(ppm: ArrayLike) -> Floats:
 
 
 def observed_heights(codes: ArrayLike, values: ArrayLike) -> Floats:
-    """Heights of the logo of one sequence: at each position the value of the base that is there.
+    """Returns heights of the logo of one sequence: the value of the observed base at each position.
 
     Args:
         codes: The sequence, (w,); an N has no letter.
-        values: One number a position, (w,).
+        values: One value per position, (w,).
 
     Returns:
         (4, w), zero at the other bases.
@@ -96,14 +96,14 @@ def observed_heights(codes: ArrayLike, values: ArrayLike) -> Floats:
 
 
 def draw_logo(axes: Axes, heights: ArrayLike, start: float = 0) -> None:
-    """Draws a logo into axes, four paths however long it is; the limits of the axes are set to hold it.
+    """Draws a logo into axes as four paths of any length, and sets the limits of the axes.
 
-    What is positive is stacked above 0 and what is negative hangs below it upside down, the largest outermost.
+    Positive letters are stacked above 0 and negative ones below it upside down, the largest outermost.
 
     Args:
-        axes: Where to draw.
+        axes: The axes.
         heights: Signed heights, (4, w); NaN has no letter.
-        start: Where the first position begins on the axis; each is 1 wide.
+        start: Position of the first letter on the axis; each letter is 1 wide.
     """
     stacked = _matrix(heights)
     begins, (low, high) = _begins(stacked), span(stacked)
@@ -116,7 +116,7 @@ def draw_logo(axes: Axes, heights: ArrayLike, start: float = 0) -> None:
             corners[..., 0] = box[:, 0] * _FILLED + (start + at + (1 - _FILLED) / 2)[:, None]
             corners[..., 1] = box[:, 1] * stacked[row, at, None] + begins[row, at, None]
             path = Path(corners.reshape(-1, 2), np.tile(np.asarray(outline.codes), at.size))
-            # Axes.add_patch would look for the extremes of every curve, which takes longer than drawing them.
+            # Axes.add_patch would compute the extremes of every curve, which takes longer than drawing.
             axes.add_artist(PathPatch(path, facecolor=BASE_COLOURS[base], linewidth=0)).set_in_layout(False)
     axes.set(xlim=(start, start + stacked.shape[1]), ylim=(low, high))
     axes.grid(visible=False)
@@ -126,7 +126,7 @@ def draw_logo(axes: Axes, heights: ArrayLike, start: float = 0) -> None:
 
 @mpl.rc_context(STYLE)
 def plot_information_logo(ppm: ArrayLike, title: str = "") -> Figure:
-    """The logo of a motif in bits.
+    """Draws the logo of a motif in bits.
 
     Args:
         ppm: Probabilities, (4, w); columns sum to 1.
@@ -139,13 +139,13 @@ def plot_information_logo(ppm: ArrayLike, title: str = "") -> Figure:
 
 @mpl.rc_context(STYLE)
 def plot_contribution_logo(values: ArrayLike, start: int = 1, title: str = "", label: str = CONTRIBUTION) -> Figure:
-    """The logo of an attribution or of a contribution weight matrix (CWM), with what lowers the output hanging down.
+    """Draws the logo of an attribution or a contribution weight matrix (CWM); negative letters are below the axis.
 
     Args:
-        values: Contribution of each base, (4, w); for one sequence, `observed_heights` of it.
-        start: The number of the first position.
-        title: What it is of.
-        label: What is measured, with its unit.
+        values: Contribution of each base, (4, w); for one sequence, its `observed_heights`.
+        start: Number of the first position.
+        title: Title.
+        label: Label of the values, with their unit.
     """
     figure, axes = _one_logo(_matrix(values), start, title)
     axes.set(xlabel="position, bp", ylabel=label)
@@ -154,12 +154,12 @@ def plot_contribution_logo(values: ArrayLike, start: int = 1, title: str = "", l
 
 
 def logo_svg(heights: ArrayLike, top: float | None = None, label: str = "") -> str:
-    """A small logo as markup for a page's tables: a path a base, in colours that a page's dark mode reaches.
+    """Returns a small logo as markup for tables: one path per base, in colours that follow a page's dark mode.
 
     Args:
         heights: Signed heights, (4, w): `information_heights` of a motif, or a CWM; NaN has no letter.
-        top: What the full height stands for, such as 2 bits; by default what the logo spans.
-        label: What it shows, for a reader who does not see it.
+        top: Value of the full height, such as 2 bits; by default the logo's span.
+        label: Alternative text.
     """
     stacked = _matrix(heights)
     low, high = span(stacked)
@@ -187,7 +187,7 @@ def logo_svg(heights: ArrayLike, top: float | None = None, label: str = "") -> s
 
 
 def span(heights: Floats) -> tuple[float, float]:
-    """The lowest and the highest end of a logo's stacks; 0 to 1 where there is no letter."""
+    """Returns the lowest and highest end of a logo's stacks; 0 to 1 without letters."""
     low = float(np.minimum(heights, 0).sum(axis=0).min(initial=0))
     high = float(np.maximum(heights, 0).sum(axis=0).max(initial=0))
     return (low, high) if high > low else (0.0, 1.0)
@@ -201,7 +201,7 @@ def _matrix(values: ArrayLike) -> Floats:
 
 
 def _begins(heights: Floats) -> Floats:
-    """Where each letter begins, (4, w): the end of the smaller ones on its side of 0, which lie nearer to it."""
+    """Returns the base line of each letter, (4, w): the end of the smaller letters on its side of 0."""
     order = np.argsort(np.abs(heights), axis=0, kind="stable")
     ordered = np.take_along_axis(heights, order, axis=0)
     ends = np.where(ordered > 0, np.maximum(ordered, 0).cumsum(axis=0), np.minimum(ordered, 0).cumsum(axis=0))
@@ -214,7 +214,7 @@ def _one_logo(heights: Floats, start: int, title: str) -> tuple[Figure, Axes]:
     width = min(_WIDEST, 1.1 + _POSITION * heights.shape[1])
     figure = Figure(figsize=(max(2.2, width), 1.9), layout="constrained")
     axes = figure.add_subplot(title=plain_text(title, 60))
-    # Numbers stand below the middle of their letter.
+    # Numbers are below the middle of their letter.
     draw_logo(axes, heights, start - 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(min(12, max(2, heights.shape[1] // 2)), integer=True))
     return figure, axes
@@ -222,7 +222,7 @@ def _one_logo(heights: Floats, start: int, title: str) -> tuple[Figure, Axes]:
 
 @cache
 def _outline(base: str) -> Path:
-    """A letter as a path in a box from 0 to 1."""
+    """Returns a letter as a path in a box from 0 to 1."""
     vertices: list[Floats] = []
     kinds: list[np.uint8] = []
     for contour in _GLYPHS[base]:
@@ -243,11 +243,11 @@ def _outline(base: str) -> Path:
 
 @cache
 def _inline(base: str, height: int) -> tuple[int, int, str]:
-    """A letter of an inline logo: where its outline begins in its box, and the outline as steps of an SVG path.
+    """Returns a letter of an inline logo: start of its outline in its box, and the outline as relative SVG steps.
 
     Args:
         base: A, C, G or T.
-        height: In the logo's units; below 0 it hangs upside down.
+        height: In the logo's units; negative letters are upside down.
     """
 
     def corner(point: tuple[float, float]) -> tuple[int, int]:
@@ -276,5 +276,5 @@ def _inline(base: str, height: int) -> tuple[int, int, str]:
 
 
 def _step(x: int, y: int) -> str:
-    """A line by so much, in the fewest characters."""
+    """Returns a relative line in the fewest characters."""
     return f"l{x} {y}" if x and y else f"h{x}" if x else f"v{y}" if y else ""

@@ -1,4 +1,4 @@
-"""Figures of matrices over tasks: heat maps whose paper shows through, so that they fit a light and a dark page."""
+"""Figures of matrices over tasks: heat maps with a transparent background, for light and dark pages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from noncoder.plots.style import GREY, PALETTE, STYLE, add_legend, coloured, plain_text
 
-# Few enough levels for small files, more than the eye tells apart.
+# Few enough levels for small files, but more than the eye distinguishes.
 LEVELS = 48
-# Four times as often, or as rarely, is as strong a colour as there is.
+# Four times more or less often than expected has the strongest colour.
 _MOST_LOG2 = 2.0
 
 Floats = NDArray[np.floating[Any]]
@@ -28,16 +28,15 @@ def plot_cooccurrence(cells: ArrayLike, groups: Sequence[str] = ()) -> Figure:
     """Heat map of how often tasks are positive together.
 
     Args:
-        cells: Jaccard indices of tasks, or means of neighbouring tasks, in an order that puts alike ones side by side,
-            (n, n).
-        groups: The group of each task in that order, (T,), for the strip at the side.
+        cells: Jaccard indices of tasks, or means of neighbouring tasks, in an order with similar ones adjacent, (n, n).
+        groups: Group of each task in that order, (T,), for the strip at the side.
     """
     values = np.asarray(cells, dtype=float)
     apart = values[~np.eye(len(values), dtype=bool)]
     top = max(0.05, float(np.quantile(apart, 0.998))) if apart.size else 1.0
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = figure.add_subplot()
-    # By the square root, or all but the most alike would be one pale shade.
+    # By the square root; otherwise all but the most similar cells would be equally pale.
     picture(axes, tinted(np.sqrt(np.clip(values / top, 0, 1)), PALETTE[0]), (0, 1, 1, 0))
     axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0), aspect="equal", xlabel="tasks, alike ones side by side")
     _strip(axes, groups)
@@ -49,15 +48,15 @@ def plot_cooccurrence(cells: ArrayLike, groups: Sequence[str] = ()) -> Figure:
 
 @mpl.rc_context(STYLE)
 def plot_task_chromosomes(names: Sequence[str], positives: ArrayLike, windows: ArrayLike) -> Figure:
-    """Heat map of where the tasks are more or less often positive than on average.
+    """Heat map of where tasks are positive more or less often than on average.
 
     Args:
         names: The chromosomes, (C,).
-        positives: Positive windows by chromosome and task, (C, T), tasks in the order to show them in.
+        positives: Positive windows by chromosome and task, (C, T), tasks in the order of display.
         windows: Windows of each chromosome, (C,).
     """
     counts, share = np.asarray(positives, dtype=float), np.asarray(windows) / max(1, np.sum(windows))
-    # One more on both sides keeps chance on small chromosomes pale.
+    # A pseudocount of one on both sides keeps chance on small chromosomes pale.
     ratio = np.log2((counts + 1) / (np.outer(share, counts.sum(axis=0)) + 1)) / _MOST_LOG2
     figure = Figure(figsize=(9.6, 1.1 + 0.19 * len(names)), layout="constrained")
     axes = figure.add_subplot()
@@ -72,7 +71,7 @@ def plot_task_chromosomes(names: Sequence[str], positives: ArrayLike, windows: A
 
 
 def picture(axes: Axes, rgba: NDArray[np.uint8], extent: tuple[float, float, float, float]) -> None:
-    """A matrix of colours (rows, columns, 4) in a thin frame, its first row above; extent: left, right, bottom, top."""
+    """Draws a matrix of colours (rows, columns, 4) in a frame, first row on top; extent: left, right, bottom, top."""
     axes.imshow(rgba, interpolation="none", aspect="auto", extent=extent)
     axes.grid(visible=False)
     for spine in axes.spines.values():
@@ -80,7 +79,7 @@ def picture(axes: Axes, rgba: NDArray[np.uint8], extent: tuple[float, float, flo
 
 
 def scale(axes: Axes, rgba: NDArray[np.uint8], label: str) -> Axes:
-    """A bar of colours (steps, 1, 4) at the right of the axes, from 1 above to 0 below; ticks are the caller's."""
+    """Draws a colour bar (steps, 1, 4) at the right of the axes, from 1 at the top to 0; the caller sets the ticks."""
     bar = axes.inset_axes((1.03, 0.25, 0.03, 0.5) if axes.get_aspect() == 1 else (1.015, 0.05, 0.012, 0.9))
     picture(bar, rgba, (0, 1, 0, 1))
     bar.set(xticks=[], ylabel=label)
@@ -91,7 +90,7 @@ def scale(axes: Axes, rgba: NDArray[np.uint8], label: str) -> Axes:
 
 
 def _strip(axes: Axes, groups: Sequence[str]) -> None:
-    """The groups of the tasks at the left, one outline a group."""
+    """Draws the groups of the tasks at the left, one outline per group."""
     if len(set(groups)) < 2:
         return
     strip = axes.inset_axes((-0.045, 0, 0.03, 1))
@@ -106,7 +105,7 @@ def _strip(axes: Axes, groups: Sequence[str]) -> None:
 
 
 def tinted(strength: Floats, colour: str) -> NDArray[np.uint8]:
-    """A colour that covers the paper by a strength from 0 to 1."""
+    """Returns a colour that covers the background with a strength from 0 to 1."""
     rgba = np.empty((*strength.shape, 4), dtype=np.uint8)
     rgba[..., :3] = np.round(255 * np.array(to_rgb(colour)))
     rgba[..., 3] = np.round(np.round(strength * LEVELS) / LEVELS * 255)
@@ -114,7 +113,7 @@ def tinted(strength: Floats, colour: str) -> NDArray[np.uint8]:
 
 
 def diverging(values: Floats) -> NDArray[np.uint8]:
-    """Colours of values from -1 (blue) over 0 (the paper shows) to 1 (orange); what lies beyond is as strong."""
+    """Returns colours of values from -1 (blue) over 0 (transparent) to 1 (orange); values beyond are clipped."""
     strength = np.clip(np.abs(values), 0, 1)
     above, below = tinted(strength, PALETTE[1]), tinted(strength, PALETTE[0])
     return np.where((values > 0)[..., None], above, below)

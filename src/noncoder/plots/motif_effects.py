@@ -1,4 +1,4 @@
-"""Figures of a task's grammar: what motifs do alone, by their place, in pairs, and which k-mers matter."""
+"""Figures of a task's grammar: motifs alone, by position, in pairs, and the k-mers that matter."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from noncoder.plots.style import GREY, INK, PALETTE, STYLE, make_panels, plain_text
 
-# Beyond the palette colours come again with another dash.
+# Beyond the palette, colours repeat with another dash.
 _DASHES = ("-", "--", ":", "-.")
 MeanWithInterval = tuple[ArrayLike, ArrayLike, ArrayLike]
-"""Mean, lower end and upper end, arrays of one shape; a NaN end leaves the band out there."""
+"""Mean, lower end and upper end, arrays of one shape; the band is omitted where an end is NaN."""
 
 
 @mpl.rc_context(STYLE)
@@ -28,10 +28,10 @@ def plot_marginal(
     """Mean effects as dots with their intervals, one row each; single backgrounds behind them.
 
     Args:
-        names: What was put in, or taken away, M.
+        names: Names of the M motifs.
         effects: Mean and interval ends, (M,) each.
-        values: For each the effects on single backgrounds, (n,); drawn pale.
-        label: What the axis says.
+        values: Effects on single backgrounds, (n,) each; drawn pale.
+        label: Label of the axis.
     """
     figure, (axes,) = make_panels(1, 1, width=6.4, height=1.0 + 0.34 * max(1, len(names)))
     mean, low, high = np.array(effects, dtype=float).reshape(3, -1)
@@ -39,7 +39,7 @@ def plot_marginal(
     axes.axvline(0, color=INK, linewidth=1)
     for row, single in zip(rows, values or (), strict=False):
         dots = np.asarray(single, dtype=float)
-        # The same spread for the same data: a figure may not hang on chance.
+        # The same spread for the same data: figures must not depend on chance.
         spread = row + 0.28 * (np.modf(np.arange(dots.size) * 0.618034)[0] - 0.5) * 2
         axes.plot(dots, spread, ".", color=GREY, alpha=0.35, markersize=4, markeredgewidth=0)
     axes.hlines(rows, low, high, color=PALETTE[0], linewidth=2.2)
@@ -57,13 +57,13 @@ def plot_position_scan(
     bin: tuple[int, int] | None = None,
     label: str = "effect on logit",
 ) -> Figure:
-    """The effect of motifs by where their middle lies, with intervals as bands and the labelled bin shaded.
+    """The effect of motifs by the position of their middle, with intervals as bands and the labelled bin shaded.
 
     Args:
-        scans: Name of a motif to the middles of its places in the window, bp (P,), and mean and interval ends (P,).
-        window: Its width, bp.
-        bin: First base of the labelled centre, and past its last.
-        label: What the axis says.
+        scans: Middles of the positions in the window, bp (P,), and mean and interval ends (P,), by motif name.
+        window: Width of the window, bp.
+        bin: First base and end of the labelled bin.
+        label: Label of the axis.
     """
     figure, (axes,) = make_panels(1, 1, height=3.2)
     if bin is not None:
@@ -84,14 +84,14 @@ def plot_spacing(
     names: tuple[str, str],
     mark: float | None = None,
 ) -> Figure:
-    """The joint effect of two motifs and their interaction by the distance between them, a line an orientation.
+    """The joint effect of two motifs and their interaction by the distance between them, a line per orientation.
 
     Args:
         distances: bp between the two, (D,).
-        joint: Orientation, such as "+-", to mean and interval ends, (D,).
-        interaction: The same of the joint effect less the sum of the single ones.
-        names: The left motif and the right one.
-        mark: A distance to be marked, such as the longest at which a rule holds.
+        joint: Mean and interval ends, (D,), by orientation, such as "+-".
+        interaction: The same for the joint effect minus the sum of the single effects.
+        names: Names of the left and the right motif.
+        mark: A distance to mark, such as the longest at which a rule holds.
     """
     figure, panels = make_panels(1, 2, height=3.4, sharex=True)
     left, right = (plain_text(name, 16) for name in names)
@@ -103,7 +103,7 @@ def plot_spacing(
         for i, (strands, effects) in enumerate(lines.items()):
             _band(axes, at, effects, i, "  ".join(_arrow(s, n) for s, n in zip(strands, (left, right), strict=True)))
         axes.set(title=title, xlabel=f"bp between {left} and {right}", ylabel="effect on logit")
-    panels[1].set_title("interaction: joint less the sum of the singles")
+    panels[1].set_title("interaction: joint minus the sum of the singles")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
@@ -114,10 +114,10 @@ def plot_kmers(kmers: Sequence[str], effects: MeanWithInterval, most: int = 25, 
     """The k-mers with the largest effects as bars with intervals, in the order given.
 
     Args:
-        kmers: M of them.
+        kmers: The M k-mers.
         effects: Mean and interval ends, (M,) each.
-        most: How many are drawn.
-        screened: Among how many they were found, for the title.
+        most: Number of k-mers that are drawn.
+        screened: Number of k-mers that were screened, for the title.
     """
     shown = list(kmers)[:most]
     figure, (axes,) = make_panels(1, 1, width=6.4, height=1.1 + 0.2 * max(1, len(shown)))
@@ -130,7 +130,7 @@ def plot_kmers(kmers: Sequence[str], effects: MeanWithInterval, most: int = 25, 
     axes.set(xlabel="effect on logit, mean over backgrounds", ylim=(len(shown) - 0.4, -0.6))
     axes.grid(visible=False, axis="y")
     if screened is not None:
-        axes.set_title(f"the first {len(shown)} of {screened:,} k-mers, strands joined")
+        axes.set_title(f"the first {len(shown)} of {screened:,} k-mers, strands combined")
     return figure
 
 

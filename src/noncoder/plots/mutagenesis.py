@@ -1,4 +1,4 @@
-"""Figures of in-silico mutagenesis, and of two methods that judge the same windows."""
+"""Figures of in-silico mutagenesis, and of the agreement of two methods on the same windows."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def plot_mutations(
     region: tuple[int, int] | None = None,
     place: tuple[str, int] | None = None,
 ) -> Figure:
-    """In-silico mutagenesis: what each substitution does to the logit, and the importance of each base as letters.
+    """In-silico mutagenesis: the effect of each substitution on the logit, and the importance of each base as letters.
 
     Args:
         codes: The sequence, (L,).
-        substitutions: Logit of the mutated less that of the sequence, (4, L); NaN where none was tried.
-        region: First base to show and one past the last; by default the strongest stretch.
+        substitutions: Logit of the mutated sequence minus that of the sequence, (4, L); NaN if not measured.
+        region: First base and end of the region to show; by default the strongest region.
         place: Chromosome and 0-based start of the sequence.
     """
     sequence, effects = np.asarray(codes), np.asarray(substitutions, dtype=float)
@@ -67,12 +67,12 @@ def plot_mutations(
 
 @mpl.rc_context(STYLE)
 def plot_agreement(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) -> Figure:
-    """How two methods rank the positions of the same windows: where ranks meet, and the correlation of each window.
+    """How two methods rank the positions of the same windows: joint ranks, and the correlation in each window.
 
     Args:
         first: Magnitudes by one method, (n, L).
-        second: By the other, (n, L).
-        names: What the methods are called.
+        second: Magnitudes by the other, (n, L).
+        names: Names of the methods.
     """
     sides = [np.asarray(side, dtype=float) for side in (first, second)]
     correlation = rank_agreement(*sides).each
@@ -98,14 +98,14 @@ def plot_agreement(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) 
 
 
 def _ranks(rows: Floats) -> Floats:
-    """Ranks of each row from 0.5, ties sharing their mean; NaN has none."""
+    """Ranks the values of each row from 0.5, ties share their mean; NaN has no rank."""
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(rows, axis=1, nan_policy="omit") - 0.5)
 
 
 def _mark_present(axes: Axes, codes: NDArray[Any], begin: int) -> None:
-    """A small square on the cell of the base that is there."""
+    """Draws a small square on the cell of the observed base."""
     at = np.flatnonzero(codes < 4)
     corners = np.array([(0.35, 0.38), (0.65, 0.38), (0.65, 0.62), (0.35, 0.62), (0, 0)])
     places = np.column_stack([begin + at, codes[at]])[:, None] + corners

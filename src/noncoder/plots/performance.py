@@ -1,4 +1,4 @@
-"""Figures of how a training went and how well the model does."""
+"""Figures of a training's course and of the model's performance."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def plot_training(
     x_label: str,
     kept: int | None = None,
 ) -> Figure:
-    """Training curves: the training loss in the first panel, and every measure of the validation, one panel each.
+    """Training curves: the training loss in the first panel, and every validation measure, one panel each.
 
     Args:
-        train: Where and how large the training loss was, (n,) each.
-        valid_at: Where the validations were, (m,).
+        train: Position and value of the training loss, (n,) each.
+        valid_at: Positions of the validations, (m,).
         valid: The loss first, then any other measures, (m,) each.
-        x_label: What the horizontal axis counts, e.g. "step" or "minutes".
-        kept: The validation whose weights were kept.
+        x_label: Label of the horizontal axis, e.g. "step" or "minutes".
+        kept: Index of the validation whose weights were kept.
     """
     figure, panels = make_panels(1, len(valid), height=2.7, sharex=True)
     at, loss = thin(train[0], train[1])
@@ -58,7 +58,7 @@ def plot_training(
         axes.set(title=name.replace("_", " ").replace("auroc", "AUROC"), xlabel=x_label)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         axes.xaxis.set_major_formatter(FuncFormatter(short_number))
-    # The first steps are an order of magnitude above the rest, which they would press flat.
+    # The first steps are an order of magnitude above the rest, and would compress it.
     every = np.concatenate([loss, np.asarray(next(iter(valid.values())), dtype=float)])
     if loss.size > 30:
         lowest, highest = np.nanmin(every), np.nanmax(np.append(every[loss.size :], np.quantile(loss, 0.97)))
@@ -72,9 +72,9 @@ def plot_throughput(time: ArrayLike, windows_per_second: ArrayLike, x_label: str
     """Training speed over time.
 
     Args:
-        time: When, (n,).
-        windows_per_second: How fast, (n,).
-        x_label: The unit of the time.
+        time: Times, (n,).
+        windows_per_second: Speeds, (n,).
+        x_label: Unit of the time.
     """
     figure, (axes,) = make_panels(1, 1, height=1.9)
     at, speed = thin(time, windows_per_second)
@@ -90,7 +90,7 @@ def plot_roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     """Receiver operating characteristics of some tasks.
 
     Args:
-        curves: Task to false and true positive rates, (P,) each.
+        curves: False and true positive rates, (P,) each, by task.
     """
     figure, axes = unit_square("false positive rate", "true positive rate")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -107,8 +107,8 @@ def plot_precision_recall(
     """Precision-recall curves of some tasks.
 
     Args:
-        curves: Task to recall and precision, (P,) each.
-        prevalence: Task to its share of positives, the precision of a random ranking, drawn dashed.
+        curves: Recall and precision, (P,) each, by task.
+        prevalence: Fraction of positives by task, the precision of a random ranking, drawn dashed.
     """
     figure, axes = unit_square("recall", "precision")
     for i, (name, (x, y)) in enumerate(curves.items()):
@@ -122,16 +122,16 @@ def plot_precision_recall(
 
 @mpl.rc_context(STYLE)
 def plot_distribution(measures: Mapping[str, ArrayLike], groups: Sequence[str] = ()) -> Figure:
-    """Every task as a dot, a row a group and a panel a measure; the bar is the median.
+    """Every task as a dot, a row per group and a panel per measure; the bar is the median.
 
     Args:
-        measures: Name to values (T,); NaN is left out.
-        groups: The group of each task.
+        measures: Values (T,) by name; NaN is left out.
+        groups: Group of each task.
     """
     n_tasks = len(np.asarray(next(iter(measures.values()))))
     rows = coloured(groups, n_tasks)
     figure, panels = make_panels(1, len(measures), height=max(2.0, 0.8 * len(rows) + 0.8), sharey=True)
-    # The same figure for the same numbers.
+    # The same figure for the same values.
     jitter = np.random.default_rng(0).uniform(-0.28, 0.28, n_tasks)
     for axes, (measure, values) in zip(panels, measures.items(), strict=True):
         scores = np.asarray(values, dtype=float)
@@ -168,7 +168,7 @@ def plot_auroc_by_positives(
         positives: Counts (T,), drawn on a logarithmic scale.
         auroc: Values (T,); NaN is left out.
         groups: The group of each task, for the colours.
-        x_label: What the horizontal axis counts.
+        x_label: Label of the horizontal axis.
     """
     figure, (axes,) = make_panels(1, 1, height=3.4)
     counts, scores = np.asarray(positives, dtype=float), np.asarray(auroc, dtype=float)

@@ -1,7 +1,7 @@
-"""The style that all figures share, the helpers that draw in it, and figures as SVG or files.
+"""The style that all figures share, helpers to draw in it, and output of figures as SVG or files.
 
-The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which stay apart under the common kinds of
-colour blindness.
+The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which the common kinds of colour blindness
+can distinguish.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "noncoder",
 }
-# More groups than colours that can be told apart: the smaller ones share grey.
+# If there are more groups than distinguishable colours, the smaller ones are grey.
 _MOST_GROUPS = 5
 _OTHER = "other"
-# As many names as can be read side by side.
+# Number of names that are readable side by side.
 FEW_TASKS = 30
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -76,29 +76,29 @@ Floats = NDArray[np.floating[Any]]
 
 
 def figure_svg(figure: Figure, name: str = "", label: str = "") -> str:
-    """A figure as SVG to be put into a page.
+    """Returns a figure as SVG for a page.
 
-    Its colours become CSS variables (--ink, --rule, --grey, --paper, --c0 to --c5) that fall back on themselves, so
-    that a page's dark mode reaches them. The same figure gives the same text.
+    Its colours become CSS variables (--ink, --rule, --grey, --paper, --c0 to --c5) with themselves as fallback, so that
+    a page's dark mode applies to them. The same figure gives the same text.
 
     Args:
         figure: The figure.
-        name: Starts every id in it; by default a digest of the figure, which sets different figures of one page apart.
-        label: What it shows, for a reader who does not see it.
+        name: Prefix of every id in it; by default a digest of the figure, which keeps figures of one page apart.
+        label: Alternative text.
     """
     text = io.StringIO()
     with _drawing():
-        # Nothing in the page may depend on when it was made.
+        # The page must not depend on the time at which it was made.
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|\s+xmlns(:\w+)?=\"[^\"]*\"", "", svg, flags=re.S)
-    # Coordinates to a hundredth of a point; not the numbers that are text.
+    # Coordinates are rounded to a hundredth of a point, except numbers in text.
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{3,}", _hundredths, tag[0]), svg)
     svg = re.sub(r' d="([^"]*)"', lambda found: f' d="{_shorter(found[1])}"', svg)
     svg = svg.replace("xlink:href", "href").replace("'DejaVu Sans', sans-serif", _FONTS)
     used = dict.fromkeys(re.findall(r"(?:href=\"#|url\(#)([\w.-]+)", svg))
-    # Ids hang on digits of the layout that are not written, and that differ from one time to the next.
+    # Ids depend on unwritten digits of the layout, which differ from run to run.
     plain = re.sub(r'( id="|href="#|url\(#)[\w.-]+', r"\1", svg)
     prefix = name or "f" + hashlib.sha256(plain.encode()).hexdigest()[:8]
     short = {long: f"{prefix}-{i}" for i, long in enumerate(used)}
@@ -106,18 +106,18 @@ def figure_svg(figure: Figure, name: str = "", label: str = "") -> str:
     svg = re.sub(r'(href="#|url\(#)([\w.-]+)', lambda found: found[1] + short[found[2]], svg)
     svg = _classes(_variables(svg), prefix)
     described = f' role="img" aria-label="{html.escape(label)}"' if label else ' role="img"'
-    # The view box alone lets the page decide on the width.
+    # With only the view box, the page determines the width.
     svg = re.sub(r'<svg ([^>]*?)(?:width|height)="[^"]*"', r"<svg \1", svg)
     svg = re.sub(r'<svg ([^>]*?)(?:width|height)="[^"]*"', rf"<svg{described} \1", svg)
     return re.sub(r"\s*\n\s*", "\n", svg).strip()
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a figure; the file is complete or absent.
+    """Writes a figure completely or not at all.
 
     Args:
         figure: The figure.
-        path: The file, whose ending says the format, such as positives.png, .pdf or .svg.
+        path: The file, whose suffix determines the format, such as positives.png, .pdf or .svg.
 
     Raises:
         InputError: It cannot be written.
@@ -131,7 +131,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 @contextmanager
 def _drawing() -> Iterator[None]:
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # Tasks are named with any character; a font that lacks one draws a box.
+        # Task names may contain any character; a font that lacks one draws a box.
         warnings.filterwarnings("ignore", r"Glyph \d+")
         yield
 
@@ -139,21 +139,21 @@ def _drawing() -> Iterator[None]:
 def make_panels(
     rows: int, columns: int, width: float = 9.6, height: float = 3.0, **share: Any
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure and its panels, row by row; sizes in inches."""
+    """Creates an empty figure and its panels, row by row; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, **share)
     return figure, list(grid.flat)
 
 
 def unit_square(x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    """An empty figure whose axes both go from 0 to 1."""
+    """Creates an empty figure whose axes both range from 0 to 1."""
     figure, (axes,) = make_panels(1, 1, width=4.4, height=4.2)
     axes.set(xlabel=x_label, ylabel=y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     return figure, axes
 
 
 def coloured(groups: Sequence[str], n_tasks: int) -> dict[str, tuple[NDArray[np.bool_], str]]:
-    """Group to its members (T,) and colour: the largest in their own, in order of appearance, the rest in grey."""
+    """Returns members (T,) and colour by group: the largest in their own colour, in order; others grey."""
     if not any(groups):
         return {"": (np.ones(n_tasks, dtype=bool), PALETTE[0])}
     names = np.array([group or _OTHER for group in groups])
@@ -168,12 +168,12 @@ def coloured(groups: Sequence[str], n_tasks: int) -> dict[str, tuple[NDArray[np.
 
 
 def dot_size(n_tasks: int) -> float:
-    """The size of a dot that stands for a task: smaller where there are many."""
+    """Returns the size of a dot for a task: smaller if there are many."""
     return 7 if n_tasks <= FEW_TASKS else 3.8
 
 
 def label_decades(axis: Axis, text: Callable[[float, object], str] | None = None) -> None:
-    """Ticks of a logarithmic axis at powers of ten, and at their double and fivefold where it spans few."""
+    """Sets ticks of a logarithmic axis at powers of ten, and at their double and fivefold if it spans few."""
     low, high = sorted(axis.get_view_interval())
     axis.set_major_locator(LogLocator(subs=(1,) if high > 40 * low else (1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(text or short_number))
@@ -181,14 +181,14 @@ def label_decades(axis: Axis, text: Callable[[float, object], str] | None = None
 
 
 def add_legend(axes: Axes, names: Sequence[str]) -> None:
-    """A legend above the axes, where there is anything to tell apart."""
+    """Adds a legend above the axes, if there are several entries."""
     if any(names):
         columns = min(_MOST_GROUPS + 1, len(set(names)))
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, handlelength=1, columnspacing=1.4)
 
 
 def thin(at: ArrayLike, values: ArrayLike, most: int = 300) -> tuple[Floats, Floats]:
-    """Means of equal blocks where there are more points than a screen shows; a point with NaN is left out."""
+    """Returns means of equal blocks if there are more points than a screen shows; points with NaN are left out."""
     points = np.array([at, values], dtype=float)
     points = points[:, np.isfinite(points).all(axis=0)]
     starts = np.arange(0, points.shape[1], max(1, -(-points.shape[1] // most)))
@@ -198,13 +198,13 @@ def thin(at: ArrayLike, values: ArrayLike, most: int = 300) -> tuple[Floats, Flo
 
 
 def plain_text(name: str, most: int = 32) -> str:
-    """A name as matplotlib shows it unchanged: no formula, no hidden label, not endless."""
+    """Returns a name that matplotlib shows unchanged: no formula, no hidden label, limited length."""
     name = name if len(name) <= most else f"{name[: most - 1]}…"
     return re.sub(r"^_+", "", name).replace("$", r"\$")
 
 
 def short_number(value: float, _: object = None) -> str:
-    """A number in a few characters: 1.2k, 3M."""
+    """Formats a number in a few characters: 1.2k, 3M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:g}{letter}"
@@ -216,7 +216,7 @@ def _hundredths(number: re.Match[str]) -> str:
 
 
 def _shorter(path: str) -> str:
-    """A path in fewer characters: level and upright lines by their one number, a command that repeats said once."""
+    """Shortens a path: horizontal and vertical lines with one number, repeated commands only once."""
     parts, last, at = [], "", ["", ""]
     for kind, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
         numbers = text.split()
@@ -240,7 +240,7 @@ def _variables(svg: str) -> str:
 
 
 def _classes(svg: str, prefix: str) -> str:
-    """A style that many marks share is said once; a scatter of a thousand tasks shrinks to a third."""
+    """Moves a style that many marks share into a rule; a scatter of a thousand tasks shrinks to a third."""
     styles = re.findall(r' style="([^"]+)"', svg)
     common = [style for style in dict.fromkeys(styles) if styles.count(style) > 2]
     for i, style in enumerate(common):

@@ -1,4 +1,4 @@
-"""The bytes of a file at any place: plain, gzipped or bgzipped."""
+"""Random access to the bytes of a file: plain, gzipped or bgzipped."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from noncoder.temporary import scratch_folder
 GZIP = b"\x1f\x8b"
 # The empty block that ends every bgzip file (SAM specification, section 4.1.2).
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_MOST = 1 << 30  # bytes a call; the system reads at most 2 GB at once
+_MOST = 1 << 30  # bytes per call; the system reads at most 2 GB at once
 _EXTRA = 4  # the flag of a gzip header with extra fields
-_HEADER = 12  # bytes of a gzip header with extra fields, up to and with their length
+_HEADER = 12  # bytes of a gzip header with extra fields, including their length
 
 
 class Bytes(Protocol):
-    """Bytes that are read by their place; `size` is how many there are."""
+    """Bytes with random access; `size` is their number."""
 
     size: int
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end`."""
+        """Reads the bytes from `start` to `end`."""
 
     def close(self) -> None:
-        """Closes the file and removes what was unpacked."""
+        """Closes the file and removes temporary files."""
 
 
 class PlainBytes:
-    """The bytes of a file as they stand in it.
+    """The bytes of a plain file.
 
     Args:
-        path: The file, which stays open: when another takes its place under its name, this one is still read.
-        label: How messages call it.
+        path: The file, which stays open: if another file replaces it under its name, this one is still read.
+        label: Name of the file in messages.
 
     Raises:
-        SequenceError: The file cannot be read, or, when it is read, was changed since it was opened.
+        SequenceError: The file cannot be read, or has changed since it was opened.
     """
 
     def __init__(self, path: Path, label: str) -> None:
@@ -61,10 +61,10 @@ class PlainBytes:
         self._as_opened = status.st_size, status.st_mtime_ns
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end`.
+        """Reads the bytes from `start` to `end`.
 
         Raises:
-            SequenceError: They cannot be read, or the file was changed since it was opened.
+            SequenceError: They cannot be read, or the file has changed since it was opened.
         """
         parts = []
         try:
@@ -76,8 +76,8 @@ class PlainBytes:
             raise _unreadable(Path(self._label), error) from error
         if start < end or (status.st_size, status.st_mtime_ns) != self._as_opened:
             raise SequenceError(
-                f"{self._label} was changed while it was being read",
-                expected="a file that stays as it is",
+                f"{self._label} changed while it was read",
+                expected="a file that does not change",
                 hint="run the command again when the file is complete",
             )
         return b"".join(parts)
@@ -88,15 +88,15 @@ class PlainBytes:
 
 
 class BlockedBytes:
-    """The unpacked bytes of a bgzip file, of which only the blocks that are asked for are unpacked.
+    """The decompressed bytes of a bgzip file; only the requested blocks are decompressed.
 
-    Each block's checksum is compared. The blocks are found in the file itself; an index beside it is not read.
+    The checksum of each block is compared. Blocks are located in the file itself; an index beside it is not read.
 
     Args:
-        file: The packed bytes.
-        blocks: Where each block begins and the last one ends, (n + 1,).
-        unpacked: The same for their content, (n + 1,).
-        label: How messages call the file.
+        file: The compressed bytes.
+        blocks: Starts of the blocks and end of the last one, (n + 1,).
+        unpacked: The same for the decompressed bytes, (n + 1,).
+        label: Name of the file in messages.
     """
 
     def __init__(self, file: PlainBytes, blocks: NDArray[np.int64], unpacked: NDArray[np.int64], label: str) -> None:
@@ -106,10 +106,10 @@ class BlockedBytes:
 
     @classmethod
     def of(cls, file: PlainBytes, label: str) -> BlockedBytes | None:
-        """The content of a bgzip file; None for a gzip file of another kind.
+        """Opens the content of a bgzip file; None for another kind of gzip file.
 
         Raises:
-            SequenceError: The file ends within a block, or lacks the last one: where it lacks, samtools only warns.
+            SequenceError: The file ends inside a block, or lacks the last block: samtools only warns about this.
         """
         blocks, unpacked = [0], [0]
         while blocks[-1] < file.size:
@@ -118,7 +118,7 @@ class BlockedBytes:
                 return None
             end = blocks[-1] + length
             if end > file.size:
-                raise damaged(label, "it ends within a block")
+                raise damaged(label, "it ends inside a block")
             blocks.append(end)
             unpacked.append(unpacked[-1] + int.from_bytes(file.read(end - 4, end), "little"))
         if file.read(max(0, file.size - len(_BGZF_END)), file.size) != _BGZF_END:
@@ -126,10 +126,10 @@ class BlockedBytes:
         return cls(file, np.array(blocks, dtype=np.int64), np.array(unpacked, dtype=np.int64), label)
 
     def read(self, start: int, end: int) -> bytes:
-        """The unpacked bytes from `start` up to `end`.
+        """Reads the decompressed bytes from `start` to `end`.
 
         Raises:
-            SequenceError: A block is damaged, or the file was changed since it was opened.
+            SequenceError: A block is damaged, or the file has changed since it was opened.
         """
         if start >= end:
             return b""
@@ -142,17 +142,17 @@ class BlockedBytes:
         return b"".join(parts)[skipped : skipped + end - start]
 
     def _unpack(self, number: int, block: memoryview) -> bytes:
-        # Places are often asked for in their order, many within one block.
+        # Positions are often requested in order, many of them in one block.
         if self._recent[0] == number:
             return self._recent[1]
         size = int(self._unpacked[number + 1] - self._unpacked[number])
         try:
-            # The window bits ask for gzip's header, checksum and length.
+            # These window bits select gzip's header, checksum and length.
             content = zlib.decompress(block, wbits=31, bufsize=max(1, size))
         except zlib.error as error:
             raise damaged(self._label, error) from error
         if len(content) != size:
-            raise damaged(self._label, "a block has another length than it says")
+            raise damaged(self._label, "a block has another length than stated")
         self._recent = number, content
         return content
 
@@ -162,14 +162,14 @@ class BlockedBytes:
 
 
 class UnpackedBytes(PlainBytes):
-    """The bytes of a gzip file that cannot be read at random: unpacked to a temporary file first.
+    """The bytes of a gzip file without random access, decompressed to a temporary file first.
 
     Args:
         path: The gzip file, of one member or several.
-        label: How messages call it.
+        label: Name of the file in messages.
 
     Raises:
-        SequenceError: The file is cut off or damaged, or there is no room for its content.
+        SequenceError: The file is truncated or damaged, or there is no room for its content.
     """
 
     def __init__(self, path: Path, label: str) -> None:
@@ -189,25 +189,25 @@ class UnpackedBytes(PlainBytes):
             raise damaged(label, error) from error
         except OSError as error:
             raise SequenceError(
-                f"{label} cannot be unpacked into {folder}: {error.strerror or error}",
-                hint="set TMPDIR to a folder with room, or recompress the file with bgzip, which needs no unpacking",
+                f"{label} cannot be decompressed into {folder}: {error.strerror or error}",
+                hint="set TMPDIR to a folder with room, or recompress the file with bgzip, which allows random access",
             ) from error
         return folder / "unpacked"
 
     def close(self) -> None:
-        """Closes the file and removes what was unpacked."""
+        """Closes the file and removes its temporary copy."""
         super().close()
         self._scratch.close()
 
 
 def open_bytes(path: Path) -> Bytes:
-    """Opens a file for reading at any place.
+    """Opens a file for random access.
 
     Args:
-        path: A plain, gzipped or bgzipped file; nothing is written beside it, and no index beside it is read.
+        path: A plain, gzipped or bgzipped file; no index beside it is read or written.
 
     Raises:
-        SequenceError: The file cannot be read, is cut off or damaged.
+        SequenceError: The file cannot be read, is truncated or damaged.
     """
     label = path.name
     plain = PlainBytes(path, label)
@@ -225,9 +225,9 @@ def open_bytes(path: Path) -> Bytes:
 
 
 def damaged(label: str, why: object) -> SequenceError:
-    """The message for a compressed file that cannot be unpacked."""
+    """Returns the error for a compressed file that cannot be decompressed."""
     return SequenceError(
-        f"{label} is cut off or damaged: {why}", expected="a whole gzip file", hint="download it again"
+        f"{label} is truncated or damaged: {why}", expected="a complete gzip file", hint="download it again"
     )
 
 
@@ -236,7 +236,7 @@ def _unreadable(path: Path, error: OSError) -> SequenceError:
 
 
 def _block_length(file: PlainBytes, at: int) -> int | None:
-    """The length of the bgzip block at a place, from the field "BC" of its header; None where there is none."""
+    """Returns the length of the bgzip block at a position, from the field "BC" of its header; None if there is none."""
     header = file.read(at, min(at + 64, file.size))
     if header[:2] != GZIP or len(header) < _HEADER or not header[3] & _EXTRA:
         return None

@@ -1,4 +1,4 @@
-"""Chromosome lengths of well-known genome builds: which build a genome is, and which ones coordinates would fit."""
+"""Chromosome lengths of well-known genome builds: the build of a genome, and the builds that fit coordinates."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ _LENGTHS = {
 
 
 def chromosome_lengths(build: str) -> dict[str, int]:
-    """The lengths of a build's chromosomes, bp, by their names without "chr"."""
+    """Returns the lengths of a build's chromosomes, bp, by their names without "chr"."""
     lengths = _LENGTHS[build]
     names = [*map(str, range(1, len(lengths) - 1)), "X", "Y"]
     return dict(zip(names, lengths, strict=True))
 
 
 def list_builds() -> tuple[str, ...]:
-    """The builds that are known here."""
+    """Returns the names of the known builds."""
     return tuple(_LENGTHS)
 
 
 def identify_build(lengths: Mapping[str, int]) -> str | None:
-    """The build of a genome by the lengths of its chromosomes; None where none fits all that share a name."""
+    """Returns the build of a genome by the lengths of its chromosomes; None if none fits all shared names."""
     bare = {_bare(name): length for name, length in lengths.items()}
     for build in _LENGTHS:
         shared = {name: length for name, length in chromosome_lengths(build).items() if name in bare}
@@ -67,11 +67,10 @@ def identify_build(lengths: Mapping[str, int]) -> str | None:
 
 
 def fitting_builds(extents: Mapping[str, int]) -> tuple[str, ...]:
-    """The builds whose chromosomes reach at least as far as some coordinates do.
+    """Returns the builds whose chromosomes are long enough for some coordinates.
 
     Args:
-        extents: The last position on each chromosome; names that a build lacks, such as unplaced contigs, are passed
-            over.
+        extents: Last position on each chromosome; names that a build lacks, such as unplaced contigs, are ignored.
     """
     bare = {_bare(name): end for name, end in extents.items()}
     fit = []

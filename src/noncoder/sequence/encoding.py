@@ -1,4 +1,4 @@
-"""DNA text to codes and one-hot arrays, and back.
+"""Converts DNA text to codes and one-hot arrays, and back.
 
 Codes are uint8: A, C, G, T, N = 0, 1, 2, 3, 4. One-hot arrays have the channels A, C, G, T; an N is four zeros.
 """
@@ -16,14 +16,14 @@ BASES = "ACGTN"
 N_CODE = 4
 
 _INVALID = 255
-_AMINO_ACIDS = "EFILPQ"  # letters that stand for no base and for no set of bases
+_AMINO_ACIDS = "EFILPQ"  # letters that stand for neither a base nor a set of bases
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
 _FOUR = np.arange(4, dtype=np.uint8)
 
 
 def _code_table() -> NDArray[np.uint8]:
     table = np.full(256, _INVALID, dtype=np.uint8)
-    # IUPAC's letters for "one of several bases" tell less than a base, so they read as N; U is RNA's T.
+    # IUPAC's letters for one of several bases read as N; U is RNA's T.
     for letters, code in (("Aa", 0), ("Cc", 1), ("Gg", 2), ("TtUu", 3), ("NnRrYySsWwKkMmBbDdHhVv", N_CODE)):
         table[np.frombuffer(letters.encode(), dtype=np.uint8)] = code
     return table
@@ -34,22 +34,22 @@ _LETTERS = np.frombuffer(BASES.encode(), dtype=np.uint8)
 
 
 def encode(text: str | bytes, name: str = "sequence", start: int = 0) -> NDArray[np.uint8]:
-    """Turns DNA text into codes.
+    """Converts DNA text to codes.
 
     Lower case is read as upper case, U as T, and every IUPAC letter for several bases as N.
 
     Args:
         text: The sequence, L letters.
-        name: The record's name, for the error message.
-        start: How many letters of the record come before the text, for the error message.
+        name: Name of the record, for the error message.
+        start: Number of the record's letters before the text, for the error message.
 
     Returns:
         Codes, uint8 (L,).
 
     Raises:
-        SequenceError: A character is no base; names the record and the 1-based position.
+        SequenceError: A character is not a base; names the record and the 1-based position.
     """
-    # An unencodable character becomes one "?", so that positions stay those of the text.
+    # An unencodable character becomes one "?", so that positions are those of the text.
     raw = text.encode("ascii", errors="replace") if isinstance(text, str) else text
     codes = _CODES[np.frombuffer(raw, dtype=np.uint8)]
     if codes.size and codes.max() == _INVALID:
@@ -62,25 +62,25 @@ def _no_base(text: str | bytes, wrong: NDArray[np.intp], name: str, start: int) 
     more = f" (and {wrong.size - 1:,} more)" if wrong.size > 1 else ""
     if isinstance(letter, int) and letter > 127:
         return SequenceError(
-            f"{name}: the byte 0x{letter:02X} at position {at} is no base and no ASCII{more}",
+            f"{name}: the byte 0x{letter:02X} at position {at} is not a base and not ASCII{more}",
             expected="bases as plain text",
-            hint="the file may be damaged, or no sequence at all",
+            hint="the file may be damaged, or not a sequence at all",
         )
     letter = chr(letter) if isinstance(letter, int) else letter
     return SequenceError(
-        f"{name}: {letter!r} at position {at} is no base{more}",
+        f"{name}: {letter!r} at position {at} is not a base{more}",
         expected="A, C, G, T, U, N or an IUPAC ambiguity letter, in either case",
         hint="is it a protein? models read DNA"
         if letter.upper() in _AMINO_ACIDS
-        else "remove gaps, spaces and stop marks from the sequence",
+        else "remove gaps, spaces and stop characters from the sequence",
     )
 
 
 def encode_batch(sequences: Sequence[str]) -> NDArray[np.uint8]:
-    """Turns N sequences of one length into codes, uint8 (N, L).
+    """Converts N sequences of equal length to codes, uint8 (N, L).
 
     Raises:
-        SequenceError: The lengths differ, or a character is no base.
+        SequenceError: The lengths differ, or a character is not a base.
     """
     rows = [encode(text, name=f"sequence {i + 1}") for i, text in enumerate(sequences)]
     if not rows:
@@ -94,7 +94,7 @@ def encode_batch(sequences: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def decode(codes: NDArray[np.uint8]) -> str:
-    """Turns codes (L,) into upper-case text of A, C, G, T and N."""
+    """Converts codes (L,) to upper-case text of A, C, G, T and N."""
     return _LETTERS[codes].tobytes().decode("ascii")
 
 
@@ -105,14 +105,14 @@ def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def one_hot(codes: NDArray[np.uint8], dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
-    """Turns codes (..., L) into one-hot (..., 4, L); N becomes four zeros."""
-    # Comparisons write rows of a base at once; a look-up of each column would write four scattered values a base.
+    """Converts codes (..., L) to one-hot (..., 4, L); N becomes four zeros."""
+    # Comparisons write contiguous rows; a look-up of each column would write four scattered values per base.
     hot: NDArray[np.bool_] = codes[..., None, :] == _FOUR[:, None]
     return hot.view(np.uint8) if dtype is np.uint8 else hot.astype(dtype)
 
 
 def from_one_hot(x: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Turns one-hot (..., 4, L) back into codes (..., L); four zeros become N.
+    """Converts one-hot (..., 4, L) back to codes (..., L); four zeros become N.
 
     Raises:
         SequenceError: A column is neither one-hot nor all zero.

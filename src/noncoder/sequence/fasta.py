@@ -1,9 +1,9 @@
-"""The records of a FASTA file: found in one pass over the file itself, whatever the layout of its lines.
+"""Finds the records of a FASTA file in one read of the file itself, for any layout of its lines.
 
-A record's letters are all bytes between two headers but for line ends, spaces and tabs. The pass counts letters every
-few kilobytes, so that the place of a base in the file follows from its number, also where lines are of unequal length.
-An index beside the file (.fai, .gzi) is neither read nor written: it may be of another file, and to check it would take
-the same pass.
+The letters of a record are all bytes between two headers except line ends, spaces and tabs. Letters are counted every
+few kilobytes, so the position of a base in the file follows from its number, even if lines have unequal lengths. An
+index beside the file (.fai, .gzi) is neither read nor written: it may belong to another file, and checking it would
+take the same read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from noncoder.errors import SequenceError
 from noncoder.sequence.access import Bytes
 from noncoder.sequence.file_types import recognize
 
-_STEP = 1 << 14  # bytes between two places at which letters were counted
+_STEP = 1 << 14  # bytes between two positions with letter counts
 _READ = 1 << 23  # bytes read at once, a multiple of the step
 _BLANKS = b"\n\r \t"
 _LINE_END = re.compile(rb"[\r\n]")
@@ -31,9 +31,9 @@ _SHOWN = 20
 
 
 class FastaRecord(NamedTuple):
-    """Where a record lies: its letters are those in bytes `start` to `end` of the file, `length` in number.
+    """Position of a record: its `length` letters are in bytes `start` to `end` of the file.
 
-    `before` counts all other letters, also of headers, that come before them in the file.
+    `before` is the number of all other letters, including headers, before them in the file.
     """
 
     start: int
@@ -47,10 +47,10 @@ class FastaRecords:
 
     Args:
         source: The file's bytes.
-        label: How messages call the file.
+        label: Name of the file in messages.
 
     Raises:
-        SequenceError: The file is no FASTA; a record has no name, a name that another one has, or no sequence.
+        SequenceError: The file is not FASTA; a record has no name, a duplicate name, or no sequence.
     """
 
     def __init__(self, source: Bytes, label: str) -> None:
@@ -68,10 +68,10 @@ class FastaRecords:
         self._counts: NDArray[np.int64] = np.array(scan.counts, dtype=np.int64)
 
     def letters(self, name: str, start: int, end: int) -> bytes:
-        """The letters of a record from `start` up to `end`, as they stand in the file.
+        """Reads the letters of a record from `start` to `end`, unchanged.
 
         Raises:
-            SequenceError: The file cannot be read, or was changed since it was opened.
+            SequenceError: The file cannot be read, or has changed since it was opened.
         """
         record = self.records[name]
         first, last = record.before + start, record.before + end
@@ -83,21 +83,21 @@ class FastaRecords:
 
 
 class _Scan:
-    """Reads a file part by part; notes its records, and how many letters come before each part."""
+    """Scans a file part by part; records its records, and the number of letters before each part."""
 
     def __init__(self, label: str) -> None:
         self.records: dict[str, FastaRecord] = {}
         self.counts: list[int] = []
         self._label = label
-        self._size = self._letters = 0  # of the parts before this one; letters also of this one, up to `_counted`
+        self._size = self._letters = 0  # of earlier parts; letters also of this part, up to `_counted`
         self._before = b"\n"  # the byte before this part
         self._in_comment = False  # before the first record
-        self._title: bytearray | None = None  # what was read of a header whose end has not come yet
-        self._name: str | None = None  # of the record that is being read; it begins at `_start`, after `_first` letters
+        self._title: bytearray | None = None  # the incomplete header at the end of the last part
+        self._name: str | None = None  # of the current record, which begins at `_start`, after `_first` letters
         self._start = self._first = 0
 
     def add(self, part: bytes) -> None:
-        """Goes on with the next bytes of the file.
+        """Scans the next bytes of the file.
 
         Raises:
             SequenceError: They cannot be those of a FASTA file.
@@ -151,19 +151,20 @@ class _Scan:
             at, self._in_comment = preamble.end(), self._in_comment or preamble[1] is not None
         if self._part[at : at + 1] == b">" and (self._part[at - 1 : at] or self._before) in (b" ", b"\t"):
             raise SequenceError(
-                f"{self._label} is no FASTA: it has a blank before its first '>'", expected="'>' at the start of a line"
+                f"{self._label} is not FASTA: it has a blank before its first '>'",
+                expected="'>' at the start of a line",
             )
         if self._part[at : at + 1] not in (b"", b">"):
             known, begins = recognize(self._part[at:]), f"begins with {_shown(self._part[at:])}"
             raise SequenceError(
-                f"{self._label} is no FASTA: it " + (f"looks like {known} and {begins}" if known else begins),
+                f"{self._label} is not FASTA: it " + (f"looks like {known} and {begins}" if known else begins),
                 expected="a FASTA file, which begins with '>'",
                 hint="save it as UTF-8 text" if "UTF-" in known else "convert it to FASTA" if known else "",
             )
         return at
 
     def _begin_record(self, end: int) -> None:
-        """Takes up the record whose header ends at a place of this part."""
+        """Begins the record whose header ends at a position of this part."""
         title, number = bytes(self._title or b""), len(self.records) + 1
         self._title = None
         encoded = _BLANK.split(title, maxsplit=1)[0]
@@ -185,7 +186,7 @@ class _Scan:
         self._name, self._start, self._first = name, self._size + end, self._letters
 
     def _end_record(self, end: int) -> None:
-        """Notes the record that ends at a place of this part, where a header or the file's end follows."""
+        """Records the record that ends at a position of this part, before a header or the file's end."""
         if self._name is None:
             return
         self._count(end)
@@ -193,20 +194,20 @@ class _Scan:
         if (self._part[end - 1 : end] or self._before) not in (b"\n", b"\r") and self._part[end : end + 1] == b">":
             if self._part[:end].endswith(_BOM):
                 raise SequenceError(
-                    f"{self._label}: a byte-order mark stands before the header that follows {self._name}",
+                    f"{self._label}: there is a byte-order mark before the header after {self._name}",
                     expected="'>' at the start of a line",
-                    hint="remove the byte-order marks before files are joined",
+                    hint="remove byte-order marks before concatenating files",
                 )
             raise SequenceError(
-                f"{self._label}, {self._name}: '>' at position {length + 1} stands within a line",
+                f"{self._label}, {self._name}: '>' at position {length + 1} is inside a line",
                 expected="'>' at the start of a line",
-                hint="where files are joined, each must end with a line end",
+                hint="when files are concatenated, each must end with a line end",
             )
         if not length:
             raise SequenceError(
                 f"{self._label}: the record {self._name!r}, number {len(self.records) + 1}, has no sequence",
                 expected="at least one base in each record",
-                hint="remove the record; if the file was cut off, download it again",
+                hint="remove the record; if the file was truncated, download it again",
             )
         self.records[self._name] = FastaRecord(self._start, self._size + end, self._first, length)
 
@@ -215,7 +216,7 @@ class _Scan:
         long = f": {_shown(b'>' + title)} is called {name!r}" if _BLANK.search(title) else ""
         return SequenceError(
             f"{self._label}: records {first:,} and {number:,} are both called {name!r}",
-            expected="a name of its own for each record",
+            expected="a unique name for each record",
             hint=f"a name ends at the first space or tab{long}; replace the space, for instance by '_'"
             if long
             else "rename or remove one of them",

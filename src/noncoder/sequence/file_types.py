@@ -1,10 +1,10 @@
-"""What a file is by its first bytes, so that a message can name it."""
+"""Recognizes the type of a file by its first bytes, for messages."""
 
 from __future__ import annotations
 
 import re
 
-# The first that fits counts. Binary formats by their marks, text formats by their first line.
+# The first match counts. Binary formats are recognized by their magic bytes, text formats by their first line.
 _FORMATS = tuple(
     (re.compile(start), name)
     for start, name in (
@@ -47,9 +47,9 @@ _FORMATS = tuple(
 
 
 def recognize(start: bytes) -> str:
-    """The format of a file, for a message such as "it looks like a FASTQ file"; empty where it is unknown.
+    """Describes the format of a file for messages such as "it looks like a FASTQ file"; empty if unknown.
 
     Args:
-        start: Its first bytes, some 300; unpacked where the file is compressed.
+        start: Its first bytes, about 300, decompressed.
     """
     return next((name for pattern, name in _FORMATS if pattern.match(start)), "")

@@ -1,4 +1,4 @@
-"""Intervals, FASTA access, and the many names of one chromosome."""
+"""Intervals, FASTA access, and the different names of a chromosome."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MITOCHONDRION = ("M", "MT", "Mt", "Mito", "mt", "mito")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Interval:
-    """A stretch of a chromosome, 0-based and half-open as in BED; one that ends before it starts cannot be built.
+    """An interval of a chromosome, 0-based and half-open as in BED; invalid ones cannot be built.
 
     Args:
-        chrom: The chromosome's name.
+        chrom: Name of the chromosome.
         start: First base, 0-based.
-        end: One past the last base.
+        end: End of the interval.
         strand: "+", "-" or "." for none.
 
     Raises:
@@ -60,7 +60,7 @@ class Interval:
 
     @property
     def midpoint(self) -> int:
-        """The middle base, 0-based; the right one of two."""
+        """The middle base, 0-based; of two, the right one."""
         return (self.start + self.end) // 2
 
     def overlaps(self, other: Interval) -> bool:
@@ -68,7 +68,7 @@ class Interval:
         return self.chrom == other.chrom and self.start < other.end and other.start < self.end
 
     def resize(self, width: int) -> Interval:
-        """An interval of `width` bp around the same midpoint.
+        """Returns an interval of `width` bp around the same midpoint.
 
         Raises:
             SequenceError: It would start before the chromosome.
@@ -78,14 +78,16 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str) -> Interval:
-        """Reads "chrom:start-end", 1-based and closed as in samtools and genome browsers; commas are allowed.
+        """Parses "chrom:start-end", 1-based and closed as in samtools and genome browsers; commas are allowed.
 
         Raises:
             SequenceError: The text is not of that form.
         """
         match = re.fullmatch(r"(.+):(\d[\d,]*)-(\d[\d,]*)", text.strip())
         if match is None:
-            raise SequenceError(f"{text!r} is no region", expected="chrom:start-end, 1-based, such as chr7:1,001-2,000")
+            raise SequenceError(
+                f"{text!r} is not a region", expected="chrom:start-end, 1-based, such as chr7:1,001-2,000"
+            )
         first, last = (int(number.replace(",", "")) for number in match.groups()[1:])
         return cls(match[1], first - 1, last)
 
@@ -93,22 +95,22 @@ class Interval:
 class Genome:
     """Random access to a FASTA file: plain, gzipped or bgzipped, with lines of any length.
 
-    Opening it reads all of it once; an index beside it (.fai, .gzi) is neither believed nor written. A gzipped file
-    that bgzip did not make cannot be read at random, so it is unpacked to a temporary file first.
+    Opening it reads all of it once; an index beside it (.fai, .gzi) is neither used nor written. A gzipped file that
+    bgzip did not make has no random access, so it is decompressed to a temporary file first.
 
     Args:
         path: The FASTA file.
 
     Raises:
-        SequenceError: The file is missing, cut off, or no FASTA; a record has no name, a name that another one has, or
-            no sequence.
+        SequenceError: The file is missing, truncated, or not FASTA; a record has no name, a duplicate name, or no
+            sequence.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not os.path.isfile(self.path):  # noqa: PTH113 - Path.is_file raises where a folder cannot be entered
             kind = ", it is a folder" if os.path.isdir(self.path) else ""  # noqa: PTH112
-            raise SequenceError(f"{self.path} is no file{kind}", expected="a FASTA file, plain, gzipped or bgzipped")
+            raise SequenceError(f"{self.path} is not a file{kind}", expected="a FASTA file, plain, gzipped or bgzipped")
         self._source = open_bytes(self.path)
         try:
             self._records = FastaRecords(self._source, self.path.name)
@@ -126,18 +128,18 @@ class Genome:
         self.close()
 
     def close(self) -> None:
-        """Closes the file and removes what was unpacked."""
+        """Closes the file and removes temporary files."""
         self._source.close()
 
     def contig(self, name: str) -> NDArray[np.uint8]:
-        """The codes of a whole contig, (length,)."""
+        """Reads the codes of a whole contig, (length,)."""
         return self.fetch(Interval(name, 0, self._length(name)))
 
     def text(self, name: str) -> str:
-        """The letters of a whole contig, as they stand in the file.
+        """Reads the letters of a whole contig, unchanged.
 
         Raises:
-            SequenceError: There is no such contig, or it has a byte that is no ASCII.
+            SequenceError: There is no such contig, or it has a byte that is not ASCII.
         """
         letters = self._records.letters(name, 0, self._length(name))
         if not letters.isascii():
@@ -145,19 +147,19 @@ class Genome:
         return letters.decode("ascii")
 
     def fetch(self, interval: Interval) -> NDArray[np.uint8]:
-        """The codes of an interval, (end - start,); past the contig's end they are N.
+        """Reads the codes of an interval, (end - start,); N beyond the contig's end.
 
         The reverse strand is returned as the reverse complement.
 
         Raises:
-            SequenceError: There is no such contig, the interval begins past its end, or a character is no base; or the
-                file was changed since it was opened.
+            SequenceError: There is no such contig, the interval begins beyond its end, a character is not a base, or
+                the file has changed since it was opened.
         """
         length = self._length(interval.chrom)
         if interval.start >= length:
             raise SequenceError(
-                f"{interval} begins past the end of {interval.chrom}, {length:,} bp in {self.path.name}",
-                hint="check that the coordinates are of this genome build",
+                f"{interval} begins beyond the end of {interval.chrom}, {length:,} bp in {self.path.name}",
+                hint="check that the coordinates belong to this genome build",
             )
         letters = self._records.letters(interval.chrom, interval.start, min(interval.end, length))
         codes = encode(letters, self._label(interval.chrom), interval.start)
@@ -177,19 +179,19 @@ class Genome:
 
 
 def match_names(wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Finds each chromosome name among a genome's own names.
+    """Finds chromosome names among a genome's own names.
 
-    Tried in this order: the alias table, the name itself, with "chr" added or taken away, without zeros before a number
-    and in other case, the mitochondrion's names, and numbers against Roman numerals, where the side in Roman numerals
-    shows it by two numerals such as "II" and "IV". A name that fits several of the genome's equally well has none.
+    These are tried in order: the alias table, the name itself, the name with "chr" added or removed, without leading
+    zeros and in other case, the names of the mitochondrion, and numbers against Roman numerals if the Roman side has
+    two numerals such as "II" and "IV". A name that matches several of the genome's names equally well has no match.
 
     Args:
         wanted: Names to find, e.g. of a peak file.
-        have: The genome's names.
-        aliases: Name to genome's name.
+        have: Names of the genome.
+        aliases: Maps names to names of the genome.
 
     Returns:
-        A genome name for each wanted name that has one.
+        Maps each wanted name with a match to the genome's name.
     """
     wanted, own = list(dict.fromkeys(wanted)), set(have)
     bare, plain = _only_ones(_bare, have), _only_ones(_plain, have)
@@ -209,7 +211,7 @@ def match_names(wanted: Iterable[str], have: Sequence[str], aliases: Mapping[str
 
 
 def _only_ones(key: Callable[[str], str], names: Iterable[str]) -> dict[str, str]:
-    """The names by what they are called in short, but for those that share it with another."""
+    """Maps short forms to names, except forms that several names share."""
     shared = Counter(map(key, names))
     return {key(name): name for name in names if shared[key(name)] == 1}
 
@@ -219,7 +221,7 @@ def _bare(name: str) -> str:
 
 
 def _unpadded(name: str) -> str:
-    """Without the zeros before a number, and with "chr" for "Chromosome_" and the like."""
+    """Removes leading zeros, and abbreviates "Chromosome_" and the like to "chr"."""
     match = re.fullmatch(r"(?i:(chr)(?:omosome|om)?[_. -]?)?0*([0-9].*|[^0-9].*)", name)
     return f"{match[1] or ''}{match[2]}" if match else name
 
@@ -232,18 +234,18 @@ def _in_other_numerals(bare: Mapping[str, str], wanted: Iterable[str]) -> dict[s
     numbers = {roman: str(i + 1) for i, roman in enumerate(_ROMAN)}
     if _are_roman(bare):
         return {numbers[name]: bare[name] for name in bare if name in numbers}
-    # "X" alone is a sex chromosome as well as a ten: a genome that has one keeps its numbers to itself.
+    # "X" alone is a sex chromosome as well as a ten: with a sex chromosome, numbers are not converted.
     if _are_roman(map(_bare, wanted)) and "X" not in bare:
         return {roman: bare[number] for roman, number in numbers.items() if number in bare}
     return {}
 
 
 def _are_roman(names: Iterable[str]) -> bool:
-    """Two numerals of several letters show it; I, V and X alone may be something else."""
+    """Whether two numerals of several letters show that names are Roman; I, V and X alone may be something else."""
     return len({name for name in names if name in _ROMAN and len(name) > 1}) > 1
 
 
 def head(names: Iterable[str], most: int = 6) -> str:
-    """The first names of a list, for a message."""
+    """Joins the first names of a list for a message."""
     names = list(names)
-    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")
+    return ", ".join(names[:most]) + (f", … ({len(names)} in total)" if len(names) > most else "")

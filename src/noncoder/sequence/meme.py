@@ -1,4 +1,4 @@
-"""Files of motifs in MEME's format: the minimal one, and the text that MEME itself writes."""
+"""Files of motifs in MEME format: the minimal format, and the text output of MEME."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _MATRIX = re.compile(r"\s*letter-probability\s+matrix\b:?(.*)$", re.IGNORECASE)
 _LOG_ODDS = re.compile(r"\s*log-odds\s+matrix\b", re.IGNORECASE)
 _ALPHABET = re.compile(r"\s*ALPHABET\s*=?\s*(.*?)\s*$", re.IGNORECASE)
 _DNA = re.compile(r"ACG[TU]|[DR]NA|.* [DR]NA-LIKE", re.IGNORECASE)
-_ROUNDING = 0.02  # files round to few digits, so that their rows sum to 1 only nearly
+_ROUNDING = 0.02  # files round to few digits, so that rows sum to 1 only approximately
 
 
 class MemeMotifs(list[Motif]):
     """The motifs of a file.
 
     Args:
-        motifs: Those that were read.
-        left_out: What was not, a sentence each.
+        motifs: Motifs that were read.
+        left_out: Motifs that were not read, one sentence each.
     """
 
     def __init__(self, motifs: Iterable[Motif] = (), left_out: Iterable[str] = ()) -> None:
@@ -39,17 +39,17 @@ class MemeMotifs(list[Motif]):
 
 
 def read_meme(path: str | Path) -> MemeMotifs:
-    """Reads a file of motifs in MEME's format; a motif without a matrix of probabilities is left out, and noted.
+    """Reads a file of motifs in MEME format; a motif without a matrix of probabilities is left out, with a note.
 
-    A motif line of two words gives id and name, one of one word the name alone. A matrix has as many rows as its `w=`
-    says; where it says nothing, rows end with the first line that is none. Rows are rescaled to sum to 1. An RNA's U is
-    read as T.
+    A motif line of two words holds id and name, one of one word only the name. A matrix has as many rows as its `w=`
+    says; without it, rows end at the first line that is not a row. Rows are rescaled to sum to 1. U of RNA is read as
+    T.
 
     Returns:
         The motifs; `left_out` says which were left out and why.
 
     Raises:
-        InputError: The file is missing or of another format, holds no matrix, or one that is not of DNA or damaged.
+        InputError: The file is missing or of another format, holds no matrix, or one that is not DNA or damaged.
     """
     path = Path(path)
     lines = _LINE_END.split(_read_text(path))
@@ -65,20 +65,20 @@ def read_meme(path: str | Path) -> MemeMotifs:
         section = lines[begin + 1 : end]
         at = next((i for i, line in enumerate(section) if _MATRIX.match(line)), None)
         if at is None:
-            others = "; it has log-odds alone" if any(map(_LOG_ODDS.match, section)) else ""
+            others = "; it has only log-odds" if any(map(_LOG_ODDS.match, section)) else ""
             left_out.append(f"the matrix of {heading!r} is missing in {path.name}{others}")
         else:
             motifs.append(_read_motif(heading, section[at:], path))
     if not motifs:
         raise InputError(
             f"{path}: {left_out[0]}" + (f", and so for all {len(left_out)}" if len(left_out) > 1 else ""),
-            expected="a line 'letter-probability matrix: alength= 4 w= WIDTH', and a row a position below it",
+            expected="a line 'letter-probability matrix: alength= 4 w= WIDTH', and one row per position below it",
         )
     return MemeMotifs(motifs, left_out)
 
 
 def write_meme(motifs: Iterable[Motif], path: str | Path) -> None:
-    """Writes motifs in MEME's minimal motif format, ten digits a probability.
+    """Writes motifs in MEME's minimal motif format, ten digits per probability.
 
     Raises:
         InputError: There is no motif, or the file cannot be written.
@@ -87,7 +87,7 @@ def write_meme(motifs: Iterable[Motif], path: str | Path) -> None:
             "A 0.25 C 0.25 G 0.25 T 0.25", ""]  # fmt: skip
     header = len(text)
     for motif in motifs:
-        # The format asks for a number of sites, which probabilities have lost; 20 is what its readers assume.
+        # The format requires a number of sites, which is unknown for probabilities; its readers assume 20.
         text += [f"MOTIF {motif.id} {motif.name}" if motif.id else f"MOTIF {motif.name}"]
         text += [f"letter-probability matrix: alength= 4 w= {motif.width} nsites= 20 E= 0"]
         text += [" ".join(f"{value:.10f}" for value in column) for column in motif.ppm.T] + [""]
@@ -96,7 +96,7 @@ def write_meme(motifs: Iterable[Motif], path: str | Path) -> None:
     try:
         Path(path).write_text("\n".join(text), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}", expected="a folder that can be written") from error
+        raise InputError(f"cannot write {path}: {error.strerror}", expected="a writable folder") from error
 
 
 def _read_text(path: Path) -> str:
@@ -106,7 +106,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}", expected="a MEME motif file") from error
     except (EOFError, zlib.error) as error:
-        raise InputError(f"{path} is cut off or damaged: {error}", hint="download it again") from error
+        raise InputError(f"{path} is truncated or damaged: {error}", hint="download it again") from error
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -118,25 +118,25 @@ def _read_text(path: Path) -> str:
 
 def _other_format(path: Path, known: str) -> InputError:
     return InputError(
-        f"{path} is no MEME file" + (f": it looks like {known}" if known else ""),
+        f"{path} is not a MEME file" + (f": it looks like {known}" if known else ""),
         expected="a text file that begins with 'MEME version' and has a line 'MOTIF name' for each motif",
-        hint="convert it to MEME's format" if known else "",
+        hint="convert it to MEME format" if known else "",
     )
 
 
 def _find_headings(lines: list[str]) -> dict[int, str]:
-    """The number of each line that begins a motif, and what it says of it."""
+    """Returns the number of each line that begins a motif, and its heading."""
     for pattern in (_MOTIF, _MOTIF_IN_LOWER_CASE):
         found = {i: match[1] or "" for i, line in enumerate(lines) if (match := pattern.match(line))}
         if found:
             break
-    # MEME's own text goes on with the width and the number of sites.
+    # MEME's own text continues with the width and the number of sites.
     names = [re.split(r"\s*\bwidth\s*=", text)[0].strip() for text in found.values()]
     return {i: name or f"motif{number}" for number, (i, name) in enumerate(zip(found, names, strict=True), start=1)}
 
 
 def _motif_format(lines: list[str]) -> str:
-    """Another format of motifs by its first lines; empty where it is none that is known."""
+    """Recognizes another motif format by its first lines; empty if unknown."""
     filled = [line for line in lines if line.strip()][:3]
     if len(filled) < 2:
         return ""
@@ -148,10 +148,10 @@ def _motif_format(lines: list[str]) -> str:
 
 
 def _check_alphabet(header: list[str], path: Path) -> None:
-    """Makes sure that the file is of DNA or RNA, as far as it says.
+    """Checks that the file's alphabet, if given, is DNA or RNA.
 
     Raises:
-        InputError: It is of something else.
+        InputError: It is another alphabet.
     """
     for match in filter(None, map(_ALPHABET.match, header)):
         letters = match[1].strip("\"'")
@@ -164,13 +164,13 @@ def _read_motif(heading: str, section: list[str], path: Path) -> Motif:
     fields = {key.lower(): value for key, value in re.findall(r"(\w+)\s*=\s*(\S+)", header[1] if header else "")}
     if fields.get("alength", "4") != "4":
         raise InputError(
-            f"{path}: the matrix of {heading!r} has {fields['alength']} letters and is not one of DNA",
+            f"{path}: the matrix of {heading!r} has {fields['alength']} letters and is not DNA",
             expected="alength= 4",
         )
     rows, after = _read_rows(section[1:])
     if "w" not in fields and any(map(_looks_like_row, after)):
         raise InputError(
-            f"{path}: the matrix of {heading!r} is damaged: after row {len(rows)} stands {after[0].strip()[:60]!r}",
+            f"{path}: the matrix of {heading!r} is damaged: row {len(rows)} is followed by {after[0].strip()[:60]!r}",
             expected="a row of four probabilities for each position, or w= in the line above them",
         )
     width = fields.get("w", str(len(rows)))
@@ -189,9 +189,9 @@ def _read_motif(heading: str, section: list[str], path: Path) -> Motif:
 
 
 def _read_rows(lines: list[str]) -> tuple[list[list[str]], list[str]]:
-    """The words of each line of numbers, up to the first line that is none, and the lines from there on.
+    """Returns the words of each line of numbers up to the first other line, and the lines from there on.
 
-    Blank lines are passed over.
+    Blank lines are skipped.
     """
     rows: list[list[str]] = []
     for i, line in enumerate(lines):

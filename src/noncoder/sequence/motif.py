@@ -17,15 +17,15 @@ UNIFORM = (0.25, 0.25, 0.25, 0.25)
 
 @dataclass(frozen=True, eq=False)
 class Motif:
-    """A binding preference; one whose columns are no probabilities cannot be built.
+    """A motif; one whose columns are not probabilities cannot be built.
 
     Args:
-        name: What it is called, without spaces, e.g. "CTCF".
+        name: Name without spaces, e.g. "CTCF".
         ppm: Probability of A, C, G and T (rows) at each position, (4, w); columns sum to 1. Kept as a read-only copy.
-        id: Where it comes from, e.g. JASPAR's "MA0139.2".
+        id: Identifier, e.g. JASPAR's "MA0139.2".
 
     Raises:
-        InputError: The name or id is empty or has a space in it, or `ppm` is no such matrix.
+        InputError: The name or id is empty or contains a space, or `ppm` is not such a matrix.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Motif:
 
     @property
     def width(self) -> int:
-        """How many bp it covers."""
+        """Width, bp."""
         return int(self.ppm.shape[1])
 
     @property
@@ -83,15 +83,15 @@ class Motif:
         return float(self.information.sum())
 
     def reverse_complement(self) -> Motif:
-        """The same motif, read from the other strand."""
+        """Returns the reverse complement of the motif."""
         return Motif(self.name, self.ppm[::-1, ::-1], self.id)
 
     def pwm(self, pseudocount: float = 0.01, background: Sequence[float] = UNIFORM) -> NDArray[np.float64]:
-        """Log-odds against a background, bits, (4, w).
+        """Returns log-odds against a background, bits, (4, w).
 
         Args:
-            pseudocount: Weight of the background that is mixed into each column of weight 1; with 0, a base that a
-                position never has scores minus infinity.
+            pseudocount: Weight of the background that is mixed into each column; with 0, a base with probability 0
+                scores minus infinity.
             background: Frequencies of A, C, G and T.
 
         Raises:

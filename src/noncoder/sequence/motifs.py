@@ -1,4 +1,4 @@
-"""Motifs: from JASPAR, to and from MEME files, and found in sequences."""
+"""Motifs: from JASPAR, from and to MEME files, and hits in sequences."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ __all__ = [
 
 JASPAR_RELEASE = "JASPAR2026"
 
-_BLOCK = 1 << 21  # scores held at once while scanning, so that memory does not grow with the sequences
+_BLOCK = 1 << 21  # scores in memory at once, so that memory does not grow with the sequences
 _STRANDS = np.array(["+", "-"])
 
 
 def load_jaspar(names: Iterable[str], release: str = JASPAR_RELEASE, taxon: str = "vertebrates") -> list[Motif]:
-    """Looks motifs up in the JASPAR release that pyjaspar brings along; nothing is downloaded.
+    """Looks up motifs in a JASPAR release that pyjaspar contains; nothing is downloaded.
 
-    Several matrices share a name where a factor has variants or orthologues. Then CORE comes before the other
-    collections, `taxon` before other taxa, and the lowest matrix number before later ones; an id is unambiguous.
+    Several matrices share a name if a factor has variants or orthologues. Then CORE takes precedence over the other
+    collections, `taxon` over other taxa, and the lowest matrix number over later ones; an id is unambiguous.
 
     Args:
         names: Matrix ids with a version ("MA0139.2") or without (the latest), or factors' names ("CTCF").
@@ -49,7 +49,7 @@ def load_jaspar(names: Iterable[str], release: str = JASPAR_RELEASE, taxon: str 
     Raises:
         UnknownNameError: There is no such motif or release.
     """
-    import pyjaspar  # reads Biopython, which is slow to import and needed here alone
+    import pyjaspar  # imports Biopython, which is slow and needed only here
 
     names = [names] if isinstance(names, str) else list(names)
     if release not in pyjaspar.jaspar_releases:
@@ -65,7 +65,7 @@ def load_jaspar(names: Iterable[str], release: str = JASPAR_RELEASE, taxon: str 
 
 
 def load_jaspar_collection(release: str = JASPAR_RELEASE, taxon: str = "vertebrates") -> list[Motif]:
-    """All motifs of JASPAR's CORE collection of a taxon, the latest version of each, ordered by id.
+    """Returns all motifs of JASPAR's CORE collection of a taxon, the latest version of each, ordered by id.
 
     Args:
         release: E.g. "JASPAR2016", which has 519 of vertebrates.
@@ -74,14 +74,14 @@ def load_jaspar_collection(release: str = JASPAR_RELEASE, taxon: str = "vertebra
     Raises:
         UnknownNameError: There is no such release or taxon.
     """
-    import pyjaspar  # reads Biopython, which is slow to import and needed here alone
+    import pyjaspar  # imports Biopython, which is slow and needed only here
 
     if release not in pyjaspar.jaspar_releases:
         raise UnknownNameError("JASPAR release", release, pyjaspar.jaspar_releases)
     database = pyjaspar.jaspardb(release=release)
     with closing(database.conn) as connection:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there is none is told below
+            warnings.simplefilter("ignore")  # a missing motif is reported below
             records = database.fetch_motifs(collection="CORE", tax_group=[taxon])
         if not records:
             taxa = connection.execute("SELECT DISTINCT VAL FROM MATRIX_ANNOTATION WHERE TAG = 'tax_group'")
@@ -90,13 +90,13 @@ def load_jaspar_collection(release: str = JASPAR_RELEASE, taxon: str = "vertebra
 
 
 def _jaspar_index(connection: Any, taxon: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Full matrix ids by id, base id and name: as written, and in folded case."""
+    """Maps ids, base ids and names, as written and case-folded, to full matrix ids."""
     rows = connection.execute(
         "SELECT m.BASE_ID, m.VERSION, m.NAME, m.COLLECTION = 'CORE', COALESCE(a.VAL, '') = ? FROM MATRIX m "
         "LEFT JOIN MATRIX_ANNOTATION a ON a.ID = m.ID AND a.TAG = 'tax_group' ORDER BY 4, 5, m.BASE_ID DESC, m.VERSION",
         (taxon,),
     )
-    # The preferred row comes last and so overwrites the others of its name.
+    # The preferred row comes last and overwrites the others with its name.
     exact = {key: f"{base}.{version}" for base, version, name, *_ in rows for key in (name, base, f"{base}.{version}")}
     folded: dict[str, str] = {}
     for key, matrix in exact.items():
@@ -107,13 +107,13 @@ def _jaspar_index(connection: Any, taxon: str) -> tuple[dict[str, str], dict[str
 def _from_jaspar(record: Any) -> Motif:
     counts = np.array([record.counts[base] for base in "ACGT"], dtype=np.float64)
     total = counts.sum(axis=0)
-    # A few matrices have a column without counts: it prefers nothing.
+    # A few matrices have a column without counts, which is uniform.
     ppm = np.divide(counts, total, out=np.full_like(counts, 0.25), where=total > 0)
     return Motif("_".join(record.name.split()), ppm, record.matrix_id)
 
 
 class Hits(NamedTuple):
-    """Where a motif was found: one entry a hit, ordered by sequence, start and strand.
+    """Hits of a motif, ordered by sequence, start and strand.
 
     Attributes:
         sequence: Row of the scanned codes, (n,).
@@ -129,15 +129,15 @@ class Hits(NamedTuple):
 
 
 def best_scores(codes: NDArray[np.uint8], motif: Motif, background: Sequence[float] = UNIFORM) -> NDArray[np.float64]:
-    """The highest score of a motif in each sequence, on either strand, bits, (N,); minus infinity where none fits.
+    """Returns the highest score of a motif in each sequence, on either strand, bits, (N,); minus infinity if none fits.
 
     Args:
-        codes: Sequences, uint8 (N, L). An N scores as the background does: 0.
-        motif: What to look for; it scores by its `pwm`.
+        codes: Sequences, uint8 (N, L). An N scores 0, as the background does.
+        motif: The motif; it scores by its `pwm`.
         background: Frequencies of A, C, G and T on the forward strand.
 
     Raises:
-        SequenceError: `codes` is not of two dimensions, or holds something else than 0 to 4.
+        SequenceError: `codes` does not have two dimensions, or contains values other than 0 to 4.
         InputError: The background is not four positive numbers that sum to 1.
     """
     _check_codes(codes)
@@ -153,16 +153,16 @@ def best_scores(codes: NDArray[np.uint8], motif: Motif, background: Sequence[flo
 
 
 def scan(codes: NDArray[np.uint8], motif: Motif, threshold: float, background: Sequence[float] = UNIFORM) -> Hits:
-    """Finds a motif on both strands; overlapping hits are all reported, and a palindrome on both strands.
+    """Finds a motif on both strands; all overlapping hits are reported, and a palindrome on both strands.
 
     Args:
-        codes: Sequences, uint8 (N, L). An N scores as the background does: 0.
-        motif: What to look for; it scores by its `pwm`.
+        codes: Sequences, uint8 (N, L). An N scores 0, as the background does.
+        motif: The motif; it scores by its `pwm`.
         threshold: Lowest score of a hit, bits.
         background: Frequencies of A, C, G and T on the forward strand.
 
     Raises:
-        SequenceError: `codes` is not of two dimensions, or holds something else than 0 to 4.
+        SequenceError: `codes` does not have two dimensions, or contains values other than 0 to 4.
         InputError: The background is not four positive numbers that sum to 1.
     """
     _check_codes(codes)
@@ -186,7 +186,7 @@ def _check_codes(codes: NDArray[np.uint8]) -> None:
 
 
 def _scores(codes: NDArray[np.uint8], pwm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The score at every start, (n, L - w + 1); `pwm` has a fifth row for N."""
+    """Returns the score at every start, (n, L - w + 1); `pwm` has a fifth row for N."""
     width = pwm.shape[1]
     places = codes.shape[1] - width + 1
     scores = np.zeros((len(codes), places))

@@ -1,4 +1,4 @@
-"""Numbers along sequences: importance from substitutions, and how two tracks over the same bases agree."""
+"""Values along sequences: importance from substitutions, and the agreement of two tracks over the same bases."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ Floats = NDArray[np.floating[Any]]
 
 
 def mutation_importance(codes: ArrayLike, substitutions: ArrayLike) -> Floats:
-    """How much the base that is there adds to a logit: minus the mean effect of its substitutions, (..., L).
+    """Returns the importance of the observed bases: minus the mean effect of their substitutions, (..., L).
 
-    It is 0 at an N, where no base adds anything, as all attributions are. (A mean over the four bases that an N could
-    be would compare them with the N, and say nothing about a base.) It is NaN where no substitution was tried.
+    It is 0 at an N, as all attributions are: no base is observed there. It is NaN if no substitution was measured.
 
     Args:
         codes: Sequences, (..., L).
-        substitutions: Logit of the mutated sequence minus the sequence's own, (..., 4, L); NaN where none was tried.
+        substitutions: Logit of the mutated sequence minus the sequence's own, (..., 4, L); NaN if not measured.
     """
     present, effects = np.asarray(codes)[..., None, :], np.asarray(substitutions)
     effects = effects if effects.dtype.kind == "f" else effects.astype(np.float64)
@@ -37,10 +36,10 @@ class Agreement(NamedTuple):
     """Spearman's rank correlation of two tracks.
 
     Attributes:
-        mean: The mean over windows; NaN where there is none.
-        windows: How many windows have one.
-        each: Of each window, (n,); NaN where one of the tracks is constant, or fewer than three bases are known in
-            both.
+        mean: Mean over windows; NaN if no window has a correlation.
+        windows: Number of windows with a correlation.
+        each: Correlation of each window, (n,); NaN if one of the tracks is constant, or fewer than three bases are
+            known in both.
     """
 
     mean: float
@@ -49,7 +48,7 @@ class Agreement(NamedTuple):
 
 
 def rank_agreement(a: ArrayLike, b: ArrayLike) -> Agreement:
-    """Spearman's rank correlation of two tracks within each window; ties share their mean rank.
+    """Computes Spearman's rank correlation of two tracks within each window; ties share their mean rank.
 
     Args:
         a: (n, L); NaN where unknown.
