@@ -1,1 +1,1 @@
-"""DeepSEA's data: its bundle to a store and back, and its tasks with what was published of them."""
+"""DeepSEA's data: conversion of its bundle to a store and back, and its tasks with published scores."""

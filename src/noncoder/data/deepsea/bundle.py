@@ -1,11 +1,11 @@
-"""The bundle of DeepSEA: train.mat, valid.mat and test.mat to a store, and back.
+"""Converts the bundle of DeepSEA, train.mat, valid.mat and test.mat, to a store and back.
 
-A file holds n windows, `SPLITxdata` (1000, 4, n), one-hot in the order A, G, C, T, and `SPLITdata` (919, n), axes as
-they lie in the file; the second half of the rows are the reverse complements of the first. A store has the forward
-half, its overlapping windows stitched into contigs.
+A file holds n windows, `SPLITxdata` (1000, 4, n), one-hot in the order A, G, C, T, and `SPLITdata` (919, n), with the
+axes in the order of the file; the second half of the rows are the reverse complements of the first. A store has the
+forward half, with overlapping windows stitched into contigs.
 
-When all parts have been read (`parts`), the store is written from them, read back from the disk, and each part
-compared with the digest that was taken when it was read from the bundle.
+After all parts have been read (`slabs`), the store is written from them and read back from the disk, and each part is
+compared with the digest from the time when it was read from the bundle.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ from noncoder.machine import Stopped
 from noncoder.runs.record import Record
 from noncoder.temporary import remove_whole, temporary
 
-# What a source's "strands" says: the forward half is stored, or all rows as they came.
+# Values of a source's "strands": the forward half is stored, or all rows unchanged.
 _FORWARD, _BOTH = "forward", "both"
-# A file that is there when nothing is left to do but to give the store its name.
+# A file that exists when the store only needs to be renamed.
 _VERIFIED = "verified"
 
 
 def pack_deepsea(config: DeepSeaDataConfig, path: str | Path, force: bool = False) -> Store:
     """Writes the bundle of DeepSEA, or files of its layout, as a store.
 
-    Memory holds two slabs of rows, whatever their number; a killed run goes on from its last slab.
+    Memory holds two slabs of rows, whatever their number; a killed run resumes from its last slab.
 
     Args:
         config: The folder and how to read it.
-        path: Where the store will be.
-        force: Replace a store that is there.
+        path: Path of the store.
+        force: Replace an existing store.
 
     Returns:
-        The store. Its contigs are numbered as they were found: the bundle has no coordinates.
+        The store. Its contigs are numbered in the order of discovery: the bundle has no coordinates.
 
     Raises:
-        InputError: A file is missing, cut off, damaged or of another layout; a label is not 0 or 1; a base is neither
+        InputError: A file is missing, truncated, damaged or of another layout; a label is not 0 or 1; a base is neither
             one-hot nor zero and `config.bad_bases` is "error".
-        StoreError: What was written does not read back as what was read.
+        StoreError: What was written differs from what is read back.
     """
     path = Path(path)
     if not config.folder.is_dir():
@@ -76,12 +76,12 @@ def pack_deepsea(config: DeepSeaDataConfig, path: str | Path, force: bool = Fals
             )  # fmt: skip
     work = path.with_name(f".{path.name}.packing")
     try:
-        check_target(path, force)  # before hours of reading, not after
+        check_target(path, force)  # fail before hours of reading, not after
     except InputError:
-        if (work / _VERIFIED).exists():  # it was killed when all but the tidying up was done
+        if (work / _VERIFIED).exists():  # it was killed when only the clean-up was left
             remove_whole(work)
         raise
-    # Whoever finds the folder taken leaves it alone; only its owner clears it away.
+    # Only the owner of the folder's lock removes the folder.
     with locked(work, hint="wait for it: it makes the same store"):
         try:
             _begin(work, config, files)
@@ -95,7 +95,7 @@ def pack_deepsea(config: DeepSeaDataConfig, path: str | Path, force: bool = Fals
             remove_whole(work)
             raise
         except KeyboardInterrupt as error:
-            told = "what was read is kept beside the store; the same command goes on from there"
+            told = "parts that were read are kept beside the store; the same command resumes from there"
             raise Stopped.by(error, told) from None
         remove_whole(work)
     return store
@@ -103,7 +103,7 @@ def pack_deepsea(config: DeepSeaDataConfig, path: str | Path, force: bool = Fals
 
 @contextmanager
 def _hashing(files: Sequence[Path]) -> Iterator[list[Future[str]]]:
-    """SHA-256 of the files, reckoned beside the reading, and given up when that fails."""
+    """Computes the SHA-256 of the files while they are read, and stops if reading fails."""
     stop = Event()
 
     def sha256(path: Path) -> str:
@@ -121,7 +121,7 @@ def _hashing(files: Sequence[Path]) -> Iterator[list[Future[str]]]:
 
 
 def _begin(work: Path, config: DeepSeaDataConfig, files: Sequence[Path]) -> None:
-    """Keeps the parts of an earlier run of the same files and settings, and clears away any others."""
+    """Keeps the parts of an earlier run with the same files and settings, and removes any others."""
     now = {
         "version": version("noncoder"),
         "config": config.model_dump(mode="json"),
@@ -170,7 +170,7 @@ def _assemble(
                 tasks=tasks,
                 label_rule="overlap:0.5" if ours else "as given",
                 genome="hg19" if ours else "",
-                coordinates=False,  # windows are stitched into contigs of unknown places
+                coordinates=False,  # windows are stitched into contigs with unknown positions
                 sources=tuple(
                     {
                         "name": f"{source.split}.mat",
@@ -190,25 +190,25 @@ def _assemble(
                 ),
                 version=version("noncoder"),
             ),
-            # Before it takes the place of another.
+            # Before it replaces another store.
             check=lambda store: _verify(store, path, sources, work),
         )
     return open_store(path)
 
 
 def _tasks(config: DeepSeaDataConfig, count: int) -> tuple[tuple[Task, ...], bool]:
-    """The tasks, and whether they are DeepSEA's own."""
+    """Returns the tasks, and whether they are DeepSEA's own."""
     tasks = tuple(read_tasks(config.tasks)) if config.tasks else deepsea_tasks()
     if len(tasks) != count:
         raise InputError(
             f"the files have {count} tasks, {config.tasks or 'DeepSEA'} has {len(tasks)}",
-            expected="a row a task", hint="give --tasks, a sheet with the column name",
+            expected="one row per task", hint="give --tasks, a sheet with the column name",
         )  # fmt: skip
     return tasks, config.tasks is None
 
 
 def _write_parts(writer: StoreWriter, config: DeepSeaDataConfig, sources: Sequence[DeepSeaSource]) -> int:
-    """Stitches the parts, across the borders of slabs and files too; returns how many bases were read as N."""
+    """Stitches the parts, also across slabs and files; returns the number of bases that were read as N."""
     total = n_contigs = bad = 0
     last: NDArray[np.uint8] | None = None
     for source in sources:
@@ -236,7 +236,7 @@ def _write_parts(writer: StoreWriter, config: DeepSeaDataConfig, sources: Sequen
 
 
 def _verify(store: Store, path: Path, sources: Sequence[DeepSeaSource], work: Path) -> None:
-    """Reads every window back from the disk and compares it with what was read from the bundle."""
+    """Reads every window back from the disk and compares it with the bundle."""
     row = 0
     for source in sources:
         for file in progress_bar(source.parts, f"verifying {source.split}", unit="parts"):
@@ -255,26 +255,26 @@ def _verify(store: Store, path: Path, sources: Sequence[DeepSeaSource], work: Pa
 def unpack_deepsea(store: Store, folder: str | Path, force: bool = False) -> list[Path]:
     """Writes the splits of a store as train.mat, valid.mat and test.mat, in the layout of DeepSEA's bundle.
 
-    train.mat is of MATLAB's version 7.3, the others of version 5 where they are not too large for it. Each holds the
-    windows of its split in the store's order and then their reverse complements; rows that were packed as they came are
-    written so.
+    train.mat has MATLAB's version 7.3, the others version 5 unless they are too large for it. Each holds the windows of
+    its split in the store's order and then their reverse complements; rows that were packed unchanged are written
+    unchanged.
 
     Args:
         store: The store.
-        folder: Where the files will be.
-        force: Replace files that are there.
+        folder: Folder of the files.
+        force: Replace existing files.
 
     Returns:
-        The files; a split without windows has none.
+        The files; a split without windows has no file.
 
     Raises:
-        InputError: A file already exists, cannot be written, or the store has labels that are unknown.
+        InputError: A file already exists, cannot be written, or the store has unknown labels.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is no folder", hint="give the name of one; it is made if it is not there")
     if store.packed_known is not None:
-        raise InputError(f"{store.path} has unknown labels", expected="0 or 1, all that DeepSEA's layout can say")
+        raise InputError(f"{store.path} has unknown labels", expected="0 or 1, the only values of DeepSEA's layout")
     splits = [split for split in SPLITS if store.indices(split).size]
     for split in splits:
         refuse_existing(folder / f"{split}.mat", force)

@@ -1,4 +1,4 @@
-"""The 919 tasks of DeepSEA: what each is, the peak file behind it, and what was published of it."""
+"""The 919 tasks of DeepSEA, with their peak files and published scores."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ MODELS = ("deepsea", "danq", "danq_jaspar")
 
 
 def deepsea_tasks() -> tuple[Task, ...]:
-    """DeepSEA's tasks in its order: 125 of DNase, 690 of transcription factors, 104 of histone marks.
+    """Returns DeepSEA's tasks in its order: 125 of DNase, 690 of transcription factors, 104 of histone marks.
 
-    A name is cell, assay and treatment, joined by "|"; where two experiments share all three, the second has "#2" after
-    it, and so on.
+    A name consists of cell, assay and treatment, joined by "|"; if several experiments share all three, the second has
+    the suffix "#2", and so on.
     """
     columns = ("name", "group", "cell", "assay", "treatment")
     return tuple(Task(**row) for row in deepsea_table().select(columns).iter_rows(named=True))
 
 
 def deepsea_table() -> pl.DataFrame:
-    """The tasks of DeepSEA with their facts.
+    """Returns the tasks of DeepSEA with their facts.
 
-    The scores are those of DeepSEA's test set (chr8 and chr9, probabilities averaged over strands) in the table that
-    goes with Quang & Xie 2016 (doi:10.1093/nar/gkw226), github.com/uci-cbcl/DanQ, commit 98341e0e. The files' names are
-    from github.com/jakublipinski/build-deepsea-training-dataset, commit 664abafd.
+    The scores are for DeepSEA's test set (chr8 and chr9, probabilities averaged over strands), from the table of Quang
+    & Xie 2016 (doi:10.1093/nar/gkw226), github.com/uci-cbcl/DanQ, commit 98341e0e. The files' names are from
+    github.com/jakublipinski/build-deepsea-training-dataset, commit 664abafd.
 
     Returns:
         919 rows: index, name, group ("DNase", "TF" or "histone"), cell, assay, treatment ("" for none), peaks (the

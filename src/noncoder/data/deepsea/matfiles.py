@@ -1,7 +1,7 @@
-"""Arrays of bytes in MATLAB's files, read and written a slab at a time: version 5 (and 7) and 7.3, which is HDF5.
+"""Reads and writes arrays of bytes in MATLAB files, one slab at a time: versions 5 (and 7) and 7.3, which is HDF5.
 
-MATLAB stores columns first. Here the axes stand as they lie in the file, in reverse of MATLAB's: what MATLAB calls
-(n, 4, 1000) is (1000, 4, n). A slab is a range of the last axis; memory holds no more than the slab.
+MATLAB stores columns first. Here the axes are in the order of the file, the reverse of MATLAB's: MATLAB's (n, 4, 1000)
+is (1000, 4, n). A slab is a range of the last axis; memory holds no more than the slab.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from noncoder.errors import InputError
 
 Bytes = NDArray[np.uint8]
 
-# MAT-File Format (MathWorks): the types of a data element and the classes of an array that are used here.
+# MAT-File Format (MathWorks): types of data elements and classes of arrays that are used here.
 _INT8, _UINT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 2, 5, 6, 14, 15
 _UINT8_CLASS = 9
 _HEADER = 128
-# MATLAB reads no larger variable from a file of version 5.
+# MATLAB cannot read larger variables from a file of version 5.
 MAX_BYTES_5 = 2**31 - 1
 _INFLATE = 1 << 24
-# Rows that lie together in a chunk of a file that we write; 1 MiB for a window of 1,000 bp.
+# Rows per chunk in files that we write; 1 MiB for a window of 1,000 bp.
 _CHUNK_ROWS = 256
 
 
@@ -41,14 +41,14 @@ class MatArray(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its axes as they lie in the file; the rows of MATLAB's array are the last."""
+        """Its axes in the order of the file; the rows of MATLAB's array are the last."""
 
     @property
     def step(self) -> int:
-        """How many rows are best read together."""
+        """Number of rows that are best read together."""
 
     def read(self, start: int, stop: int) -> Bytes:
-        """The rows from start to stop, (..., stop - start).
+        """Reads the rows from start to stop, (..., stop - start).
 
         Raises:
             InputError: The file is damaged there.
@@ -77,7 +77,7 @@ class _HdfArray:
 
 @dataclass
 class _FlatArray:
-    """Bytes that lie one after the other in a file, from an offset on."""
+    """Contiguous bytes in a file, from an offset on."""
 
     path: Path
     file: BinaryIO
@@ -100,14 +100,14 @@ class _FlatArray:
 
 @contextmanager
 def open_mat(path: Path, scratch: Path) -> Iterator[dict[str, MatArray]]:
-    """Opens a .mat file of any version and gives its arrays of bytes by name; those of other types are left out.
+    """Opens a .mat file of any version and returns its arrays of bytes by name; other types are left out.
 
     Args:
         path: The file.
-        scratch: A folder for what has to be unpacked: a compressed array of version 5 cannot be read at random.
+        scratch: Folder for decompressed arrays: a compressed array of version 5 has no random access.
 
     Raises:
-        InputError: The file is missing, cut off or no .mat file.
+        InputError: The file is missing, truncated or not a .mat file.
     """
     try:
         file = path.open("rb")
@@ -126,7 +126,7 @@ def open_mat(path: Path, scratch: Path) -> Iterator[dict[str, MatArray]]:
 
 
 def describe_mat(path: Path) -> dict[str, str]:
-    """Type and shape of every array in a .mat file, axes as they lie in the file, for a message."""
+    """Describes type and shape of every array in a .mat file, axes in the order of the file, for a message."""
     if h5py.is_hdf5(path):
         with h5py.File(path, "r") as hdf:
             sets = {name: item for name, item in hdf.items() if isinstance(item, h5py.Dataset)}
@@ -147,7 +147,7 @@ def _open_hdf(path: Path) -> Iterator[h5py.File]:
 
 
 def damaged(path: Path, why: str) -> InputError:
-    """The message for a .mat file that is cut off or damaged."""
+    """Returns the error for a .mat file that is truncated or damaged."""
     return InputError(
         f"{path} is cut off or damaged: {why}", expected="a whole .mat file", hint="download or copy it again"
     )
@@ -169,7 +169,7 @@ def _read_5(path: Path, file: BinaryIO, scratch: Path, stack: ExitStack) -> dict
         file.seek(at)
         tag = file.read(8)
         if len(tag) < 8:
-            raise damaged(path, "it ends within an element")
+            raise damaged(path, "it ends inside an element")
         kind, length = struct.unpack("<II", tag)
         if kind not in (_MATRIX, _COMPRESSED):
             raise damaged(path, f"an element of type {kind} at byte {at:,}")
@@ -193,7 +193,7 @@ def _matrix(path: Path, file: BinaryIO, at: int) -> tuple[str, MatArray] | None:
 
 
 def _parse_matrix(path: Path, head: bytes) -> tuple[str, tuple[int, ...], int] | None:
-    """Name, shape and where the bytes begin of an array of bytes; None for an array of another class."""
+    """Returns name, shape and offset of an array of bytes; None for an array of another class."""
     try:
         flags, at = _element(head, 0)
         dims, at = _element(head, at)
@@ -204,7 +204,7 @@ def _parse_matrix(path: Path, head: bytes) -> tuple[str, tuple[int, ...], int] |
         kind, length = struct.unpack_from("<II", head, at)
     except (struct.error, IndexError, ValueError) as error:
         raise damaged(path, "the description of an array") from error
-    if kind >> 16:  # so small that it lies within its tag
+    if kind >> 16:  # a small element is stored in its tag
         kind, length, begins = kind & 0xFFFF, kind >> 16, at + 4
     else:
         begins = at + 8
@@ -214,7 +214,7 @@ def _parse_matrix(path: Path, head: bytes) -> tuple[str, tuple[int, ...], int] |
 
 
 def _element(data: bytes, at: int) -> tuple[bytes, int]:
-    """The content of a small element, and where the next begins: each is filled up to eight bytes."""
+    """Returns the content of a small element, and the start of the next: each is padded to eight bytes."""
     kind, length = struct.unpack_from("<II", data, at)
     if kind >> 16:
         return data[at + 4 : at + 4 + (kind >> 16)], at + 8
@@ -226,7 +226,7 @@ def _element(data: bytes, at: int) -> tuple[bytes, int]:
 def _inflate(
     path: Path, file: BinaryIO, at: int, length: int, scratch: Path, stack: ExitStack
 ) -> tuple[str, MatArray] | None:
-    """Unpacks a compressed array into a file without a name, which is gone when the stack is left."""
+    """Decompresses an array into an unnamed file, which disappears when the stack is closed."""
     unpack, end = zlib.decompressobj(), at + length
     file.seek(at)
     try:
@@ -244,7 +244,7 @@ def _inflate(
             if not packed and not plain:
                 raise damaged(path, f"the array {name} ends early")
             written += target.write(plain)
-        while not unpack.eof:  # the checksum stands at the end
+        while not unpack.eof:  # the checksum is at the end
             packed = unpack.unconsumed_tail or file.read(min(_INFLATE, end - file.tell()))
             unpack.decompress(packed, _INFLATE)
             if not packed and not unpack.eof:
@@ -259,12 +259,12 @@ def _inflate(
 def create_mat(
     path: Path, shapes: Mapping[str, tuple[int, ...]], hdf: bool = False
 ) -> Iterator[Callable[[str, int, Bytes], None]]:
-    """Writes arrays of bytes to a .mat file: version 5, or 7.3 for what is too large for that.
+    """Writes arrays of bytes to a .mat file: version 5, or 7.3 if it is too large for version 5.
 
     Args:
         path: The file.
-        shapes: The arrays' shapes, axes as they lie in the file, by name.
-        hdf: Write version 7.3 in any case.
+        shapes: Shapes of the arrays by name, axes in the order of the file.
+        hdf: Always write version 7.3.
 
     Yields:
         A function that writes a slab: the array's name, the first row, and the rows (..., n).
@@ -309,7 +309,7 @@ def _create_set(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Data
 
 
 def _create_5(file: BinaryIO, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Writes everything but the bytes of the arrays and says where those go."""
+    """Writes everything but the bytes of the arrays, and returns their offsets."""
     file.write(_header(b"MATLAB 5.0 MAT-file, written by noncoder", 0x0100))
     offsets = {}
     for name, shape in shapes.items():

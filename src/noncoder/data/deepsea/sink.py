@@ -1,4 +1,4 @@
-"""A file for HDF5 to write to that a full disk does not break."""
+"""A file for HDF5 that does not fail on a full disk."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, BinaryIO
 
 
 class Sink(io.RawIOBase):
-    """A file that keeps the first error to itself until it is asked for; what comes after it stays in memory.
+    """A file that stores the first error until it is requested; later writes stay in memory.
 
-    HDF5 cannot close a file that it could not write to: what is left of it crashes the process later.
+    HDF5 cannot close a file after a failed write: its remains crash the process later.
 
     Args:
-        file: Open for reading and writing.
+        file: A file that is open for reading and writing.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -22,16 +22,16 @@ class Sink(io.RawIOBase):
         self._at = self._end = 0
 
     def check(self) -> None:
-        """Raises the error that there was.
+        """Raises the stored error, if there is one.
 
         Raises:
-            OSError: The system would not let us write.
+            OSError: The system refused a write.
         """
         if self.error is not None:
             raise self.error
 
     def write(self, data: Any) -> int:
-        """Writes at the place where it stands."""
+        """Writes at the current position."""
         content = memoryview(data).cast("B")
         if self.error is None:
             try:
@@ -46,7 +46,7 @@ class Sink(io.RawIOBase):
         return len(content)
 
     def readinto(self, buffer: Any) -> int:
-        """Reads from the place where it stands; zeros where nothing could be written."""
+        """Reads from the current position; zeros where nothing could be written."""
         target = memoryview(buffer).cast("B")
         self.file.seek(self._at)
         found = self.file.read(len(target))
@@ -59,12 +59,12 @@ class Sink(io.RawIOBase):
         return len(target)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Goes to a place."""
+        """Moves to a position."""
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._end}[whence]
         return self._at
 
     def tell(self) -> int:
-        """The place where it stands."""
+        """Returns the current position."""
         return self._at
 
     def truncate(self, size: int | None = None) -> int:
@@ -78,7 +78,7 @@ class Sink(io.RawIOBase):
         return self._end
 
     def flush(self) -> None:
-        """Hands on what is buffered."""
+        """Flushes buffered writes."""
         if self.error is None:
             try:
                 self.file.flush()
@@ -86,13 +86,13 @@ class Sink(io.RawIOBase):
                 self.error = error
 
     def readable(self) -> bool:
-        """It is."""
+        """Returns true."""
         return True
 
     def writable(self) -> bool:
-        """It is."""
+        """Returns true."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Returns true."""
         return True

@@ -1,6 +1,6 @@
-"""Reading DeepSEA's files slab by slab into parts: the windows, stitched within the slab, and their labels.
+"""Reads DeepSEA's files slab by slab into parts: the windows, stitched within the slab, and their labels.
 
-A part is a file of its own, complete or absent, so that a killed run goes on with the slab after the last.
+A part is a file that exists completely or not at all, so a killed run resumes with the next slab.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Bytes = NDArray[np.uint8]
 # The codes of DeepSEA's channels: A, G, C, T.
 CHANNELS = (0, 2, 1, 3)
 
-# Rows read at once, where the file's chunks do not ask for more: 8,192 windows of both strands are 80 MB.
+# Rows read at once, unless the file's chunks require more: 8,192 windows of both strands are 80 MB.
 _SLAB = 1 << 13
 _MOST_SLAB = 1 << 15
 _THREADS = 2
@@ -36,15 +36,15 @@ _THREADS = 2
 
 @dataclass(frozen=True)
 class DeepSeaSource:
-    """What was read of one file.
+    """The content of one file.
 
     Args:
-        split: Which file: train, valid or test.
-        rows: How many rows it has.
-        tasks: How many tasks.
-        window: The width of its windows, bp.
+        split: The file's split: train, valid or test.
+        rows: Number of rows.
+        tasks: Number of tasks.
+        window: Width of its windows, bp.
         parts: The parts made from it, in order.
-        both: Why both its halves are kept; "" where the second is the first's reverse complement and was left out.
+        both: Why both halves are kept; "" if the second is the first's reverse complement and was left out.
     """
 
     split: str
@@ -57,15 +57,15 @@ class DeepSeaSource:
 
 @dataclass(frozen=True)
 class SlabPart:
-    """What a slab of n rows gave.
+    """The content of a slab of n rows.
 
     Args:
-        shifts: As `stitching.find_shifts` gives them, (n,); the first is 0.
-        bases: As `stitching.new_bases` gives them.
-        ends: The codes of the first row and the last, (2, L).
+        shifts: Result of `stitching.find_shifts`, (n,); the first is 0.
+        bases: Result of `stitching.new_bases`.
+        ends: Codes of the first row and the last, (2, L).
         labels: Bit-packed, (n, ceil(T / 8)).
-        unlike: How many rows are not the reverse complement of their partner.
-        bad: How many bases are neither one-hot nor zero.
+        unlike: Number of rows that are not the reverse complement of their partner.
+        bad: Number of bases that are neither one-hot nor zero.
         digest: SHA-256 of all codes and labels.
     """
 
@@ -78,7 +78,7 @@ class SlabPart:
     digest: str
 
     def write(self, path: Path) -> None:
-        """Writes it to a file that is complete or absent."""
+        """Writes the part to a file, completely or not at all."""
         content = io.BytesIO()
         values: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
         np.savez(content, **values)
@@ -93,7 +93,7 @@ class SlabPart:
 
 @dataclass(frozen=True)
 class _Slab:
-    """Rows of one file; their reverse complements lie `pair` rows behind them, None where those are not looked for."""
+    """Rows of one file; their reverse complements are `pair` rows after them, None if these are not compared."""
 
     start: int
     stop: int
@@ -101,15 +101,15 @@ class _Slab:
 
 
 def read_source(config: DeepSeaDataConfig, split: str, work: Path) -> DeepSeaSource:
-    """Reads a file of the bundle into parts; those that are there already are kept.
+    """Reads a file of the bundle into parts; existing parts are kept.
 
     Args:
         config: The folder and how to read it.
-        split: Which file.
-        work: Where the parts go.
+        split: The file's split.
+        work: Folder of the parts.
 
     Raises:
-        InputError: The file is cut off, damaged or of another layout, a label is not 0 or 1, or a base is neither
+        InputError: The file is truncated, damaged or of another layout, a label is not 0 or 1, or a base is neither
             one-hot nor zero and `config.bad_bases` is "error".
     """
     path = config.folder / f"{split}.mat"
@@ -164,7 +164,7 @@ class _Reader:
     work: Path
 
     def read(self, start: int, stop: int, pair: int | None) -> list[Path]:
-        """The parts of the rows from start to stop; those that are not there are made, in threads."""
+        """Returns the parts of the rows from start to stop; missing parts are made, in threads."""
         step = max(self.x.step, self.y.step)
         rows = min(-(-_SLAB // step) * step, _MOST_SLAB)
         slabs = [_Slab(at, min(at + rows, stop), pair) for at in range(start, stop, rows)]
@@ -194,7 +194,7 @@ class _Reader:
         unlike = 0
         if slab.pair is not None:
             other = slab.start + slab.pair, slab.stop + slab.pair
-            # In the order A, G, C, T a base's complement stands in the mirrored place.
+            # In the order A, G, C, T the complement of a base is in the mirrored position.
             same = (self.x.read(*other) == hot[::-1, ::-1]).all(axis=(0, 1))
             same &= (self.y.read(*other) == labels).all(axis=0)
             unlike = int((~same).sum())
@@ -221,13 +221,13 @@ class _Reader:
 
 
 def to_codes(hot: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
-    """Turns DeepSEA's one-hot (L, 4, n) into codes (n, L); also tells where it is neither one-hot nor zero, (n, L)."""
+    """Converts DeepSEA's one-hot (L, 4, n) to codes (n, L); returns also where it is neither one-hot nor 0, (n, L)."""
     total = hot.sum(axis=1, dtype=np.uint8)
     codes: Bytes = N_CODE * (1 - total)
     for channel, code in enumerate(CHANNELS):
         codes += code * hot[:, channel]
     bad = total > 1
-    if hot.max() > 1:  # whose sum may have run over
+    if hot.max() > 1:  # whose sum may have overflowed
         bad |= (hot > 1).any(axis=1)
     codes[bad] = N_CODE
     return np.ascontiguousarray(codes.T), np.ascontiguousarray(bad.T)
@@ -241,7 +241,7 @@ def digest(codes: Bytes, labels: Bytes) -> str:
 
 
 def _is_whole(part: Path) -> bool:
-    """Whether a part of an earlier run can be read: a machine that lost its power may have left an empty one."""
+    """Whether a part of an earlier run can be read: a power failure may have left an empty one."""
     if not part.is_file():
         return False
     try:

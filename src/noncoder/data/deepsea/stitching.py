@@ -1,4 +1,4 @@
-"""Overlapping windows to contigs: where a window begins as the one before it ends, the shared bases are stored once."""
+"""Stitches overlapping windows into contigs, in which shared bases are stored once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ Codes = NDArray[np.uint8]
 
 
 def find_shifts(codes: Codes, step: int) -> NDArray[np.int64]:
-    """By how many bp each window lies behind the one before it.
+    """Returns the distance of each window from the one before it, bp.
 
-    The smallest multiple of `step` is taken at which the two agree wherever they overlap. In a repeat that may be
-    less than the true distance: both windows are still spelled to the letter, but the contig is shorter than the
-    chromosome's stretch was.
+    It is the smallest multiple of `step` at which the two agree wherever they overlap. In a repeat this may be less
+    than the true distance: both windows are still exact, but the contig is shorter than the chromosome's region.
 
     Args:
         codes: Consecutive windows, (n, L).
-        step: The windows' distances are multiples of it, bp.
+        step: Distances of windows are multiples of it, bp.
 
     Returns:
-        (n,); 0 for a window that overlaps the one before it nowhere, and for the first.
+        (n,); 0 for a window without overlap with the one before it, and for the first.
     """
     n, width = codes.shape
     shifts = np.zeros(n, dtype=np.int64)
@@ -28,7 +27,7 @@ def find_shifts(codes: Codes, step: int) -> NDArray[np.int64]:
     for shift in range(step, width, step):
         if not open_.size:
             break
-        # The overlap's first and last bases tell most pairs apart without a look at the rest.
+        # The overlap's first and last bases distinguish most pairs without comparing the rest.
         likely = open_[
             (codes[open_, 0] == codes[open_ - 1, shift]) & (codes[open_, width - shift - 1] == codes[open_ - 1, -1])
         ]
@@ -39,11 +38,11 @@ def find_shifts(codes: Codes, step: int) -> NDArray[np.int64]:
 
 
 def new_bases(codes: Codes, shifts: NDArray[np.int64]) -> Codes:
-    """The bases that each window adds to its contig, end to end: its last `shift`, or all where it opens a contig.
+    """Returns the bases that each window adds to its contig, end to end: its last `shift`, or all at a contig's start.
 
     Args:
         codes: Consecutive windows, (n, L).
-        shifts: As `find_shifts` returns them, (n,).
+        shifts: Result of `find_shifts`, (n,).
     """
     width = codes.shape[1]
     added = np.where(shifts == 0, width, shifts)

@@ -1,1 +1,1 @@
-"""Public datasets from the web: a catalogue, downloads that go on where they were cut off, checks, a cache."""
+"""Public datasets from the web: a catalogue, downloads that resume, checks, and a cache."""

@@ -1,4 +1,4 @@
-"""The wait for a first answer: without a network a download gives up soon, however many attempts it has."""
+"""The wait for a first answer: without a network a download stops early, however many attempts it has."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import time
 
 
 class FirstAnswer:
-    """The time that is left until a first answer must have come; without limit once it has.
+    """The time left for a first answer; unlimited after the first answer.
 
     Args:
-        seconds: How long is waited in all.
+        seconds: Total time to wait.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -24,13 +24,13 @@ class FirstAnswer:
         return self.over or time.monotonic() + seconds < self.end
 
     def shorten(self, seconds: float, parts: int = 1) -> float:
-        """A time limit that keeps within what is left, which `parts` waits share."""
+        """Returns a timeout within the remaining time, which `parts` waits share."""
         return seconds if self.over else min(seconds, max(0.1, (self.end - time.monotonic()) / parts))
 
     def look_up(self, host: str, service: str | int) -> int:
-        """How many network addresses a host has; 0 where its name is not known, or not within the time that is left.
+        """Returns the number of network addresses of a host; 0 if its name is not resolved in the remaining time.
 
-        The system looks names up without a time limit that we could set, so a thread does it that may be left alone.
+        The system resolves names without a configurable timeout, so a thread does it that can be abandoned.
         """
         found: list[int] = []
 

@@ -1,7 +1,7 @@
-"""Public datasets: where they are, whose they are, and what is known of them.
+"""Public datasets: addresses, citations, licences, and known content.
 
-No file below has a published digest. What is compared is the content, not the archive around it: GitHub packs an
-archive anew when it likes, and nobody promises that one release's file of a genome has the bytes of another's.
+No file below has a published digest. The content is compared, not the archive: GitHub repacks archives at any time, and
+releases of a genome need not have identical bytes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from noncoder.errors import UnknownNameError
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that may be had in several places.
+    """A file that may be available at several addresses.
 
     Args:
-        copies: The first is tried first.
-        about: Bytes to download, roughly.
+        copies: Copies, tried in this order unless one is already partly downloaded.
+        about: Approximate bytes to download.
     """
 
     copies: tuple[Copy, ...]
@@ -36,14 +36,14 @@ class Dataset(ABC):
     """A public dataset.
 
     Args:
-        name: As `noncoder data fetch` takes it.
-        title: What it is.
-        citation: Whom to name.
-        licence: What its authors allow.
-        files: What is downloaded.
-        unpacked: Bytes of what is made of it, roughly.
-        checks: What is compared with what is known.
-        notes: What else a user should know.
+        name: Name for `noncoder data fetch`.
+        title: Description.
+        citation: Citation.
+        licence: Licence or terms of use.
+        files: Files to download.
+        unpacked: Approximate bytes of the result.
+        checks: What is compared with known content.
+        notes: Further remarks for users.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Dataset(ABC):
 
     @property
     def about(self) -> int:
-        """Bytes to download, roughly."""
+        """Approximate bytes to download."""
         return sum(file.about for file in self.files.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """What `noncoder data fetch --list --json` prints."""
+        """Returns the output of `noncoder data fetch --list --json`."""
         return {
             "name": self.name,
             "title": self.title,
@@ -81,12 +81,12 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def makes(self) -> str:
-        """What is there in the end."""
+        """The result, in words."""
 
     @property
     @abstractmethod
     def out(self) -> Path:
-        """Where it is, unless told otherwise."""
+        """Default path of the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +94,10 @@ class PeakDataset(Dataset):
     """A genome and peak files, from which a store is built; `files` has `genome` and `peaks`.
 
     Args:
-        contigs: What the genome has.
-        peaks: What is known of the peak files.
-        build: Settings of `noncoder data build`, but for the two sources.
-        recipe: Trains on the store.
+        contigs: Known contigs of the genome.
+        peaks: Known content of the peak files.
+        build: Settings of `noncoder data build`, except the two sources.
+        recipe: Recipe that trains on the store.
     """
 
     contigs: Contigs
@@ -107,17 +107,17 @@ class PeakDataset(Dataset):
 
     @property
     def folder(self) -> Path:
-        """Where its recipes read the genome and, in `peaks`, the peak files."""
+        """Folder from which its recipes read the genome and, in `peaks`, the peak files."""
         return Path("data") / self.name
 
     @property
     def makes(self) -> str:
-        """What is there in the end."""
+        """The result, in words."""
         return "a store"
 
     @property
     def out(self) -> Path:
-        """Where it is, unless told otherwise."""
+        """Default path of the result."""
         return Path(f"{self.name}.zarr")
 
 
@@ -126,27 +126,27 @@ class MatDataset(Dataset):
     """DeepSEA's .mat files, for `noncoder data pack --deepsea`; `files` has `bundle`.
 
     Args:
-        mats: The variables of each file, with their shapes as the file has them.
+        mats: Variables of each file, with their shapes in the file.
     """
 
     mats: Mapping[str, Shapes]
 
     @property
     def makes(self) -> str:
-        """What is there in the end."""
+        """The result, in words."""
         return f"a folder with {', '.join(self.mats)}"
 
     @property
     def out(self) -> Path:
-        """Where they are, unless told otherwise."""
+        """Default path of the result."""
         return Path(self.name)
 
 
 def find_dataset(name: str) -> Dataset:
-    """Looks a dataset up.
+    """Looks up a dataset.
 
     Raises:
-        UnknownNameError: None is called so.
+        UnknownNameError: There is no such dataset.
     """
     if name not in CATALOG:
         raise UnknownNameError("dataset", name, CATALOG)
@@ -196,7 +196,7 @@ _DEEPSEA = MatDataset(
                     "deepsea_train_bundle.v0.9.tar.gz",
                     "http://deepsea.princeton.edu/media/code/deepsea_train_bundle.v0.9.tar.gz",
                 ),
-                # Packed by Selene's authors, with names of the features.
+                # Repacked by Selene's authors, with names of the features.
                 Copy("DeepSEA_data.tar.gz", "https://zenodo.org/record/2214970/files/DeepSEA_data.tar.gz"),
             ),
             about=3_700_000_000,
@@ -206,7 +206,7 @@ _DEEPSEA = MatDataset(
     checks="names and shapes in the headers of the three files (4,400,000, 8,000 and 455,024 rows of (4, 1000) and "
     "919 labels), gzip's checksum; the authors publish no digest",
     mats={
-        # HDF5 as MATLAB writes it turns the axes around.
+        # HDF5 files of MATLAB have reversed axes.
         "train.mat": {"trainxdata": (1000, 4, 4_400_000), "traindata": (919, 4_400_000)},
         "valid.mat": {"validxdata": (8_000, 4, 1000), "validdata": (8_000, 919)},
         "test.mat": {"testxdata": (455_024, 4, 1000), "testdata": (455_024, 919)},

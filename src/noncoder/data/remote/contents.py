@@ -1,4 +1,4 @@
-"""What a downloaded file must hold, whatever its digest, and taking files out of archives."""
+"""Checks the content of downloaded files, whatever their digest, and extracts files from archives."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class PeakFacts:
-    """What is known of a set of peak files.
+    """Known content of a set of peak files.
 
     Args:
-        folder: Where the archive has them.
-        files: How many there are.
-        records: Their lines, all together.
-        digest: SHA-256 of what `sha256sum *.bed` prints in their folder, names in the order of bytes.
+        folder: Folder in the archive.
+        files: Number of files.
+        records: Total number of lines.
+        digest: SHA-256 of the output of `sha256sum *.bed` in their folder, names in byte order.
     """
 
     folder: str
@@ -56,7 +56,7 @@ def check_genome(path: Path, contigs: Contigs) -> None:
         contigs: Length in bp and MD5 of the upper-case letters (the M5 of SAM, the identifier of refget) by name.
 
     Raises:
-        DownloadError: A contig is missing, is too many, or another; or the file is no FASTA, or is cut off.
+        DownloadError: A contig is missing, unexpected or different; or the file is not FASTA, or is truncated.
     """
     try:
         genome = Genome(path)
@@ -75,10 +75,10 @@ def check_genome(path: Path, contigs: Contigs) -> None:
 
 
 def check_peaks(files: Mapping[str, bytes], facts: PeakFacts, where: Path) -> None:
-    """Compares peak files, by name, with what is known of them.
+    """Compares peak files, by name, with known content.
 
     Raises:
-        DownloadError: There are more or fewer files or records, or other ones.
+        DownloadError: The number of files or records, or the content, differs.
     """
     if len(files) != facts.files:
         raise DownloadError(f"{_name(where)} has {len(files)} peak files in {facts.folder}", expected=f"{facts.files}")
@@ -92,10 +92,10 @@ def check_peaks(files: Mapping[str, bytes], facts: PeakFacts, where: Path) -> No
 
 
 def read_peak_archive(archive: Path, facts: PeakFacts) -> dict[str, bytes]:
-    """The peak files of an archive by name, checked.
+    """Reads and checks the peak files of an archive, by name.
 
     Raises:
-        DownloadError: The archive is damaged, or does not hold what it should.
+        DownloadError: The archive is damaged, or has other content.
     """
     files: dict[str, bytes] = {}
     with _whole(archive):
@@ -107,10 +107,10 @@ def read_peak_archive(archive: Path, facts: PeakFacts) -> dict[str, bytes]:
 
 
 def check_mat(path: Path, shapes: Shapes) -> None:
-    """Compares the variables of a .mat file, HDF5 or older, with those it should have; only its headers are read.
+    """Compares the variables of a .mat file, HDF5 or older, with the expected ones; reads only its headers.
 
     Raises:
-        DownloadError: It has others, or is no .mat file.
+        DownloadError: They differ, or it is not a .mat file.
     """
     import h5py
 
@@ -122,17 +122,17 @@ def check_mat(path: Path, shapes: Shapes) -> None:
             from scipy.io import whosmat
 
             found = {name: shape for name, shape, _ in whosmat(str(path))}
-    except Exception as error:  # scipy raises a different class for each way in which a file can be broken
+    except Exception as error:  # scipy raises many different errors for broken files
         raise DownloadError(f"{path} is no .mat file, or is cut off: {error}", expected=_shown(shapes)) from error
     if found != shapes:
         raise DownloadError(f"{path} holds {_shown(found) or 'nothing'}", expected=_shown(shapes))
 
 
 def check_mat_archive(archive: Path, names: Sequence[str]) -> None:
-    """Reads an archive to its end, and makes sure that the files are there.
+    """Reads an archive to its end, and checks that the files are in it.
 
     Raises:
-        DownloadError: It is damaged, cut off, or lacks one.
+        DownloadError: It is damaged, truncated, or lacks a file.
     """
     with _whole(archive):
         found = [member.name for member, _, _ in _members(archive)]
@@ -140,10 +140,10 @@ def check_mat_archive(archive: Path, names: Sequence[str]) -> None:
 
 
 def unpack_mats(archive: Path, mats: Mapping[str, Shapes], folder: Path) -> None:
-    """Takes .mat files out of an archive; each appears under its name when all are there and are what they should be.
+    """Extracts .mat files from an archive; they appear under their names when all are extracted and checked.
 
     Raises:
-        DownloadError: The archive is damaged, lacks one, or has another.
+        DownloadError: The archive is damaged, lacks a file, or has a wrong one.
         InputError: The disk has no room.
     """
     made: dict[str, Temporary] = {}
@@ -170,15 +170,15 @@ def unpack_mats(archive: Path, mats: Mapping[str, Shapes], folder: Path) -> None
     finally:
         for one in made.values():
             one.release()
-        with suppress(OSError):  # it stays where something is in it
+        with suppress(OSError):  # it stays if it is not empty
             folder.rmdir()
 
 
 def _members(archive: Path) -> Iterator[tuple[PurePosixPath, int, IO[bytes]]]:
-    """The regular files of a tar.gz archive with their sizes, in its order.
+    """Yields the regular files of a tar.gz archive with their sizes, in order.
 
-    Nothing is written here, links are passed over, and whoever writes takes no more than the name from a member's path:
-    an archive cannot reach out of the folder it is unpacked to.
+    This function writes nothing and skips links, and callers use only the name of a member's path: an archive cannot
+    write outside of the target folder.
     """
     size = archive.stat().st_size
     with (
@@ -191,14 +191,14 @@ def _members(archive: Path) -> Iterator[tuple[PurePosixPath, int, IO[bytes]]]:
             content = tar.extractfile(member) if member.isreg() else None
             if content is not None:
                 yield PurePosixPath(member.name), member.size, content
-        # A tar ends before its gzip does, whose last bytes are the checksum.
+        # A tar ends before its gzip, whose last bytes are the checksum.
         while unpacked.read(_BLOCK):
             pass
 
 
 @contextmanager
 def _whole(archive: Path) -> Iterator[None]:
-    """Tells what is wrong with an archive that is read within."""
+    """Describes errors of an archive that is read inside the block."""
     with archive.open("rb") as file:
         start = file.read(15)
     if start[:2] != b"\x1f\x8b":
@@ -222,5 +222,5 @@ def _shown(shapes: Shapes) -> str:
 
 
 def _name(path: Path) -> str:
-    """As the file will be called when it is complete."""
+    """Returns the name that the file will have when it is complete."""
     return path.name.removesuffix(".part")

@@ -1,4 +1,4 @@
-"""Downloads that go on where they were cut off: a file is there complete and checked, or not at all."""
+"""Downloads that resume after an interruption: a file exists completely and checked, or not at all."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Check = Callable[[Path], None]
 def download(copy: Copy, path: Path, check: Check | None = None, patience: Patience | None = None) -> None:
     """Downloads a file; `path` appears when it is complete and has passed its checks.
 
-    A call that was cut off, killed or interrupted leaves `NAME.part`, and the next one goes on there if the server
-    still has the same version. A file that came in pieces and fails its checks is downloaded once more from its start.
+    An interrupted or killed call leaves `NAME.part`, and the next call resumes from there if the server still has the
+    same version. A file that arrived in pieces and fails its checks is downloaded once more from its start.
 
     Args:
-        copy: What and where from.
-        path: Where to; a file that is there is replaced.
-        check: Looks at the complete file, still called `NAME.part`, and raises DownloadError where it is wrong.
-        patience: Times and attempts.
+        copy: Name and address.
+        path: Path of the file; an existing file is replaced.
+        check: Checks the complete file, still called `NAME.part`, and raises DownloadError if it is wrong.
+        patience: Timeouts and attempts.
 
     Raises:
-        DownloadError: The server cannot be reached, refuses, or has something else.
+        DownloadError: The server cannot be reached, refuses, or has another file.
         InputError: Another process is downloading into the folder, or the disk has no room.
     """
     part = PartialFile(path)
@@ -38,15 +38,15 @@ def download(copy: Copy, path: Path, check: Check | None = None, patience: Patie
             part.file.replace(path)
             part.remove()
         except KeyboardInterrupt as error:
-            told = f"{part.file} keeps the {part.size / 1e6:,.1f} MB that came; the same command goes on from there"
+            told = f"{part.file} keeps the downloaded {part.size / 1e6:,.1f} MB; the same command resumes from there"
             raise Stopped.by(error, told) from None
         except OSError as error:
             if not is_unwritable(error):
                 raise
             raise InputError(
                 f"cannot write {error.filename or part.file}: {error.strerror}",
-                expected="a folder that can be written, with room left",
-                hint="free some space or name another --cache; what came so far is kept and gone on with",
+                expected="a writable folder with enough space",
+                hint="free some space or give another --cache; the downloaded part is kept and resumed",
             ) from error
 
 
@@ -65,7 +65,7 @@ def _complete(copy: Copy, part: PartialFile, check: Check | None, patience: Pati
 
 
 def verify(copy: Copy, path: Path) -> None:
-    """Compares a file with the size and the digest that are known of it.
+    """Compares a file with its known size and digest.
 
     Raises:
         DownloadError: It is another file.
@@ -81,5 +81,5 @@ def verify(copy: Copy, path: Path) -> None:
     if f"{kind}:{found}" != copy.digest:
         raise DownloadError(
             f"{copy.name} has the digest {kind}:{found}", expected=copy.digest,
-            hint="try again, or another mirror; where that does not help, its publisher has changed it",
+            hint="try again, or another mirror; if that does not help, its publisher has changed it",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""From a name in the catalogue to a dataset on disk."""
+"""Fetches a dataset of the catalogue and makes the store or files on disk."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from noncoder.errors import DownloadError, InputError, is_unwritable
 from noncoder.files import locked, refuse_existing, unwritable
 from noncoder.temporary import remove_whole, temporary
 
-_WAIT = "wait for it: what it unpacks is then there for this command too"
+_WAIT = "wait for it: this command can then use what it unpacks"
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What `fetch` made.
+    """The result of `fetch`.
 
     Args:
         out: The store, or the folder of .mat files.
-        sources: What it was made from.
-        next: The command that goes on from here.
-        store: What `noncoder data info` says of the store, if it is one.
+        sources: Source files.
+        next: The next command.
+        store: Summary of the store, as from `noncoder data info`, if it is one.
     """
 
     out: Path
@@ -56,7 +56,7 @@ class Fetched:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: $NONCODER_CACHE, $XDG_CACHE_HOME/noncoder or ~/.cache/noncoder."""
+    """Returns the folder of downloads: $NONCODER_CACHE, $XDG_CACHE_HOME/noncoder or ~/.cache/noncoder."""
     if own := os.environ.get("NONCODER_CACHE"):
         return Path(own).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -68,10 +68,10 @@ class Shelf:
     """A dataset's folder in the cache, and how it is filled.
 
     Args:
-        folder: Holds the dataset's files under their own names, put there by us or by hand.
-        offline: Take only what is there.
-        mirror: A folder on the web that has the files under their own names; takes the place of the addresses.
-        patience: Times and attempts.
+        folder: Folder of the dataset's files under their own names, downloaded or copied by hand.
+        offline: Use only existing files.
+        mirror: Web folder with the files under their own names, used in place of the addresses.
+        patience: Timeouts and attempts.
     """
 
     folder: Path
@@ -80,15 +80,15 @@ class Shelf:
     patience: Patience = field(default_factory=Patience)
 
     def get(self, file: RemoteFile, check: Check, again: Check | None = None) -> Path:
-        """A file, from the cache if it is there, else from the first address that has it.
+        """Returns a file, from the cache if it exists, else from the first address that has it.
 
         Args:
             file: The file.
-            check: Raises where a download is wrong.
-            again: The same for a file that was there already; None where it will be read to its end anyway.
+            check: Raises an error if a download is wrong.
+            again: The same for a file that already existed; None if it will be read to its end anyway.
 
         Raises:
-            InputError: It is not there and `offline` is set, or what is there is wrong.
+            InputError: It does not exist and `offline` is set, or the existing file is wrong.
             DownloadError: No address has it.
         """
         for copy in file.copies:
@@ -103,10 +103,10 @@ class Shelf:
         return self._load(file, check)
 
     def require(self, files: Sequence[RemoteFile]) -> None:
-        """Makes sure that there is a way to the files.
+        """Checks that the files are available.
 
         Raises:
-            InputError: `offline` is set and some are not there; names all of them.
+            InputError: `offline` is set and some files do not exist; names all of them.
         """
         lacking = [file for file in files if not any((self.folder / copy.name).is_file() for copy in file.copies)]
         if self.offline and lacking:
@@ -121,10 +121,10 @@ class Shelf:
         if self.mirror is not None:
             base = self.mirror.rstrip("/")
             copies = tuple(dict.fromkeys(replace(copy, address=f"{base}/{copy.name}") for copy in copies))
-        # What came furthest before is gone on with; the order of the catalogue decides among the others.
+        # The largest partial download is resumed first; otherwise the order of the catalogue applies.
         parts = {copy: PartialFile(self.folder / copy.name) for copy in copies}
         copies = tuple(sorted(copies, key=lambda copy: -parts[copy].size))
-        # Before the first byte; what a server says is compared again when it has been asked.
+        # Before the first byte; the server's size is compared later.
         need_room(self.folder, max(0, file.about - parts[copies[0]].size), copies[0].name)
         failures: list[DownloadError] = []
         patience = replace(self.patience, silent=self.patience.silent / len(copies))
@@ -147,19 +147,19 @@ class Shelf:
 
 
 def fetch(dataset: Dataset, out: Path, shelf: Shelf, force: bool = False) -> Fetched:
-    """Downloads a dataset, checks it, and makes what the catalogue promises.
+    """Downloads and checks a dataset, and makes its store or files.
 
-    What is in the cache or already made is checked and used, so a call that was interrupted goes on where it was.
+    Files in the cache, and results that exist, are checked and used, so an interrupted call resumes.
 
     Args:
-        dataset: From `find_dataset`.
-        out: Where the store, or the folder of .mat files, will be.
+        dataset: Result of `find_dataset`.
+        out: Path of the store, or of the folder of .mat files.
         shelf: The cache.
-        force: Replace what is there.
+        force: Replace existing results.
 
     Raises:
-        InputError: `out` is taken, a file is wrong or missing, or the disk has no room.
-        DownloadError: A file cannot be had.
+        InputError: `out` exists, a file is wrong or missing, or there is not enough space.
+        DownloadError: A file cannot be downloaded.
     """
     if isinstance(dataset, PeakDataset):
         return _fetch_peaks(dataset, out, shelf, force)
@@ -169,19 +169,19 @@ def fetch(dataset: Dataset, out: Path, shelf: Shelf, force: bool = False) -> Fet
 
 
 def place_sources(dataset: PeakDataset, fetched: Fetched) -> Fetched:
-    """Copies a genome and peak files to where the dataset's recipes read them.
+    """Copies a genome and peak files to the folder from which the dataset's recipes read them.
 
-    What already exists is checked and stays.
+    Existing files are checked and stay.
 
     Args:
         dataset: The dataset.
-        fetched: What `fetch` made of it.
+        fetched: Result of `fetch`.
 
     Returns:
         The same with the command that runs the recipe.
 
     Raises:
-        InputError: What already exists is something else, or the disk has no room.
+        InputError: An existing file differs, or there is not enough space.
     """
     peaks, genome = fetched.sources
     folder = dataset.folder
@@ -203,7 +203,7 @@ def place_sources(dataset: PeakDataset, fetched: Fetched) -> Fetched:
 
 
 def discard(dataset: Dataset, shelf: Shelf) -> None:
-    """Removes a dataset's files from the cache, and nothing else that lies there."""
+    """Removes a dataset's files from the cache, and nothing else in it."""
     for file in dataset.files.values():
         for copy in file.copies:
             PartialFile(shelf.folder / copy.name).remove()
@@ -229,7 +229,7 @@ def _peaks_in(shelf: Shelf) -> Path:
 
 
 def _peak_folder(dataset: PeakDataset, shelf: Shelf) -> Path:
-    """The folder of peak files, unpacked if it is not there."""
+    """Returns the folder of peak files, unpacked if it does not exist."""
     folder = _peaks_in(shelf)
     if folder.is_dir():
         with _blamed(folder):
@@ -248,7 +248,7 @@ def _peak_folder(dataset: PeakDataset, shelf: Shelf) -> Path:
                 made.path.mkdir()
                 for name, content in files.items():
                     (made.path / name).write_bytes(content)
-                if not folder.is_dir():  # another process may have been quicker
+                if not folder.is_dir():  # another process may have made it meanwhile
                     made.put()
         except OSError as error:
             if not is_unwritable(error):
@@ -279,12 +279,12 @@ def _fetch_mats(dataset: MatDataset, out: Path, shelf: Shelf, force: bool) -> Fe
 
 @contextmanager
 def _blamed(path: Path) -> Iterator[None]:
-    """Names the file of the user's that is not what it should be."""
+    """Raises an error that names a user's file with wrong content."""
     try:
         yield
     except DownloadError as error:
         raise InputError(
-            f"{path} is not what it should be: {error.found}",
+            f"{path} is wrong: {error.found}",
             error.expected,
             "remove it, and run the same command again",
         ) from error

@@ -1,7 +1,6 @@
-"""What has come of a download so far, and what there is to know of it.
+"""A partial download, and its description.
 
-It lies beside the target as `NAME.part`, with `NAME.part.json`, which says of which version of which address it is a
-part.
+It is `NAME.part` beside the target, with `NAME.part.json`, which records the version and address of the part.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from pathlib import Path
 from noncoder.errors import InputError
 from noncoder.files import read_json, write_json
 
-# Room that stays free beside what is to be written.
+# Space that stays free beside the file.
 _SPARE = 1 << 26
 
 
@@ -22,10 +21,10 @@ class Copy:
     """A file at an address.
 
     Args:
-        name: What it is called here.
+        name: Local name.
         address: http or https.
-        size: Bytes, where they are known for certain.
-        digest: "sha256:…" or "md5:…", where one is published.
+        size: Bytes, if known exactly.
+        digest: "sha256:…" or "md5:…", if published.
     """
 
     name: str
@@ -36,15 +35,15 @@ class Copy:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for, in seconds, and how often it is asked again.
+    """Timeouts in seconds, and numbers of attempts.
 
     Args:
-        connect: Until a connection stands.
-        read: Between two pieces of a file.
-        attempts: In a row that bring the file no further.
-        backoff: Before the second attempt; it doubles with each.
-        longest: The most between two attempts, also where the server asks for more.
-        silent: In all, while no server has answered yet: the time after which this machine counts as offline.
+        connect: Timeout of a connection.
+        read: Timeout between two pieces of a file.
+        attempts: Consecutive attempts without progress.
+        backoff: Pause before the second attempt; it doubles with each.
+        longest: Longest pause between two attempts, even if the server asks for more.
+        silent: Total time without an answer of any server, after which this machine counts as offline.
     """
 
     connect: float = 20
@@ -57,7 +56,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class DownloadOrigin:
-    """Which version of which address a part is of; `total` is None until the server has told it."""
+    """Version and address of a partial download; `total` is None until the server has reported it."""
 
     address: str
     etag: str = ""
@@ -67,15 +66,15 @@ class DownloadOrigin:
 
     @property
     def condition(self) -> str:
-        """What the server compares its version with; a weak tag may not be used for that (RFC 9110, 13.1.5)."""
+        """Returns the validator for If-Range; a weak tag must not be used (RFC 9110, 13.1.5)."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
 
 class PartialFile:
-    """What has come of a file so far.
+    """The part of a file that has been downloaded.
 
     Args:
-        path: What the file will be called when it is complete.
+        path: Final path of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,11 +83,11 @@ class PartialFile:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Number of bytes."""
         return self.file.stat().st_size if self.file.is_file() else 0
 
     def origin(self, address: str) -> DownloadOrigin | None:
-        """Where it is from, if that is this address and known."""
+        """Returns the origin, if it is this address and known."""
         try:
             notes = read_json(self._notes)
         except InputError:
@@ -98,25 +97,25 @@ class PartialFile:
         return DownloadOrigin(**notes) if notes["address"] == address else None
 
     def begin(self, origin: DownloadOrigin) -> None:
-        """Empties it; in this order the notes are never of other bytes than these."""
+        """Empties the part; in this order the description never belongs to other bytes."""
         self.file.write_bytes(b"")
         self.note(origin)
 
     def note(self, origin: DownloadOrigin) -> None:
-        """Writes down where it is from."""
+        """Records the origin."""
         write_json(self._notes, asdict(origin))
 
     def remove(self) -> None:
-        """Forgets it."""
+        """Removes the part and its description."""
         self._notes.unlink(missing_ok=True)
         self.file.unlink(missing_ok=True)
 
 
 def need_room(folder: Path, n_bytes: int, what: str) -> None:
-    """Makes sure that the disk of a folder, which need not be there yet, has room.
+    """Checks that the disk of a folder, which need not exist yet, has enough space.
 
     Raises:
-        InputError: It has not `n_bytes` and a little to spare.
+        InputError: It has less than `n_bytes` and a small reserve.
     """
     there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
     free, needed = shutil.disk_usage(there).free, n_bytes + _SPARE

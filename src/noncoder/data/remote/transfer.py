@@ -1,4 +1,4 @@
-"""One file over HTTP, in as many attempts as it takes."""
+"""Transfers one file over HTTP, with as many attempts as needed."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from noncoder.errors import DownloadError
 
 _REDIRECTS = 5
 _BLOCK = 1 << 18
-# An attempt that brings a file this much further is no failure, so that a long download over a poor line ends too.
+# An attempt with at least this much progress is not counted as failed, so that long downloads over poor lines end.
 _PROGRESS = 1 << 20
 _AGAIN = (408, 425, 429)
 _GZIP = b"\x1f\x8b"
 
 
 class _CutOff(Exception):  # noqa: N818 - never seen by a user
-    """An attempt failed in a way in which another may not."""
+    """An attempt failed, but another may succeed."""
 
     def __init__(self, why: str, wait: float = 0) -> None:
         super().__init__(why)
@@ -40,20 +40,20 @@ class _CutOff(Exception):  # noqa: N818 - never seen by a user
 
 
 class Transfer:
-    """Brings a part to its end."""
+    """Completes a partial download."""
 
     def __init__(self, copy: Copy, part: PartialFile, patience: Patience) -> None:
         self.copy, self.part, self.patience = copy, part, patience
-        # Put together from pieces, or of a length that the server did not tell: more may be wrong than usual.
+        # Assembled from pieces, or without a length from the server: errors are more likely than usual.
         self.doubtful = False
         self.wait = FirstAnswer(patience.silent)
 
     def run(self) -> bool:
-        """Returns whether the file may have been put together wrongly or cut off unnoticed.
+        """Returns whether the file may be assembled wrongly or truncated without notice.
 
         Raises:
-            DownloadError: The server cannot be reached, refuses, or offers something else.
-            InputError: The disk has no room.
+            DownloadError: The server cannot be reached, refuses, or offers another file.
+            InputError: There is not enough space on the disk.
         """
         failures, reached = 0, self.part.size
         with self._pool() as pool, self._bar() as bar:
@@ -90,7 +90,7 @@ class Transfer:
             bar.total, bar.initial, bar.n = origin.total, have, have
             self._receive(response, origin, bar)
         finally:
-            response.close()  # else what is left of a body would be read to its end
+            response.close()  # else the rest of a body would be read to its end
 
     def _ask(self, pool: urllib3.PoolManager, origin: DownloadOrigin, have: int) -> urllib3.BaseHTTPResponse:
         headers = {"User-Agent": f"noncoder/{version('noncoder')}", "Accept-Encoding": "identity"}
@@ -105,7 +105,7 @@ class Transfer:
                 self.copy.address,
                 headers=headers,
                 preload_content=False,
-                # The system is asked for one address after the other, each with the whole time.
+                # The system tries one address after the other, each with the full timeout.
                 timeout=Timeout(
                     connect=self.wait.shorten(self.patience.connect, places), read=self.wait.shorten(self.patience.read)
                 ),
@@ -122,7 +122,7 @@ class Transfer:
         return response
 
     def _look_up(self) -> int:
-        """How many network addresses the server has."""
+        """Returns the number of the server's network addresses."""
         where = urlsplit(self.copy.address)
         host = where.hostname or ""
         found = self.wait.look_up(host, where.port or where.scheme)
@@ -131,7 +131,7 @@ class Transfer:
         return found
 
     def _accept(self, response: urllib3.BaseHTTPResponse, have: int) -> None:
-        """Raises where what is coming cannot be the file; nothing that has come is touched before."""
+        """Raises an error if the answer cannot be the file, before anything downloaded is changed."""
         address, status = self.copy.address, response.status
         passed = [str(step.redirect_location) for step in (response.retries.history if response.retries else ())]
         if address.startswith("https:") and any(step.startswith("http:") for step in passed):
@@ -150,7 +150,7 @@ class Transfer:
             )  # fmt: skip
         encoding = response.headers.get("Content-Encoding", "")
         if encoding not in ("", "identity", "gzip", "x-gzip"):
-            raise DownloadError(f"{address} sends the file in the encoding {encoding!r}", expected="the file as it is")
+            raise DownloadError(f"{address} sends the file in the encoding {encoding!r}", expected="the file unencoded")
 
     def _begin(self, response: urllib3.BaseHTTPResponse) -> tuple[DownloadOrigin, int]:
         headers = response.headers
@@ -176,14 +176,14 @@ class Transfer:
     ) -> tuple[DownloadOrigin, int]:
         told = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         total = int(told[2]) if told and told[2] != "*" else origin.total
-        # Some servers know ranges but not If-Range, and send a piece of a later version.
+        # Some servers support ranges but not If-Range, and send a piece of a later version.
         same = all(
             response.headers.get(name, known) == known
             for name, known in (("ETag", origin.etag), ("Last-Modified", origin.modified))
         )
         if not told or int(told[1]) != have or origin.total not in (None, total) or not same:
             self.part.remove()
-            raise _CutOff("the server sent another piece than it was asked for")
+            raise _CutOff("the server sent another piece than requested")
         origin = replace(origin, total=total)
         self._need_room(origin, have)
         self.part.note(origin)
@@ -192,7 +192,7 @@ class Transfer:
     def _at_the_end(self, response: urllib3.BaseHTTPResponse, origin: DownloadOrigin, have: int) -> None:
         if response.headers.get("Content-Range") != f"bytes */{have}":
             self.part.remove()
-            raise _CutOff("the server has fewer bytes than came before")
+            raise _CutOff("the server has fewer bytes than were downloaded before")
         self.part.note(replace(origin, total=have))
 
     def _receive(self, response: urllib3.BaseHTTPResponse, origin: DownloadOrigin, bar: tqdm[Any]) -> None:
@@ -207,7 +207,7 @@ class Transfer:
             raise _CutOff("the connection was cut")
         elif size > origin.total:
             self.part.remove()
-            raise _CutOff("the server sent more than it said")
+            raise _CutOff("the server sent more than announced")
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         try:
@@ -221,7 +221,7 @@ class Transfer:
             need_room(self.part.file.parent, max(0, total - have), self.copy.name)
 
     def _peel(self) -> None:
-        """Unpacks what the server packed on its way, which it should not have; a file's own gzip stays."""
+        """Decodes a transfer encoding, which the server should not use; the gzip format of a file itself stays."""
         origin = self.part.origin(self.copy.address)
         if origin is None or not origin.encoding:
             return
@@ -235,7 +235,7 @@ class Transfer:
                 shutil.copyfileobj(inner, file, _BLOCK)
             peeled.replace(self.part.file)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            if not self.copy.name.endswith("gz"):  # else the checks tell it better
+            if not self.copy.name.endswith("gz"):  # else the checks report it more precisely
                 self.part.remove()
                 raise DownloadError(f"what {self.copy.address} sent is cut off or damaged: {error}") from error
         finally:
@@ -262,7 +262,7 @@ class Transfer:
         return progress_bar(desc=short, unit="B", unit_scale=True)
 
     def _told(self, error: http.HTTPError) -> Exception:
-        """What an error of the network means: ask again, or give up."""
+        """Returns the error for a network failure: one to retry, or a final one."""
         reason = error.reason if isinstance(error, http.MaxRetryError) and error.reason else error
         host = urlsplit(self.copy.address).netloc
         if isinstance(reason, http.ResponseError):
@@ -292,7 +292,7 @@ class Transfer:
         times = f", {failures} times in a row" if failures > 1 else ""
         return DownloadError(
             f"{self.copy.address}: {error}{times}{came}",
-            hint="run the same command later: what came is kept and gone on with" if size else "check the network",
+            hint="run the same command later: the downloaded part is kept and resumed" if size else "check the network",
         )
 
 

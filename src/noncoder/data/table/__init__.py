@@ -1,4 +1,4 @@
-"""From tables of sequences with labels to a store."""
+"""Packs tables of sequences with labels into a store."""
 
 from noncoder.data.table.packing import pack_table
 

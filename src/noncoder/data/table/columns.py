@@ -1,4 +1,4 @@
-"""Which columns of a table are tasks, and their labels."""
+"""Determines which columns of a table are tasks, and reads their labels."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from noncoder.data.tasks import Task, check_names
 from noncoder.errors import ConfigError, InputError, UnknownNameError
 
 UNKNOWN = ("", "na", "nan", "null", "none", ".", "n/a", "#n/a")
-"""What stands for an unknown label, in any case."""
+"""Spellings of an unknown label, in any case."""
 _YES, _NO = ("true", "yes"), ("false", "no")
 _ODD = 2.0
-# In a column of labels, the share of its values up to which others are taken for mistakes.
+# Up to this fraction of other values, a column counts as labels with errors.
 _MISTAKES = 0.05
 _EXPECTED = "0 or 1, true or false, yes or no, and empty for unknown"
 _NO_NAME = re.compile(r"unnamed column \d+'*|Unnamed: \d+")
@@ -36,9 +36,9 @@ class Labelled:
 
     Args:
         tasks: The tasks.
-        labels: uint8 (N, T), 0 or 1; 0 where unknown.
-        known: Which are known, (N, T).
-        dropped: The columns that were passed over, and why.
+        labels: uint8 (N, T), 0 or 1; 0 if unknown.
+        known: Which labels are known, (N, T).
+        dropped: Columns that were not used, and why.
     """
 
     tasks: tuple[Task, ...]
@@ -52,11 +52,12 @@ def read_labels(table: Table, config: PackConfig, used: Sequence[str]) -> Labell
 
     Args:
         table: The rows.
-        config: Which columns are labels, if it says so, and what their tasks are called.
-        used: Columns that serve another purpose: sequences, names, splits.
+        config: Label columns, if named, and names of their tasks.
+        used: Columns with another purpose: sequences, names, splits.
 
     Raises:
-        InputError: A label is none, a column is nearly one of labels, there is no label column, a file lacks one.
+        InputError: A value is not a label, a column is almost one of labels, there is no label column, or a file lacks
+            one.
     """
     for name in config.ignore_columns:
         if name not in table.frame.columns:
@@ -92,7 +93,7 @@ def read_labels(table: Table, config: PackConfig, used: Sequence[str]) -> Labell
 
 
 def _chosen(table: Table, config: PackConfig) -> dict[str, Task] | None:
-    """The columns that the user names as labels, with their tasks; None where they are to be found."""
+    """Returns the columns that the user names as labels, with their tasks; None if they are to be detected."""
     if config.tasks is not None:
         rows = read_sheet(config.tasks, ("name",), ("column",))
         columns = [row.pop("column", "") or row["name"] for row in rows]
@@ -111,11 +112,11 @@ def _chosen(table: Table, config: PackConfig) -> dict[str, Task] | None:
 
 
 def _renamed(tasks: Sequence[Task], columns: Sequence[str], config: PackConfig) -> tuple[Task, ...]:
-    """The tasks under the names that --name gives their columns."""
+    """Renames the tasks of columns as --name says."""
     names = dict(zip(columns, (task.name for task in tasks), strict=True))
     renamed_before: set[str] = set()
     for text in config.name:
-        # Both a column and a name may hold an equals sign.
+        # A column and a name may both contain an equals sign.
         cuts = [at for at, letter in enumerate(text) if letter == "=" and text[:at] in names]
         if "=" not in text:
             raise ConfigError(f"name: {text!r} names no column", expected="COLUMN=NAME")
@@ -133,7 +134,7 @@ def _renamed(tasks: Sequence[Task], columns: Sequence[str], config: PackConfig) 
 
 
 def _find(table: Table, names: Sequence[str]) -> tuple[dict[str, Labels], list[Mapping[str, Any]]]:
-    """The columns that hold labels, or nearly so, and why the others are passed over."""
+    """Returns the columns with labels, or almost, and the reasons why others are not used."""
     found: dict[str, Labels] = {}
     reasons: dict[str, list[str]] = {}
     for name in names:
@@ -155,7 +156,7 @@ def _find(table: Table, names: Sequence[str]) -> tuple[dict[str, Labels], list[M
 
 
 def _why_not(table: Table, name: str, odd: NDArray[np.int64], n_labels: int) -> tuple[str, str]:
-    """Why a column holds no labels, and its name with an example."""
+    """Returns the reason why a column has no labels, and its name with an example."""
     column = table.frame[name]
     first = f"{column[int(odd[0])][:30]!r} in {table.where(int(odd[0])).rpartition(', ')[2]}"
     numbers = column.str.strip_chars().cast(pl.Float64, strict=False).drop_nulls().drop_nans().to_numpy()
@@ -188,7 +189,7 @@ def _what_there_is(dropped: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _values(column: pl.Series) -> Labels:
-    """0, 1, NaN for unknown, and 2 for anything else, (N,)."""
+    """Returns 0, 1, NaN for unknown, and 2 for anything else, (N,)."""
     if column.is_in(["0", "1"]).all():
         return (column == "1").cast(pl.Float64).to_numpy()
     text = column.str.strip_chars().str.to_lowercase()

@@ -1,4 +1,4 @@
-"""Delimited text: which character separates the fields, the header, and the rows."""
+"""Parses delimited text: separator, header, and rows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from noncoder.errors import InputError
 _SEPARATORS = "\t,;| "
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)
 _DNA = re.compile(r"[ACGTUN]{4,}", re.IGNORECASE)
-# Fields that are in memory as Python's text at once.
+# Fields that are in memory as Python strings at once.
 _FIELDS = 1 << 21
 
 
 @dataclass
 class _Lines:
-    """The lines of a text; between records, comments and blank lines are passed over, and comments counted."""
+    """Iterates over the lines of a text; between records, comments and blank lines are skipped; counts comments."""
 
     stream: io.StringIO
     between: bool = True
@@ -47,7 +47,7 @@ class _Lines:
 
 @dataclass(frozen=True)
 class _Header:
-    """The names of the columns, the character that separates them, where the rows begin, and comments before that."""
+    """Names of the columns, separator, start of the rows, and number of comments before them."""
 
     names: list[str]
     separator: str
@@ -56,22 +56,22 @@ class _Header:
 
 
 def read_delimited(path: Path, text: str, wanted: Sequence[str], sequence: str | None) -> tuple[pl.DataFrame, int]:
-    """Reads delimited text: a header, and rows of as many fields.
+    """Parses delimited text: a header, and rows with as many fields.
 
     The separator is the tab, comma, semicolon, bar or blank that gives the header a wanted column. Lines that begin
-    with # are comments; a header may be the last of those before the rows.
+    with # are comments; the last comment before the rows may be the header.
 
     Args:
         path: The file, for messages.
         text: Its content, with line feeds as line ends.
         wanted: Names of which the header should have one.
-        sequence: The column of sequences, which tells row names without a column name from a row that is too long.
+        sequence: Column of sequences, which distinguishes row names without a column name from a row that is too long.
 
     Returns:
-        The table, all of it text, and how many comments stand among and before its rows.
+        The table, all of it text, and the number of comments among and before its rows.
 
     Raises:
-        InputError: There is no header, a name stands twice, a row has too few or too many fields, a quote stays open.
+        InputError: There is no header, a name occurs twice, a row has too few or too many fields, or a quote is open.
     """
     with _fields_of_any_length():
         stream = io.StringIO(text if text.endswith("\n") else text + "\n")
@@ -128,12 +128,12 @@ def _find_header(path: Path, stream: io.StringIO, wanted: Sequence[str]) -> _Hea
 
 
 def _fitness(header: _Header, wanted: Sequence[str]) -> tuple[bool, bool, int]:
-    """How likely a header is split as it is meant: it has a wanted column, else a separator that is no blank."""
+    """Ranks how likely a header is split correctly: it has a wanted column, else a separator that is not a blank."""
     return bool(set(wanted) & set(header.names)), header.separator != " " and len(header.names) > 1, len(header.names)
 
 
 def _split_header(stream: io.StringIO, separator: str) -> list[_Header]:
-    """The header as one separator splits it; none where quotes do not fit it."""
+    """Splits the header by one separator; None if quotes do not fit it."""
     try:
         names = next(_reader(_Lines(stream), separator), [])
     except csv.Error:
@@ -158,7 +158,7 @@ def _read_rows(path: Path, header: _Header, lines: _Lines, sequence: str | None)
         except csv.Error as error:
             raise InputError(
                 f"{path} is no table: row {count + 1}: {error}", expected="a closing quote for every opening one",
-                hint='a quote within a quoted field is written twice: ""',
+                hint='a quote inside a quoted field is written twice: ""',
             ) from error  # fmt: skip
         if row is None:
             break
@@ -180,7 +180,7 @@ def _read_rows(path: Path, header: _Header, lines: _Lines, sequence: str | None)
 
 
 def _with_extra(names: list[str], row: list[str], sequence: str | None) -> list[str]:
-    """The header for rows that have a field more: one that ends each row, or R's names of rows before the others."""
+    """Returns the header for rows with one more field: a trailing one, or R's row names before the others."""
     if not row[-1]:
         return [*names, ""]
     if sequence in names:
@@ -205,7 +205,7 @@ def _frame(rows: list[list[str]], n_columns: int) -> pl.DataFrame:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """The names of columns; one without a name is called "unnamed column 3", by its place."""
+    """Returns the names of columns; an unnamed one is called "unnamed column 3", by its position."""
     taken, result = set(names), []
     for i, name in enumerate(names):
         called = name or f"unnamed column {i + 1}"

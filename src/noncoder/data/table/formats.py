@@ -1,4 +1,4 @@
-"""What a file is that should be a table: its compression, its format, its encoding."""
+"""Detects a table file's compression, format and encoding."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OTHERS = {
     b"\x80\x04": ("a pickle of Python", _EXPORT),
     b"\x80\x05": ("a pickle of Python", _EXPORT),
 }
-# What tells the members of a zip archive apart.
+# File names that identify the kind of a zip archive.
 _ZIPS = (
     ("xl/", "an Excel file", _SAVE_AS_CSV),
     ("content.xml", "a file of LibreOffice", _SAVE_AS_CSV),
@@ -41,10 +41,10 @@ _ZIPS = (
 
 
 def read_unpacked(path: Path) -> bytes:
-    """A file's content, unpacked where it is gzip, bzip2, xz or Zstandard.
+    """Reads a file, decompressed if it is gzip, bzip2, xz or Zstandard.
 
     Raises:
-        InputError: It is missing, a folder, cut off, or of a format that is no table; names the format.
+        InputError: It is missing, a folder, truncated, or of a format that is not a table; names the format.
     """
     raw = read_bytes(path)
     try:
@@ -55,7 +55,7 @@ def read_unpacked(path: Path) -> bytes:
         elif raw.startswith(b"\x28\xb5\x2f\xfd"):
             raw = bytes(Zstd().decode(raw))
     except (OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError) as error:
-        raise InputError(f"{path} is cut off or damaged: {error}", hint="download it again") from error
+        raise InputError(f"{path} is truncated or damaged: {error}", hint="download it again") from error
     _refuse_others(path, raw)
     return raw
 
@@ -87,9 +87,9 @@ def _refuse_others(path: Path, raw: bytes) -> None:
 
 
 def decode_text(path: Path, raw: bytes) -> tuple[str, str]:
-    """The text of a file, with line feeds as line ends, and a note where its encoding had to be guessed.
+    """Decodes a file to text with LF line ends, with a note if its encoding was inferred.
 
-    A byte-order mark decides; without one it is UTF-8, and where that is impossible Windows-1252 (Latin-1).
+    A byte-order mark decides; without one it is UTF-8, or Windows-1252 (Latin-1) if it is not valid UTF-8.
 
     Raises:
         InputError: It is binary.

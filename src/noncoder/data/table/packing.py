@@ -1,4 +1,4 @@
-"""From tables of sequences with labels to a store."""
+"""Packs tables of sequences with labels into a store."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
     """Writes sequences with labels as a store; each sequence is a contig of its own.
 
     A label may be 0, 1 or unknown (empty, NA, NaN), or true, false, yes or no. Sequences shorter than the window are
-    filled up with N on both sides, longer ones are read around their middle.
+    padded with N on both sides; of longer ones the middle is used.
 
     Args:
         config: The tables and their columns.
-        path: Where the store will be.
-        force: Replace a store that is there.
+        path: Path of the store.
+        force: Replace an existing store.
 
     Returns:
         The store; its `info.dropped` says what was left out, its `info.split_rule` how the splits were made.
 
     Raises:
-        InputError: A file is no table, a column is missing, a label or a split is none.
-        SequenceError: A sequence holds a character that is no base.
+        InputError: A file is not a table, a column is missing, or a value is not a label or a split.
+        SequenceError: A sequence contains a character that is not a base.
     """
     check_target(Path(path), force)
     rows = read_rows(config)
@@ -55,15 +55,15 @@ def pack_table(config: PackConfig, path: str | Path, force: bool = False) -> Sto
 
 @dataclass(frozen=True)
 class TableRows:
-    """What tables hold, as it is written.
+    """The content of tables.
 
     Args:
         table: The rows as text.
-        names: Their names.
-        codes: Their bases.
-        labelled: Their tasks and labels.
-        split: Their splits.
-        window: The model's input, bp.
+        names: Names of the sequences.
+        codes: Bases of the sequences.
+        labelled: Tasks and labels.
+        split: Splits.
+        window: Length of the model's input, bp.
     """
 
     table: Table
@@ -75,11 +75,11 @@ class TableRows:
 
 
 def read_rows(config: PackConfig) -> TableRows:
-    """Reads tables, with everything that will be written.
+    """Reads tables with everything that will be written.
 
     Raises:
-        InputError: As `pack_table` says.
-        SequenceError: A sequence holds a character that is no base.
+        InputError: See `pack_table`.
+        SequenceError: A sequence contains a character that is not a base.
     """
     table = read_tables(config)
     column = find_split_column(table, config)
@@ -92,7 +92,7 @@ def read_rows(config: PackConfig) -> TableRows:
 
 
 def _encode(table: Table, config: PackConfig) -> tuple[list[str], Codes]:
-    """The name and the codes of each row."""
+    """Returns the name and the codes of each row."""
     sequences = table.frame[config.sequence_column]
     given = table.frame[config.id_column] if config.id_column in table.frame.columns else [""] * len(sequences)
     names, codes = [], []

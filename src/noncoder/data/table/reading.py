@@ -1,4 +1,4 @@
-"""Tables: one or several files of the same columns, as text, with where each row comes from."""
+"""Reads tables: one or several files with the same columns, as text, with the origin of each row."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Table:
     """Rows of one or several files.
 
     Args:
-        frame: The columns, all of text; an empty field is empty text.
+        frame: The columns, all as text; an empty field is an empty string.
         files: The files.
-        rows: How many rows each has.
-        lacking: Columns that not all files have, with the first file that lacks it.
-        dropped: What was left out while reading.
-        notes: What else a reader should know.
+        rows: Number of rows of each file.
+        lacking: Columns that some files lack, with the first such file.
+        dropped: Data that were left out while reading.
+        notes: Remarks for readers.
     """
 
     frame: pl.DataFrame
@@ -46,18 +46,18 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def where(self, row: int) -> str:
-        """The file and the number of a row, from 1, for a message."""
+        """Returns the file and the number of a row, from 1, for a message."""
         ends = np.cumsum(self.rows)
         file = int(np.searchsorted(ends, row, side="right"))
         return f"{self.files[file]}, row {row - int(ends[file]) + self.rows[file] + 1}"
 
     @property
     def name(self) -> str:
-        """The first file, and how many there are besides."""
+        """Returns the first file, and the number of further ones."""
         return str(self.files[0]) + (f" (and {len(self.files) - 1} more)" if len(self.files) > 1 else "")
 
     def need(self, column: str) -> None:
-        """Makes sure that there is a column, in each file.
+        """Checks that each file has a column.
 
         Raises:
             UnknownNameError: No file has it.
@@ -74,10 +74,10 @@ class Table:
 
 
 def read_tables(config: PackConfig) -> Table:
-    """The rows of all files, with a sequence in each; a FASTA is joined with its labels.
+    """Reads the rows of all files, each with a sequence; a FASTA file is joined with its labels.
 
     Raises:
-        InputError: A file is no table, a column is missing, or a row has no sequence.
+        InputError: A file is not a table, a column is missing, or a row has no sequence.
     """
     if config.labels is not None:
         table = _join(config.table[0], config.labels, config.id_column, config.sequence_column)
@@ -114,7 +114,7 @@ def read_table(path: Path, wanted: Sequence[str], sequence: str | None = None) -
         sequence: The column of sequences.
 
     Raises:
-        InputError: It is no table.
+        InputError: It is not a table.
     """
     raw = read_unpacked(path)
     kind = next((kind for magic, kind in _BINARY.items() if raw.startswith(magic)), None)
@@ -130,7 +130,7 @@ def read_table(path: Path, wanted: Sequence[str], sequence: str | None = None) -
 
 @contextmanager
 def _without_panics() -> Iterator[None]:
-    """Keeps from standard error what polars prints there, with a backtrace, before it raises for a damaged file."""
+    """Suppresses polars' messages on standard error, with a backtrace, before it raises an error for a damaged file."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -159,7 +159,7 @@ def _read_binary(path: Path, raw: bytes, kind: str) -> pl.DataFrame:
 def _as_text(
     path: Path, frame: pl.DataFrame, sequence: str | None
 ) -> tuple[pl.DataFrame, tuple[Mapping[str, Any], ...]]:
-    """The columns as text; those that hold lists, bytes or structures are left out."""
+    """Converts columns to text; columns with lists, bytes or structures are left out."""
     columns: list[pl.Series] = []
     nested: list[str] = []
     for column in frame:
@@ -195,7 +195,7 @@ def _concatenate(tables: Sequence[Table]) -> Table:
 
 
 def _join(fasta: Path, path: Path, id_column: str, sequence_column: str) -> Table:
-    """The labels of a FASTA's records with their sequences; records without labels are left out."""
+    """Joins the labels of a FASTA file's records with their sequences; records without labels are left out."""
     labels = read_table(path, (id_column,))
     labels.need(id_column)
     names = labels.frame[id_column].str.strip_chars()
@@ -217,6 +217,6 @@ def _join(fasta: Path, path: Path, id_column: str, sequence_column: str) -> Tabl
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
-    """Names for a message: the first of them, and how many there are besides."""
+    """Joins names for a message: the first of them, and the number of the others."""
     shown = ", ".join(name if len(name) <= 60 else name[:57] + "..." for name in names[:most])
     return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")

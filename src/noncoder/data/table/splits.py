@@ -1,4 +1,4 @@
-"""Which split a row of a table is in: by its file, by a column, or drawn."""
+"""Assigns the rows of a table to splits: by file, by a column, or at random."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SPLIT_NAMES = frozenset(
         "dataset_split", "train_test_split",
     )
 )  # fmt: skip
-"""Names of columns, in lower case, that are looked at for splits."""
+"""Names of columns, in lower case, that may hold splits."""
 _TRAIN, _VALID, _TEST = range(3)
 _FRACTION = 0.1
 
@@ -44,8 +44,8 @@ class RowSplits:
 
     Args:
         of: 0 train, 1 valid, 2 test, (N,).
-        rule: How they were made.
-        notes: What else a reader should know.
+        rule: Rule of the splits.
+        notes: Remarks for readers.
     """
 
     of: Splits
@@ -54,10 +54,10 @@ class RowSplits:
 
 
 def find_split_column(table: Table, config: PackConfig) -> str | None:
-    """The column of splits: as the user says, else one that is called so and holds words for splits.
+    """Finds the column of splits: the one that the user names, else one with such a name and words for splits.
 
     Raises:
-        InputError: Two columns may be meant, or the named one is missing.
+        InputError: Several columns are possible, or the named one is missing.
     """
     if config.split_column is not None and (config.split_column != NO_COLUMN or NO_COLUMN in table.frame.columns):
         table.need(config.split_column)
@@ -82,12 +82,12 @@ def split_rows(table: Table, config: PackConfig, column: str | None, keys: Seque
 
     Args:
         table: The rows.
-        config: How.
-        column: The column of splits, as `find_split_column` found it.
-        keys: What a row and its twins have in common, (N,); see `twin_key`.
+        config: Settings of the splits.
+        column: Column of splits, as returned by `find_split_column`.
+        keys: Key that a row shares with its twins, (N,); see `twin_key`.
 
     Raises:
-        InputError: A row has an unknown split, a value stands nowhere, or the fractions leave nothing to train on.
+        InputError: A row has an unknown split, a given value does not occur, or nothing is left for training.
     """
     notes: list[str] = []
     fractions = [config.valid_fraction, config.test_fraction]
@@ -120,10 +120,10 @@ def split_rows(table: Table, config: PackConfig, column: str | None, keys: Seque
 
 
 def twin_key(codes: Codes, window: int) -> bytes:
-    """What a sequence has in common with those that equal it, on either strand, within the window.
+    """Returns a key that a sequence shares with equal ones, on either strand, within the window.
 
-    It is the sequence around its middle, on whichever strand comes first. A base is left out at one end where the
-    window has no middle in common with the sequence, so that both strands give the same.
+    It is the sequence around its middle, on the strand that comes first. If the window and the sequence have no common
+    middle, a base is left out at one end, so that both strands give the same key.
     """
     spare = max(0, codes.size - window)
     cut = (spare + 1) // 2
@@ -168,10 +168,10 @@ def _by_values(table: Table, config: PackConfig, column: str) -> Splits:
 
 
 def _fractions_beside(of: Splits, config: PackConfig) -> list[float | None]:
-    """The shares to draw from the training rows where the splits are given.
+    """Returns the fractions to draw from the training rows if splits are given.
 
     Raises:
-        InputError: A share is asked for of a split that has its rows.
+        InputError: A fraction is given for a split that already has rows.
     """
     for which, fraction in ((_VALID, config.valid_fraction), (_TEST, config.test_fraction)):
         if fraction and (of == which).any():
@@ -183,8 +183,8 @@ def _fractions_beside(of: Splits, config: PackConfig) -> list[float | None]:
 
 
 def _drawn(of: Splits, keys: Sequence[bytes], seed: int, shares: Sequence[float]) -> Splits:
-    # A row's split follows from its sequence and the seed: twins never part, and the order does not matter.
-    # A checksum will not do as the hash: with another seed all of its values change by the same bits.
+    # A row's split follows from its sequence and the seed: twins stay together, and the order does not matter.
+    # A checksum is not a suitable hash: another seed changes all of its values by the same bits.
     salt = f"{seed}:".encode()
     draw = np.array([int.from_bytes(blake2b(salt + key, digest_size=6).digest()) for key in keys]) / 2**48
     valid, test = shares
@@ -195,7 +195,7 @@ def _drawn(of: Splits, keys: Sequence[bytes], seed: int, shares: Sequence[float]
 
 
 def _overlooked(table: Table, config: PackConfig) -> list[str]:
-    """Columns that may be meant as splits, and are not used as such."""
+    """Returns notes on columns that may hold splits but are not used as such."""
     notes = []
     for name in table.frame.columns:
         if name in (config.sequence_column, config.id_column, *config.label_columns, *config.ignore_columns):
