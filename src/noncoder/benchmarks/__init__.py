@@ -1,4 +1,4 @@
-"""What was published on DeepSEA's 919 tasks, each number with its definition and source, and how ours compares."""
+"""Published results on DeepSEA's 919 tasks, each number with definition and source, and the comparison with ours."""
 
 from noncoder.benchmarks.differences import (
     ModelMeans,

@@ -1,4 +1,4 @@
-"""Our scores beside the published ones: means with their definitions, and the differences in each task."""
+"""Compares our scores with published ones: means with their definitions, and differences in each task."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ TABLES = ("report", "report_test", "field")
 Row = dict[str, Any]
 Floats = NDArray[np.float64]
 
-# How far a mean weighted by the bundle's own positives may be from one that was told to four digits.
+# Largest deviation of a mean weighted by the bundle's own positives from one that was reported to four digits.
 _ROUNDED = 5e-4
-# Named of the tasks that a message counts.
+# Number of tasks that a message names.
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class ModelScores:
-    """What a model of ours reached on a split.
+    """Scores of one of our models on a split.
 
     Args:
-        tasks: Their names, (T,), in any order.
-        auroc: (T,), NaN where undefined.
+        tasks: Names of the tasks, (T,), in any order.
+        auroc: (T,), NaN if undefined.
         average_precision: (T,).
-        pr_auc_trapezoid: (T,), by trapezoid from precision 0, as the 2020 report took it.
-        windows: How many windows of the split were scored.
-        strands: "both" averages them; "forward" or "reverse".
-        weighted: auroc, average_precision and pr_auc_trapezoid weighted by training positives as the report did, an
-            undefined task as 0; None where it is not known.
-        positives: Positives of each task, (T,); None where they are not known.
-        train_positives: Its positives in training, (T,), by which `weighted` weighs; None where they are not known.
-        model: What to call it.
+        pr_auc_trapezoid: (T,), by trapezoid from precision 0, as in the 2020 report.
+        windows: Number of scored windows of the split.
+        strands: "both" for averaged strands; "forward" or "reverse".
+        weighted: auroc, average_precision and pr_auc_trapezoid weighted by training positives as in the report, with an
+            undefined task as 0; None if unknown.
+        positives: Positives of each task, (T,); None if unknown.
+        train_positives: Positives of each task in training, (T,), the weights of `weighted`; None if unknown.
+        model: Name of the model.
 
     Raises:
-        InputError: The arrays have not one length.
+        InputError: The arrays differ in length.
     """
 
     tasks: Sequence[str]
@@ -74,10 +74,10 @@ class ModelScores:
         arrays += [counts for counts in (self.positives, self.train_positives) if counts is not None]
         lengths = [len(self.tasks), *(len(np.asarray(array)) for array in arrays)]
         if len(set(lengths)) > 1:
-            raise InputError(f"arrays of {', '.join(map(str, lengths))} values", expected="one a task in each")
+            raise InputError(f"arrays of {', '.join(map(str, lengths))} values", expected="one value per task in each")
 
     def in_order(self, name: str) -> Floats:
-        """One of its arrays in DeepSEA's order, (919,), NaN where it has no such task."""
+        """Returns one of its arrays in DeepSEA's order, (919,), NaN for missing tasks."""
         at = {task: i for i, task in enumerate(self.tasks)}
         values = np.append(np.asarray(getattr(self, name), dtype=float), np.nan)
         ordered: Floats = values[[at.get(task, -1) for task in task_scores()["task"]]]
@@ -85,14 +85,14 @@ class ModelScores:
 
 
 class ModelMeans(NamedTuple):
-    """Means of all models as arrays, to be drawn.
+    """Means of all models as arrays, for a figure.
 
     Args:
-        models: Their names, (M,).
-        groups: (G,).
-        values: (M, G), NaN where none is known.
-        ours: (M,), true for a row of ours.
-        comparable: (M,).
+        models: Names of the models, (M,).
+        groups: Names of the groups, (G,).
+        values: (M, G), NaN if unknown.
+        ours: (M,), true for our models.
+        comparable: (M,), true for comparable models.
     """
 
     models: list[str]
@@ -103,21 +103,21 @@ class ModelMeans(NamedTuple):
 
 
 def compare_with_published(measured: ModelScores) -> dict[str, Any] | None:
-    """Our means beside those of the literature, in three tables.
+    """Compares our means with those of the literature, in three tables.
 
     The table "report" is the 2020 report's: means weighted by training positives. "report_test" weights by the test
-    set's positives, which are known and allow it for all models with scores of each task. "field" is everybody else's:
-    unweighted means and medians over the scorable tasks of a group. A row stands for one model and one way to take the
-    area under the precision-recall curve, so ours are two rows in each.
+    set's positives, which are known for all models with scores of each task. "field" is that of all other work:
+    unweighted means and medians over the scorable tasks of a group. A row is for one model and one definition of the
+    area under the precision-recall curve, so ours has two rows in each table.
 
     Args:
         measured: Our scores.
 
     Returns:
-        None where no task is DeepSEA's. Else {"comparable", "why": what keeps ours from being comparable, "rows"}. A
-        row has table, model, year, parameters, ours, comparable, why, definition, pr_auc_by, strands_averaged,
-        strands_certainty, source, certainty and note; and its values: mean and median, each group to auroc and pr_auc,
-        in the table "field", and auroc and pr_auc in the others.
+        None if no task is DeepSEA's. Else {"comparable", "why": reasons why ours are not comparable, "rows"}. A row has
+        table, model, year, parameters, ours, comparable, why, definition, pr_auc_by, strands_averaged,
+        strands_certainty, source, certainty and note. In the table "field" it has mean and median, each with auroc and
+        pr_auc by group; in the others it has auroc and pr_auc.
     """
     if not set(measured.tasks) & set(task_scores()["task"]):
         return None
@@ -131,10 +131,10 @@ def compare_with_published(measured: ModelScores) -> dict[str, Any] | None:
 def model_means(
     comparison: Mapping[str, Any], statistic: Literal["mean", "median"], measure: Literal["auroc", "pr_auc"]
 ) -> ModelMeans:
-    """The table "field" as arrays, models without a value left out.
+    """Returns the table "field" as arrays; models without a value are left out.
 
     Args:
-        comparison: What `compare_with_published` returned.
+        comparison: Result of `compare_with_published`.
         statistic: "mean" or "median".
         measure: "auroc" or "pr_auc".
     """
@@ -143,7 +143,7 @@ def model_means(
     for row in comparison["rows"]:
         scores = row.get(statistic, {})
         line = [np.nan if (value := scores.get(group, {}).get(measure)) is None else value for group in GROUPS]
-        # Our two rows differ in the area under the precision-recall curve alone.
+        # Our two rows differ only in the area under the precision-recall curve.
         again = measure == "auroc" and row["ours"] and any(other["ours"] for other in rows)
         if not np.isnan(line).all() and not again:
             rows.append(row)
@@ -156,20 +156,20 @@ def model_means(
 
 
 def task_differences(measured: ModelScores, model: str = "DanQ", top: int = 5) -> dict[str, Any]:
-    """What we gain or lose in each task against a published model.
+    """Compares our scores of each task with a published model.
 
-    The area under the precision-recall curve is the one that the model's is: by trapezoid for DeepSEA and DanQ, whose
-    first point is at precision 1 and ours at 0 (at most half of 1 / positives apart), average precision else.
+    The area under the precision-recall curve has the model's definition: by trapezoid for DeepSEA and DanQ, whose first
+    point is at precision 1 and ours at 0 (a difference of at most half of 1 / positives), else average precision.
 
     Args:
         measured: Our scores.
         model: One of `MODELS`.
-        top: How many best and worst movers are named.
+        top: Number of tasks that are named among the largest gains and losses.
 
     Returns:
-        {"model", "pr_auc_by", "tasks": of each task of both task, group, and for auroc and pr_auc a dict of ours,
-        published and difference; "groups": of each group, all first, for auroc and pr_auc a dict of tasks (compared),
-        better (how many), mean and median of the differences, best and worst (tasks with their difference)}.
+        {"model", "pr_auc_by", "tasks": for each common task its name, group, and for auroc and pr_auc a dict of ours,
+        published and difference; "groups": for each group, all first, for auroc and pr_auc a dict of tasks (number
+        compared), better (number), mean and median of the differences, best and worst (tasks with their difference)}.
 
     Raises:
         UnknownNameError: The model has no published scores of each task.
@@ -217,7 +217,7 @@ def _movers(names: Sequence[str], moved: Floats, members: NDArray[np.bool_], top
 
 
 def _why_not(measured: ModelScores) -> list[str]:
-    """What keeps our numbers from standing beside the published ones."""
+    """Returns the reasons why our numbers are not comparable with the published ones."""
     known = set(task_scores()["task"])
     shared = len(known & set(measured.tasks))
     why = []
@@ -239,12 +239,12 @@ def _why_not(measured: ModelScores) -> list[str]:
 
 
 def _other_weights(measured: ModelScores) -> list[str]:
-    """Whether the training positives are the bundle's: then they weigh DanQ's scores to what the report has of it."""
+    """Checks that the training positives are the bundle's: then they weight DanQ's scores to the report's mean."""
     if measured.train_positives is None:
         return []
     weights = measured.in_order("train_positives")
     if np.isnan(weights).any() or not weights.sum():
-        return []  # tasks are missing, which is told anyway
+        return []  # missing tasks are reported elsewhere
     expected = next(entry.weighted for entry in published() if entry.model == "DanQ")
     assert expected is not None
     theirs = np.array(expected, dtype=float)

@@ -21,10 +21,10 @@ _LEGEND = (
 
 
 def published_text(comparison: Mapping[str, Any]) -> str:
-    """The tables of the comparison, ours marked, and why a row cannot be compared in notes below.
+    """Returns the tables of the comparison as text, with ours marked, and reasons of incomparable rows in notes.
 
     Args:
-        comparison: What `compare_with_published` returned.
+        comparison: Result of `compare_with_published`.
     """
     notes: dict[str, int] = {}
     blocks = [_weighted_table(table, comparison["rows"], notes) for table in ("report", "report_test")]
@@ -72,7 +72,7 @@ def _number(value: float | None) -> str:
 
 
 def _aligned(table: list[list[str]], numbers: int) -> list[str]:
-    """Rows in columns: the mark and the name to the left, then so many numbers to the right, then text."""
+    """Formats rows in columns: mark and name left-aligned, then numbers right-aligned, then text."""
     widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
     right = range(2, 2 + numbers)
     return [

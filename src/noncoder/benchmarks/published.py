@@ -1,4 +1,4 @@
-"""The models that were measured on DeepSEA's bundle of 919 tasks, and those that only seem to have been."""
+"""The models that were evaluated on DeepSEA's bundle of 919 tasks, and results that are not of this kind."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ _LONGER = "reads 8,000 bp, the others 1,000"
 
 @dataclass(frozen=True)
 class Published:
-    """One model's results.
+    """Results of one model.
 
     Args:
-        model: Its name.
-        year: Of publication.
-        parameters: How many; of some only a rounded number is known, of some none.
-        source: Where the numbers stand.
+        model: Name.
+        year: Year of publication.
+        parameters: Number of parameters, for some models rounded or unknown.
+        source: Source of the numbers.
         certainty: How they are known.
-        strands_averaged: Whether the predictions of both strands were averaged; None where that is not known.
-        strands_certainty: How it is known.
-        pr_auc_by: How the area under the precision-recall curve was taken.
-        mean: Group to the unweighted mean over its scorable tasks.
-        median: Group to the median.
+        strands_averaged: Whether the predictions of both strands were averaged; None if unknown.
+        strands_certainty: How this is known.
+        pr_auc_by: Definition of the area under the precision-recall curve.
+        mean: Unweighted mean over the scorable tasks of each group.
+        median: Median over the scorable tasks of each group.
         weighted: Mean weighted by training positives, the report's metric, in which an undefined task counts as 0.
         weighted_by_test: Mean weighted by the test set's positives.
-        why_not: Why it cannot be compared with the others; empty where it can.
-        note: What else to know.
+        why_not: Why it is not comparable with the others; empty if it is.
+        note: Further remarks.
     """
 
     model: str

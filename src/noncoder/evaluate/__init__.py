@@ -1,8 +1,9 @@
-"""Evaluation of a predictor on one split of a store: a table with one row a task, and means with intervals.
+"""Evaluation of a predictor on one split of a store: a table with one row per task, and means with intervals.
 
-`predicting` writes logits to disk for each way of averaging. `measuring` computes scores from them. `summary` and
-`table` turn the scores into the files of the split. `published` compares them with the literature. `calibrating` fits
-temperatures on the validation split. `stage` reuses earlier results. `paired` compares models on the same windows.
+`split_logits` writes logits to disk for each way of averaging. `measuring` computes scores from them. `split_summary`
+and `table` turn the scores into the files of the split. `literature` compares them with published results.
+`calibrating` fits temperatures on the validation split. `evaluation_stage` reuses earlier results. `paired_comparison`
+compares models on the same windows.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def evaluate(
 ) -> SplitSummary:
     """Measures a predictor, or the mean of several, on one split.
 
-    Writes tasks.parquet and tasks.tsv (one row a task), summary.json, curves.npz (ROC, precision-recall and reliability
-    curves of each task) and logits.npy (float32 (n, T) in Fortran order, windows in the order of the split) into the
+    Writes tasks.parquet and tasks.tsv (one row per task), summary.json, curves.npz (ROC, precision-recall and
+    reliability curves of each task) and logits.npy (float32 (n, T) in Fortran order, windows in the order of the split) into the
     folder. For DeepSEA's tasks it also writes figures against published results. The full matrix of predictions is
     never held in memory.
 

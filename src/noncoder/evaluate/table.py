@@ -1,4 +1,4 @@
-"""The table of tasks: one row a task, with its measures and their intervals."""
+"""The table of tasks: one row per task, with its measures and their intervals."""
 
 from __future__ import annotations
 

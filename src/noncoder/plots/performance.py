@@ -79,7 +79,7 @@ def plot_throughput(time: ArrayLike, windows_per_second: ArrayLike, x_label: str
     figure, (axes,) = make_panels(1, 1, height=1.9)
     at, speed = thin(time, windows_per_second)
     axes.plot(at, speed, color=PALETTE[0], linewidth=1.2)
-    axes.set(xlabel=x_label, ylabel="windows a second")
+    axes.set(xlabel=x_label, ylabel="windows per second")
     axes.set_ylim(0, 1.15 * float(speed.max(initial=1)))
     axes.yaxis.set_major_formatter(FuncFormatter(short_number))
     return figure

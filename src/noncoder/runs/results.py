@@ -477,7 +477,7 @@ class Pair(Result):
         a: The name of the first.
         b: The name of the second.
         means: A row a mean and measure.
-        tasks: A row a task that both have.
+        tasks: One row per common task.
         only: Model to the tasks that it alone has.
         method: How differences were tested.
         correction: For the number of tasks.
