@@ -366,8 +366,8 @@ evaluate: {splits: [test], min_positives: 3}
         assert noncoder("train", "r.yaml", "data.store=small.zarr", "run=runs/other").code == 2  # no store yet
         assert noncoder(*BUILD, "--window", 400, "--keep", "all").code == 0
         assert noncoder("train", "r.yaml", "data.store=small.zarr", "run=runs/other").code == 0
-        few = ("--n", 4, "--references", 1, "--mutated", 1, "--designs", 1, "--taxon", "fungi")
-        done = noncoder("interpret", "runs/other", "--tasks", "Reb1", *few, "--figure", "svg", "--json")
+        few = ("--windows", 4, "--references", 1, "--mutated", 1, "--designs", 1, "--taxon", "fungi")
+        done = noncoder("interpret", "runs/other", "--tasks", "Reb1", *few, "--figures", "svg", "--json")
         assert done.code == 0, done.err
         (task,) = json.loads(done.out)["done"]
         assert task["windows"] == 4
@@ -375,13 +375,13 @@ evaluate: {splits: [test], min_positives: 3}
         assert (folder / "figures/window-1.svg").is_file()
         again = noncoder("interpret", "runs/other", "--tasks", "Reb1", *few)
         assert "rank correlation with mutagenesis" in again.out
-        assert noncoder("report", "runs/other").code == 0
+        assert noncoder("report", "runs/other", "--tasks", "Reb1").code == 0
         assert "What the model learned" in (sources / "runs/other/report.html").read_text()
         layers = noncoder("interpret", "runs/other", "--layer", "list")
         assert "blocks.0" in layers.out
         near = noncoder("interpret", "runs/other", "--tasks", "Rebl", *few)
         assert_one_message(near, "did you mean 'Reb1'")
-        assert_one_message(noncoder("interpret", "runs/other", "--n", 0), "0 windows")
+        assert_one_message(noncoder("interpret", "runs/other", "--windows", 0), "0 windows")
 
         scan = ("--backgrounds", 3, "--position-step", 100, "--longest-distance", -1, "--ablation-windows", 0)
         asked = ("grammar", "runs/other", "--task", "Reb1", "--motif", "TTACCCG", "--out", "g.json", *scan)

@@ -158,7 +158,7 @@ WRONG = [
     ("data simulate --windows -5 o.zarr", "windows", "-5"),
     ("data simulate --wndows 5 o.zarr", "--wndows", "--windows"),
     ("predict predictor g.fa --out a.tsv --out b.tsv", "--out is given twice"),
-    ("interpret run --n 4 --n 5", "--n is given twice"),
+    ("interpret run --windows 4 --windows 5", "--windows is given twice"),
     ("compare run --out a.html --out b.html", "--out is given twice"),
     ("predict predictor g.fa --out p.tsv --strands up", "--strands", "'up'"),
     ("predict predictor g.fa --out p.doc", "p.doc", ".tsv"),

@@ -217,7 +217,7 @@ def test_what_a_model_lacks_is_said(program: Program) -> None:
     code, _, err = program("run", "recipe.yaml", "interpret.windows=0")
     assert code == 0, err
     assert "has no last linear layer with a bias, so train.output_bias is not used" in err
-    code, _, err = program("interpret", "runs/own", "--method", "gradcam", "--n", "4", "--tasks", "CTCF")
+    code, _, err = program("interpret", "runs/own", "--method", "gradcam", "--windows", "4", "--tasks", "CTCF")
     assert code == 2
     assert "has channels and positions" in err
     code, _, err = program("train", "recipe.yaml", "train.l1=0.1", "run=runs/l1", "data.store=runs/own/data.zarr")

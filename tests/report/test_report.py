@@ -28,7 +28,8 @@ class TestWholeReport:
         ["0.756", "0.358", "0.844", "0.433", "0.033", "4,321", "0.412", "0.813", "deadbeef", "torch 2.6.0",
          "channels 64", "4 of 6", "62 min", "all steps done", "2025-01-02T03:04:05+00:00", "not recorded",
          "# <kept> whole", "two probabilities were averaged",
-         "1 sequence holds windows of more than one split", "4 × peaks: outside", "121 windows per second in the median"],
+         "1 sequence holds windows of more than one split", "4 × peaks: outside",
+         "121 windows per second in the median"],
     )  # fmt: skip
     def test_has_the_figures_of_the_files(self, page: Page, figure: str) -> None:
         assert figure in page.words

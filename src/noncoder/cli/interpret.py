@@ -13,12 +13,10 @@ from noncoder.cli.verbs import Verb
 from noncoder.config import DesignConfig, GrammarConfig, InterpretConfig
 from noncoder.interpret.method_names import method_names
 
-_SHORT = {"windows": "--n", "figures": "--figure"}
-
 
 @click.command(cls=Verb)
 @click.argument("run", type=click.Path(path_type=Path))
-@section_options(InterpretConfig, _SHORT, needed=False, names={"method": method_names()})
+@section_options(InterpretConfig, needed=False, names={"method": method_names()})
 @click.option("--store", type=click.Path(path_type=Path), help="Store to use instead of the run's own.")
 @model_source
 @force
@@ -34,7 +32,7 @@ def interpret(run: Path, store: Path | None, force: bool, as_json: bool, **given
     Example:
       noncoder interpret runs/yeast --tasks Reb1 --taxon fungi
       noncoder interpret runs/yeast --tasks Reb1 --method gradcam --layer first
-      noncoder interpret runs/yeast --tasks Abf1 --regions promoters.bed --n 50
+      noncoder interpret runs/yeast --tasks Abf1 --regions promoters.bed --windows 50
     """
     from noncoder.pipeline import interpret_run, layers_of
 

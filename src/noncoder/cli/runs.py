@@ -8,6 +8,7 @@ import click
 
 from noncoder.cli.options import as_json, emit, force, model_source
 from noncoder.cli.verbs import Verb
+from noncoder.config import split_list
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 _OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
@@ -104,7 +105,7 @@ def predict(run: Path, fasta: Path, out: Path, strands: str, force: bool, as_jso
 @click.command(cls=Verb)
 @_RUN
 @click.option("--out", type=click.Path(path_type=Path), help="Output file; by default RUN/report.html.")
-@click.option("--task", "tasks", multiple=True, help="Task whose curves are shown first; may be given several times.")
+@click.option("--tasks", multiple=True, metavar="A,B", help="Tasks whose curves are shown first.")
 @force
 @as_json
 def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_json: bool) -> None:
@@ -112,12 +113,12 @@ def report(run: Path, out: Path | None, tasks: tuple[str, ...], force: bool, as_
 
     \b
     Example:
-      noncoder report runs/yeast --task Reb1 --task Abf1
+      noncoder report runs/yeast --tasks Reb1,Abf1
     """
     from noncoder.files import refuse_existing
     from noncoder.report import write_report
 
     if out is not None:
         refuse_existing(out, force)
-    written = str(write_report(run, out, tasks))
+    written = str(write_report(run, out, [task for given in tasks for task in split_list(given)]))
     emit({"report": written}, f"report: {written}", as_json)

@@ -48,9 +48,9 @@ def evaluate(
     """Measures a predictor, or the mean of several, on one split.
 
     Writes tasks.parquet and tasks.tsv (one row per task), summary.json, curves.npz (ROC, precision-recall and
-    reliability curves of each task) and logits.npy (float32 (n, T) in Fortran order, windows in the order of the split) into the
-    folder. For DeepSEA's tasks it also writes figures against published results. The full matrix of predictions is
-    never held in memory.
+    reliability curves of each task) and logits.npy (float32 (n, T) in Fortran order, windows in the order of the
+    split) into the folder. For DeepSEA's tasks it also writes figures against published results. The full matrix of
+    predictions is never held in memory.
 
     Args:
         predictors: The trained model. Any further models are averaged with it.
