@@ -264,7 +264,7 @@ class TestBadInput:
     def test_shapes(self, shapes: tuple[Any, Any, Any]) -> None:
         tables = [None if shape is None else torch.zeros(shape) for shape in shapes]
         with pytest.raises(InputError, match=r"logits \([23],.*labels"):
-            TaskRanking(2).update(*tables)
+            TaskRanking(2).update(*tables)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("wrong", [2, -1, 0.5, np.nan])
     def test_labels(self, wrong: float) -> None:
@@ -282,7 +282,7 @@ class TestBadInput:
 
     def test_averages(self) -> None:
         with pytest.raises(UnknownNameError, match="did you mean 'median'"):
-            TaskRanking(2, average="meddian")
+            TaskRanking(2, average="meddian")  # type: ignore[arg-type]
         with pytest.raises(InputError, match="without weights"):
             TaskRanking(2, average="weighted")
         with pytest.raises(InputError, match=r"weights \(3,\)"):

@@ -1,9 +1,11 @@
 import pytest
 
-from noncoder.sequence.builds import chromosome_lengths, fitting_builds, identify_build, list_builds
+from noncoder.sequence.builds import chromosome_lengths, fitting_builds, identify_build
+
+BUILDS = ["hg18", "hg19", "hg38", "T2T-CHM13v2", "mm9", "mm10", "mm39"]
 
 
-@pytest.mark.parametrize("build", list_builds())
+@pytest.mark.parametrize("build", BUILDS)
 def test_a_build_is_told_by_its_lengths_under_any_names(build: str) -> None:
     lengths = chromosome_lengths(build)
     assert identify_build(lengths) == build
@@ -18,7 +20,7 @@ def test_one_chromosome_may_do_and_a_wrong_one_does_not() -> None:
 
 
 def test_builds_are_as_long_as_genomes_are() -> None:
-    totals = {build: sum(chromosome_lengths(build).values()) for build in list_builds()}
+    totals = {build: sum(chromosome_lengths(build).values()) for build in BUILDS}
     assert totals["hg19"] == 3_095_677_412
     assert totals["hg38"] == 3_088_269_832
     assert totals["mm39"] == 2_723_414_844

@@ -186,9 +186,9 @@ def test_a_budget_stops_at_a_validation_and_the_trial_goes_on_later(
         return 3600.0 if fresh else 0.0
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "noncoder.tune.local_trials.time", SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter)
-        )
+        for module in ("local_trials", "study"):
+            clocks = SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter)
+            patch.setattr(f"noncoder.tune.{module}.time", clocks)
         result = search(budget=1, force=True, **settings)
     assert result["trials"] == {"interrupted": 1}
     assert result["stopped"] == "1 minutes are over"

@@ -42,7 +42,7 @@ class DanQConfig(Section):
     kernel_width: int = Field(26, ge=1)
     """Their width, bp."""
     pool: int = Field(13, ge=1)
-    """Positions that max-pooling combines into one."""
+    """Width of the max-pooling, positions."""
     units: int = Field(320, ge=1)
     """Units of the LSTM in each direction."""
     hidden: int = Field(925, ge=1)
@@ -70,7 +70,7 @@ class DanQJasparConfig(DanQConfig):
     kernel_width: int = Field(30, ge=1)
     """Their width, bp."""
     pool: int = Field(15, ge=1)
-    """Positions that max-pooling combines into one."""
+    """Width of the max-pooling, positions."""
     units: int = Field(512, ge=1)
     """Units of the LSTM in each direction."""
     motifs: Literal["none", "jaspar"] = "jaspar"

@@ -48,7 +48,6 @@ from noncoder.plots.training_curves import (
     plot_rate_test,
 )
 from noncoder.plots.tuning import plot_history, plot_importance, plot_slices, plot_trial_curves
-from noncoder.sequence.tracks import mutation_importance
 
 __all__ = [
     "PALETTE",
@@ -58,7 +57,6 @@ __all__ = [
     "figure_svg",
     "information_heights",
     "logo_svg",
-    "mutation_importance",
     "observed_heights",
     "plot_against_published",
     "plot_agreement",

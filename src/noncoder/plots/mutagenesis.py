@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -109,5 +108,11 @@ def _mark_present(axes: Axes, codes: NDArray[Any], begin: int) -> None:
     at = np.flatnonzero(codes < 4)
     corners = np.array([(0.35, 0.38), (0.65, 0.38), (0.65, 0.62), (0.35, 0.62), (0, 0)])
     places = np.column_stack([begin + at, codes[at]])[:, None] + corners
-    kinds = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
-    axes.add_artist(PathPatch(Path(places.reshape(-1, 2), kinds * at.size), facecolor=GREY, linewidth=0))
+    kinds = [
+        mpl.path.Path.MOVETO,
+        mpl.path.Path.LINETO,
+        mpl.path.Path.LINETO,
+        mpl.path.Path.LINETO,
+        mpl.path.Path.CLOSEPOLY,
+    ]
+    axes.add_artist(PathPatch(mpl.path.Path(places.reshape(-1, 2), kinds * at.size), facecolor=GREY, linewidth=0))

@@ -17,6 +17,7 @@ from noncoder.report.interpret_grammar import design_part, grammar_part
 from noncoder.report.motif_logos import PairOfLogos, filter_logo, known_motifs, pattern_logos
 from noncoder.runs.folder import RunFolder
 from noncoder.runs.results import PatternResult
+from noncoder.sequence.tracks import mutation_importance
 
 # Numbers of windows that are drawn for the first tasks, of rows of a heat map, and of filters with a logo.
 _WINDOWS, _ROWS, _FILTERS = (2, 1, 1), 48, 60
@@ -131,7 +132,7 @@ def _figures(task: TaskFiles, part: str, bin_: int | None, count: int) -> dict[s
         figures["mutations"] = svg(figure, f"{part}-ism", f"substitutions in a window of {task.name}")
         figures["mutated"] = _where(stored, row, length)
         if task.gradcam is not None:
-            importance = plots.mutation_importance(task.mutations["codes"], task.mutations["substitutions"])
+            importance = mutation_importance(task.mutations["codes"], task.mutations["substitutions"])
             cams = task.gradcam["cam"][task.mutations["index"]]
             figure = plots.plot_agreement(cams, np.abs(importance), ("Grad-CAM", "mutagenesis"))
             figures["agreement"] = svg(figure, f"{part}-cam", f"Grad-CAM against mutagenesis, {task.name}")
@@ -145,7 +146,7 @@ def _window(task: TaskFiles, row: int, values: Floats, centre: tuple[int, int] |
         tracks["Grad-CAM"] = task.gradcam["cam"][row]
     if mutated is not None and task.mutations is not None:
         one = task.mutations
-        tracks["mutagenesis, logit"] = plots.mutation_importance(one["codes"][mutated], one["substitutions"][mutated])
+        tracks["mutagenesis, logit"] = mutation_importance(one["codes"][mutated], one["substitutions"][mutated])
     hits = [
         plots.Hit(site.start, site.end, pattern.named or pattern.name, site.strand)
         for pattern in task.patterns or []

@@ -404,12 +404,9 @@ class SplitSummary(TaskMeans):
     digests: dict[str, str] | None = None
 
 
-class PairedMean(Result):
-    """The difference of a mean between two models, a minus b, with a 95% interval and p value."""
+class ModelDifference(Result):
+    """The difference of a measure between two models, a minus b, with a 95% interval and p value."""
 
-    name: str
-    measure: str
-    tasks: int
     a: float | None = None
     b: float | None = None
     difference: float | None = None
@@ -418,39 +415,33 @@ class PairedMean(Result):
     p: float | None = None
 
 
-class TestedDifference(Result):
-    """The difference of one measure of a task between two models, a minus b, with a 95% interval.
+class PairedMean(ModelDifference):
+    """The difference of a mean over tasks between two models."""
+
+    name: str
+    measure: str
+    tasks: int
+
+
+class TestedDifference(ModelDifference):
+    """The difference of one measure of a task between two models.
 
     Args:
         adjusted: p after the correction for the number of tasks.
     """
 
-    a: float | None = None
-    b: float | None = None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
     adjusted: float | None = None
 
 
-class PairedTask(Result):
+class PairedTask(TestedDifference):
     """The difference of a task between two models, a minus b: by AUROC, and with ap_ by average precision.
 
     Args:
-        adjusted: p after the correction for the number of tasks.
         p_if_windows_were_independent: p of DeLong's test without blocks.
     """
 
     task: str
     group: str = ""
-    a: float | None = None
-    b: float | None = None
-    difference: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    adjusted: float | None = None
     p_if_windows_were_independent: float | None = None
     ap_a: float | None = None
     ap_b: float | None = None

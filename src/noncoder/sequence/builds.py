@@ -51,11 +51,6 @@ def chromosome_lengths(build: str) -> dict[str, int]:
     return dict(zip(names, lengths, strict=True))
 
 
-def list_builds() -> tuple[str, ...]:
-    """Returns the names of the known builds."""
-    return tuple(_LENGTHS)
-
-
 def identify_build(lengths: Mapping[str, int]) -> str | None:
     """Returns the build of a genome by the lengths of its chromosomes; None if none fits all shared names."""
     bare = {_bare(name): length for name, length in lengths.items()}

@@ -109,17 +109,3 @@ def one_hot(codes: NDArray[np.uint8], dtype: DTypeLike = np.float32) -> NDArray[
     # Comparisons write contiguous rows; a look-up of each column would write four scattered values per base.
     hot: NDArray[np.bool_] = codes[..., None, :] == _FOUR[:, None]
     return hot.view(np.uint8) if dtype is np.uint8 else hot.astype(dtype)
-
-
-def from_one_hot(x: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Converts one-hot (..., 4, L) back to codes (..., L); four zeros become N.
-
-    Raises:
-        SequenceError: A column is neither one-hot nor all zero.
-    """
-    total = x.sum(axis=-2)
-    if not (np.isin(x, (0, 1)).all() and np.isin(total, (0, 1)).all()):
-        raise SequenceError("a column of the array is neither one-hot nor all zero", expected="0 and 1, at most one 1")
-    codes: NDArray[np.uint8] = x.argmax(axis=-2).astype(np.uint8)
-    codes[total == 0] = N_CODE
-    return codes

@@ -162,8 +162,8 @@ def scan(codes: NDArray[np.uint8], motif: Motif, threshold: float, background: S
         background: Frequencies of A, C, G and T on the forward strand.
 
     Raises:
-        SequenceError: `codes` does not have two dimensions, or contains values other than 0 to 4.
-        InputError: The background is not four positive numbers that sum to 1.
+        SequenceError: See `best_scores`.
+        InputError: See `best_scores`.
     """
     _check_codes(codes)
     n, length = codes.shape

@@ -26,7 +26,7 @@ from noncoder.errors import InputError, NoncoderError
 from noncoder.runs.folder import StudyFolder
 from noncoder.threads import leave_to_others
 from noncoder.tune.space import Space
-from noncoder.tune.study import ETA, direction, first_rung, validations
+from noncoder.tune.study import ETA, StudyWorker, direction, first_rung, validations
 from noncoder.tune.study_page import note
 from noncoder.tune.trial import FAILURES, drop_checkpoints, run_trial, trial_config
 from noncoder.tune.trials import MOST_FAILURES, again, left, queue_cut_off, read_trials
@@ -122,26 +122,15 @@ def _train_one(point: dict[str, Any], config: RunConfig, settings: TuneConfig, s
     ray_tune.report({"score": value, "step": last, "finished": True})
 
 
-class StudySearcher(Searcher):  # type: ignore[misc]
+class StudySearcher(StudyWorker, Searcher):  # type: ignore[misc]
     """Asks the study for points and reports scores to it.
 
-    Args:
-        study: The study.
-        config: The recipe.
-        space: The search space.
-        settings: Settings of the study.
-        folder: The study's folder.
-        workers: Processes that work on the study.
+    Arguments are those of `StudyWorker`.
     """
 
-    def __init__(
-        self, study: optuna.Study, config: RunConfig, space: Space, settings: TuneConfig, folder: Path, workers: Workers
-    ) -> None:
-        super().__init__(metric="score", mode=direction(config)[:3])
-        self.study, self.config, self.space, self.settings = study, config, space, settings
-        self.folder, self.workers = folder, workers
-        self.deadline = time.monotonic() + 60 * settings.budget if settings.budget else float("inf")
-        self.failures = 0
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Searcher.__init__(self, metric="score", mode=direction(self.config)[:3])
         self._running: dict[str, optuna.Trial] = {}
 
     def suggest(self, trial_id: str) -> Any:

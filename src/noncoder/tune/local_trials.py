@@ -8,16 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noncoder.config import RunConfig
 from noncoder.errors import InputError, NoncoderError
 from noncoder.runs.folder import StudyFolder
 from noncoder.tune.finished_trials import write_record
-from noncoder.tune.space import Space
+from noncoder.tune.study import StudyWorker
 from noncoder.tune.study_page import note
 from noncoder.tune.trial import FAILURES, drop_checkpoints, run_trial, trial_config
 from noncoder.tune.trials import MOST_FAILURES, again, left, queue_cut_off, read_trials
-from noncoder.tune.tune_config import TuneConfig
-from noncoder.tune.workers import Workers
 
 if TYPE_CHECKING:
     import optuna
@@ -27,25 +24,14 @@ class _CutOffError(Exception):
     """The time ran out during a trial."""
 
 
-class Search:
+class Search(StudyWorker):
     """Runs trials until there are enough, the time runs out, or too many fail.
 
-    Args:
-        study: The study.
-        config: The recipe.
-        space: The search space.
-        settings: Settings of the study.
-        folder: The study's folder.
-        workers: Processes that work on the study.
+    Arguments are those of `StudyWorker`.
     """
 
-    def __init__(
-        self, study: optuna.Study, config: RunConfig, space: Space, settings: TuneConfig, folder: Path, workers: Workers
-    ) -> None:
-        self.study, self.config, self.space, self.settings = study, config, space, settings
-        self.folder, self.workers = folder, workers
-        self.deadline = time.monotonic() + 60 * settings.budget if settings.budget else float("inf")
-        self.failures = 0
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._turn = ExitStack()
         self._cut_off: int | None = None
         self._number = 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 import warnings
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from noncoder.runs.record import differences
 from noncoder.tune.space import Space
 from noncoder.tune.trials import again
 from noncoder.tune.tune_config import TuneConfig
+from noncoder.tune.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +34,34 @@ _MOST_POINTS = 2000
 def direction(config: RunConfig) -> str:
     """Direction of better scores."""
     return "minimize" if config.train.monitor == "loss" else "maximize"
+
+
+@dataclass(eq=False)
+class StudyWorker:
+    """A process that works on a study.
+
+    Args:
+        study: The study.
+        config: The recipe.
+        space: The search space.
+        settings: Settings of the study.
+        folder: The study's folder.
+        workers: Processes that work on the study.
+    """
+
+    study: Study
+    config: RunConfig
+    space: Space
+    settings: TuneConfig
+    folder: Path
+    workers: Workers
+    failures: int = field(default=0, init=False)
+    """Trials that failed in a row."""
+
+    def __post_init__(self) -> None:
+        seconds = 60 * self.settings.budget if self.settings.budget else float("inf")
+        self.deadline = time.monotonic() + seconds
+        """Time at which no further trial is started."""
 
 
 def open_study(folder: Path, config: RunConfig, space: Space, settings: TuneConfig, made_from: dict[str, Any]) -> Study:

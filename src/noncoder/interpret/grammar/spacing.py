@@ -8,17 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from noncoder.errors import InputError
+from noncoder.interpret.grammar import insertion
 from noncoder.interpret.grammar.backgrounds import Backgrounds
 from noncoder.interpret.grammar.effects import Effects
-from noncoder.interpret.grammar.insertion import (
-    Placement,
-    draw_instances,
-    middle,
-    name_of,
-    on_strand,
-    placed_logits,
-    width_of,
-)
 from noncoder.interpret.grammar.marginal import PLAIN, Inserts
 from noncoder.models import SequenceModel
 from noncoder.sequence.motifs import Motif
@@ -77,16 +69,19 @@ def scan_spacing(
     """
     if not distances or min(distances) < 0:
         raise InputError(f"distances {list(distances)}", expected="at least one, each 0 or more")
-    length, widths = backgrounds.codes.shape[1], (width_of(pair[0]), width_of(pair[1]))
+    length, widths = backgrounds.codes.shape[1], (insertion.width_of(pair[0]), insertion.width_of(pair[1]))
     if sum(widths) + max(distances) > length:
         raise InputError(
             f"{sum(widths)} bp of motifs {max(distances)} bp apart", expected=f"up to {length} bp in total"
         )
-    drawn = [draw_instances(what, len(backgrounds), inserts.instances, inserts.seed + i) for i, what in enumerate(pair)]
-    lefts = [middle(length, sum(widths) + gap) if start is None else start for gap in distances]
+    drawn = [
+        insertion.draw_instances(what, len(backgrounds), inserts.instances, inserts.seed + i)
+        for i, what in enumerate(pair)
+    ]
+    lefts = [insertion.middle(length, sum(widths) + gap) if start is None else start for gap in distances]
     rights = [left + widths[0] + gap for left, gap in zip(lefts, distances, strict=True)]
     places = {
-        (i, strand): [Placement(on_strand(drawn[i], strand), at) for at in (lefts, rights)[i]]
+        (i, strand): [insertion.Placement(insertion.on_strand(drawn[i], strand), at) for at in (lefts, rights)[i]]
         for i in (0, 1)
         for strand in "+-"
     }
@@ -97,8 +92,8 @@ def scan_spacing(
         for strands in ORIENTATIONS
         for one, other in zip(places[0, strands[0]], places[1, strands[1]], strict=True)
     ]
-    conditions: list[list[Placement]] = [[], *([placement] for placement in alone.values()), *both]
-    logits = placed_logits(model, backgrounds.codes, conditions, tasks, inserts.batch_size).astype(np.float64)
+    conditions: list[list[insertion.Placement]] = [[], *([placement] for placement in alone.values()), *both]
+    logits = insertion.placed_logits(model, backgrounds.codes, conditions, tasks, inserts.batch_size).astype(np.float64)
     effects = logits[:, 1:] - logits[:, :1]
     joint = effects[:, len(alone) :].reshape(len(backgrounds), len(ORIENTATIONS), len(distances), -1)
     column = {key: at for at, key in enumerate(alone)}
@@ -108,6 +103,6 @@ def scan_spacing(
     ]
     interaction = joint - effects[:, np.array(singles)].sum(axis=3)
     return Spacing(
-        name_of(pair[0]), name_of(pair[1]), widths, tuple(distances),
+        insertion.name_of(pair[0]), insertion.name_of(pair[1]), widths, tuple(distances),
         Effects(joint, backgrounds.source), Effects(interaction, backgrounds.source),
     )  # fmt: skip

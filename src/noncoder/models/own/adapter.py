@@ -154,9 +154,9 @@ def explained(what: str, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except NoncoderError:
-        raise
     except Exception as error:
+        if isinstance(error, NoncoderError):
+            raise
         file = name.rpartition(":")[0]
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         place = f" ({file}, line {lines[-1]})" if lines else ""
