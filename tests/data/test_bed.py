@@ -169,7 +169,7 @@ class TestBadBed:
     def test_cut_off_gzip(self, tmp_path: Path, size: int) -> None:
         whole = gzip.compress(b"".join(b"chr1\t%d\t%d\n" % (at * 7919 % 10007, 20_000) for at in range(500)))
         error = refused(tmp_path, whole[:size], "x.bed.gz")
-        assert "is cut off or damaged" in error.found
+        assert "is truncated or damaged" in error.found
         assert error.hint == "download it again"
 
     def test_damaged_gzip(self, tmp_path: Path) -> None:

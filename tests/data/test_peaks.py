@@ -259,7 +259,7 @@ class TestKeep:
         assert "chr1:1000000000-1000000200 lies outside its chromosome" in error.found
         store = build(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep=f"bed:{listed}", outside="drop")
         assert kept(store) == [("chr1", 0)]
-        assert dropped(store)["listed bins: reach past the end of their chromosome"] == 1
+        assert dropped(store)["listed bins: extend beyond the end of their chromosome"] == 1
         assert dropped(store)["listed bins: on chrZ, which the genome lacks"] == 1
 
     def test_listed_bins_of_a_chromosome_without_peaks(self, tmp_path: Path, genome_fasta: Path) -> None:
@@ -419,9 +419,9 @@ class TestSplit:
         [
             ("chr7", InputError, "the valid split names 'chr7'"),
             ("chr7:1-5", InputError, "the valid split names 'chr7'"),
-            ("chr1:x-y", SequenceError, "'chr1:x-y' is no region"),
+            ("chr1:x-y", SequenceError, "'chr1:x-y' is not a region"),
             ("chr1:9-2", SequenceError, "ends before it starts"),
-            ("chr1:90,001-90,200", InputError, "past the end of"),
+            ("chr1:90,001-90,200", InputError, "beyond the end of"),
             ("chr1:1-2", InputError, "the valid split is empty"),
         ],
     )
@@ -476,7 +476,7 @@ class TestBadInput:
         assert "--outside drop" in error.hint
         store = build(tmp_path, genome_fasta, peaks, outside="drop")
         assert {name for name, _ in kept(store)} == {"chr3"}
-        assert dropped(store)["peaks: reach past the end of their chromosome"] == 2
+        assert dropped(store)["peaks: extend beyond the end of their chromosome"] == 2
 
     def test_another_build_is_named(self, tmp_path: Path) -> None:
         fasta = write_fasta(tmp_path / "mouse.fa", {"chrY": "N" * chromosome_lengths("mm9")["Y"]})
@@ -487,7 +487,7 @@ class TestBadInput:
         for minimum in (0, 1):
             peaks: Files = {"a": [("chr3", 1_700, 1_701)]}
             error = refused(tmp_path, genome_fasta, peaks, outside="drop", min_positives=minimum)
-            assert "no peak is left: 1 reach past the end of their chromosome in tiny.fa" in error.found
+            assert "no peak is left: 1 extend beyond the end of their chromosome in tiny.fa" in error.found
             assert "the same build" in error.hint
 
     def test_an_empty_file(self, tmp_path: Path, genome_fasta: Path) -> None:
@@ -508,7 +508,7 @@ class TestBadInput:
         [
             (b"chr1\t9\t3\n", "bad.bed, line 1: 'chr1\\t9\\t3' ends before it starts"),
             (b"\0\1\2", "bad.bed is binary"),
-            (gzip.compress(b"chr1\t1\t5\n" * 999, mtime=0)[:-5], "bad.bed is cut off or damaged"),
+            (gzip.compress(b"chr1\t1\t5\n" * 999, mtime=0)[:-5], "bad.bed is truncated or damaged"),
         ],
     )
     def test_a_bad_file_among_good_ones(self, tmp_path: Path, genome_fasta: Path, content: bytes, told: str) -> None:
@@ -542,7 +542,7 @@ class TestBadInput:
         fasta = write_fasta(tmp_path / "g.fa", {"chr1": "ACGT" * 100 + "*" + "ACGT" * 100})
         error = refused(tmp_path, fasta, {"a": [("chr1", 0, 200)]})
         assert type(error) is SequenceError
-        assert "g.fa, chr1: '*' at position 401 is no base" in error.found
+        assert "g.fa, chr1: '*' at position 401 is not a base" in error.found
 
     def test_an_interrupt_leaves_nothing(
         self, tmp_path: Path, genome_fasta: Path, monkeypatch: pytest.MonkeyPatch

@@ -121,15 +121,15 @@ class TestBadTable:
     @pytest.mark.parametrize(
         ("content", "settings", "kind", "told"),
         [
-            ("", {}, InputError, "t.csv is no table"),
+            ("", {}, InputError, "t.csv is not a table"),
             ("sequence,y\n", {}, InputError, "t.csv has no row"),
             ("sequence,y\nACGT,1\n,0\n", {}, InputError, "t.csv has an empty sequence, in row 2"),
-            ("sequence,y\nACGT,1,7\n", {}, InputError, "t.csv is no table"),
+            ("sequence,y\nACGT,1,7\n", {}, InputError, "t.csv is not a table"),
             ("sequence,y,y\nACGT,1,0\n", {}, InputError, "t.csv has the column 'y' twice"),
             ("sequence,y\nACGT,x\n", {}, InputError, "t.csv has no column of 0, 1 and empty alone"),
             ("sequence,y\nACGT,\n", {}, InputError, "t.csv has no column of 0, 1 and empty alone"),
-            ("sequence,y\nACGT,1\nACG-,0\n", {}, SequenceError, "t.csv, row2: '-' at position 4 is no base"),
-            ("sequence,id,y\nACGT,a,1\nAC T,b,0\n", {}, SequenceError, "t.csv, b: ' ' at position 3 is no base"),
+            ("sequence,y\nACGT,1\nACG-,0\n", {}, SequenceError, "t.csv, row2: '-' at position 4 is not a base"),
+            ("sequence,id,y\nACGT,a,1\nAC T,b,0\n", {}, SequenceError, "t.csv, b: ' ' at position 3 is not a base"),
             ("seqeunce,y\nACGT,1\n", {}, UnknownNameError, "did you mean 'seqeunce'?"),
             ("sequence,y\nACGT,1\n", {"label_columns": ("z",)}, UnknownNameError, "no column is called 'z'"),
             ("sequence,y\nACGT,1\n", {"label_columns": ("y", "y")}, InputError, "the task 'y' is named twice"),
@@ -139,9 +139,9 @@ class TestBadTable:
             ("sequence,y,s\nACGT,1,\n", {"split_column": "s"}, InputError, "row 1: the split is ''"),
             ("sequence,y\nACGT,1\n", {"split_column": "s"}, UnknownNameError, "no column is called 's'"),
             ("sequence,y\nACGT,1\n", {"valid_fraction": 0.5, "test_fraction": 0.5}, InputError, "leave nothing"),
-            (b"PAR1 is this PAR1", {}, InputError, "t.csv is no table"),
-            (bytes(range(256)) * 20, {}, InputError, "t.csv is no table"),
-            (gzip.compress(b"sequence,y\nACGT,1\n" * 99, mtime=0)[:-9], {}, InputError, "t.csv is cut off or damaged"),
+            (b"PAR1 is this PAR1", {}, InputError, "t.csv is not a table"),
+            (bytes(range(256)) * 20, {}, InputError, "t.csv is not a table"),
+            (gzip.compress(b"sequence,y\nACGT,1\n" * 99, mtime=0)[:-9], {}, InputError, "t.csv is truncated or"),
         ],
     )  # fmt: skip
     def test_refused(

@@ -124,7 +124,7 @@ class TestFiles:
     def test_the_file_is_named_with_its_row(self, tmp_path: Path) -> None:
         for row, told in (
             (f"{SEQUENCES[0]},2", "b.csv, row 5, column 'A': the label is '2'"),
-            ("AC-GT,1", "b.csv, row5: '-' at position 3 is no base"),
+            ("AC-GT,1", "b.csv, row5: '-' at position 3 is not a base"),
             (",1", "b.csv has an empty sequence, in row 5"),
         ):
             files = FILES | {"b.csv": FILES["b.csv"] + row + "\n"}

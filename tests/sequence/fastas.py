@@ -22,7 +22,7 @@ class Fasta:
 
 
 def slow_read(content: bytes) -> dict[str, str] | None:
-    """The letters of each record, one line after another; None for what is no FASTA or has equal or missing names."""
+    """The letters of each record, one line after another; None for what is not FASTA or has equal or missing names."""
     text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").decode("latin-1")
     records: dict[str, str] = {}
     name = None

@@ -58,17 +58,17 @@ class TestEncode:
     def test_no_base_is_named_with_record_and_position(self, before: str, wrong: str, after: str) -> None:
         with pytest.raises(SequenceError) as caught:
             encode(before + wrong + after, name="chrX of my.fa")
-        assert caught.value.found == f"chrX of my.fa: {wrong!r} at position {len(before) + 1} is no base"
+        assert caught.value.found == f"chrX of my.fa: {wrong!r} at position {len(before) + 1} is not a base"
         assert "IUPAC" in caught.value.expected
         assert caught.value.hint
 
     @pytest.mark.parametrize("wrong", [b"AC\xffGT", b"AC\nGT", b"AC-GT", b"AC*GT", b"AC GT", b"AC\0GT"])
     def test_wrong_bytes(self, wrong: bytes) -> None:
-        with pytest.raises(SequenceError, match="at position 3 is no base"):
+        with pytest.raises(SequenceError, match="at position 3 is not a base"):
             encode(wrong)
 
     def test_the_first_of_several_is_named_and_the_rest_counted(self) -> None:
-        with pytest.raises(SequenceError, match=r"'x' at position 2 is no base \(and 2 more\)"):
+        with pytest.raises(SequenceError, match=r"'x' at position 2 is not a base \(and 2 more\)"):
             encode("AxCzAj")
 
     def test_a_letter_beyond_ascii_keeps_the_positions(self) -> None:

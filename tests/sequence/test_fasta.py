@@ -219,9 +219,9 @@ class TestRecords:
             (b">a\n", "the record 'a', number 1, has no sequence"),
             (b">a\nAC\n>b\n\n \n>c\nG\n", "the record 'b', number 2, has no sequence"),
             (b">a\nAC\n>b", "the record 'b', number 2, has no sequence"),
-            (b">a\nACGT>b\nAC\n", "g.fa, a: '>' at position 5 stands within a line"),
-            (b"ACGT\n>a\nAC\n", "is no FASTA: it begins with 'ACGT"),
-            (b"\n >a\nAC\n", "is no FASTA: it has a blank before its first '>'"),
+            (b">a\nACGT>b\nAC\n", "g.fa, a: '>' at position 5 is inside a line"),
+            (b"ACGT\n>a\nAC\n", "is not FASTA: it begins with 'ACGT"),
+            (b"\n >a\nAC\n", "is not FASTA: it has a blank before its first '>'"),
             (b"\n \r\n\t", "g.fa is empty"),
             (b"; a comment alone", "g.fa is empty"),
             (b"\xef\xbb\xbf", "g.fa is empty"),
@@ -233,10 +233,10 @@ class TestRecords:
     @pytest.mark.parametrize("at", [0, 59, 60, 700, 20_000])
     @pytest.mark.parametrize(
         ("letter", "found"),
-        [(b"\xc6", "the byte 0xC6 at position {} is no base and no ASCII"),
-         (b"\0", r"'\x00' at position {} is no base"),
-         (b"*", "'*' at position {} is no base"), (b"-", "'-' at position {} is no base"),
-         (b"1", "'1' at position {} is no base"), (b";", "';' at position {} is no base")],
+        [(b"\xc6", "the byte 0xC6 at position {} is not a base and not ASCII"),
+         (b"\0", r"'\x00' at position {} is not a base"),
+         (b"*", "'*' at position {} is not a base"), (b"-", "'-' at position {} is not a base"),
+         (b"1", "'1' at position {} is not a base"), (b";", "';' at position {} is not a base")],
     )  # fmt: skip
     def test_what_is_no_base_is_named_with_its_place(self, tmp_path: Path, at: int, letter: bytes, found: str) -> None:
         text = random_dna(30_000).encode()
@@ -257,7 +257,7 @@ class TestRecords:
         (tmp_path / "g.fa").write_bytes(b">a\nAC\xc3\xa9GT\n")
         with (
             Genome(tmp_path / "g.fa") as genome,
-            pytest.raises(SequenceError, match="0xC3 at position 3 is no base and no ASCII"),
+            pytest.raises(SequenceError, match="0xC3 at position 3 is not a base and not ASCII"),
         ):
             genome.text("a")
 
@@ -291,7 +291,7 @@ class TestOtherFormats:
     )
     @pytest.mark.parametrize("pack", [bytes, gzip.compress, bgzip])
     def test_are_called_by_name(self, tmp_path: Path, content: bytes, known: str, pack: type[bytes]) -> None:
-        assert f"g.fa is no FASTA: it looks like {known}" in refused(tmp_path / "g.fa", pack(content))
+        assert f"g.fa is not FASTA: it looks like {known}" in refused(tmp_path / "g.fa", pack(content))
 
     @pytest.mark.parametrize("pack", [gzip.compress, bgzip])
     def test_packed_twice(self, tmp_path: Path, pack: type[bytes]) -> None:
@@ -308,7 +308,7 @@ def test_a_file_that_changes_while_it_is_open(tmp_path: Path, pack: type[bytes])
     path.write_bytes(pack(b">a\nACGT\n"))
     with Genome(path) as genome:
         path.write_bytes(pack(b">a\nTTTTT\n"))
-        with pytest.raises(SequenceError, match=r"g\.fa was changed while it was being read"):
+        with pytest.raises(SequenceError, match=r"g\.fa changed while it was read"):
             genome.contig("a")
 
 

@@ -48,7 +48,7 @@ class TestInterval:
          "chr1:1-2-3x", "chr1 1 2", "chr1:-1-5"],
     )  # fmt: skip
     def test_what_is_no_region(self, text: str) -> None:
-        with pytest.raises(SequenceError, match="is no region"):
+        with pytest.raises(SequenceError, match="is not a region"):
             Interval.parse(text)
 
     @pytest.mark.parametrize(("text", "why"), [("c:0-5", "starts before"), ("c:5-4", "ends before"), ("c:9-2", "ends")])
@@ -195,7 +195,9 @@ class TestGenome:
         assert np.array_equal(genome.fetch(Interval("chr2", start, start + width, strand)), expected)
 
     def test_fetch_past_the_end(self, genome: Genome) -> None:
-        with pytest.raises(SequenceError, match=r"chr2:333-340 begins past the end of chr2, 333 bp in g\.fa") as caught:
+        with pytest.raises(
+            SequenceError, match=r"chr2:333-340 begins beyond the end of chr2, 333 bp in g\.fa"
+        ) as caught:
             genome.fetch(Interval("chr2", 333, 340))
         assert "genome build" in caught.value.hint
 
@@ -207,7 +209,7 @@ class TestGenome:
     def test_a_character_that_is_no_base_is_named_with_its_record(self, tmp_path: Path) -> None:
         with (
             Genome(write_fasta(tmp_path / "g.fa", {"ok": "ACGT", "bad": "ACGTAC-T"})) as genome,
-            pytest.raises(SequenceError, match=r"g\.fa, bad: '-' at position 7 is no base"),
+            pytest.raises(SequenceError, match=r"g\.fa, bad: '-' at position 7 is not a base"),
         ):
             genome.fetch(Interval("bad", 5, 8))
 
@@ -217,13 +219,13 @@ class TestBadFasta:
         ("content", "found"),
         [
             (b"", "bad.fa is empty"),
-            (b"ACGT\n", "bad.fa is no FASTA"),
-            (b"chr1\t1\t5\n", "bad.fa is no FASTA"),
-            (b"\0\1\2\3", "bad.fa is no FASTA"),
+            (b"ACGT\n", "bad.fa is not FASTA"),
+            (b"chr1\t1\t5\n", "bad.fa is not FASTA"),
+            (b"\0\1\2\3", "bad.fa is not FASTA"),
             (gzip.compress(b"", mtime=0), "bad.fa is empty|bad is empty"),
-            (gzip.compress(b"ACGT\n", mtime=0), "is no FASTA"),
-            (gzip.compress(random_dna(9_000).encode(), mtime=0)[:1_500], "bad.fa is cut off or damaged"),
-            (b"\x1f\x8b", "bad.fa is cut off or damaged"),
+            (gzip.compress(b"ACGT\n", mtime=0), "is not FASTA"),
+            (gzip.compress(random_dna(9_000).encode(), mtime=0)[:1_500], "bad.fa is truncated or damaged"),
+            (b"\x1f\x8b", "bad.fa is truncated or damaged"),
         ],
     )
     def test_content(self, tmp_path: Path, content: bytes, found: str) -> None:
@@ -236,7 +238,7 @@ class TestBadFasta:
 
     def test_missing_and_folder(self, tmp_path: Path) -> None:
         for path in (tmp_path / "none.fa", tmp_path):
-            with pytest.raises(SequenceError, match="is no file") as caught:
+            with pytest.raises(SequenceError, match="is not a file") as caught:
                 Genome(path)
             assert str(path) in caught.value.found
 
@@ -253,7 +255,7 @@ class TestBadFasta:
         # 28 bytes from the end lies the border of bgzip's last block, which is empty: nothing but it is missing.
         for size in (20, 40, len(raw) // 2, len(raw) - 28, len(raw) - 1):
             path.write_bytes(raw[:size])
-            with pytest.raises(SequenceError, match=r"g\.fa\.gz is cut off or damaged") as caught:
+            with pytest.raises(SequenceError, match=r"g\.fa\.gz is truncated or damaged") as caught:
                 Genome(path)
             assert "download it again" in caught.value.hint
 
@@ -269,7 +271,7 @@ class TestBadFasta:
             flipped = raw.copy()
             flipped[at] ^= 0x55
             path.write_bytes(flipped)
-            with pytest.raises(SequenceError, match=r"g\.fa\.gz is cut off or damaged"):
+            with pytest.raises(SequenceError, match=r"g\.fa\.gz is truncated or damaged"):
                 Genome(path)
 
 

@@ -186,7 +186,7 @@ class TestRefuses:
 
     def test_a_matrix_of_a_protein(self, tmp_path: Path) -> None:
         text = "MEME version 4\nMOTIF m1\n" + MATRIX.replace("alength= 4", "alength= 20")
-        assert "the matrix of 'm1' has 20 letters and is not one of DNA" in refused(tmp_path, text)
+        assert "the matrix of 'm1' has 20 letters and is not DNA" in refused(tmp_path, text)
 
     @pytest.mark.parametrize(
         ("text", "known"),
@@ -208,7 +208,7 @@ class TestRefuses:
         ],
     )
     def test_other_files(self, tmp_path: Path, text: str | bytes, known: str) -> None:
-        assert f"m.meme is no MEME file{known}" in refused(tmp_path, text)
+        assert f"m.meme is not a MEME file{known}" in refused(tmp_path, text)
 
     def test_no_matrix_at_all(self, tmp_path: Path) -> None:
         assert "the matrix of 'a' is missing in m.meme, and so for all 2" in refused(
@@ -233,7 +233,7 @@ def test_gzipped_and_latin_1(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress((HEAD + "MOTIF m1 TF\n" + MATRIX).encode()))
     assert [motif.name for motif in read_meme(path)] == ["TF"]
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(InputError, match="cut off or damaged"):
+    with pytest.raises(InputError, match="truncated or damaged"):
         read_meme(path)
     path.write_bytes(f"{HEAD}MOTIF m1 caf\u00e9\n{MATRIX}".encode("latin-1"))
     with pytest.raises(InputError, match=r"has the byte 0xE9 in line \d+\nexpected: UTF-8 text"):

@@ -206,12 +206,12 @@ class TestMeme:
     @pytest.mark.parametrize(
         ("content", "says"),
         [
-            (b"", "no MEME file"),
-            (b">chr1\nACGT\n", "no MEME file"),
-            (b"\xff\xfe\x00\x80", "no MEME file"),
+            (b"", "not a MEME file"),
+            (b">chr1\nACGT\n", "not a MEME file"),
+            (b"\xff\xfe\x00\x80", "not a MEME file"),
             (b"MEME version 4\n\nALPHABET= ACGT\n", "no motif"),
             (b"MEME version 4\nMOTIF x\n", "matrix of 'x' is missing"),
-            (b"MEME version 4\nMOTIF x\nletter-probability matrix: alength= 20 w= 1\n", "not one of DNA"),
+            (b"MEME version 4\nMOTIF x\nletter-probability matrix: alength= 20 w= 1\n", "not DNA"),
             (b"MEME version 4\nMOTIF x\nletter-probability matrix: w= 2\n1 0 0 0\n", "damaged"),
             (b"MEME version 4\nMOTIF x\nletter-probability matrix: w= 2\n1 0 0 0\n1 0 0\n", "damaged"),
             (b"MEME version 4\nMOTIF x\nletter-probability matrix: w= 1\n1 0 0 A\n", "damaged"),

@@ -391,7 +391,7 @@ class TestBadInput:
     def test_a_file_that_is_cut_off(self, folder: Path, sheet: Path, name: str) -> None:
         raw = (folder / name).read_bytes()
         (folder / name).write_bytes(raw[: len(raw) * 2 // 3])
-        self.fails(folder, sheet, f"{name} is cut off or damaged")
+        self.fails(folder, sheet, f"{name} is truncated or damaged")
 
     def test_a_full_disk(self, folder: Path, sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         written = []

@@ -290,7 +290,7 @@ class TestPeaks:
         fetch(small_peaks(), tmp_path / "y.zarr", shelf)
         assert len(web.asked) == 1
         (shelf.folder / "peaks" / "Reb1_CX.bed").write_text(PEAKS["Reb1_CX.bed"].replace("\t1\t.", "\t2\t."))
-        with pytest.raises(InputError, match=r"peaks is not what it should be: .* have the digest") as caught:
+        with pytest.raises(InputError, match=r"peaks is wrong: .* have the digest") as caught:
             fetch(small_peaks(), tmp_path / "z.zarr", shelf)
         assert "remove it" in caught.value.hint
 
@@ -299,7 +299,7 @@ class TestPeaks:
         for file in small_peaks().files.values():
             path = shelf.folder / file.copies[0].name
             path.write_bytes(b"<html>")
-            with pytest.raises(InputError, match=r"is not what it should be: .*<") as caught:
+            with pytest.raises(InputError, match=r"is wrong: .*<") as caught:
                 fetch(small_peaks(), tmp_path / "y.zarr", shelf)
             assert str(path) in caught.value.found
             assert path.exists()
@@ -351,10 +351,10 @@ class TestPeaks:
             b"\x1f\x8b",
         ):
             (tmp_path / "p.tar.gz.part").write_bytes(content)
-            with pytest.raises(DownloadError, match=r"^p\.tar\.gz is cut off or damaged"):
+            with pytest.raises(DownloadError, match=r"^p\.tar\.gz is truncated or damaged"):
                 read_peak_archive(tmp_path / "p.tar.gz.part", small_peaks().peaks)
         (tmp_path / "p.tar.gz").write_bytes(b"")
-        with pytest.raises(DownloadError, match="is no gzip file"):
+        with pytest.raises(DownloadError, match="is not a gzip file"):
             read_peak_archive(tmp_path / "p.tar.gz", small_peaks().peaks)
 
     def test_an_archive_that_reaches_out(self, web: Web, shelf: Shelf, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ class TestGenome:
 
     def test_none(self, tmp_path: Path) -> None:
         (tmp_path / "g.fa.gz.part").write_bytes(packed_genome(tmp_path, GENOME)[:-40])
-        with pytest.raises(DownloadError, match=r"^g\.fa\.gz is cut off"):
+        with pytest.raises(DownloadError, match=r"^g\.fa\.gz is truncated"):
             check_genome(tmp_path / "g.fa.gz.part", small_peaks().contigs)
 
 
@@ -454,7 +454,7 @@ class TestMats:
             assert not (tmp_path / "d").exists()
         (tmp_path / "d").mkdir()
         (tmp_path / "d" / "train.mat").write_bytes(b"short")
-        with pytest.raises(InputError, match=r"train\.mat is not what it should be: .* is no \.mat file") as caught:
+        with pytest.raises(InputError, match=r"train\.mat is wrong: .* is not a \.mat file") as caught:
             fetch(entry, tmp_path / "d", shelf)
         assert "remove it" in caught.value.hint
         assert listing(tmp_path / "d") == ["train.mat"]
@@ -466,7 +466,7 @@ class TestMats:
         for name in MATS:
             check_mat(tmp_path / "made" / name, MATS[name])
             (tmp_path / name).write_bytes(content[name][:100])
-            with pytest.raises(DownloadError, match=r"is no \.mat file, or is cut off"):
+            with pytest.raises(DownloadError, match=r"is not a \.mat file, or is truncated"):
                 check_mat(tmp_path / name, MATS[name])
 
     def test_an_archive_without_one(self, web: Web, shelf: Shelf, tmp_path: Path) -> None:
@@ -483,7 +483,7 @@ class TestMats:
         archive = shelf.folder / "DeepSEA_data.tar.gz"
         archive.parent.mkdir(parents=True)
         archive.write_bytes(web.replies["/deepsea_train_bundle.v0.9.tar.gz"][0].content[:-6])
-        with pytest.raises(InputError, match=r"DeepSEA_data\.tar\.gz is not what .* is cut off or damaged"):
+        with pytest.raises(InputError, match=r"DeepSEA_data\.tar\.gz is wrong: .* is truncated or damaged"):
             fetch(small_mats(), tmp_path / "d", shelf)
         assert not (tmp_path / "d").exists()
 
@@ -530,7 +530,7 @@ class TestVerb:
         peak.write_text(peak.read_text().replace("\t1\t.", "\t2\t."))
         code, _, err = noncoder("yeast-rossi2021", "--offline", "--force")
         assert code == 2
-        assert "data/yeast-rossi2021 is not what it should be" in err
+        assert "data/yeast-rossi2021 is wrong" in err
         assert noncoder("yeast-rossi2021", "elsewhere.zarr", "--offline")[0] == 0  # with a name, the store alone
 
     def test_makes_a_folder(self, noncoder: Run, web: Web) -> None:

@@ -149,7 +149,7 @@ def _open_hdf(path: Path) -> Iterator[h5py.File]:
 def damaged(path: Path, why: str) -> InputError:
     """Returns the error for a .mat file that is truncated or damaged."""
     return InputError(
-        f"{path} is cut off or damaged: {why}", expected="a whole .mat file", hint="download or copy it again"
+        f"{path} is truncated or damaged: {why}", expected="a whole .mat file", hint="download or copy it again"
     )
 
 
@@ -159,7 +159,7 @@ def _read_5(path: Path, file: BinaryIO, scratch: Path, stack: ExitStack) -> dict
     header = file.read(_HEADER)
     if len(header) < _HEADER or header[126:128] not in (b"IM", b"MI") or b"MATLAB" not in header[:20]:
         raise InputError(
-            f"{path} is no .mat file: it begins with {header[:12]!r}", expected="MATLAB's version 5, 7 or 7.3"
+            f"{path} is not a .mat file: it begins with {header[:12]!r}", expected="MATLAB's version 5, 7 or 7.3"
         )
     if header[126:128] == b"MI":
         raise InputError(f"{path} was written on a big-endian machine", expected="a little-endian .mat file")

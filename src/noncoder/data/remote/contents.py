@@ -123,7 +123,7 @@ def check_mat(path: Path, shapes: Shapes) -> None:
 
             found = {name: shape for name, shape, _ in whosmat(str(path))}
     except Exception as error:  # scipy raises many different errors for broken files
-        raise DownloadError(f"{path} is no .mat file, or is cut off: {error}", expected=_shown(shapes)) from error
+        raise DownloadError(f"{path} is not a .mat file, or is truncated: {error}", expected=_shown(shapes)) from error
     if found != shapes:
         raise DownloadError(f"{path} holds {_shown(found) or 'nothing'}", expected=_shown(shapes))
 
@@ -202,11 +202,13 @@ def _whole(archive: Path) -> Iterator[None]:
     with archive.open("rb") as file:
         start = file.read(15)
     if start[:2] != b"\x1f\x8b":
-        raise DownloadError(f"{_name(archive)} is no gzip file: it begins with {start!r}", expected="a .tar.gz archive")
+        raise DownloadError(
+            f"{_name(archive)} is not a gzip file: it begins with {start!r}", expected="a .tar.gz archive"
+        )
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-        raise DownloadError(f"{_name(archive)} is cut off or damaged: {error}", expected="a whole .tar.gz") from error
+        raise DownloadError(f"{_name(archive)} is truncated or damaged: {error}", expected="a whole .tar.gz") from error
 
 
 def _check_names(archive: Path, found: Sequence[str], names: Sequence[str]) -> None:

@@ -237,7 +237,7 @@ class Transfer:
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             if not self.copy.name.endswith("gz"):  # else the checks report it more precisely
                 self.part.remove()
-                raise DownloadError(f"what {self.copy.address} sent is cut off or damaged: {error}") from error
+                raise DownloadError(f"what {self.copy.address} sent is truncated or damaged: {error}") from error
         finally:
             peeled.unlink(missing_ok=True)
         self.part.note(replace(origin, total=self.part.size, encoding=""))

@@ -100,7 +100,7 @@ def _find_header(path: Path, stream: io.StringIO, wanted: Sequence[str]) -> _Hea
         above += [line] if line.startswith("#") else []
         begin = stream.tell()
     if not line:
-        raise InputError(f"{path} is no table: it is empty", expected=TABLES)
+        raise InputError(f"{path} is not a table: it is empty", expected=TABLES)
     found = []
     for separator in separators:
         stream.seek(begin)
@@ -110,7 +110,7 @@ def _find_header(path: Path, stream: io.StringIO, wanted: Sequence[str]) -> _Hea
             named = _split_header(io.StringIO(above[-1].lstrip("# ")), separator)
             found += [replace(header, end=begin, comments=-1) for header in named]
     if not found:
-        raise InputError(f"{path} is no table: its first line has a quote that is not closed", expected=TABLES)
+        raise InputError(f"{path} is not a table: its first line has a quote that is not closed", expected=TABLES)
     header = max(found, key=lambda header: _fitness(header, wanted))
     header = replace(header, comments=header.comments + len(above))
     if not set(wanted) & set(header.names) and any(_DNA.fullmatch(name) for name in header.names if len(name) >= 8):
@@ -157,7 +157,7 @@ def _read_rows(path: Path, header: _Header, lines: _Lines, sequence: str | None)
             row = next(reader, None)
         except csv.Error as error:
             raise InputError(
-                f"{path} is no table: row {count + 1}: {error}", expected="a closing quote for every opening one",
+                f"{path} is not a table: row {count + 1}: {error}", expected="a closing quote for every opening one",
                 hint='a quote inside a quoted field is written twice: ""',
             ) from error  # fmt: skip
         if row is None:
@@ -192,7 +192,7 @@ def _with_extra(names: list[str], row: list[str], sequence: str | None) -> list[
 
 def _ragged(path: Path, number: int, row: list[str], columns: int, extra: bool) -> InputError:
     return InputError(
-        f"{path} is no table: row {number} has {len(row)} field{'s'[: len(row) != 1]}, the header {columns}"
+        f"{path} is not a table: row {number} has {len(row)} field{'s'[: len(row) != 1]}, the header {columns}"
         + (" (and the first row one more)" if extra and number > 1 else ""),
         expected="as many fields in every row as in the header",
         hint="put quotes around a field that holds the separator; an unknown label is an empty field",

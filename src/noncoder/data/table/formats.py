@@ -63,7 +63,7 @@ def read_unpacked(path: Path) -> bytes:
 def _refuse_others(path: Path, raw: bytes) -> None:
     for start, (what, hint) in _OTHERS.items():
         if raw.startswith(start):
-            raise InputError(f"{path} is {what}, no table that can be read", expected=TABLES, hint=hint)
+            raise InputError(f"{path} is {what}, not a readable table", expected=TABLES, hint=hint)
     if raw.startswith(b"PK\x03\x04"):
         try:
             members = zipfile.ZipFile(io.BytesIO(raw)).namelist()
@@ -71,18 +71,18 @@ def _refuse_others(path: Path, raw: bytes) -> None:
             members = ["xl/"] if path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb") else []
         for mark, what, hint in _ZIPS:
             if not mark or any(name.startswith(mark) or name.endswith(mark) for name in members):
-                raise InputError(f"{path} is {what}, no table that can be read", expected=TABLES, hint=hint)
+                raise InputError(f"{path} is {what}, not a readable table", expected=TABLES, hint=hint)
     begin = raw[:64].lstrip(codecs.BOM_UTF8 + b" \t\r\n")
     if begin[:1] in (b"{", b"["):
-        raise InputError(f"{path} is JSON, no table that can be read", expected=TABLES, hint=_EXPORT)
+        raise InputError(f"{path} is JSON, not a readable table", expected=TABLES, hint=_EXPORT)
     if re.match(rb"<(!doctype|html|\?xml)", begin, re.IGNORECASE):
         raise InputError(
-            f"{path} is a web page or XML, no table", expected=TABLES,
+            f"{path} is a web page or XML, not a table", expected=TABLES,
             hint="a download may have given a page in place of the file",
         )  # fmt: skip
     if begin[:1] == b">":
         raise InputError(
-            f"{path} is a FASTA file, no table", expected=TABLES, hint="give a FASTA as --table FASTA --labels TABLE"
+            f"{path} is a FASTA file, not a table", expected=TABLES, hint="give a FASTA as --table FASTA --labels TABLE"
         )
 
 
@@ -99,14 +99,14 @@ def decode_text(path: Path, raw: bytes) -> tuple[str, str]:
         if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             text = raw.decode("utf-16")
         elif b"\0" in raw:
-            raise InputError(f"{path} is no table: it is binary", expected=TABLES)
+            raise InputError(f"{path} is not a table: it is binary", expected=TABLES)
         else:
             text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise InputError(f"{path} is no table: it is cut off or no UTF-16 text", expected=TABLES) from error
+            raise InputError(f"{path} is not a table: it is truncated or not UTF-16 text", expected=TABLES) from error
         text = raw.decode("cp1252", errors="replace")
-        note = f"{path.name} is no UTF-8 text (byte {error.start + 1}); it was read as Latin-1 (Windows-1252)"
+        note = f"{path.name} is not UTF-8 text (byte {error.start + 1}); it was read as Latin-1 (Windows-1252)"
     if "\0" in text:
-        raise InputError(f"{path} is no table: it is binary", expected=TABLES)
+        raise InputError(f"{path} is not a table: it is binary", expected=TABLES)
     return text.replace("\r\n", "\n").replace("\r", "\n"), note

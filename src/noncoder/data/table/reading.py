@@ -148,7 +148,7 @@ def _read_binary(path: Path, raw: bytes, kind: str) -> pl.DataFrame:
             frame = _READERS[kind](io.BytesIO(raw))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f"{path} is no table: {lines[0]}", expected=f"{kind}, whole", hint=TABLES) from error
+        raise InputError(f"{path} is not a table: {lines[0]}", expected=f"{kind}, whole", hint=TABLES) from error
     stripped = [name.strip() for name in frame.columns]
     twice = {name for name in stripped if stripped.count(name) > 1 and name}
     if twice:
