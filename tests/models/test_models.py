@@ -236,6 +236,15 @@ def test_compiled_code_gives_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", list_models())
+def test_a_batch_without_windows_gives_gradients_of_zero(name: str) -> None:
+    model = create_model(name, TASKS, WINDOW, SMALL.get(name, {})).train()
+    logits = model(one_hot_dna(0))
+    assert logits.shape == (0, TASKS)
+    logits.sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", list_models())
 def test_an_empty_model_takes_weights_and_becomes_the_same(name: str) -> None:
     torch.manual_seed(0)
     model = create_model(name, TASKS, WINDOW, SMALL.get(name)).eval()

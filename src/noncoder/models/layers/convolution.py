@@ -154,13 +154,14 @@ class _Convolve(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         batch, channels, _, length = x.shape
         taps, padded = weight.shape[3], length + 2 * ctx.padding
-        rows = batch * padded - ctx.dilation * (taps - 1)
+        rows = max(0, batch * padded - ctx.dilation * (taps - 1))
         by_output = F.pad(gradient.squeeze(2).transpose(1, 2), (0, 0, 0, padded - gradient.shape[3]))
-        by_output = by_output.reshape(batch * padded, -1)[:rows]
+        by_output = by_output.reshape(batch * padded, weight.shape[0])[:rows]
         begins = [ctx.dilation * tap for tap in range(taps)]
         by_weight = by_input = None
         if ctx.needs_input_grad[1]:
-            inputs = F.pad(x.squeeze(2).transpose(1, 2), (0, 0, ctx.padding, ctx.padding)).reshape(batch * padded, -1)
+            inputs = F.pad(x.squeeze(2).transpose(1, 2), (0, 0, ctx.padding, ctx.padding))
+            inputs = inputs.reshape(batch * padded, channels)
             by_weight = torch.stack([by_output.t() @ inputs[at : at + rows] for at in begins], dim=2).unsqueeze(2)
         if ctx.needs_input_grad[0]:
             sums = x.new_zeros(batch * padded, channels)

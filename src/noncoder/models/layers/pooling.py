@@ -18,21 +18,21 @@ class CentreBias(nn.Module):
         bumps: Number of bumps.
     """
 
-    centres: Tensor
-
     def __init__(self, outputs: int, step: float, reach: float = 500.0, bumps: int = 16) -> None:
         super().__init__()
         self.step, self.reach = step, reach
-        self.register_buffer("centres", torch.linspace(0, reach, bumps), persistent=False)
         # Initially positions within about 150 bp of the centre count, and those beyond hardly count.
-        self.heights = nn.Parameter((-((self.centres / 150) ** 2)).clamp(min=-4).repeat(outputs, 1))
+        self.heights = nn.Parameter((-((torch.linspace(0, reach, bumps) / 150) ** 2)).clamp(min=-4).repeat(outputs, 1))
 
     def forward(self, length: int) -> Tensor:
         """(L, K) for L positions."""
-        positions = torch.arange(length, device=self.centres.device)
+        device = self.heights.device
+        # Computed at each call: as a buffer, loading weights would have to draw the model's weights first.
+        centres = torch.linspace(0, self.reach, self.heights.shape[1], device=device).to(self.heights.dtype)
+        positions = torch.arange(length, device=device)
         distance = ((positions - (length - 1) / 2).abs() * self.step).clamp(max=self.reach)
-        width = self.centres[1] - self.centres[0]
-        bumps = torch.exp(-0.5 * ((distance[:, None] - self.centres) / width) ** 2)
+        width = centres[1] - centres[0]
+        bumps = torch.exp(-0.5 * ((distance[:, None] - centres) / width) ** 2)
         return (bumps / bumps.sum(dim=1, keepdim=True)) @ self.heights.T
 
 
