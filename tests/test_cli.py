@@ -319,7 +319,7 @@ evaluate: {splits: [test], min_positives: 3}
         weights = (sources / "runs/small/predictor/weights.safetensors").read_bytes()
         second = noncoder("run", "r.yaml", "--json")
         assert second.err.count("skipped") == 2
-        assert "there before" in second.err
+        assert "existing store" in second.err
         assert json.loads(second.out)["evaluate"]["test"]["split"] == "test"
         assert (sources / "runs/small/predictor/weights.safetensors").read_bytes() == weights
         shutil.rmtree(sources / "runs/small/evaluate")
@@ -407,7 +407,7 @@ evaluate: {splits: [test], min_positives: 3}
         (sources / "mine/train").mkdir(parents=True)
         (sources / "mine/train/data.csv").write_text("years of work")
         told = noncoder("train", "r.yaml", "data.store=small.zarr", "run=mine", "--force")
-        assert_one_message(told, "is not a training of noncoder", "data.csv")
+        assert_one_message(told, "is not a training", "data.csv")
         assert (sources / "mine/train/data.csv").read_text() == "years of work"
 
     def test_measurements_are_not_overwritten(self, noncoder: Run, sources: Path) -> None:
@@ -470,7 +470,7 @@ evaluate: {splits: [test], min_positives: 3}
         (sources / "runs/small/train/summary.json").unlink()
         again = noncoder("run", "r.yaml")
         assert again.code == 0, again.err
-        assert "there before, used" in again.err
+        assert "existing store" in again.err
 
 
 class TestImport:
@@ -503,7 +503,7 @@ class TestImport:
     def test_mistakes(self, noncoder: Run, tmp_path: Path) -> None:
         files = left(tmp_path)
         assert_one_message(noncoder("import", "reprot", "report.ckpt", "out"), "did you mean 'report'?")
-        assert_one_message(noncoder("import", "report", "no.ckpt", "out"), "no.ckpt is not there")
+        assert_one_message(noncoder("import", "report", "no.ckpt", "out"), "no.ckpt does not exist")
         assert_one_message(
             noncoder("import", "deepsea-kipoi", "report.ckpt", "out"), "2.0.weight is missing", "(320, 4, 1, 8)"
         )

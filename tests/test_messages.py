@@ -124,7 +124,7 @@ WRONG = [
     ("report rnu", "did you mean 'run'"),
     ("train recipes/yeast.yaml data.store=s.zar", "the store s.zar does not exist", "did you mean 's.zarr'"),
     ("predict predictor h.fa --out p.tsv", "h.fa"),
-    ("import report no.ckpt out", "no.ckpt is not there"),
+    ("import report no.ckpt out", "no.ckpt does not exist"),
     ("import report run out", "run is a folder"),
     ("import report empty out", "empty is empty"),
     ("data build --genome h.fa --peaks p.bed o.zarr", "h.fa"),

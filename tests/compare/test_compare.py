@@ -251,7 +251,7 @@ def page(runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 class TestPage:
     def test_has_the_numbers(self, page: Page) -> None:
-        for said in ("1,234", "0.4000", "0.3330 †", "1:20 min", "at least 0.3000, the highest that every run gets to",
+        for said in ("1,234", "0.4000", "0.3330 †", "1:20 min", "at least 0.3000, the highest that every run reaches",
                      "train.learning_rate 0.001 0.01", "train.shift – 8", "Comparison of 2 trainings"):  # fmt: skip
             assert said in page.words.replace("†", " †").replace("  ", " ")
         assert not re.search(r"\b(nan|None|null|undefined)\b", page.words)

@@ -104,7 +104,7 @@ def test_packing_notes_them(tmp_path: Path) -> None:
     notes = pack_table(PackConfig(table=tmp_path / "t.csv"), tmp_path / "s.zarr").info.notes
     assert [note for note in notes if "training split" in note] == [
         "in the training split 1 task has no positive (c), 1 task has no negative (b): "
-        "training refuses that; see train.one_class"
+        "training refuses this; see train.one_class"
     ]
 
 

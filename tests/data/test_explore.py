@@ -209,7 +209,7 @@ class TestText:
             writer.finish(StoreInfo(window=200, bin=200, tasks=(Task("one"), Task("other"))))
         text = explore_text(explore(open_store(tmp_path / "data.zarr")))
         nothing = "no window overlaps, equals or nearly equals one of another split, as far as this can be tested"
-        given_away = "valid windows that another split gives away: 1 (100.0%): 1 overlap one, 0 equal one"
+        given_away = "valid windows with a partner in another split: 1 (100.0%): 1 overlap one, 0 equal one"
         assert (nothing in text, given_away in text) == ((True, False) if second == 200 else (False, True))
         assert "tasks most alike (Jaccard index): one and other 0.50" in text
         assert "windows with N" not in text

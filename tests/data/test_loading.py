@@ -150,7 +150,7 @@ class TestBatches:
             assert (batch.labels.numpy() == np.eye(len(STARTS), dtype=np.uint8)[row]).all()
 
     def test_without_a_window(self, store: Store) -> None:
-        with pytest.raises(InputError, match="has no window in the split") as caught:
+        with pytest.raises(InputError, match="has no window in the requested split") as caught:
             Batches(store, np.zeros(0, dtype=np.int64), 4)
         assert str(store.path) in caught.value.found
 

@@ -28,7 +28,7 @@ Files = dict[str, list[tuple[object, ...]]]
 LAW = settings(deadline=None, max_examples=80)
 PEAKS = st.lists(st.tuples(st.integers(0, 250), st.integers(1, 120), st.integers(0, 119)), max_size=8)
 PLACES = st.tuples(st.sampled_from(list(LENGTHS)), st.integers(0, 1_500), st.integers(1, 199))
-NARROW = "label no bin: they cover no more than 0.5 of any bin; --label summit goes by their summits alone"
+NARROW = "label no bin: they cover no more than 0.5 of any bin; --label summit uses only their summits"
 RULES = ["overlap:0.5", "overlap:0", "overlap:0.29", "overlap:0.57", "overlap:0.999", "overlap:1e-3", "summit"]
 
 
@@ -123,8 +123,8 @@ class TestBuildStore:
             assert decode(codes) == padded_slice(genome_text[name], at - 400, at + 600)
         assert dropped(store) == {
             f"peaks: {NARROW}": 2,
-            "contigs: no peak lies on them: chr3": 1,
-            "bins: the last of a contig, narrower than a bin": 1,
+            "contigs: have no peak: chr3": 1,
+            "bins: are the last of a contig and narrower than a bin": 1,
         }
         assert (store.info.genome, store.info.label_rule) == ("tiny", "overlap:0.5")
         assert [source["name"] for source in store.info.sources] == ["tiny.fa", "a.bed", "b.bed"]
@@ -232,7 +232,7 @@ class TestKeep:
         assert kept(store) == bins
         assert [task.group for task in store.tasks] == ["TF", "histone"]
         n_all = 40
-        assert dropped(store).get(f"bins: not kept by --keep {keep}", 0) == n_all - len(bins)
+        assert dropped(store).get(f"bins: are not kept by --keep {keep}", 0) == n_all - len(bins)
         assert store.info.sources[-1]["name"] == "tasks.tsv"
 
     def test_bins_that_a_file_lists(self, tmp_path: Path, genome_fasta: Path) -> None:
@@ -272,7 +272,7 @@ class TestKeep:
 
     def test_a_group_that_is_none(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {}, tasks=self.sheet(tmp_path), keep="group:DNase")
-        assert "no task is of the group 'DNase'" in error.found
+        assert "no task is in the group 'DNase'" in error.found
         assert error.expected == "one of TF, histone"
         error = refused(tmp_path, genome_fasta, {"a": [("chr1", 0, 200)]}, keep="group:TF")
         assert "--tasks" in error.expected
@@ -281,7 +281,7 @@ class TestKeep:
         sheet = self.sheet(tmp_path)
         write_peaks(tmp_path / "ctcf.bed", [("chr1", 250, 290)])
         error = refused(tmp_path, genome_fasta, {}, tasks=sheet, keep="group:TF", min_positives=1)
-        assert "no task of the group 'TF' has the 1 peaks it takes" in error.found
+        assert "no task of the group 'TF' has the required 1 peaks" in error.found
 
     def test_an_empty_file_excludes_nothing_and_is_told(self, tmp_path: Path, genome_fasta: Path) -> None:
         empty = write_peaks(tmp_path / "x.bed", [])
@@ -326,11 +326,11 @@ class TestLeftOut:
 
     def test_nothing_but_such_rows(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {"a": [("chr1", 7, 7)], "b": [("chr1", 0, 200)]})
-        assert "a.bed holds no peak: 1 rows end where they start" in error.found
+        assert "a.bed contains no peak: 1 rows end where they start" in error.found
         error = refused(tmp_path, genome_fasta, {"a": [("chr1", 7, 7)], "b": []}, min_positives=1)
-        assert "none of the 2 peak files holds a peak: 1 end where they start" in error.found
+        assert "none of the 2 peak files contains a peak: 1 end where they start" in error.found
         error = refused(tmp_path, genome_fasta, {"a": [("chr1", -7, 7)], "b": []}, min_positives=1, outside="drop")
-        assert "none of the 2 peak files holds a peak: 1 start before their chromosome" in error.found
+        assert "none of the 2 peak files contains a peak: 1 start before their chromosome" in error.found
 
     def test_a_blacklist_is_cut_at_the_first_base(self, tmp_path: Path, genome_fasta: Path) -> None:
         excluded = write_peaks(tmp_path / "black.bed", [("chr1", -100, 201), ("chr2", 0, 0), ("chr1", 700, 700)])
@@ -343,8 +343,8 @@ class TestLeftOut:
         peaks: Files = {"a": [("chr1", 0, 200), ("chr1", 400, 600), ("chr1", 700, 701), ("chr1", 5_000, 5_050)]}
         store = build(tmp_path, genome_fasta, peaks, exclude=(excluded,))
         silent = {why: count for why, count in dropped(store).items() if "label no bin" in why}
-        tail = "peaks: label no bin: they lie behind the last whole bin of their contig"
-        inside = "peaks: label no bin: they lie in bins that an excluded region overlaps"
+        tail = "peaks: label no bin: they are after the last whole bin of their contig"
+        inside = "peaks: label no bin: they are in bins that overlap an excluded region"
         assert silent == {f"peaks: {NARROW}": 1, inside: 1, tail: 1}
         (tmp_path / "again").mkdir()
         store = build(tmp_path / "again", genome_fasta, peaks, exclude=(excluded,), label="summit")
@@ -362,7 +362,7 @@ class TestLeftOut:
             "no window of the valid split is positive for c",
             "every window is positive for a; --keep all keeps windows without a peak too",
             "in the training split 1 task has no positive (b), 2 tasks have no negative (a, c): "
-            "training refuses that; see train.one_class",
+            "training refuses this; see train.one_class",
         )
 
     def test_how_the_files_were_read(self, tmp_path: Path, genome_fasta: Path) -> None:
@@ -374,9 +374,9 @@ class TestLeftOut:
         }
         store = build(tmp_path, genome_fasta, peaks, label="summit")
         assert store.info.notes[:3] == (
-            "read as tables that count bases from 1: c.bed",
+            "read as tables with 1-based starts: c.bed",
             "summits: column 10 in 1 of 3 files, the midpoint in 1 of 3 files, the column abs_summit in 1 of 3 files",
-            "midpoints in place of summits: b.bed (columns 7 to 10 are not all numbers)",
+            "midpoints used instead of summits: b.bed (columns 7 to 10 are not all numbers)",
         )
         outside = "summits: no number, or outside of their peak; the midpoint is used"
         assert dropped(store)[outside] == 1
@@ -501,7 +501,7 @@ class TestBadInput:
 
     def test_all_files_empty(self, tmp_path: Path, genome_fasta: Path) -> None:
         error = refused(tmp_path, genome_fasta, {"a": [], "b": []}, min_positives=1)
-        assert "none of the 2 peak files holds a peak" in error.found
+        assert "none of the 2 peak files contains a peak" in error.found
 
     @pytest.mark.parametrize(
         ("content", "told"),

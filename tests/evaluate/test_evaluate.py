@@ -377,13 +377,13 @@ class TestBadInput:
 
     def test_a_shift_that_leaves_the_window(self, store: Store, tmp_path: Path) -> None:
         evaluate([predictor_of(store)], store, "test", few(shifts=(-20, 20), calibrate=False), tmp_path / "half")
-        with pytest.raises(InputError, match="a shift of -21 bp leaves the middle of the window out"):
+        with pytest.raises(InputError, match="a shift of -21 bp moves the middle of the window out of it"):
             evaluate([predictor_of(store)], store, "test", few(shifts=(20, -21)), tmp_path / "more")
 
     def test_a_store_without_some_tasks(self, store: Store, tmp_path: Path) -> None:
         predictor = predictor_of(store)
         predictor.tasks = (*predictor.tasks[:3], Task("Reb1"), Task("t44"))
-        with pytest.raises(InputError, match=r"lacks 2 of the model's 5 tasks: Reb1, t44; it has 2 besides: t3, t4"):
+        with pytest.raises(InputError, match=r"lacks 2 of the model's 5 tasks: Reb1, t44; it has 2 others: t3, t4"):
             evaluate([predictor], store, "test", few(), tmp_path)
         assert listing(tmp_path) == []
 

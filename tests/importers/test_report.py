@@ -150,7 +150,7 @@ def test_what_is_left_out_and_what_is_assumed_is_said(saved: Callable[..., Path]
     summary = import_weights("report", saved(checkpoint(ReportModel("xl"))), tmp_path / "out")
     notes = " ".join(summary["imported"]["notes"])
     # One word of 8 numbers, three of 2, and the projections of both to 16.
-    assert "left out: 174 weights of word embeddings" in notes
+    assert "left out: 174 unused weights of word embeddings" in notes
     assert "256 slots of memory" in notes
     assert "an N is read as an A" in notes
     assert load(tmp_path / "out").info["imported"]["notes"] == summary["imported"]["notes"]

@@ -84,7 +84,7 @@ def test_a_file_of_another_kind_is_told(content: bytes, tmp_path: Path) -> None:
 
 
 def test_no_file_an_empty_file_and_a_folder_are_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         read_torch(tmp_path / "x.pth")
     with pytest.raises(InputError, match="is a folder"):
         read_torch(tmp_path)

@@ -130,7 +130,7 @@ class TestColumns:
     def test_files_that_are_not_such_files(self, tmp_path: Path, file: Path) -> None:
         np.save(tmp_path / "c.npy", LOGITS)
         (tmp_path / "x.npy").write_bytes(b"no array")
-        for name, told in (("c.npy", "C's order"), ("x.npy", "cannot be read"), ("none.npy", "cannot be read")):
+        for name, told in (("c.npy", "C order"), ("x.npy", "cannot be read"), ("none.npy", "cannot be read")):
             with pytest.raises(InputError, match=told):
                 Columns(tmp_path / name, LABELS)
         file.write_bytes(file.read_bytes()[:-9])

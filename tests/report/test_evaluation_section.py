@@ -59,7 +59,7 @@ class TestMeans:
         assert len(rows["random ranking, all tasks"]) == 7
 
     def test_tell_how_the_intervals_were_made(self, page: Page) -> None:
-        assert "95% intervals. The 228 stretches of 1,000,000 bp" in page.words
+        assert "95% intervals. The 228 genome blocks of 1,000,000 bp" in page.words
         assert "with replacement, 1,000 times" in page.words
 
     def test_of_other_measures_are_folded(self, page: Page, summary: dict[str, Any]) -> None:
@@ -94,12 +94,10 @@ def test_averaging_gives_differences_to_the_plain_reading(page: Page) -> None:
 
 class TestPublished:
     def test_says_first_that_it_cannot_be_compared(self, page: Page) -> None:
-        assert (
-            "cannot be compared with these numbers as they stand: 1,500 windows; the test set has 227,512" in page.words
-        )
+        assert "is not comparable with these numbers: 1,500 windows; the test set has 227,512" in page.words
 
     def test_stands_as_given(self, page: Page) -> None:
-        rows = rows_of(page, "Means weighted by training positives, as the 2020 report")
+        rows = rows_of(page, "Means weighted by training positives, as in the 2020 report")
         assert rows[1] == ["DanQ 2016", "46.9 million", "0.9109", "0.4698", "trapezoid from precision 1", "averaged"]
         assert rows[2][0] == "NCNet-RbR 2016 not comparable: never measured"
         assert rows[2][-1] == "not known"

@@ -238,7 +238,7 @@ def test_a_database_with_other_scores_is_told(search: Search, tmp_path: Path) ->
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE trial_values SET value = value + 0.25 WHERE trial_id = 2")
         database.commit()
-    with pytest.raises(InputError, match=r"database is damaged: trial 1 is not what .*finished\.json says"):
+    with pytest.raises(InputError, match=r"database is damaged: trial 1 differs from .*finished\.json"):
         search(sampler="random", trials=3)
     path.write_bytes(whole[:5000] + b"x" * (len(whole) - 5000))
     with pytest.raises(InputError, match="database is damaged"):

@@ -44,7 +44,7 @@ def _clear(train: TrainFolder) -> None:
     """Removes a training; refuses if the folder holds anything else."""
     others = [path.name for path in train.path.iterdir() if path.name != ".lock"]
     if others and not train.claim.exists():
-        raise InputError(f"{train.path} is not a training of noncoder: it holds {others[0]}", hint="give another run=")
+        raise InputError(f"{train.path} is not a training: it contains {others[0]}", hint="give another run=")
     # If the process is killed meanwhile, the rest must not look finished, and must still be recognised as a training.
     order = {train.summary: -1, train.claim: 1}
     for path in sorted(train.path.iterdir(), key=lambda path: order.get(path, 0)):

@@ -86,7 +86,7 @@ class TestBackgrounds:
 
     def test_what_cannot_be_avoided_is_said(self) -> None:
         made = grammar.shuffled_backgrounds(windows(5), 5, seed=2, avoid=[motif("A", "A")])
-        assert "5 of 5 backgrounds hold a motif" in made.warnings[0]
+        assert "5 of 5 backgrounds contain a motif" in made.warnings[0]
         assert "100% of the backgrounds hold A" in backgrounds_module.chance_warnings(made.codes, [motif("A", "A")])[0]
 
 
@@ -299,7 +299,7 @@ class TestImportance:
     def test_impossible(self, plain: Backgrounds) -> None:
         with pytest.raises(InputError, match="no k-mer"):
             grammar.kmer_importance(Rules(), plain, [], TASKS)
-        with pytest.raises(InputError, match="a first look in 30 of 30"):
+        with pytest.raises(InputError, match="a screening in 30 of 30"):
             grammar.kmer_importance(Rules(), plain, ["A", "C"], TASKS, Screening(30, 1))
 
 
