@@ -60,7 +60,7 @@ class TestMeans:
 
     def test_tell_how_the_intervals_were_made(self, page: Page) -> None:
         assert "95% intervals. The 228 genome blocks of 1,000,000 bp" in page.words
-        assert "with replacement, 1,000 times" in page.words
+        assert "with replacement 1,000 times" in page.words
 
     def test_of_other_measures_are_folded(self, page: Page, summary: dict[str, Any]) -> None:
         cells = rows_of(page, "Test split.")[1]

@@ -104,7 +104,7 @@ class TestPage:
         assert "group TF 59 0.9300 0.9200 +0.0100 +0.0080 to +0.0123 < 0.0001 – – – –" in words
         assert "p values are adjusted for the number of tasks (Holm)" in words
         assert "Method: DeLong by block." in words
-        assert "7 stretches of 1,000,000 bp" in words
+        assert "7 blocks of 1,000,000 bp" in words
         assert "Only wide has 1 more task, left out here." in words
         assert "Only danq" not in words
         assert HOSTILE not in written.read_text()

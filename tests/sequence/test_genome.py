@@ -360,4 +360,4 @@ class TestMatchNames:
 
 def test_head() -> None:
     assert head(["a", "b"]) == "a, b"
-    assert head(map(str, range(9)), 3) == "0, 1, 2, … (9 in all)"
+    assert head(map(str, range(9)), 3) == "0, 1, 2, … (9 in total)"

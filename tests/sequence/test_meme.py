@@ -138,7 +138,7 @@ class TestReadsWhatIsValid:
         assert [motif.name for motif in motifs] == ["TF", "m2"]
         assert motifs.left_out == (
             "the matrix of 'a' is missing in m.meme",
-            "the matrix of 'b' is missing in m.meme; it has log-odds alone",
+            "the matrix of 'b' is missing in m.meme; it has only log-odds",
             "the matrix of 'motif5' is missing in m.meme",
         )
         np.testing.assert_allclose(motifs[1].ppm, PPM, atol=1e-12)
@@ -224,7 +224,7 @@ class TestRefuses:
 def test_a_matrix_without_a_width_is_not_cut_short(tmp_path: Path, line: str) -> None:
     path = tmp_path / "m.meme"
     path.write_text(f"{HEAD}MOTIF a X\nletter-probability matrix: alength= 4\n0.9 0.1 0 0\n{line}\n0 1 0 0\n")
-    with pytest.raises(InputError, match=f"'a X' is damaged: after row 1 stands '{line}'"):
+    with pytest.raises(InputError, match=f"'a X' is damaged: row 1 is followed by '{line}'"):
         read_meme(path)
 
 

@@ -571,7 +571,7 @@ class TestVerb:
         code, _, err = noncoder("deepsea", "--mirror", web.address)
         assert code == 130
         assert len(err.strip().splitlines()) == 2
-        assert "deepsea_train_bundle.v0.9.tar.gz.part keeps the 0.0 MB that came; the same command goes on" in err
+        assert "deepsea_train_bundle.v0.9.tar.gz.part keeps the downloaded 0.0 MB; the same command resumes" in err
 
 
 def test_the_real_files(server: Web, tmp_path: Path) -> None:
